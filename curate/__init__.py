@@ -1,0 +1,1 @@
+"""curate: cut and publish open releases of donated, anonymised medical images."""

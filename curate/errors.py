@@ -1,0 +1,51 @@
+"""Everything that stops a step: one clear message, what to do next, and an exit code."""
+
+from __future__ import annotations
+
+
+class CurateError(Exception):
+    """A step cannot go on.
+
+    `message` says what and where and never holds a patient's value; `hint` says what to do next.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.hint))
+
+
+def _rebuild(kind: type[CurateError], message: str, hint: str) -> CurateError:
+    """Keep `hint` when an error crosses a process boundary."""
+    return kind(message, hint=hint)
+
+
+class InputError(CurateError):
+    """What the user gave (a path, a table, an option) cannot be used."""
+
+
+class RefusedError(CurateError):
+    """The step is possible, but a rule of the archive forbids it."""
+
+
+class LockedError(CurateError):
+    """Another process holds the archive."""
+
+
+class StorageError(CurateError):
+    """The disk is full, read-only, or answers with an I/O error."""
+
+
+class DamagedError(CurateError):
+    """What is stored is not what was written."""
+
+
+class HubError(CurateError):
+    """The hub refused, failed, or holds something else than what was sent."""
+
+    exit_code = 3
