@@ -19,7 +19,7 @@ SOURCE = (
 
 def tables() -> tuple[str, str]:
     """The text of `icd10cm.json` (chapters, blocks, categories) and of `icd10cm_codes.txt`."""
-    import simple_icd_10_cm as icd  # noqa: PLC0415
+    import simple_icd_10_cm as icd
 
     everything = icd.get_all_codes(True)
     codes = sorted({code for code in everything if icd.is_category_or_subcategory(code)})
@@ -49,8 +49,8 @@ def _without_range(title: str) -> str:
 
 
 def _mapping(name: str, entries: dict[str, str]) -> list[str]:
-    rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items())
-    return [f' "{name}": {{', rows, " },"]
+    rows = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items())
+    return [f' "{name}": {{', ",\n".join(rows), " },"]
 
 
 def _code_lines(codes: list[str]) -> str:
