@@ -63,7 +63,9 @@ def as_json(value: object, status: int = 200, **headers: str) -> Answer:
 
 def _writer(hub: HubServer, call: Call) -> None:
     if hub.expired or (hub.token and call.token != hub.token):
-        raise ProtocolError(401, "Invalid credentials in Authorization header" if call.token else "Unauthorized")
+        raise ProtocolError(
+            401, "Invalid credentials in Authorization header" if call.token else "Unauthorized"
+        )
     if hub.read_only:
         raise ProtocolError(403, "Forbidden: you must use a write token")
 
@@ -94,7 +96,9 @@ def create(hub: HubServer, call: Call) -> Answer:
     if name in hub.repos:
         return as_json({"url": url, "error": "You already created this dataset repo"}, 409)
     if asked.get("organization") not in (None, hub.user, *hub.organizations):
-        raise ProtocolError(403, f"You don't have the rights to create a dataset under {asked['organization']}")
+        raise ProtocolError(
+            403, f"You don't have the rights to create a dataset under {asked['organization']}"
+        )
     private = asked.get("visibility") == "private" or bool(asked.get("private"))
     hub.repos[name] = Repo(name, private=private)
     return as_json({"url": url, "name": name})
@@ -250,7 +254,11 @@ def refs(hub: HubServer, call: Call) -> Answer:
         kinds["pullRequests"] = "refs/pr/"
     found = {
         kind: [
-            {"name": name.removeprefix(prefix) if kind != "pullRequests" else name, "ref": name, "targetCommit": oid}
+            {
+                "name": name.removeprefix(prefix) if kind != "pullRequests" else name,
+                "ref": name,
+                "targetCommit": oid,
+            }
             for name, oid in sorted(repo.refs.items())
             if name.startswith(prefix)
         ]
@@ -370,7 +378,9 @@ def tree(hub: HubServer, call: Call) -> Answer:
     held = repo.commit(call.args["rev"]).tree
     folder = call.args.get("path") or ""
     prefix = f"{folder}/" if folder else ""
-    listed = [_described(path, entry) for path, entry in held.items()] + [_folder(path) for path in _folders(held)]
+    listed = [_described(path, entry) for path, entry in held.items()] + [
+        _folder(path) for path in _folders(held)
+    ]
     deep = call.query.get("recursive", "").lower() == "true"
     found = [
         item
@@ -407,7 +417,11 @@ def resolve(hub: HubServer, call: Call) -> Answer:
     if entry.sha256 is None:
         return Answer(repo.blobs[entry.oid], 200, {"ETag": f'"{entry.oid}"', **headers}, ranged=True)
     place = f"{hub.storage_url}/object/{repo.id}/{entry.sha256}?file={quote(call.args['path'])}&signature=s"
-    linked = {"X-Linked-Size": str(entry.size), "X-Linked-Etag": f'"{entry.sha256}"', "ETag": f'"{entry.sha256}"'}
+    linked = {
+        "X-Linked-Size": str(entry.size),
+        "X-Linked-Etag": f'"{entry.sha256}"',
+        "ETag": f'"{entry.sha256}"',
+    }
     return Answer(b"", 302, {"Location": place, **linked, **headers})
 
 

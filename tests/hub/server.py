@@ -181,22 +181,16 @@ class _Handler(BaseHTTPRequestHandler):
         endpoint, function, args = route(self.command, self.path, storage=self.server.storage)
         fault = hub.struck(endpoint, f"{self.command} {self.path}") or Fault("", None)
         time.sleep(hub.latency + fault.delay)
-        received = sent = status = 0
         try:
             body = self._body(fault)
-            received = len(body)
             call = Call(self.command, self.path, args, {k.lower(): v for k, v in self.headers.items()}, body)
             answer = self._decide(fault, endpoint, function, call)
             if fault.lose_answer:
                 raise _Broken
-            status = answer.status
-            sent = self._send(answer, fault)
+            self._send(endpoint, len(body), answer, fault)
         except _Broken:
-            status = 0
+            hub.record(Request(endpoint, self.command, self.path, 0, 0, 0))
             self._reset()
-        finally:
-            range_ = self.headers.get("Range", "")
-            hub.record(Request(endpoint, self.command, self.path, status, received, sent, range_))
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
 
@@ -229,8 +223,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return found
 
-    def _send(self, answer: Answer, fault: Fault) -> int:
+    def _send(self, endpoint: str, received: int, answer: Answer, fault: Fault) -> None:
+        """Record, then send: what a client has seen is in the records."""
         status, body, extra = _cut(answer, self.headers.get("Range"))
+        sent = 0 if self.command == "HEAD" else len(body)
+        if not fault.reset_midway:
+            range_ = self.headers.get("Range", "")
+            self.server.hub.record(Request(endpoint, self.command, self.path, status, received, sent, range_))
         if fault.corrupt_byte is not None and self.command == "GET" and answer.ranged:
             body = corrupted(body, fault.corrupt_byte)
         self.send_response(status)
@@ -238,14 +237,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":
-            return 0
+            return
         if fault.reset_midway:
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
             raise _Broken
         self.wfile.write(body)
         self.wfile.flush()
-        return len(body)
 
     def _reset(self) -> None:
         """Break the connection with a reset, not a polite end."""
