@@ -45,13 +45,31 @@ class ArchiveInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionChange:
+    """What one version of a release changed against the one before, as CHANGELOG.md lists it.
+
+    `added`, `removed`, `changed` count studies; `notes` are sentences of the archive, such as a recall's.
+    """
+
+    version: str
+    released: date
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseSummary:
     """All that the card, Croissant, the citation and the changelog state about a release.
 
     Counts are of the manifest's tables; `table_rows` also has `images` and `previews`. `files` holds every
     data file (manifest, packs, previews, licences), sorted by path. `license_counts` maps an SPDX id to its
     number of studies. `tables` holds audited counts only, such as `{"sex": {"F": 12}}`; an entry that
-    had to be hidden is None. `added`, `removed`, `changed` count studies against `previous_version`.
+    had to be hidden is None. `added`, `removed`, `changed` count studies against `previous_version`;
+    `history` holds the versions before this one; `notices` are public notices (a recall), `statements`
+    further sentences for the card, `data_use` DUO codes such as `DUO:0000042`, `responsible` what the
+    archive states for Croissant's RAI properties, by their name without prefix (`dataCollection`).
     """
 
     archive: ArchiveInfo
@@ -68,11 +86,14 @@ class ReleaseSummary:
     added: int = 0
     removed: int = 0
     changed: int = 0
-    history: tuple[tuple[str, str], ...] = ()
+    history: tuple[VersionChange, ...] = ()
     repository: str | None = None
     doi: str | None = None
     gated: str | None = None
     statements: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()
+    data_use: tuple[str, ...] = ()
+    responsible: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
