@@ -8,8 +8,8 @@ from datetime import date
 from curate.metadata.coded import Coded, fold, is_missing
 
 _SAID = {
-    "given": "given granted donat donada donado otorgat otorgado acceptat acceptada aceptado aceptada yes y si"
-    " true verdadero vertader cert",
+    "given": "given granted donat donada donado otorgat otorgado acceptat acceptada aceptado aceptada yes y"
+    " si true verdadero vertader cert",
     "withdrawn": "withdrawn revoked retirat retirada retirado revocat revocada revocado",
     "": "no n false falso fals refused declined denied denegat denegado rebutjat rechazado",
 }
@@ -24,7 +24,8 @@ _ENDED = {
 }
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
 _DICOM = re.compile(r"(\d{4})(\d{2})(\d{2})")
-_EARLIEST, _LATEST = date(1900, 1, 2), date(2099, 12, 31)  # a spreadsheet shows empty cells as day 0
+# a spreadsheet shows empty cells as day 0 of 1900
+_EARLIEST, _LATEST = date(1900, 1, 2), date(2099, 12, 31)
 
 
 def code(raw: str | None) -> Coded:

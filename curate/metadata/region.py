@@ -33,7 +33,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CodedRegion(Coded):
-    """A region: `code` is SNOMED CT, or several joined with + where none says all; `codes` are its parts.
+    """A region: `code` is SNOMED CT, or several joined with +; `codes` are its parts.
 
     `group` is coarse (head, neck, chest, abdomen, pelvis, trunk, spine, upper limb ...); `laterality` is R, L,
     B or None.
