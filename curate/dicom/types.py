@@ -2,10 +2,11 @@
 
 `profile` says what happens to an attribute, `rewrite` and `verify` do it on the bytes. Both rest on these.
 The engine calls, of `profile`: `decide`, `clean_value`, `is_pure`, `finish_item`, `finish_dataset`,
-`admit_sop_class`, `check_value`, `check_item`, `check_dataset`, `direct_identifiers`. A result of `clean_value` is
-remembered: where `is_pure(tag, vr)` by the raw value for ever; else for the study, by the raw value and the
-raw values of the siblings that `partners(tag)` names (the time of a date, the date of a time). A sequence
-is handled by its items: `decide` says whether it stays at all, `clean_value` is asked of plain elements only.
+`admit_sop_class`, `check_value`, `check_item`, `check_dataset`, `direct_identifiers`. What `clean_value`
+gives is remembered: where `is_pure(tag, vr)` by the raw value for ever; else for the study, by the raw
+value and the raw values of the siblings that `partners(tag)` names (the time of a date, the date of a time).
+A sequence is handled by its items: `decide` says whether it stays at all, `clean_value` is asked of plain
+elements only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -109,19 +110,34 @@ class StudyContext:
     names: frozenset[str] = frozenset()
 
 
+class Verdict(NamedTuple):
+    """What became of an element: valid for `token` alone (a policy's, or a study's); None: removed."""
+
+    token: object
+    cleaned: Element | None
+    label: str
+    nested: Mapping[str, int]
+
+
+NO_VERDICT = Verdict(None, None, "", {})
+
+
 class Element:
     """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
 
-    Never changed once made: the engine shares equal elements among instances. `encoded` is the writer's.
+    Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
+    `wide` (whether they need more than ASCII) are the writer's, `verdict` is the rewriter's.
     """
 
-    __slots__ = ("encoded", "tag", "value", "vr")
+    __slots__ = ("encoded", "tag", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
         self.vr = vr
         self.value = value
         self.encoded: bytes | None = None
+        self.wide = False
+        self.verdict: Verdict = NO_VERDICT
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Element):
@@ -243,7 +259,7 @@ class Report:
 class Parsed:
     """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in."""
 
-    meta: Item
+    meta: Mapping[int, bytes]
     dataset: Item
     transfer_syntax: str
     findings: tuple[Finding, ...] = ()
