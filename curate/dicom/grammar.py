@@ -33,10 +33,10 @@ _BINARY = {
     "OL": "L",
     "OW": "H",
 }
-_NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
 _PRINTABLE = re.compile(rb"[\x20-\x7e\x00]+")
-_TEXT_LETTERS = 5  # numbers such as 36.4 repeat a printable byte; text has more different ones
-_RUN = re.compile(rb"[\x20-\x7e]{12,}")
+_LETTERS = 5  # numbers such as 36.4 repeat a printable byte; text has more different ones
+_TEXT_RUN = re.compile(rb"[\x20-\x7e]{12,}")
 _RUN = re.compile(rb"[\x20-\x7e]{6,}")
 
 
