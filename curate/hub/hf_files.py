@@ -13,7 +13,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._runtime import is_xet_available
 
 from curate.errors import DamagedError, HubError
-from curate.hub.hf_client import KIND, Repository
+from curate.hub.hf_client import KIND, Repository, git_oid
 from curate.hub.protocol import Contents, FileEntry, Plan, Progress
 
 _BATCH = 64
@@ -77,11 +77,6 @@ def to_add(entry: FileEntry, path: str) -> Addition:
 def sent_as_stated(made: Addition) -> bool:
     """Whether the digest of what was sent is the stated one."""
     return not made.upload_info.is_hashed or made.upload_info.sha256.hex() == made.entry.sha256
-
-
-def git_oid(data: bytes) -> str:
-    """Git's id of a blob, by which the Hub lists regular files."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def differences(held: Mapping[str, RepoFile], contents: Contents) -> set[str]:

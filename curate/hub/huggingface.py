@@ -169,7 +169,7 @@ def _tagged(repo: Repository, version: str) -> dict[str, RepoFile]:
 def _fact(repo: Repository, tag: str, item: RepoFile) -> FileEntry:
     if item.lfs is not None:
         return FileEntry(item.path, item.size, item.lfs.sha256)
-    data = client.small_file(repo, tag, item.path)
+    data = client.small_file(repo, tag, item)
     return FileEntry(item.path, len(data), hashlib.sha256(data).hexdigest())
 
 

@@ -104,7 +104,7 @@ class HubServer:
         return sum(request.sent if method == "GET" else request.received for request in found)
 
     def environment(self, home: Path) -> dict[str, str]:
-        """Variables that point a process's `huggingface_hub` and `datasets` here, with caches under `home`."""
+        """Variables that point a process's clients here, with their caches under `home`."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
