@@ -18,7 +18,6 @@ from curate.hub.hf_client import KIND, MAIN, Repository
 from curate.hub.hf_commit import bring, set_tag, tags
 from curate.hub.protocol import (
     Contents,
-    FileEntry,
     Plan,
     Progress,
     Published,
@@ -31,6 +30,7 @@ from curate.hub.protocol import (
     version_of,
 )
 from curate.hub.retry import Patience
+from curate.records import FileEntry
 
 
 @dataclass(frozen=True, slots=True)
