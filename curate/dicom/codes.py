@@ -12,7 +12,14 @@ CODE_VALUE, LONG_VALUE, URN_VALUE = 0x00080100, 0x00080119, 0x00080120
 SCHEME, VERSION, MEANING = 0x00080102, 0x00080103, 0x00080104
 CODE_TAGS = (CODE_VALUE, LONG_VALUE, URN_VALUE, SCHEME, MEANING)
 
-_SAME_SCHEME = {"SNM3": "SRT", "99SDM": "SRT", "SNOMED-RT": "SRT", "SNOMED": "SRT", "UCUM ": "UCUM", "LOINC": "LN"}
+_SAME_SCHEME = {
+    "SNM3": "SRT",
+    "99SDM": "SRT",
+    "SNOMED-RT": "SRT",
+    "SNOMED": "SRT",
+    "UCUM ": "UCUM",
+    "LOINC": "LN",
+}
 _DIAGNOSES = frozenset(("I9", "I9C", "I10", "I10C", "I10P", "I11", "ICDO3", "BARI", "NDC"))
 _VERSION = re.compile(r"\d{1,2}(\.\d{1,2})?")
 
@@ -87,7 +94,9 @@ def is_loinc(value: str) -> bool:
 
 
 _ATOM = re.compile(r"(?:[numkcdMGh]|da)?(?:m|g|s|l|L|Pa|Hz|Bq|Gy|Sv|V|A|J|W|T|N|K|eV|mol|Ci|u)|%|deg|rad|min|h|d|a|wk|mo|Cel|mm\[Hg\]|\[hnsf'U\]|\[ppm\]|\[arb'U\]|1|10\*-?\d{1,2}|bpm|cGy|MeV")  # fmt: skip
-_ANNOTATION = re.compile(r"\{(SUVbw|SUVlbm|SUVbsa|SUVibw|counts|pixels|pixel|ratio|arbitrary|no units|frames|cm3)\}")
+_ANNOTATION = re.compile(
+    r"\{(SUVbw|SUVlbm|SUVbsa|SUVibw|counts|pixels|pixel|ratio|arbitrary|no units|frames|cm3)\}"
+)
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,6 @@ that passes comes from a closed vocabulary or from a bounded range, so that noth
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 from collections.abc import Callable

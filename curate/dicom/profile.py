@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import re
@@ -54,6 +55,9 @@ class Row:
         return (option, action) in self.options
 
 
+EDITION = "PS3.15 2026d"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the allow-list."""
@@ -71,6 +75,14 @@ def table() -> dict[str, Row]:
         row["tag"].upper(): Row(row["name"], row["basic"], frozenset(row["options"].items()))
         for row in raw["rules"]
     }
+
+
+@cache
+def rules_digest() -> str:
+    """SHA-256, in hex, over the data that the verdicts rest on: the table, the allow-list, the vocabularies."""
+    folder = resources.vocabulary_path("dicom/data")
+    content = b"".join(path.read_bytes() for path in sorted(folder.glob("*.json")))
+    return hashlib.sha256(content).hexdigest()
 
 
 @cache
@@ -124,7 +136,9 @@ def decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) 
 def _decide_private(policy: Policy, tag: int, creator: str | None) -> Decision:
     if policy.retain_safe_private:
         if private.is_block(tag):
-            return Decision(Action.CLEAN, "creator", "block of a private attribute proven safe", "VALUE_NOT_CLEAN")
+            return Decision(
+                Action.CLEAN, "creator", "block of a private attribute proven safe", "VALUE_NOT_CLEAN"
+            )
         if found := private.grammar(tag, creator):
             return Decision(Action.CLEAN, found[0], f"private, proven safe: {found[1]}", "VALUE_NOT_CLEAN")
     return Decision(Action.REMOVE, "", "private, not proven safe (Table E.1-1: X)", "ATTRIBUTE_NOT_ALLOWED")
@@ -210,7 +224,9 @@ def is_pure(tag: int, vr: str) -> bool:
         return entry is not None and entry.grammar == "uid-standard"
     if entry is None:
         return True
-    return parse_grammar(entry.grammar)[0] in PURE or (row is not None and entry.grammar in ("empty", "items"))
+    return parse_grammar(entry.grammar)[0] in PURE or (
+        row is not None and entry.grammar in ("empty", "items")
+    )
 
 
 def partners(tag: int) -> tuple[int, ...]:
@@ -283,7 +299,10 @@ def _uid(
 
 
 def _new_uid(context: StudyContext, value: str) -> str:
-    if not value or grammar.standard_uids().get(value) in ("Well-known frame of reference", "Well-known SOP Instance"):
+    if not value or grammar.standard_uids().get(value) in (
+        "Well-known frame of reference",
+        "Well-known SOP Instance",
+    ):
         return value
     if context.keys is None:
         return value if identifiers.is_new_uid(value) else ""
