@@ -114,6 +114,12 @@ def is_code(item: Item) -> bool:
     return any(tag in item for tag in CODE_TAGS)
 
 
+def strip(item: Item) -> None:
+    """Take the attributes of a code out of an item that is not one."""
+    for tag in (*CODE_TAGS, VERSION):
+        item.pop(tag, None)
+
+
 def clean(parent: int, item: Item) -> Item | None:
     """A coded concept with the known meaning; a substitute, or None, where the code isn't known."""
     scheme, value = _scheme(item), _value(item)

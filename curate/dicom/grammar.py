@@ -18,6 +18,7 @@ import numpy as np
 from curate import resources
 
 TEXT_NUMBERS = ("DS", "IS")
+_BULK = frozenset(("LT", "OB", "OD", "OF", "OL", "OV", "OW", "ST", "UN", "UR", "UT"))
 _BINARY = {
     "US": "H",
     "SS": "h",
@@ -33,8 +34,8 @@ _BINARY = {
     "OW": "H",
 }
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
-_PRINTABLE = re.compile(rb"[\x20-\x7e\x00]+")
-_LETTERS = 5  # numbers such as 36.4 repeat a printable byte; text has more different ones
+_TEXTUAL = re.compile(rb"[A-Za-z0-9 .,:;/^_=+*&()@'-]{4,}\x00{0,7}")
+_LETTERS = 4  # numbers such as 36.4 repeat a printable byte; text has more different ones
 _TEXT_RUN = re.compile(rb"[\x20-\x7e]{12,}")
 _RUN = re.compile(rb"[\x20-\x7e]{6,}")
 
@@ -67,6 +68,13 @@ def split(raw: bytes) -> list[str]:
     return [part.strip(" \0") for part in raw.decode("ascii", "replace").split("\\")]
 
 
+def count(vr: str, raw: bytes) -> int:
+    """How many values a raw value has, bulk data as one."""
+    if vr in _BINARY and not vr.startswith("O"):
+        return len(raw) // struct.calcsize("<" + _BINARY[vr])
+    return 1 if vr in _BULK else raw.count(b"\\") + 1
+
+
 @lru_cache(maxsize=512)
 def bounds(argument: str) -> tuple[float, float]:
     """The range that an argument such as `0,100` states."""
@@ -81,6 +89,27 @@ def number(argument: str, vr: str, raw: bytes) -> bytes | None:
         return _decimal(low, high, vr, raw)
     kind = _BINARY.get(vr)
     return _binary(low, high, kind, raw) if kind else None
+
+
+def big(argument: str, vr: str, raw: bytes) -> bytes | None:
+    """Numbers of many digits, rounded to six significant ones, so that no identifier fits."""
+    checked = number(argument, vr, raw)
+    if not checked:
+        return checked
+    if vr in TEXT_NUMBERS:
+        parts = [_rounded(part) for part in split(checked)]
+        return even("\\".join(parts).encode(), b" ")
+    kind = _BINARY[vr]
+    values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
+    rounded = [float(f"{value:.6g}") if kind in "fd" else int(float(f"{value:.6g}")) for value in values]
+    return struct.pack(f"<{len(rounded)}{kind}", *rounded)
+
+
+def _rounded(text: str) -> str:
+    if not text:
+        return ""
+    value = float(f"{float(text):.6g}")
+    return str(int(value)) if value == int(value) else decimal_string(value)
 
 
 def _decimal(low: float, high: float, vr: str, raw: bytes) -> bytes | None:
@@ -130,13 +159,13 @@ def _binary(low: float, high: float, kind: str, raw: bytes) -> bytes | None:
         return None
     if kind in "fd" and any(value and abs(value) < 1e-20 for value in values):
         return None
-    wide = len(raw) > 8 or (len(raw) == 8 and high > 5e5)
-    return None if wide and reads_as_text(raw) else raw
+    several = len(raw) > size or (size == 8 and high > 5e5)
+    return None if several and reads_as_text(raw) else raw
 
 
 def reads_as_text(raw: bytes) -> bool:
-    """Whether bytes that should be numbers are printable throughout."""
-    return _PRINTABLE.fullmatch(raw) is not None and len(set(raw) - {0, 32}) >= _LETTERS
+    """Whether bytes that should be numbers are letters, digits and usual signs throughout."""
+    return _TEXTUAL.fullmatch(raw) is not None and len(set(raw) - {0, 32}) >= (_LETTERS if len(raw) < 8 else _LETTERS + 1)
 
 
 def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
@@ -156,13 +185,15 @@ def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
 
 def indices(argument: str, vr: str, raw: bytes) -> bytes | None:
     """Bulk indices: below 2^28, so that four characters of text are out of range."""
-    if len(raw) % 4 or vr not in ("OL", "UL"):
+    if len(raw) % 4 or vr not in ("OL", "UL") or reads_as_text(raw):
         return None
     return raw if not raw or int(np.frombuffer(raw, "<u4").max()) < 1 << 28 else None
 
 
 def lut(argument: str, vr: str, raw: bytes) -> bytes | None:
     """A lookup table: steps, ramps and curves, but no run of bytes that reads as text."""
+    if reads_as_text(raw):
+        return None
     return None if any(_is_text(run.group()) for run in _RUN.finditer(raw)) else raw
 
 
@@ -174,7 +205,7 @@ def _is_text(run: bytes) -> bool:
 def _smooth(part: bytes) -> bool:
     steps = [after - before for before, after in zip(part, part[1:], strict=False) if after != before]
     turns = sum(first * second < 0 for first, second in zip(steps, steps[1:], strict=False))
-    return turns <= 2 and all(abs(step) <= 24 for step in steps)
+    return turns <= max(1, len(part) // 8) and all(abs(step) <= 24 for step in steps)
 
 
 def terms(argument: str, vr: str, raw: bytes) -> bytes | None:

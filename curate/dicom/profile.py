@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag
 
 from curate import resources
 from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms
@@ -181,6 +181,7 @@ def _basic(parent: int, tag: int, vr: str, row: Row, why: str) -> Decision:
 
 PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "num": grammar.number,
+    "big": grammar.big,
     "floats": grammar.floats,
     "indices": grammar.indices,
     "lut": grammar.lut,
@@ -229,6 +230,16 @@ def is_pure(tag: int, vr: str) -> bool:
     )
 
 
+@lru_cache(maxsize=1 << 15)
+def most_values(tag: int) -> int:
+    """How many values the dictionary lets an attribute have (PS3.6)."""
+    try:
+        last = dictionary_VM(tag).split("-")[-1]
+    except KeyError:
+        return 1 << 30
+    return int(last) if last.isdigit() else 1 << 30
+
+
 def partners(tag: int) -> tuple[int, ...]:
     """The siblings on whose values a value rests: the time of a date."""
     return (dates.TIME_OF[tag],) if tag in dates.TIME_OF else ()
@@ -255,7 +266,7 @@ def clean_value(
     name, argument = parse_grammar(decision.grammar)
     pure = PURE.get(name)
     if pure is not None:
-        cleaned = pure(argument, vr, raw)
+        cleaned = pure(argument, vr, raw) if grammar.count(vr, raw) <= most_values(tag) else None
     else:
         cleaned = _CONTEXTUAL[name](context, vr, raw, encodings, item, tag)
     return cleaned if cleaned is not None else _instead(tag, vr, name, context)

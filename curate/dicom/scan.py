@@ -244,7 +244,7 @@ def microseconds(date: str, time: str) -> int | None:
     whole, _, part = time.split("+")[0].split("-")[0].partition(".")
     whole = (whole + "000000")[:6]
     try:
-        day = datetime.strptime(date[:8], "%Y%m%d").replace(tzinfo=UTC)
+        day = datetime(int(date[:4]), int(date[4:6]), int(date[6:8]), tzinfo=UTC)
         clock = timedelta(
             hours=int(whole[:2]),
             minutes=int(whole[2:4]),

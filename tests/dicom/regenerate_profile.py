@@ -50,11 +50,11 @@ def candidates() -> dict[int, dict[str, Any]]:
 
 def numeric(keyword: str, vr: str) -> tuple[str, str]:
     """The range of a number by its keyword, and why it stays."""
-    for pattern, low, high, why in sources.NUMBERS:
+    for pattern, form, low, high, why in sources.NUMBERS:
         if pattern.search(keyword):
-            return f"num({low:g},{high:g})", why
+            return f"{form}({low:.9g},{high:.9g})", why
     if vr in ("DS", "FD", "FL"):
-        return "num(-99999,99999)", "acquisition or processing parameter"
+        return "num(-20000,20000)", "acquisition or processing parameter"
     return "num(0,32767)", "count, index or setting"
 
 
