@@ -95,13 +95,27 @@ def _kept(draft: Draft, plants: tuple[Plant, ...]) -> tuple[Plant, ...]:
     )
 
 
+def one_layer(base: Draft, layer: str, chosen: Sequence[Place], source: Source) -> Planted:
+    """One file with every place of a layer planted."""
+    draft = base.copy()
+    plants = _kept(draft, _plant(draft, chosen, source))
+    return Planted(f"{base.name}/{layer}", write(draft), plants)
+
+
 def everything(base: Draft, source: Source) -> Iterator[Planted]:
     """One file a layer, each place of the layer planted."""
     for layer, chosen in places(base).items():
-        draft = base.copy()
-        plants = _kept(draft, _plant(draft, chosen, source))
-        if plants:
-            yield Planted(f"{base.name}/{layer}", write(draft), plants)
+        made = one_layer(base, layer, chosen, source)
+        if made.plants:
+            yield made
+
+
+def all_layers(base: Draft, source: Source, without: tuple[str, ...]) -> Planted:
+    """One file with the places of all layers, those left out whose name starts so; later ones win."""
+    chosen = [
+        place for layer, some in places(base).items() if not layer.startswith(without) for place in some
+    ]
+    return one_layer(base, "all", chosen, source)
 
 
 def singles(bases: Sequence[Draft], count: int, source: Source) -> Iterator[Planted]:

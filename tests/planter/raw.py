@@ -35,7 +35,7 @@ class Fragments:
     tail: bytes = b""  # written after the last fragment, before the delimiter, as it is
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Elem:
     """One element; `verbatim` replaces everything that would be written for it."""
 
@@ -45,6 +45,10 @@ class Elem:
     undefined: bool = False
     wire: str = ""  # the VR to write where it is not the true one
     verbatim: bytes | None = None
+
+    def __repr__(self) -> str:
+        value = self.value[:40] if isinstance(self.value, bytes) else self.value
+        return f"{self.tag:08X} {self.wire or self.vr}{'*' if self.undefined else ''} {value!r}"
 
     @property
     def items(self) -> list[list[Elem]]:
@@ -60,7 +64,7 @@ class Elem:
 Item = list[Elem]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Draft:
     """A file about to be written."""
 
@@ -70,6 +74,9 @@ class Draft:
     meta: Item = field(default_factory=list)
     preamble: bytes = bytes(128)
     trailing: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<{self.name}, {self.syntax}: {self.items}>"
 
     def copy(self) -> Draft:
         """A draft that shares nothing with this one."""
