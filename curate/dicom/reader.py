@@ -39,6 +39,8 @@ FREE_INFLATED = 1 << 26
 MIN_UNITS = 200_000
 BYTES_A_UNIT = 32
 
+_HEADER = struct.Struct("<HH2sH").unpack_from
+_LENGTH = struct.Struct("<L").unpack_from
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _TRAILING_PADDING = 0xFFFCFFFC
@@ -84,8 +86,8 @@ class _Source:
     units: int
     little: bool = True
     ambiguous: list[tuple[Item, int]] = field(default_factory=list)
-    header: Callable[[bytes, int], tuple[Any, ...]] = struct.Struct("<HH2sH").unpack_from
-    long: Callable[[bytes, int], tuple[Any, ...]] = struct.Struct("<L").unpack_from
+    header: Callable[[bytes, int], tuple[Any, ...]] = _HEADER
+    long: Callable[[bytes, int], tuple[Any, ...]] = _LENGTH
     trailing: bool = False
 
     def spend(self, units: int) -> None:
@@ -129,7 +131,7 @@ def parse(data: bytes) -> Parsed:
 class Head:
     """What comes before the data set: its meta group, where it starts, and how it is really encoded."""
 
-    meta: Item
+    meta: dict[int, bytes]
     start: int
     syntax: str
     explicit: bool
@@ -164,7 +166,7 @@ def read_head(data: bytes) -> Head:
     meta, pos = _read_meta(data, pos)
     if not meta:
         findings.append(Finding("META_MISSING"))
-    syntax = meta.text(0x00020010)
+    syntax = meta.get(0x00020010, b"").decode("ascii", "replace").strip(" \0")
     if pos >= len(data):
         raise MalformedError("TRUNCATED")
     if syntax == DEFLATED:
@@ -180,24 +182,22 @@ def read_head(data: bytes) -> Head:
     return Head(meta, pos, syntax, explicit, little, tuple(findings))
 
 
-def _read_meta(data: bytes, pos: int) -> tuple[Item, int]:
+def _read_meta(data: bytes, pos: int) -> tuple[dict[int, bytes], int]:
     """Group 0002 ends with the first element of another group; its own length is not believed."""
-    meta = Item(encodings=DEFAULT)
-    header, long = struct.Struct("<HH2sH").unpack_from, struct.Struct("<L").unpack_from
+    meta: dict[int, bytes] = {}
     while data[pos : pos + 2] == b"\x02\0" and len(data) >= pos + 12:
-        _, number, name, length = header(data, pos)
+        _, number, name, length = _HEADER(data, pos)
         vr = VRS.get(name)
         if vr is None:
-            start, length, kind = pos + 8, long(data, pos + 4)[0], "UN"
+            start, length = pos + 8, _LENGTH(data, pos + 4)[0]
         elif vr.long:
-            start, length, kind = pos + 12, long(data, pos + 8)[0], vr.name
+            start, length = pos + 12, _LENGTH(data, pos + 8)[0]
         else:
-            start, kind = pos + 8, vr.name
-        if start + length > len(data):
-            raise MalformedError("TRUNCATED", "FileMetaInformation")
-        tag = 0x00020000 | number
-        meta[tag] = Element(tag, kind, data[start : start + length])
+            start = pos + 8
         pos = start + length
+        if pos > len(data):
+            raise MalformedError("TRUNCATED", "FileMetaInformation")
+        meta[0x00020000 | number] = data[start:pos]
     return meta, pos
 
 
@@ -332,9 +332,10 @@ def _read_value(
     """An element of defined length."""
     named = normal_vr(tag, kind)
     if named == "SQ":
-        within = explicit and kind == "SQ"
         try:
-            items, _ = _read_items(source, start, stop, within, item.encodings, depth, undefined=False)
+            items, _ = _read_sequence(
+                source, start, stop, kind, explicit, item.encodings, depth, undefined=False
+            )
             return Element(tag, "SQ", items)
         except MalformedError as error:
             if kind == "SQ" or error.rule in ("TOO_DEEP", "TOO_MANY_ELEMENTS"):
@@ -381,9 +382,29 @@ def _read_undefined(
         return Element(tag, "OB", fragments), stop
     if kind not in ("SQ", "UN"):
         raise MalformedError("MALFORMED", keyword(tag))
-    within = explicit and kind == "SQ"
-    items, stop = _read_items(source, start, end, within, encodings, depth, undefined=True)
+    items, stop = _read_sequence(source, start, end, kind, explicit, encodings, depth, undefined=True)
     return Element(tag, "SQ", items), stop
+
+
+def _read_sequence(
+    source: _Source,
+    start: int,
+    end: int,
+    kind: str,
+    explicit: bool,
+    encodings: tuple[str, ...],
+    depth: int,
+    *,
+    undefined: bool,
+) -> tuple[list[Item], int]:
+    """A sequence's items; within UN they are implicit little endian whatever is around them (PS3.5 6.2.2)."""
+    if kind == "SQ":
+        return _read_items(source, start, end, explicit, encodings, depth, undefined=undefined)
+    inner = source if source.little else _source(source.data)
+    inner.units, inner.ambiguous = source.units, source.ambiguous
+    result = _read_items(inner, start, end, False, encodings, depth, undefined=undefined)
+    source.units = inner.units
+    return result
 
 
 def _read_items(

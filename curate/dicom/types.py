@@ -257,7 +257,7 @@ class Report:
 class Parsed:
     """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in."""
 
-    meta: Item
+    meta: Mapping[int, bytes]
     dataset: Item
     transfer_syntax: str
     findings: tuple[Finding, ...] = ()
