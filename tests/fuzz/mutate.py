@@ -27,7 +27,7 @@ def _place(pick: random.Random, data: bytearray) -> int:
 
 
 def _flip(pick: random.Random, data: bytearray, other: bytes) -> None:
-    for _ in range(pick.randrange(1, 9)):
+    for _ in range(pick.choice((1, 1, 2, 8))):
         if data:
             data[_place(pick, data)] ^= 1 << pick.randrange(8)
 
@@ -86,13 +86,14 @@ def _known_length(pick: random.Random, data: bytearray, other: bytes) -> None:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    _flip, _overwrite, _cut, _remove, _repeat, _splice, _length32, _length16, _vr, _mark, _known_length,
+    _flip, _flip, _flip, _overwrite, _overwrite, _cut, _remove, _repeat, _splice, _length32, _length16,
+    _vr, _vr, _mark, _known_length,
 )  # fmt: skip
 
 
 def mutated(pick: random.Random, data: bytes, other: bytes) -> bytes:
     """The data after one to six mutations."""
     damaged = bytearray(data)
-    for _ in range(pick.randrange(1, 7)):
+    for _ in range(pick.choice((1, 1, 1, 2, 3, 6))):
         pick.choice(MUTATIONS)(pick, damaged, other)
     return bytes(damaged)

@@ -60,6 +60,7 @@ def attack(data: bytes, policy: Policy = POLICY, context: StudyContext | None = 
     try:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             with warnings.catch_warnings(record=True) as raised:
+                warnings.simplefilter("always")
                 made = rewrite(data, context or context_of(data, policy), policy)
                 released, findings = b"".join(made.chunks), tuple(made.findings)
                 print(made.applied, repr(made))  # noqa: T201
