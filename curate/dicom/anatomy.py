@@ -19,6 +19,7 @@ _WIDER = {
 _SIDES = {"L": "L", "LEFT": "L", "LT": "L", "IZQ": "L", "IZQUIERDO": "L", "IZQUIERDA": "L", "ESQ": "L",
           "R": "R", "RIGHT": "R", "RT": "R", "DER": "R", "DERECHO": "R", "DERECHA": "R", "DRET": "R",
           "DRETA": "R"}  # fmt: skip
+_SEGMENT = re.compile(r"Segment( \d{1,5})?")
 _TARGET = re.compile(r"(GTV|CTV|PTV|ITV|IGTV)([PN]?)[ _]?(\d{0,2})(?:[ _](\d{2,4}))?")
 
 
@@ -70,18 +71,14 @@ def _lateral() -> frozenset[str]:
     return frozenset(data("anatomy.json")["lateral"].split())
 
 
-def roi_name(raw: bytes, encodings: tuple[str, ...], number: str) -> bytes:
-    """A TG-263 name, or `ROI` and the ROI's number."""
+def roi_name(raw: bytes, encodings: tuple[str, ...]) -> bytes:
+    """A TG-263 name, or `ROI`, to which `finish_item` adds the ROI's number."""
     known = structure(decode_text(raw, encodings).strip())
-    return even((known or _numbered("ROI", number)).encode(), b" ")
+    return even((known or "ROI").encode(), b" ")
 
 
-def segment_label(raw: bytes, encodings: tuple[str, ...], number: int) -> bytes:
-    """A known structure, terms of the vocabulary, or `Segment` and its number."""
+def segment_label(raw: bytes, encodings: tuple[str, ...]) -> bytes:
+    """A known structure, terms of the vocabulary, or `Segment`, to which `finish_item` adds the number."""
     text = decode_text(raw, encodings).strip()
-    known = structure(text) or rebuild_text(text, 64)
-    return even((known or _numbered("Segment", str(number))).encode(), b" ")
-
-
-def _numbered(word: str, number: str) -> str:
-    return f"{word} {number}" if re.fullmatch(r"\d{1,5}", number) else word
+    known = "" if _SEGMENT.fullmatch(text) else structure(text) or rebuild_text(text, 64)
+    return even((known or "Segment").encode(), b" ")

@@ -116,7 +116,7 @@ def clean_date(raw: bytes, time_raw: bytes, shift_us: int, study_date: str) -> b
     return even(date_text(new).encode(), b" ") if near(new, study_date) else None
 
 
-def clean_time(raw: bytes, date_raw: bytes, shift_us: int) -> bytes | None:
+def clean_time(raw: bytes, shift_us: int) -> bytes | None:
     """A TM after the shift; None where it is no time."""
     clock = parse_time(raw)
     if clock is None:

@@ -10,7 +10,7 @@ from curate.dicom.grammar import data, even
 _PUNCTUATION = re.compile(r"[^A-Z0-9+./_ -]+")
 _VERSION = re.compile(r"(?:[A-Z]{1,3})?\d{1,2}(?:\.\d{1,2}){0,2}[A-Z]?|R\d{1,2}|M\d|SP\d{1,2}|P\d{1,2}")
 _KERNEL = re.compile(r"(?:[ABCDHITUSQ][A-Z]?\d{2}[A-Z]?|FC\d{2}|\d{1,2})(?:[ /_]\d)?|[A-Z][A-Z]?\d{1,2}[FHSMU]?")
-_MOST_DIGITS = 6
+_MOST_DIGITS = 8
 
 
 @cache
@@ -79,7 +79,7 @@ def software(argument: str, vr: str, raw: bytes) -> bytes | None:
             digits = sum(map(str.isdigit, word))
             if word in _words("software"):
                 kept.append(word)
-            elif _VERSION.fullmatch(word) and digits <= left:
+            elif _VERSION.fullmatch(word) and digits <= left and (not word.isdigit() or word == value.strip()):
                 kept.append(word)
                 left -= digits
         values.append(" ".join(kept))

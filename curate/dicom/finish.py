@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from curate.dicom import codes, content, identifiers
-from curate.dicom.sopclasses import WEIGHT, pixel_risks
+from curate.dicom.sopclasses import WEIGHT, needs_weight, pixel_risks
 from curate.dicom.types import Item, Policy, Report, StudyContext
 from curate.findings import Finding
 
@@ -13,6 +13,8 @@ _EMPTY = (
     (0x00080020, "DA"), (0x00080030, "TM"), (0x00080050, "SH"), (0x00080090, "PN"), (0x00100010, "PN"),
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
+_SEGMENT_NUMBER = 0x00620004
+_NUMBERED = ((0x30060020, 0x30060026, 0x30060022, "ROI"), (0x00620002, 0x00620005, _SEGMENT_NUMBER, "Segment"))
 _STRUCTURED = (0x0040A730, 0x00400555, 0x00400610)
 
 
@@ -22,7 +24,17 @@ def finish_item(policy: Policy, context: StudyContext, parent: int, item: Item) 
         return content.finish(item)
     if codes.is_code(item):
         return codes.clean(parent, item)
-    return item if item else None
+    for owner, name, number, word in _NUMBERED:
+        if parent == owner and item.text(name) == word:
+            item.put(name, item[name].vr, f"{word} {_number(item, number)}".strip().encode())
+    return item
+
+
+def _number(item: Item, tag: int) -> str:
+    """The number by which a structure or segment goes where its name does not stay."""
+    raw = item.raw(tag)
+    text = str(int.from_bytes(raw, "little")) if tag == _SEGMENT_NUMBER else item.text(tag)
+    return text if text.isdigit() and len(text) <= 5 else ""
 
 
 def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Report) -> Item:
@@ -30,6 +42,8 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     for tag, vr in _EMPTY:
         if tag not in item:
             item.put(tag, vr, b"")
+    if WEIGHT in item and not needs_weight(item):
+        del item[WEIGHT]
     donor = context.donor_id if identifiers.is_donor_id(context.donor_id) else ""
     item.put(0x00100020, "LO", donor.encode())
     item.put(0x00120062, "CS", b"YES ")

@@ -35,7 +35,8 @@ _BINARY = {
 }
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,3})?")
 _PRINTABLE = re.compile(rb"[\x20-\x7e\x00]+")
-_TEXT_RUN = re.compile(rb"[\x20-\x7e]{12,}")
+_TEXT_LETTERS = 5  # numbers such as 36.4 repeat a printable byte; text has more different ones
+_RUN = re.compile(rb"[\x20-\x7e]{12,}")
 _RUN = re.compile(rb"[\x20-\x7e]{6,}")
 
 
@@ -136,7 +137,7 @@ def _binary(low: float, high: float, kind: str, raw: bytes) -> bytes | None:
 
 def reads_as_text(raw: bytes) -> bool:
     """Whether bytes that should be numbers are printable throughout."""
-    return _PRINTABLE.fullmatch(raw) is not None and len(raw.strip(b"\0 ")) > 3
+    return _PRINTABLE.fullmatch(raw) is not None and len(set(raw) - {0, 32}) >= _LETTERS
 
 
 def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
@@ -150,7 +151,8 @@ def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
     values = np.frombuffer(raw, kind)
     if not (np.isfinite(values).all() and (values >= low).all() and (values <= high).all()):
         return None
-    return None if reads_as_text(raw) or _TEXT_RUN.search(raw) else raw
+    texts = (len(set(run.group())) >= 2 * _LETTERS for run in _TEXT_RUN.finditer(raw))
+    return None if reads_as_text(raw) or any(texts) else raw
 
 
 def indices(argument: str, vr: str, raw: bytes) -> bytes | None:

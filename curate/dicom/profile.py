@@ -15,8 +15,8 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from curate import resources
 from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms
 from curate.dicom.finish import check_dataset, finish_dataset, finish_item
-from curate.dicom.identifying import direct_identifiers
-from curate.dicom.sopclasses import admit_sop_class
+from curate.dicom.identifying import direct_identifiers, identifying_words
+from curate.dicom.sopclasses import admit_sop_class, rounded_weight
 from curate.dicom.types import Action, Decision, Item, Policy, StudyContext
 
 __all__ = (
@@ -27,6 +27,7 @@ __all__ = (
     "direct_identifiers",
     "finish_dataset",
     "finish_item",
+    "identifying_words",
     "is_pure",
     "partners",
 )
@@ -35,6 +36,7 @@ MODIFIED_DATES, DESCRIPTORS = "retain_longitudinal_modified_dates", "clean_descr
 STRUCTURED, UIDS = "clean_structured_content", "retain_uids"
 _DATE_GRAMMARS = ("date", "time", "datetime")
 _TEXT_GRAMMARS = ("terms", "kernel", "sequence", "roi", "segment", "label", "label-cs")
+_NAMED = frozenset(("terms", "label", "label-cs", "vendor", "model", "software"))
 _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _NUMBER_VRS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
 
@@ -111,7 +113,7 @@ def decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) 
         return _decide_private(policy, tag, creator)
     entry = allowed().get(tag)
     if row is not None:
-        return _decide_row(policy, tag, vr, row, entry)
+        return _decide_row(policy, parent, tag, vr, row, entry)
     if entry is None or entry.grammar in ("never", "drop"):
         return Decision(Action.REMOVE, "", "not on the allow-list", "ATTRIBUTE_NOT_ALLOWED")
     action = {"empty": Action.EMPTY, "uid": Action.UID}.get(entry.grammar, Action.CLEAN)
@@ -128,7 +130,7 @@ def _decide_private(policy: Policy, tag: int, creator: str | None) -> Decision:
     return Decision(Action.REMOVE, "", "private, not proven safe (Table E.1-1: X)", "ATTRIBUTE_NOT_ALLOWED")
 
 
-def _decide_row(policy: Policy, tag: int, vr: str, row: Row, entry: Entry | None) -> Decision:
+def _decide_row(policy: Policy, parent: int, tag: int, vr: str, row: Row, entry: Entry | None) -> Decision:
     """A row of the table: what an option cleans, else the basic action."""
     form = entry.grammar if entry else ""
     why = f"Table E.1-1: {row.basic}"
@@ -143,13 +145,13 @@ def _decide_row(policy: Policy, tag: int, vr: str, row: Row, entry: Entry | None
         return Decision(Action.CLEAN, form, f"{why}; its items are cleaned", "ITEMS_NOT_ALLOWED")
     if vr == "UI" and (row.basic == "U" or (row.allows(UIDS, "K") and row.basic != "X")):
         return Decision(Action.UID, "uid", f"{why}; keyed", "VALUE_NOT_CLEAN")
-    return _basic(tag, vr, row, why)
+    return _basic(parent, tag, vr, row, why)
 
 
-def _basic(tag: int, vr: str, row: Row, why: str) -> Decision:
+def _basic(parent: int, tag: int, vr: str, row: Row, why: str) -> Decision:
     """The basic action; a compound one is the most that conformance asks: by the attribute's type."""
     actions = row.basic.rstrip("*").split("/")
-    strongest = types().get(f"{tag:08X}", "3")
+    strongest = types().get(f"{parent:08X}/{tag:08X}" if parent else f"{tag:08X}", "3")
     if "D" in actions and (len(actions) == 1 or strongest in ("1", "1C")):
         if vr == "SQ":
             return Decision(Action.CLEAN, "items", f"{why}; its items are cleaned", "ITEMS_NOT_ALLOWED")
@@ -247,13 +249,11 @@ def _instead(tag: int, vr: str, name: str, context: StudyContext) -> bytes | Non
     """What stands for a value that did not pass: what the attribute's type asks for."""
     entry = allowed().get(tag)
     kind = entry.type if entry else "3"
-    if kind in ("2", "2C"):
-        return b""
-    if kind in ("1", "1C") and name in ("terms", "roi", "segment", "label", "label-cs", "vendor", "model", "software"):
+    if kind in ("1", "1C") and name in _NAMED:
         return b"REMOVED "
     if kind == "1" and vr in ("DA", "TM", "DT") and context.shift_us is not None:
         return dates.dummy(vr, context.study_date)
-    return None
+    return None if kind == "3" else b""
 
 
 def _dummy(vr: str, raw: bytes, context: StudyContext) -> bytes | None:
@@ -331,14 +331,13 @@ def _terms(
 def _roi(
     context: StudyContext, vr: str, raw: bytes, encodings: tuple[str, ...], item: Item, tag: int
 ) -> bytes | None:
-    return anatomy.roi_name(raw, encodings, item.text(0x30060022))
+    return anatomy.roi_name(raw, encodings)
 
 
 def _segment(
     context: StudyContext, vr: str, raw: bytes, encodings: tuple[str, ...], item: Item, tag: int
 ) -> bytes | None:
-    number = int.from_bytes(item.raw(0x00620004)[:2], "little")
-    return anatomy.segment_label(raw, encodings, number)
+    return anatomy.segment_label(raw, encodings)
 
 
 _SMALL = re.compile(r"[A-Z]{0,2}\d{1,3}")
@@ -362,9 +361,7 @@ def _label(
 def _weight(
     context: StudyContext, vr: str, raw: bytes, encodings: tuple[str, ...], item: Item, tag: int
 ) -> bytes | None:
-    from curate.dicom.sopclasses import needs_weight, rounded_weight
-
-    weight = rounded_weight(raw) if needs_weight(item) else None
+    weight = rounded_weight(raw)  # `finish_dataset` takes it out of all but quantitative objects
     return None if weight is None else grammar.even(str(weight).encode(), b" ")
 
 

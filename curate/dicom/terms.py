@@ -72,6 +72,7 @@ def _pass(text: str, names: frozenset[str]) -> list[str]:
         folded = folded.replace(old, new)
     tokens = [part for token in _TOKEN.findall(folded) for part in _parts(token)]
     kept, strangers = _choose(tokens, names)
+    kept = list(dict.fromkeys(kept))
     doubtful = [word for word in kept if word in ambiguous()]
     if doubtful and (strangers or len(doubtful) + sum(map(_is_number, kept)) == len(kept)):
         kept = [word for word in kept if word not in ambiguous()]

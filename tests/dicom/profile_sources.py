@@ -59,7 +59,7 @@ ContrastBolusAgent ContrastBolusAgentSequence SpacingBetweenSlices TriggerTime N
 CardiacNumberOfImages HeartRate LowRRValue HighRRValue IntervalsAcquired IntervalsRejected
 PVCRejection SkipBeats BeatRejectionFlag AnatomicRegionSequence PrimaryAnatomicStructureSequence
 ReferencedSOPClassUID ReferencedSOPInstanceUID ReferencedFrameNumber ReferencedSegmentNumber
-PixelAspectRatio TransferSyntaxUID ExposureIndex DeviationIndex TargetExposureIndex
+PixelAspectRatio AngularPosition BeamDoseSpecificationPoint TotalNumberOfExposures TransferSyntaxUID ExposureIndex DeviationIndex TargetExposureIndex
 DistanceSourceToDetector DistanceSourceToPatient EstimatedRadiographicMagnificationFactor
 BodyPartThickness CompressionForce RelativeXRayExposure EntranceDoseInmGy OrganDose HalfValueLayer
 AnodeTargetMaterial FilterMaterial FilterThicknessMinimum FilterThicknessMaximum
@@ -95,8 +95,9 @@ NUMBERS = [
         (r"^PixelSpacing|PixelSpacing$|SpacingBetweenSlices|SliceThickness|ElementSpacing|ElementSize|Thickness", -1000, 1000, WHY_GEOMETRY),
         (r"Position|Offset|Location|Center|Isocenter|Origin|Point|Coordinate|Distance|SID$|SAD$|SSD$|Height$|Width$|Depth|Displacement|Diameter|Length$|Dimension|BoundaryI|Vector|Slab|Boundaries|Extents|Plane$|Edge$|Shift", -100000, 100000, WHY_GEOMETRY),
         (r"Angle|Angulation|Tilt|Slew|Rotation|Azimuth|Swivel|Orientation|Arc$|Trim", -3600, 3600, "angle"),
+        (r"^(DeviationIndex|PixelIntensityRelationshipSign|.*IncrementSign)$", -1000, 1000, "exposure"),
         # identity of the instance within its series, order
-        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", -32768, 99999, "slice and series order"),
+        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", -32768, 999999, "slice and series order"),
         (r"FrameNumber|FrameList|FramesIn|NumberOfFrames|DimensionIndexValues|Index$|IndexValues|Number$|Numbers$|^NumberOf|^Number|Count$|Vector$|Items$|Id$|Columns$|Rows$|Steps", -1, 999999, "count, index or order"),
         # pixel description
         (r"^(BitsAllocated|BitsStored|HighBit|SamplesPerPixel|PlanarConfiguration|PixelRepresentation)$", 0, 64, "pixel description"),
@@ -156,6 +157,7 @@ GRAMMARS: dict[str, tuple[str, str]] = {
     "SequenceName": ("sequence", "pulse sequence"),
     "PulseSequenceName": ("sequence", "pulse sequence"),
     "ImagedNucleus": ("nucleus", "MR nucleus"),
+    "PositionReferenceIndicator": ("words(SN,OM,IC,XY,NA,SLIDE_CORNER,CM,XIPHOID)", "slice order"),
     "RescaleType": ("rescale", "units"),
     "ModalityLUTType": ("rescale", "units"),
     "ROIName": ("roi", "TG-263 name or a number"),
@@ -211,7 +213,7 @@ for _keyword in """
     WindowCenterWidthExplanation DimensionDescriptionLabel AlgorithmName SegmentAlgorithmName ViewName
     EnergyWindowName StageName DerivationDescription RequestedProcedureDescription RequestedContrastAgent
     TypeOfFilters ContentDescription AnnotationGroupLabel StructureSetLabel RTPlanLabel RTImageLabel
-    FrameLabel TrackSetLabel ASLTechniqueDescription PaddleDescription HistogramExplanation PositionReferenceIndicator
+    FrameLabel TrackSetLabel ASLTechniqueDescription PaddleDescription HistogramExplanation OpticalPathDescription
     DetectorDescription DetectorMode FieldOfViewDescription PlateType PhosphorType ImageFilter
     ProcessingFunction SourceIsotopeName MaterialID BeamName GraphicLayerDescription TriggerSourceOrType
     ImageComments AcquisitionComments AcquisitionDeviceProcessingDescription ContrastBolusIngredient

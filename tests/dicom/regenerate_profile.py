@@ -107,16 +107,19 @@ def allow() -> list[dict[str, Any]]:
 
 
 def types() -> dict[str, str]:
-    """The strongest type of each row of Table E.1-1 in the admitted IODs."""
-    found = candidates()
-    return {tag: found[int(tag, 16)]["type"] for tag in sorted(table_rows()) if tag.isalnum() and _known(tag, found)}
-
-
-def _known(tag: str, found: dict[int, Any]) -> bool:
-    try:
-        return int(tag, 16) in found
-    except ValueError:
-        return False
+    """The strongest type of each row of Table E.1-1 in the admitted IODs: by tag at the top, by parent/tag inside."""
+    modules, iods = highdicom("module_attribute_map.json"), highdicom("iod_module_map.json")
+    found: dict[str, str] = {}
+    rows = table_rows()
+    for key in sorted({module["key"] for iod in sources.IODS for module in iods[iod]}):
+        for attribute in modules.get(key, []):
+            tag, path = keyword_dict.get(attribute["keyword"]), attribute["path"]
+            if tag is None or f"{tag:08X}" not in rows:
+                continue
+            place = f"{keyword_dict[path[-1]]:08X}/{tag:08X}" if path else f"{tag:08X}"
+            if STRENGTH[attribute["type"]] >= STRENGTH[found.get(place, "3")]:
+                found[place] = attribute["type"]
+    return dict(sorted(found.items()))
 
 
 def codes() -> dict[str, dict[str, str]]:
@@ -125,8 +128,12 @@ def codes() -> dict[str, dict[str, str]]:
     for scheme, keywords in _concepts_dict.concepts.items():
         for by_value in keywords.values():
             for value, (meaning, _) in by_value.items():
-                if not sources.PRIVATE_SCHEME.match(scheme):
-                    known.setdefault(scheme, {}).setdefault(value, sources.ascii_only(meaning)[:64])
+                if value and not sources.PRIVATE_SCHEME.match(scheme):
+                    texts = known.setdefault(scheme, {})
+                    texts[value] = min(texts.get(value, meaning), meaning, key=_plainness)
+    for texts in known.values():
+        for value, meaning in texts.items():
+            texts[value] = sources.ascii_only(meaning)[:64]
     known.setdefault("SRT", {})
     for srt, sct in _snomed_dict.mapping["SRT"].items():
         if sct in known["SCT"]:
@@ -134,6 +141,11 @@ def codes() -> dict[str, dict[str, str]]:
     for scheme, value, meaning in sources.MORE_CODES:
         known.setdefault(scheme, {}).setdefault(value, meaning)
     return {scheme: dict(sorted(values.items())) for scheme, values in sorted(known.items())}
+
+
+def _plainness(meaning: str) -> tuple[bool, int, str]:
+    """Short meanings without a semantic tag are what people know a code by."""
+    return "(" in meaning, len(meaning), meaning
 
 
 def uid_table() -> dict[str, str]:
