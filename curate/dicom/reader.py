@@ -36,7 +36,7 @@ MAX_DEPTH = 32
 MAX_INFLATED = 1 << 31
 MAX_RATIO = 9  # a bomb is refused before it breaks "ten times the file"
 FREE_INFLATED = 1 << 26
-MIN_UNITS = 200_000
+MIN_UNITS = 50_000
 BYTES_A_UNIT = 32
 
 _HEADER = struct.Struct("<HH2sH").unpack_from
@@ -72,10 +72,14 @@ class Interned:
 _tables: dict[tuple[bool, tuple[str, ...]], Interned] = {}
 
 
-def _table(explicit: bool, encodings: tuple[str, ...]) -> Interned:
-    if len(_tables) > 64:
-        _tables.clear()
-    return _tables.setdefault((explicit, encodings), Interned())
+def _table(top: bool, encodings: tuple[str, ...]) -> Interned:
+    """Where elements are shared: apart for the top level, since those below have a bound on their depth."""
+    table = _tables.get((top, encodings))
+    if table is None:
+        if len(_tables) > 64:
+            _tables.clear()
+        table = _tables[(top, encodings)] = Interned()
+    return table
 
 
 @dataclass(slots=True, repr=False)
@@ -228,7 +232,7 @@ def _read_elements(
 ) -> int:
     """Read elements into `item` up to `end`, or to the delimiter `ends_with`; returns where it stopped."""
     data, header = source.data, source.header
-    interned = _table(explicit, item.encodings)
+    interned = _table(depth == 0, item.encodings)
     table, open_ended = interned.elements, interned.open_ended
     fast = explicit and source.little
     while pos < end:
@@ -265,7 +269,7 @@ def _read_elements(
                 continue
             element, stop = _read_undefined(source, start, end, tag, kind, explicit, item.encodings, depth)
             raw_size = stop - pos
-            if fast and raw_size <= _INTERN_SEQUENCE and kind == "SQ" and not source.ambiguous:
+            if fast and raw_size <= _INTERN_SEQUENCE and kind == "SQ" and _shareable(element, depth, source):
                 raw = data[pos:stop]
                 interned.keep(raw, element)
                 open_ended[raw[:12]] = (raw, element)
@@ -277,9 +281,8 @@ def _read_elements(
             raw = data[pos:stop]
             found = table.get(raw)
             if found is None:
-                count = len(source.ambiguous)
                 element = _read_value(source, start, stop, tag, kind, explicit, item, depth)
-                if len(source.ambiguous) == count:
+                if _shareable(element, depth, source):
                     interned.keep(raw, element)
             else:
                 element = found
@@ -289,11 +292,18 @@ def _read_elements(
         pos = stop
         if tag == SPECIFIC_CHARACTER_SET:
             item.encodings = encodings_of(item.raw(tag))
-            interned = _table(explicit, item.encodings)
+            interned = _table(depth == 0, item.encodings)
             table, open_ended = interned.elements, interned.open_ended
     if ends_with:
         raise MalformedError("TRUNCATED")
     return pos
+
+
+def _shareable(element: Element, depth: int, source: _Source) -> bool:
+    """Whether an element means the same in every file: nothing open about its VR, no depth below the top."""
+    if source.ambiguous:
+        return False
+    return depth == 0 or not any(inner.items for item in element.items for inner in item.values())
 
 
 def _stop_at_rest(source: _Source, pos: int, end: int, depth: int, *, force: bool = False) -> int:

@@ -65,7 +65,7 @@ def test_deflated_is_the_same_as_explicit(nodes: list[Node]) -> None:
 
 
 def differences(ds: pydicom.Dataset, item: Item, path: str = "") -> list[str]:
-    theirs = {int(tag) for tag in ds}
+    theirs = {int(tag) for tag, _ in ds.items()}
     found = [f"{path}{tag:08x}" for tag in theirs ^ set(item)]
     for tag in theirs & set(item):
         value = item[tag].value
@@ -164,7 +164,7 @@ def test_sequences_without_end_are_refused() -> None:
 def test_a_crowd_of_items_costs_no_more_than_ten_times_the_file() -> None:
     """A file of millions of tiny items is refused while its elements still fit in ten times its size."""
     item = struct.pack("<HHL", 0xFFFE, 0xE000, 8) + struct.pack("<HH2sH", 0x0008, 0x0020, b"DA", 0)
-    items = item * (1 << 20)
+    items = item * (1 << 17)
     body = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, len(items)) + items
     data = strategies.part10(body)
     tracemalloc.start()
