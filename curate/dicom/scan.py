@@ -86,7 +86,10 @@ def _scan(data: bytes, size: int, keys: Keys, *, whole: bool) -> Scan:
         return nothing("DICOMDIR", size)
     body, start = data, head.start
     if head.syntax == DEFLATED:
-        body, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], len(data) * 8), 0
+        try:
+            body, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], len(data) * 8), 0
+        except zlib.error:
+            raise MalformedError("MALFORMED") from None
         whole = False
     values = _values(body, start, head, whole=whole)
     text = {tag: raw.decode("latin-1").strip(" \0") for tag, raw in values.items()}
