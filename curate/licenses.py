@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-import license_expression
+import license_expression  # type: ignore[import-untyped]
 
 from curate import resources
 from curate.errors import DamagedError, InputError, RefusedError
@@ -110,7 +110,7 @@ def terms() -> str:
 
 
 def classify(raw: str | None, place: str = "") -> License | Finding:
-    """The licence that a raw value names, or what is wrong with the value: missing, unknown, deprecated, conflicting.
+    """The licence that a raw value names, or a finding: missing, unknown, deprecated, conflicting.
 
     One row bears one licence: an expression that names several is conflicting.
     """
