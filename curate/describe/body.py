@@ -74,6 +74,7 @@ def _template() -> jinja2.Template:
         COUNTS_HEADING=COUNTS_HEADING,
         LICENSES_HEADING=LICENSES_HEADING,
         FOLDER=FOLDER,
+        TERMS_PATH=licenses.TERMS_PATH,
     )
     path = resources.vocabulary_path("describe/data/card.md.jinja")
     return environment.from_string(path.read_text(encoding="utf-8"))
