@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from curate import resources
 from curate.metadata.coded import fold
@@ -137,9 +137,15 @@ def _side_by_side(found: list[tuple[str, str]]) -> bool:
     return False
 
 
+def _data(name: str) -> dict[str, Any]:
+    path = resources.vocabulary_path(f"metadata/data/{name}")
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
 @cache
 def _lexicon() -> _Lexicon:
-    raw = json.loads(resources.vocabulary_path("metadata/data/region_terms.json").read_text(encoding="utf-8"))
+    raw, regions = _data("region_terms.json"), _data("regions.json")
     terms: dict[str, _Term] = {
         _key(text): (tuple(each), None, False) for text, each in raw["several"].items()
     }
@@ -147,6 +153,9 @@ def _lexicon() -> _Lexicon:
         for kind, texts in lists.items():
             for text in texts:
                 _add(terms, _key(text), (region,), "B" if kind == "both" else None, kind == "alone")
+    for entry in regions["regions"]:
+        alone = entry["group"] == "not a region"
+        terms.setdefault(_key(entry["meaning"]), ((entry["code"],), None, alone))
     noise = frozenset(_key(word) for words in raw["noise"].values() for word in words)
     sides = {_key(word): side for side, words in raw["laterality"].items() for word in words}
     placeholders = frozenset(fold(word) for word in raw["placeholders"])
