@@ -106,15 +106,7 @@ def check_card(
         findings.append(Finding("CARD_VERSION", PATH))
     if facts.population != population or (population == "test") != (body.TEST_MATERIAL in text):
         findings.append(Finding("CARD_POPULATION", PATH))
-<<<<<<< HEAD
-    findings += [
-        Finding("CARD_COUNT", PATH, name)
-        for name in sorted({*counts, *facts.counts, *facts.shown_counts})
-        if not (counts.get(name) == facts.counts.get(name) == facts.shown_counts.get(name))
-    ]
-=======
     findings += _differences("CARD_COUNT", counts, facts.counts, facts.shown_counts)
->>>>>>> describe
     findings += _check_licenses(facts, license_counts)
     return findings + _check_configs(facts, expected_configs(version, files, counts))
 

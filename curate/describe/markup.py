@@ -19,11 +19,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 class _Dumper(yaml.SafeDumper):
     """Block style, no aliases, long lines left whole, several lines as a literal block."""
 
-<<<<<<< HEAD
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 (the base class's signature)
-=======
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
->>>>>>> describe
         return True
 
 

@@ -18,7 +18,7 @@ _SEGMENT = re.compile(r"Segment( \d{1,5})?")
 _TARGET = re.compile(r"(GTV|CTV|PTV|ITV|IGTV)([PN]?)[ _]?(\d{0,2})(?:[ _](\d{2,4}))?")
 
 
-def body_part(argument: str, vr: str, raw: bytes) -> bytes | None:
+def body_part(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A body part of the standard's list; one that states the sex becomes its region."""
     value = " ".join(raw.decode("ascii", "replace").strip(" \0").upper().split())
     if not value:

@@ -152,19 +152,19 @@ def _written(item: Item, scheme: str, value: str, text: str) -> Item:
     return item
 
 
-def code_text(argument: str, vr: str, raw: bytes) -> bytes | None:
+def code_text(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A code value in itself; whether it is known shows beside its scheme."""
     value = raw.decode("ascii", "replace").strip(" \0")
     return even(value.encode(), b" ") if re.fullmatch(r"[!-~ ]{1,64}", value) and "\\" not in value else None
 
 
-def scheme_name(argument: str, vr: str, raw: bytes) -> bytes | None:
+def scheme_name(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """The name of a known coding scheme."""
     value = raw.decode("ascii", "replace").strip(" \0")
     return even(value.encode(), b" ") if _SAME_SCHEME.get(value, value) in known() else None
 
 
-def scheme_version(argument: str, vr: str, raw: bytes) -> bytes | None:
+def scheme_version(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A short version number."""
     value = raw.decode("ascii", "replace").strip(" \0")
     return even(value.encode(), b" ") if _VERSION.fullmatch(value) else None

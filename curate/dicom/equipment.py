@@ -43,7 +43,7 @@ def _plain(text: str) -> str:
     return " ".join(_PUNCTUATION.sub(" ", text.upper()).split())
 
 
-def vendor(argument: str, vr: str, raw: bytes) -> bytes | None:
+def vendor(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A known vendor's canonical name."""
     return _written([_vendor(value) for value in _values(raw)], raw)
 
@@ -61,7 +61,7 @@ def _vendor(text: str) -> str:
     )
 
 
-def model(argument: str, vr: str, raw: bytes) -> bytes | None:
+def model(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """The words of a model's name that are known."""
     return _written([_model(value) for value in _values(raw)], raw)
 
@@ -75,7 +75,7 @@ def _model(text: str) -> str:
     return " ".join(words) if any(any(c.isalpha() for c in word) for word in words) else ""
 
 
-def software(argument: str, vr: str, raw: bytes) -> bytes | None:
+def software(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Known words and short version numbers; six digits at most, so that no identifier fits."""
     left = _MOST_DIGITS
     values = []
@@ -94,7 +94,7 @@ def software(argument: str, vr: str, raw: bytes) -> bytes | None:
     return _written(values, raw)
 
 
-def kernel(argument: str, vr: str, raw: bytes) -> bytes | None:
+def kernel(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A reconstruction kernel: a known name or a vendor's short code such as B30f or FC08."""
     return _written([_kernel(value.strip()) for value in _values(raw)], raw, 16)
 
@@ -112,7 +112,7 @@ def _kernel(text: str) -> str:
     )
 
 
-def sequence(argument: str, vr: str, raw: bytes) -> bytes | None:
+def sequence(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A pulse sequence's name in its vendor's terms, such as `*fl2d1` or `ep_b1000#4`."""
     return _written([_sequence(value.strip()) for value in _values(raw)], raw, 16)
 

@@ -15,7 +15,7 @@ _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac", b"link", b"abst")
 _MOST = 8 << 20
 
 
-def clean(argument: str, vr: str, raw: bytes) -> bytes | None:
+def clean(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """The profile with nothing but numbers in it; None where it is no profile (ICC.1 7)."""
     if len(raw) < 132 or len(raw) > _MOST or raw[36:40] != b"acsp":
         return None
