@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-import license_expression  # type: ignore[import-untyped]
+import license_expression
 
 from curate import resources
 from curate.errors import DamagedError, InputError, RefusedError

@@ -36,9 +36,11 @@ MAX_DEPTH = 32
 MAX_INFLATED = 1 << 31
 MAX_RATIO = 9  # a bomb is refused before it breaks "ten times the file"
 FREE_INFLATED = 1 << 26
-MIN_UNITS = 200_000
+MIN_UNITS = 50_000
 BYTES_A_UNIT = 32
 
+_HEADER = struct.Struct("<HH2sH").unpack_from
+_LENGTH = struct.Struct("<L").unpack_from
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _TRAILING_PADDING = 0xFFFCFFFC
@@ -70,10 +72,14 @@ class Interned:
 _tables: dict[tuple[bool, tuple[str, ...]], Interned] = {}
 
 
-def _table(explicit: bool, encodings: tuple[str, ...]) -> Interned:
-    if len(_tables) > 64:
-        _tables.clear()
-    return _tables.setdefault((explicit, encodings), Interned())
+def _table(top: bool, encodings: tuple[str, ...]) -> Interned:
+    """Where elements are shared: apart for the top level, since those below have a bound on their depth."""
+    table = _tables.get((top, encodings))
+    if table is None:
+        if len(_tables) > 64:
+            _tables.clear()
+        table = _tables[(top, encodings)] = Interned()
+    return table
 
 
 @dataclass(slots=True, repr=False)
@@ -84,8 +90,8 @@ class _Source:
     units: int
     little: bool = True
     ambiguous: list[tuple[Item, int]] = field(default_factory=list)
-    header: Callable[[bytes, int], tuple[Any, ...]] = struct.Struct("<HH2sH").unpack_from
-    long: Callable[[bytes, int], tuple[Any, ...]] = struct.Struct("<L").unpack_from
+    header: Callable[[bytes, int], tuple[Any, ...]] = _HEADER
+    long: Callable[[bytes, int], tuple[Any, ...]] = _LENGTH
     trailing: bool = False
 
     def spend(self, units: int) -> None:
@@ -129,7 +135,7 @@ def parse(data: bytes) -> Parsed:
 class Head:
     """What comes before the data set: its meta group, where it starts, and how it is really encoded."""
 
-    meta: Item
+    meta: dict[int, bytes]
     start: int
     syntax: str
     explicit: bool
@@ -164,7 +170,7 @@ def read_head(data: bytes) -> Head:
     meta, pos = _read_meta(data, pos)
     if not meta:
         findings.append(Finding("META_MISSING"))
-    syntax = meta.text(0x00020010)
+    syntax = meta.get(0x00020010, b"").decode("ascii", "replace").strip(" \0")
     if pos >= len(data):
         raise MalformedError("TRUNCATED")
     if syntax == DEFLATED:
@@ -180,24 +186,22 @@ def read_head(data: bytes) -> Head:
     return Head(meta, pos, syntax, explicit, little, tuple(findings))
 
 
-def _read_meta(data: bytes, pos: int) -> tuple[Item, int]:
+def _read_meta(data: bytes, pos: int) -> tuple[dict[int, bytes], int]:
     """Group 0002 ends with the first element of another group; its own length is not believed."""
-    meta = Item(encodings=DEFAULT)
-    header, long = struct.Struct("<HH2sH").unpack_from, struct.Struct("<L").unpack_from
+    meta: dict[int, bytes] = {}
     while data[pos : pos + 2] == b"\x02\0" and len(data) >= pos + 12:
-        _, number, name, length = header(data, pos)
+        _, number, name, length = _HEADER(data, pos)
         vr = VRS.get(name)
         if vr is None:
-            start, length, kind = pos + 8, long(data, pos + 4)[0], "UN"
+            start, length = pos + 8, _LENGTH(data, pos + 4)[0]
         elif vr.long:
-            start, length, kind = pos + 12, long(data, pos + 8)[0], vr.name
+            start, length = pos + 12, _LENGTH(data, pos + 8)[0]
         else:
-            start, kind = pos + 8, vr.name
-        if start + length > len(data):
-            raise MalformedError("TRUNCATED", "FileMetaInformation")
-        tag = 0x00020000 | number
-        meta[tag] = Element(tag, kind, data[start : start + length])
+            start = pos + 8
         pos = start + length
+        if pos > len(data):
+            raise MalformedError("TRUNCATED", "FileMetaInformation")
+        meta[0x00020000 | number] = data[start:pos]
     return meta, pos
 
 
@@ -228,7 +232,7 @@ def _read_elements(
 ) -> int:
     """Read elements into `item` up to `end`, or to the delimiter `ends_with`; returns where it stopped."""
     data, header = source.data, source.header
-    interned = _table(explicit, item.encodings)
+    interned = _table(depth == 0, item.encodings)
     table, open_ended = interned.elements, interned.open_ended
     fast = explicit and source.little
     while pos < end:
@@ -265,7 +269,7 @@ def _read_elements(
                 continue
             element, stop = _read_undefined(source, start, end, tag, kind, explicit, item.encodings, depth)
             raw_size = stop - pos
-            if fast and raw_size <= _INTERN_SEQUENCE and kind == "SQ" and not source.ambiguous:
+            if fast and raw_size <= _INTERN_SEQUENCE and kind == "SQ" and _shareable(element, depth, source):
                 raw = data[pos:stop]
                 interned.keep(raw, element)
                 open_ended[raw[:12]] = (raw, element)
@@ -277,9 +281,8 @@ def _read_elements(
             raw = data[pos:stop]
             found = table.get(raw)
             if found is None:
-                count = len(source.ambiguous)
                 element = _read_value(source, start, stop, tag, kind, explicit, item, depth)
-                if len(source.ambiguous) == count:
+                if _shareable(element, depth, source):
                     interned.keep(raw, element)
             else:
                 element = found
@@ -289,11 +292,18 @@ def _read_elements(
         pos = stop
         if tag == SPECIFIC_CHARACTER_SET:
             item.encodings = encodings_of(item.raw(tag))
-            interned = _table(explicit, item.encodings)
+            interned = _table(depth == 0, item.encodings)
             table, open_ended = interned.elements, interned.open_ended
     if ends_with:
         raise MalformedError("TRUNCATED")
     return pos
+
+
+def _shareable(element: Element, depth: int, source: _Source) -> bool:
+    """Whether an element means the same in every file: nothing open about its VR, no depth below the top."""
+    if source.ambiguous:
+        return False
+    return depth == 0 or not any(inner.items for item in element.items for inner in item.values())
 
 
 def _stop_at_rest(source: _Source, pos: int, end: int, depth: int, *, force: bool = False) -> int:
@@ -332,9 +342,10 @@ def _read_value(
     """An element of defined length."""
     named = normal_vr(tag, kind)
     if named == "SQ":
-        within = explicit and kind == "SQ"
         try:
-            items, _ = _read_items(source, start, stop, within, item.encodings, depth, undefined=False)
+            items, _ = _read_sequence(
+                source, start, stop, kind, explicit, item.encodings, depth, undefined=False
+            )
             return Element(tag, "SQ", items)
         except MalformedError as error:
             if kind == "SQ" or error.rule in ("TOO_DEEP", "TOO_MANY_ELEMENTS"):
@@ -381,9 +392,29 @@ def _read_undefined(
         return Element(tag, "OB", fragments), stop
     if kind not in ("SQ", "UN"):
         raise MalformedError("MALFORMED", keyword(tag))
-    within = explicit and kind == "SQ"
-    items, stop = _read_items(source, start, end, within, encodings, depth, undefined=True)
+    items, stop = _read_sequence(source, start, end, kind, explicit, encodings, depth, undefined=True)
     return Element(tag, "SQ", items), stop
+
+
+def _read_sequence(
+    source: _Source,
+    start: int,
+    end: int,
+    kind: str,
+    explicit: bool,
+    encodings: tuple[str, ...],
+    depth: int,
+    *,
+    undefined: bool,
+) -> tuple[list[Item], int]:
+    """A sequence's items; within UN they are implicit little endian whatever is around them (PS3.5 6.2.2)."""
+    if kind == "SQ":
+        return _read_items(source, start, end, explicit, encodings, depth, undefined=undefined)
+    inner = source if source.little else _source(source.data)
+    inner.units, inner.ambiguous = source.units, source.ambiguous
+    result = _read_items(inner, start, end, False, encodings, depth, undefined=undefined)
+    source.units = inner.units
+    return result
 
 
 def _read_items(

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
+from pydicom.datadict import tag_for_keyword
+
 from curate.dicom import container, profile, writer
 from curate.dicom.dictionary import keyword, vr_fits
 from curate.dicom.reader import parse
 from curate.dicom.types import (
-    PIXEL_DATA,
     SPECIFIC_CHARACTER_SET,
     Action,
     Bytes,
@@ -32,10 +33,14 @@ from curate.dicom.types import (
 )
 from curate.findings import Severity
 
-_PIXELS = frozenset(container.PIXELS)
 _DIRECTORY_RECORDS = 0x00041220
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
+_MOMENTS = frozenset(("DA", "DT", "TM"))
+_MOST_REMEMBERED = 1 << 16
+_STRUCTURE = Verdict(None, None, "structure", _NONE)
+_ORPHAN = Verdict(None, None, "no_creator", _NONE)
+_REMOVED = Verdict(None, None, Action.REMOVE.value, _NONE)
 
 
 def rewrite(data: bytes, context: StudyContext, policy: Policy) -> Rewritten:
@@ -117,13 +122,19 @@ def _before_and_after(item: Item) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _cleaner(policy: Policy, context: StudyContext) -> _Cleaner:
+def _cleaner_of(policy: Policy, context: StudyContext) -> _Cleaner:
     return _Cleaner(policy, context)
 
 
-@lru_cache(maxsize=1 << 14)
-def _decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) -> Decision:
-    return profile.decide(policy, parent, tag, vr, creator)
+_latest: _Cleaner | None = None
+
+
+def _cleaner(policy: Policy, context: StudyContext) -> _Cleaner:
+    """The cleaner of a study; the one used last is found without hashing."""
+    global _latest
+    if _latest is None or _latest.policy is not policy or _latest.context is not context:
+        _latest = _cleaner_of(policy, context)
+    return _latest
 
 
 @lru_cache(maxsize=256)
@@ -135,12 +146,15 @@ def _pure_token(*_place: object) -> object:
 class _Cleaner:
     """The rules for one study: a policy, a context, and what has been judged under them."""
 
-    __slots__ = ("_tokens", "context", "policy")
+    __slots__ = ("_decisions", "_moments", "_removed", "_tokens", "context", "policy")
 
     def __init__(self, policy: Policy, context: StudyContext) -> None:
         self.policy = policy
         self.context = context
         self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
+        self._decisions: dict[tuple[int, int, str, str | None], Decision] = {}
+        self._removed: set[tuple[int, int, str, object]] = set()
+        self._moments: dict[tuple[object, ...], Verdict] = {}
 
     def clean_item(self, item: Item, parent: int, counts: Counter[str]) -> Item:
         """A new item of what stays of this one."""
@@ -151,19 +165,26 @@ class _Cleaner:
         pure, bound = tokens
         kept = Item(encodings=_UTF8)
         labels = []
+        private = False
         for tag, element in item.items():
             verdict = element.verdict
-            if verdict.token is not pure and verdict.token is not bound:
-                verdict = self._judge(element, parent, item, tokens)
-                if verdict.token is not None:
-                    element.verdict = verdict
+            token = verdict.token
+            if token is not pure and token is not bound:
+                if tag & 0x10000:
+                    verdict = self._judge_private(element, parent, item, tokens)
+                    private = private or verdict.cleaned is not None
+                else:
+                    verdict = self._judge(element, parent, item, tokens, None)
+                    if verdict.token is not None:
+                        element.verdict = verdict
             if verdict.cleaned is not None:
                 kept[tag] = verdict.cleaned
             labels.append(verdict.label)
             if verdict.nested:
                 counts.update(verdict.nested)
         counts.update(labels)
-        self._keep_creators(item, kept)
+        if private:
+            self._keep_creators(item, kept)
         return kept
 
     def _keep_creators(self, item: Item, kept: Item) -> None:
@@ -173,31 +194,73 @@ class _Cleaner:
             if block not in kept:
                 kept.put(block, "LO", item.text(block).encode("ascii"))
 
-    def _judge(self, element: Element, parent: int, item: Item, tokens: tuple[object, object]) -> Verdict:
+    def _judge_private(
+        self, element: Element, parent: int, item: Item, tokens: tuple[object, object]
+    ) -> Verdict:
+        """Private attributes depend on their block's creator: their verdicts aren't kept with them."""
+        tag = element.tag
+        if tag & 0xFFFF < 0x1000:
+            return _STRUCTURE
+        creator = item.get((tag & 0xFFFF0000) | (tag & 0xFF00) >> 8)
+        if creator is None or not isinstance(creator.value, bytes):
+            return _ORPHAN
+        key = (parent, tag, element.vr, creator.value)
+        if key in self._removed:
+            return _REMOVED
+        verdict = self._judge(element, parent, item, tokens, item.creator(tag))
+        if verdict.label == Action.REMOVE.value and len(self._removed) < _MOST_REMEMBERED:
+            self._removed.add(key)
+        return verdict._replace(token=None)
+
+    def _decide(self, parent: int, tag: int, vr: str, creator: str | None) -> Decision:
+        key = (parent, tag, vr, creator)
+        decision = self._decisions.get(key)
+        if decision is None:
+            decision = profile.decide(self.policy, parent, tag, vr, creator)
+            if len(self._decisions) < _MOST_REMEMBERED:
+                self._decisions[key] = decision
+        return decision
+
+    def _judge(
+        self, element: Element, parent: int, item: Item, tokens: tuple[object, object], creator: str | None
+    ) -> Verdict:
         tag, vr = element.tag, element.vr
         pure, bound = tokens
-        creator = item.creator(tag)
-        if _is_structure(tag) or creator == "" or (tag in _PIXELS and not parent):
-            return Verdict(None if creator == "" else pure, None, "structure", _NONE)
+        if _is_structure(tag):
+            return Verdict(pure, None, "structure", _NONE)
         if not vr_fits(tag, vr):
             return Verdict(pure, None, "wrong_vr", _NONE)
-        decision = _decide(self.policy, parent, tag, vr, creator)
+        decision = self._decide(parent, tag, vr, creator)
         action = decision.action
         if action is Action.REFUSE:
             raise MalformedError(decision.rule, keyword(tag))
-        scope = None if creator is not None else pure
         if action is Action.REMOVE or isinstance(element.value, Fragments):
-            return Verdict(scope, None, action.value, _NONE)
+            return Verdict(pure, None, Action.REMOVE.value, _NONE)
         if isinstance(element.value, list):
-            return self._judge_sequence(element, None if creator is not None else bound, decision)
-        raw = bytes(element.value)
-        value = profile.clean_value(self.policy, self.context, parent, tag, vr, raw, item.encodings, item)
-        cleaned = None if value is None else Element(tag, vr, value)
-        if scope is not None and not profile.is_pure(tag, vr):
-            scope = bound if not _partner(tag, vr) else None
-        return Verdict(scope, cleaned, action.value, _NONE)
+            return self._judge_sequence(element, bound, decision)
+        if profile.is_pure(tag, vr):
+            return self._clean(element, parent, item, action, pure)
+        if vr not in _MOMENTS:
+            return self._clean(element, parent, item, action, bound)
+        key = (parent, tag, element.value, item.raw(_sibling(tag)))
+        verdict = self._moments.get(key)
+        if verdict is None:
+            verdict = self._clean(element, parent, item, action, None)
+            if len(self._moments) < _MOST_REMEMBERED:
+                self._moments[key] = verdict
+        return verdict
 
-    def _judge_sequence(self, element: Element, scope: object, decision: Decision) -> Verdict:
+    def _clean(self, element: Element, parent: int, item: Item, action: Action, token: object) -> Verdict:
+        """A plain element with the value that the profile gives it."""
+        tag, vr = element.tag, element.vr
+        raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
+        value = profile.clean_value(self.policy, self.context, parent, tag, vr, raw, item.encodings, item)
+        if value is None:
+            return Verdict(token, None, Action.REMOVE.value, _NONE)
+        cleaned = element if value == raw and len(raw) % 2 == 0 else Element(tag, vr, value)
+        return Verdict(token, cleaned, action.value, _NONE)
+
+    def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:
         counts: Counter[str] = Counter()
         items = []
         if decision.action is not Action.EMPTY:
@@ -207,22 +270,19 @@ class _Cleaner:
                 if finished is not None:
                     items.append(finished)
         if element.items and not items and decision.action is not Action.EMPTY:
-            return Verdict(scope, None, Action.REMOVE.value, counts)
-        return Verdict(scope, Element(element.tag, "SQ", items), decision.action.value, counts)
+            return Verdict(token, None, Action.REMOVE.value, counts)
+        return Verdict(token, Element(element.tag, "SQ", items), decision.action.value, counts)
 
 
 def _is_structure(tag: int) -> bool:
     """Whether a tag never is content: group lengths, groups below 0008, character sets, pixels, padding."""
     group, number = tag >> 16, tag & 0xFFFF
-    return (
-        number == 0
-        or group < 8
-        or group >= 0x7FE0
-        or tag == SPECIFIC_CHARACTER_SET
-        or (group & 1 == 1 and number < 0x1000)
-    )
+    return number == 0 or group < 8 or group >= 0x7FE0 or tag == SPECIFIC_CHARACTER_SET
 
 
-def _partner(tag: int, vr: str) -> bool:
-    """Whether a value depends on its siblings: a date and its time move together."""
-    return vr in ("DA", "TM", "DT") or tag == PIXEL_DATA
+@lru_cache(maxsize=1 << 12)
+def _sibling(tag: int) -> int:
+    """The time that belongs to a date, or the date of a time; 0 where there is none."""
+    name = keyword(tag)
+    other = name.replace("Date", "Time") if "Date" in name else name.replace("Time", "Date")
+    return tag_for_keyword(other) or 0

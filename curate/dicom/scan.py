@@ -80,7 +80,7 @@ def _nothing(rule: str, size: int) -> Scan:
 
 def _scan(data: bytes, size: int, keys: Keys, *, whole: bool) -> Scan:
     head = read_head(data)
-    sop_class = head.meta.text(0x00020002)
+    sop_class = head.meta.get(0x00020002, b"").decode("latin-1").strip(" \0")
     if sop_class == DICOMDIR:
         return _nothing("DICOMDIR", size)
     body, start = data, head.start

@@ -100,12 +100,14 @@ class StudyContext:
     `study_date` is the date after the shift (YYYYMMDD, or empty).
     `keys` None is the verifier's context: a UID that has the form of a keyed one is kept as it is,
     `shift_us` is 0, and `donor_id` is what the file says; so rewriting a clean file changes nothing.
+    `names` are words of the person's own identifiers (`profile.words_of`): no description repeats them.
     """
 
     keys: Keys | None
     donor_id: str
     shift_us: int | None
     study_date: str = ""
+    names: frozenset[str] = frozenset()
 
 
 class Verdict(NamedTuple):
@@ -257,7 +259,7 @@ class Report:
 class Parsed:
     """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in."""
 
-    meta: Item
+    meta: Mapping[int, bytes]
     dataset: Item
     transfer_syntax: str
     findings: tuple[Finding, ...] = ()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from curate.dicom import profile, reader, rewrite
 from curate.dicom.dictionary import keyword, step
 from curate.dicom.types import PIXEL_DATA, Bytes, Item, MalformedError, Parsed, Policy, Report, StudyContext
@@ -37,9 +39,9 @@ def released_context(dataset: Item, policy: Policy) -> StudyContext:
 
 def same(chunks: Sequence[Bytes], data: bytes) -> bool:
     """Whether pieces, one after the other, are exactly these bytes."""
-    view, pos = memoryview(data), 0
+    whole, pos = np.frombuffer(data, "u1"), 0
     for chunk in chunks:
-        if view[pos : pos + len(chunk)] != chunk:
+        if not np.array_equal(whole[pos : pos + len(chunk)], np.frombuffer(chunk, "u1")):
             return False
         pos += len(chunk)
     return pos == len(data)

@@ -13,7 +13,6 @@ from curate.errors import HubError, StorageError
 from curate.hub import folder_store as store
 from curate.hub.protocol import (
     Contents,
-    FileEntry,
     Plan,
     Progress,
     Published,
@@ -27,6 +26,7 @@ from curate.hub.protocol import (
     version_key,
     version_of,
 )
+from curate.records import FileEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from curate.hub.protocol import (
     BLOCK,
     RELEASE_FILE,
     Contents,
-    FileEntry,
     Progress,
     contents_of,
     digest_of,
     tag_of,
     version_key,
 )
+from curate.records import FileEntry
 
 REFS = "refs.json"
 _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of them is written
@@ -91,10 +91,10 @@ def build(root: Path, contents: Contents, progress: Progress | None = None) -> t
     files = size = seen = 0
     for entry in contents.files.values():
         if _bring(partial / entry.path, entry, contents.root, sources):
-            files, size = files + 1, size + entry.size
-        seen += entry.size
+            files, size = files + 1, size + entry.size_bytes
+        seen += entry.size_bytes
         if progress:
-            progress(seen, contents.size)
+            progress(seen, contents.size_bytes)
     _seal(partial, contents)
     rename(partial, final)
     return files, size
@@ -129,7 +129,7 @@ def _bring(target: Path, entry: FileEntry, source: Path, published: Mapping[str,
     if target.is_file():
         return False  # it got its name only after it was whole, verified and synced
     target.parent.mkdir(parents=True, exist_ok=True)
-    if (twin := published.get(entry.sha256)) and twin.stat().st_size == entry.size:
+    if (twin := published.get(entry.sha256)) and twin.stat().st_size == entry.size_bytes:
         with contextlib.suppress(OSError):  # other file system, too many links: then copy
             os.link(twin, target)
             return False
@@ -187,7 +187,7 @@ def _seal(folder: Path, contents: Contents) -> None:
 def _is_complete(folder: Path, contents: Contents) -> bool:
     """Whether a folder has the release's files by name and size, and its `release.json` by digest."""
     found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files(folder)}
-    wanted = {entry.path: entry.size for entry in contents.files.values()}
+    wanted = {entry.path: entry.size_bytes for entry in contents.files.values()}
     return found == wanted and digest_of(folder / RELEASE_FILE) == contents.digest
 
 

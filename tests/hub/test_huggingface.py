@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import socket
 from pathlib import Path
 
@@ -56,8 +58,6 @@ def test_next_version_sends_only_what_changed(hub: HubServer, tmp_path: Path) ->
     size = unread.stat().st_size
     unread.unlink()
     unread.touch()
-    import os
-
     os.truncate(unread, size)  # if its bytes were read, its digest would be wrong
     plan = target().plan(second, first)
     done = target().publish(second)
@@ -128,8 +128,6 @@ def test_a_file_that_is_not_what_was_cut_never_leaves(
     pack.write_bytes(bytes(pack.stat().st_size))
     with pytest.raises(DamagedError, match="does not have the digest"):
         target().publish(release)
-    import hashlib
-
     assert not hub.repo(REPO).tags
     assert hashlib.sha256(pack.read_bytes()).hexdigest() not in hub.repo(REPO).lfs
     assert pack_of(release, 2).split("/")[-1].removesuffix(".parquet") not in hub.repo(REPO).lfs

@@ -1,0 +1,303 @@
+"""What is decided by hand about the allow-list: edit this, then run `regenerate_profile`."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+IODS = """
+computed-radiography-image ct-image mr-image nuclear-medicine-image ultrasound-image
+ultrasound-multi-frame-image secondary-capture-image multi-frame-grayscale-byte-secondary-capture-image
+multi-frame-grayscale-word-secondary-capture-image multi-frame-true-color-secondary-capture-image
+multi-frame-single-bit-secondary-capture-image x-ray-angiographic-image x-ray-radiofluoroscopic-image
+rt-image rt-dose rt-structure-set rt-plan rt-ion-plan positron-emission-tomography-image
+digital-x-ray-image digital-mammography-x-ray-image vl-whole-slide-microscopy-image vl-microscopic-image
+vl-slide-coordinates-microscopic-image grayscale-softcopy-presentation-state
+color-softcopy-presentation-state pseudo-color-softcopy-presentation-state
+blending-softcopy-presentation-state xa-xrf-grayscale-softcopy-presentation-state
+advanced-blending-presentation-state enhanced-sr comprehensive-sr comprehensive-3d-sr extensible-sr
+key-object-selection-document mammography-cad-sr chest-cad-sr colon-cad-sr x-ray-radiation-dose-sr
+radiopharmaceutical-radiation-dose-sr acquisition-context-sr enhanced-mr-image mr-spectroscopy
+enhanced-mr-color-image enhanced-ct-image spatial-registration deformable-spatial-registration
+spatial-fiducials real-world-value-mapping enhanced-xa-image enhanced-xrf-image segmentation
+x-ray-3d-angiographic-image breast-tomosynthesis-image enhanced-pet-image surface-segmentation
+enhanced-us-volume intravascular-optical-coherence-tomography-image legacy-converted-enhanced-ct-image
+legacy-converted-enhanced-mr-image legacy-converted-enhanced-pet-image breast-projection-x-ray-image
+parametric-map tractography-results planar-mpr-volumetric-presentation-state
+microscopy-bulk-simple-annotations photoacoustic-image confocal-microscopy-image
+confocal-microscopy-tiled-pyramidal-image height-map-segmentation
+""".split()
+
+MODULES_LEFT_OUT = (
+    "patient", "clinical-trial-subject", "clinical-trial-study", "clinical-trial-series", "overlay-plane",
+    "patient-study", "waveform", "enhanced-patient-orientation", "hanging-protocol-definition",
+)  # fmt: skip
+
+# Attributes of the modules left out, and ones outside the modules that real files carry.
+MORE = """
+PatientName PatientID PatientBirthDate PatientSex PatientWeight PatientIdentityRemoved DeidentificationMethod
+DeidentificationMethodCodeSequence BurnedInAnnotation RecognizableVisualFeatures
+PatientOrientationCodeSequence PatientOrientationModifierCodeSequence PatientGantryRelationshipCodeSequence
+CodeValue CodingSchemeDesignator CodingSchemeVersion CodeMeaning MappingResource ContextIdentifier
+LongCodeValue ContextUID MappingResourceUID ExposureDoseSequence RadiationMode AcquisitionType
+SingleCollimationWidth TotalCollimationWidth TableSpeed TableFeedPerRotation SpiralPitchFactor
+ExposureModulationType EstimatedDoseSaving CTDIvol RevolutionTime AcquisitionDuration ScanLength
+ModalitiesInStudy SOPClassesInStudy PatientPosition ImageRotation RadionuclideCodeSequence
+RadionuclideHalfLife RadionuclidePositronFraction RadionuclideTotalDose RadiopharmaceuticalStartTime
+RadiopharmaceuticalStartDateTime RadiopharmaceuticalStopTime RadiopharmaceuticalStopDateTime
+RadiopharmaceuticalVolume RadiopharmaceuticalSpecificActivity EchoTime RepetitionTime InversionTime
+NumberOfTemporalPositions TemporalPositionIdentifier StackID InStackPositionNumber
+DiffusionBValue DiffusionGradientOrientation LargestImagePixelValue SmallestImagePixelValue
+UltrasoundColorDataPresent PhysicalUnitsXDirection NumberOfFrames FrameIncrementPointer
+ExtendedOffsetTable ExtendedOffsetTableLengths SeriesType Units CountsSource
+FrameReferenceTime DecayFactor DoseCalibrationFactor ScatterFractionFactor DeadTimeFactor SliceVector
+ContrastBolusAgent ContrastBolusAgentSequence SpacingBetweenSlices TriggerTime NominalInterval
+CardiacNumberOfImages HeartRate LowRRValue HighRRValue IntervalsAcquired IntervalsRejected
+PVCRejection SkipBeats BeatRejectionFlag AnatomicRegionSequence PrimaryAnatomicStructureSequence
+ReferencedSOPClassUID ReferencedSOPInstanceUID ReferencedFrameNumber ReferencedSegmentNumber
+PixelAspectRatio AngularPosition BeamDoseSpecificationPoint TotalNumberOfExposures TransferSyntaxUID ExposureIndex DeviationIndex TargetExposureIndex
+DistanceSourceToDetector DistanceSourceToPatient EstimatedRadiographicMagnificationFactor
+BodyPartThickness CompressionForce RelativeXRayExposure EntranceDoseInmGy OrganDose HalfValueLayer
+AnodeTargetMaterial FilterMaterial FilterThicknessMinimum FilterThicknessMaximum
+ImageAndFluoroscopyAreaDoseProduct DoseType DoseUnits DoseComment GridFrameOffsetVector
+""".split()
+MORE = [keyword for keyword in MORE if keyword not in ("TransferSyntaxUID", "SOPClassesInStudy", "DoseComment")]
+
+NEVER = [
+    re.compile(pattern)
+    for pattern in (
+        r"^Selector", r"^Private|PrivateCreator|PrivateElement|PrivateDataElement", r"Signature|Encrypted|^MAC",
+        r"Retriev|WADO|XDS", r"^Issuer|Issuer", r"Calendar", r"Breed|Species|Strain|GeneticMod",
+        r"PatientBodyMassIndex|PatientSize|MeasuredAP|MeasuredLateral", r"^HL7", r"DeviceAlternate",
+        r"TypeOfPatientID|StorageMedia|Consent|ResponsiblePerson|Assigning|UniversalEntity|LocalNamespace",
+        r"ResponsibleGroup|RequestingService|GroupOfPatients|PatientGroup|Order(Filler|Placer)",
+        r"ReasonFor", r"IdentifierTypeCode", r"CodingSchemeIdentification|CodingSchemeResources|CodingSchemeURL",
+        r"Certificate|CertifiedTimestamp", r"TextObject|TextStyle|GraphicAnnotationSequence", r"SetupPhoto",
+        r"ParticipationType|ObserverType|OrganizationalRole", r"Instance(Origin|Coercion)",
+        r"ReferencedRequest|RequestAttributes", r"DeidentificationAction|PatientAlternative",
+        r"LensMake|Camera", r"ReferencedWaveform", r"^Issue", r"DocumentClassCode|StructuredDocument",
+        r"PhotoSequence", r"SeriesDescriptionCodeSequence", r"Identical", r"ClinicalTrial",
+        r"QueryRetrieveView|TemplateType", r"TextValue", r"ContextGroup(Ext|Id)|MappingResource(Id|Name)",
+    )
+]  # fmt: skip
+
+WHY_GEOMETRY = "geometry"
+NUMBERS = [
+    (re.compile(pattern), low, high, why)
+    for pattern, low, high, why in (
+        # geometry and slice order
+        (r"^(ImageOrientation|RTImageOrientation|PlaneNormal|SlabOrientation|.*UpDirections|.*(View)?(Height|Width)Direction)", -1.001, 1.001, "orientation"),
+        (r"MappingMatrix|TransformationMatrix", -1e5, 1e5, "transformation between coordinate systems"),
+        (r"^PixelSpacing|PixelSpacing$|SpacingBetweenSlices|SliceThickness|ElementSpacing|ElementSize|Thickness", -1000, 1000, WHY_GEOMETRY),
+        (r"Position|Offset|Location|Center|Isocenter|Origin|Point|Coordinate|Distance|SID$|SAD$|SSD$|Height$|Width$|Depth|Displacement|Diameter|Length$|Dimension|BoundaryI|Vector|Slab|Boundaries|Extents|Plane$|Edge$|Shift", -100000, 100000, WHY_GEOMETRY),
+        (r"Angle|Angulation|Tilt|Slew|Rotation|Azimuth|Swivel|Orientation|Arc$|Trim", -3600, 3600, "angle"),
+        (r"^(DeviationIndex|PixelIntensityRelationshipSign|.*IncrementSign)$", -1000, 1000, "exposure"),
+        # identity of the instance within its series, order
+        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", -32768, 999999, "slice and series order"),
+        (r"FrameNumber|FrameList|FramesIn|NumberOfFrames|DimensionIndexValues|Index$|IndexValues|Number$|Numbers$|^NumberOf|^Number|Count$|Vector$|Items$|Id$|Columns$|Rows$|Steps", -1, 999999, "count, index or order"),
+        # pixel description
+        (r"^(BitsAllocated|BitsStored|HighBit|SamplesPerPixel|PlanarConfiguration|PixelRepresentation)$", 0, 64, "pixel description"),
+        (r"PixelValue|PixelPadding|StoredValue|ValueMapped|BinValue|LUTDescriptor|LookupTableDescriptor|MaximumFractionalValue", -2147483648, 4294967295, "pixel values"),
+        (r"^Rescale|^Window|RealWorldValue(Slope|Intercept)|DoseGridScaling|DVHDoseScaling", -1e9, 1e9, "meaning of pixel values"),
+        (r"CIELab", 0, 65535, "display colour"),
+        # nuclear medicine and PET
+        (r"RadionuclideTotalDose|SpecificActivity|CountsAccumulated|SyringeCounts|^CountRate", 0, 1e11, "activity and counts"),
+        (r"HalfLife", 0, 1e12, "decay"),
+        (r"ActualFrameDuration|FrameReferenceTime|FrameAcquisitionDuration|FrameTime|FrameDelay|AcquisitionDuration|ExclusionDuration", -1e8, 1e8, "timing"),
+        (r"DecayFactor|DoseCalibrationFactor|ScatterFraction|DeadTimeFactor|SensitivityFactor", 0, 1e6, "quantification"),
+        # MR
+        (r"^(EchoTime|RepetitionTime|InversionTime|EffectiveEchoTime|TriggerTime)", 0, 200000, "MR timing"),
+        (r"DiffusionBValue", -100000, 100000, "diffusion weighting"),
+        (r"DiffusionGradient", -1.1, 1.1, "diffusion direction"),
+        (r"MagneticFieldStrength", 0, 30000, "field strength"),
+        (r"Frequency$|Bandwidth|SpectralWidth", 0, 1e6, "frequency"),
+        (r"FlipAngle", -720, 720, "MR flip angle"),
+        # X-ray
+        (r"^KVP$|Energy", 0, 100000, "X-ray or beam energy"),
+        (r"^(Exposure|XRayTube|GeneratorPower|ExposureTime|ExposureIn|RelativeXRay)", 0, 1e7, "X-ray exposure"),
+        (r"Dose|CTDIvol|Kerma|Meterset|Fluence", -1000, 1e7, "dose"),
+        (r"^(ContourData|GraphicData|VerticesOf|BlockData|LeafJaw|ScanSpot|Compensator)", -100000, 100000, "contours and shapes"),
+        (r"^Region|^ReferencePixel|^PhysicalDelta|^TMLine|^Doppler", -1e6, 1e6, "ultrasound regions"),
+        (r"Percent|Fraction|Ratio|Factor|Opacity|Weight|Transmission", -1000, 100000, "ratio"),
+        (r"HeartRate|CineRate|FrameRate|RRValue|RRInterval|Interval", 0, 100000, "physiology and timing"),
+        (r"Time|Duration|Delay", -1e7, 1e7, "timing"),
+        (r"NumericValue|FloatingPointValue|RationalNumerator", -9999999, 9999999, "measurement"),
+        (r"RationalDenominator", 1, 9999999, "measurement"),
+        (r"DVHData", -1, 1e7, "dose-volume histogram"),
+        (r"Histogram", 0, 1e9, "histogram"),
+    )
+]  # fmt: skip
+
+TERMS = ("terms", "text rebuilt from the vocabulary of acquisition terms")
+DATE, TIME, DT = (("date", "interval"), ("time", "interval"), ("datetime", "interval"))
+VENDOR, MODEL, SOFTWARE = (
+    ("vendor", "harmonisation: vendor"),
+    ("model", "harmonisation: model"),
+    ("software", "harmonisation: software"),
+)
+LABEL = ("label", "identifier within the object, renamed where it is not a small number")
+UID = ("uid", "keyed identifier")
+STANDARD_UID = ("uid-standard", "UID registered by the standard")
+
+GRAMMARS: dict[str, tuple[str, str]] = {
+    "SpecificCharacterSet": ("charset", "what is written is ASCII"),
+    "PatientName": ("empty", "Table E.1-1"),
+    "PatientID": ("donor", "keyed pseudonym of the donor"),
+    "PatientBirthDate": ("empty", "Table E.1-1"),
+    "PatientSex": ("empty", "Table E.1-1; the manifest states it"),
+    "PatientWeight": ("weight", "SUV: rounded to 1 kg, in PT and quantitative NM only"),
+    "PatientIdentityRemoved": ("const(YES)", "PS3.15 E.1.1"),
+    "DeidentificationMethod": ("const(DICOM PS3.15 Table E.1-1 2026d)", "PS3.15 E.1.1"),
+    "LongitudinalTemporalInformationModified": ("longitudinal", "PS3.15 E.3.6"),
+    "ConvolutionKernel": ("kernel", "reconstruction kernel"),
+    "SequenceName": ("sequence", "pulse sequence"),
+    "PulseSequenceName": ("sequence", "pulse sequence"),
+    "ImagedNucleus": ("nucleus", "MR nucleus"),
+    "PositionReferenceIndicator": ("words(SN,OM,IC,XY,NA,SLIDE_CORNER,CM,XIPHOID)", "slice order"),
+    "RescaleType": ("rescale", "units"),
+    "ModalityLUTType": ("rescale", "units"),
+    "ROIName": ("roi", "TG-263 name or a number"),
+    "SegmentLabel": ("segment", "name from the vocabulary, or a number"),
+    "BodyPartExamined": ("bodypart", "region, not finer than the manifest's"),
+    "PatientSpeciesDescription": ("never", ""),
+    "CodeValue": ("code", "code of a known scheme"),
+    "LongCodeValue": ("code", "code of a known scheme"),
+    "CodingSchemeDesignator": ("scheme", "known coding schemes"),
+    "CodingSchemeVersion": ("version", "version of a coding scheme"),
+    "CodeMeaning": ("meaning", "meaning from the table of known codes"),
+    "ContextIdentifier": ("cid", "context group of PS3.16"),
+    "TemplateIdentifier": ("cid", "template of PS3.16"),
+    "ICCProfile": ("icc", "colour calibration, rebuilt from its numbers"),
+    "PixelData": ("pixels", "the image"),
+    "FloatPixelData": ("pixels", "the image"),
+    "DoubleFloatPixelData": ("pixels", "the image"),
+    "SpectroscopyData": ("floats(-1e30,1e30)", "the spectra"),
+    "ExtendedOffsetTable": ("drop", "rebuilt by readers from the fragments"),
+    "ExtendedOffsetTableLengths": ("drop", "rebuilt by readers from the fragments"),
+    "RadionuclideCodeSequence": ("items", "SUV: which nuclide"),
+    "ContentSequence": ("items", "coded content of a report"),
+    "AcquisitionContextSequence": ("items", "coded acquisition context"),
+    "SpecimenPreparationSequence": ("items", "coded preparation of a specimen"),
+    "ReferencedImageSequence": ("items", "references between instances"),
+    "SourceImageSequence": ("items", "references between instances"),
+    "VerifyingObserverSequence": ("items", "Table E.1-1"),
+    "DeidentificationMethodCodeSequence": ("items", "PS3.15 E.1.1"),
+    "TimezoneOffsetFromUTC": ("drop", "Table E.1-1"),
+    "FillPattern": ("drop", "binary, not needed"),
+    "LUTData": ("lut", "meaning of pixel values"),
+    "StudyPriorityID": ("never", ""),
+    "ContentLabel": ("label-cs", "name of a content item: a constant"),
+    "GraphicLayer": ("label-cs", "name of a graphic layer"),
+    "DataPathID": ("cs", "term"),
+    "Illumination": ("num(0,65535)", "setting"),
+}
+for _keyword in ("Manufacturer", "SecondaryCaptureDeviceManufacturer", "DetectorManufacturerName",
+                 "ReceiveCoilManufacturerName", "TransmitCoilManufacturerName", "ApplicationManufacturer"):  # fmt: skip
+    GRAMMARS[_keyword] = VENDOR
+for _keyword in ("ManufacturerModelName", "SecondaryCaptureDeviceManufacturerModelName",
+                 "DetectorManufacturerModelName", "ApplicationName"):  # fmt: skip
+    GRAMMARS[_keyword] = MODEL
+for _keyword in ("SoftwareVersions", "SecondaryCaptureDeviceSoftwareVersions", "ManufacturerModelVersion",
+                 "ApplicationVersion", "AlgorithmVersion"):  # fmt: skip
+    GRAMMARS[_keyword] = SOFTWARE
+for _keyword in """
+    StudyDescription SeriesDescription ProtocolName PerformedProcedureStepDescription ContrastBolusAgent
+    ContrastBolusRoute FilterType ReceiveCoilName TransmitCoilName MultiCoilElementName MultiCoilConfiguration
+    AcquisitionProtocolName AcquisitionProtocolDescription ReconstructionMethod ReconstructionDescription
+    ScatterCorrectionMethod AttenuationCorrectionMethod Radiopharmaceutical RadiopharmaceuticalRoute
+    CardiacFramingType PVCRejection DetectorLinesOfResponseUsed LUTLabel LUTExplanation
+    WindowCenterWidthExplanation DimensionDescriptionLabel AlgorithmName SegmentAlgorithmName ViewName
+    EnergyWindowName StageName DerivationDescription RequestedProcedureDescription RequestedContrastAgent
+    TypeOfFilters ContentDescription AnnotationGroupLabel StructureSetLabel RTPlanLabel RTImageLabel
+    FrameLabel TrackSetLabel ASLTechniqueDescription PaddleDescription HistogramExplanation OpticalPathDescription
+    DetectorDescription DetectorMode FieldOfViewDescription PlateType PhosphorType ImageFilter
+    ProcessingFunction SourceIsotopeName MaterialID BeamName GraphicLayerDescription TriggerSourceOrType
+    ImageComments AcquisitionComments AcquisitionDeviceProcessingDescription ContrastBolusIngredient
+    InterventionDrugName FrameComments SegmentDescription GridAbsorbingMaterial GridSpacingMaterial
+    """.split():
+    GRAMMARS.setdefault(_keyword, TERMS)
+for _keyword in """
+    OpticalPathIdentifier ReferencedOpticalPathIdentifier StackID TrackingID FiducialIdentifier ApplicatorID
+    PatientSupportID RangeShifterID RangeModulatorID LateralSpreadingDeviceID SnoutID BlockTrayID CompensatorID
+    WedgeID ToleranceTableLabel FluenceModeID SourceApplicatorID EntityLabel SegmentationTemplateLabel
+    """.split():
+    GRAMMARS.setdefault(_keyword, LABEL)
+for _keyword in """
+    StudyDate SeriesDate AcquisitionDate ContentDate InstanceCreationDate StructureSetDate RTPlanDate
+    PerformedProcedureStepStartDate PerformedProcedureStepEndDate Date TreatmentDate
+    """.split():
+    GRAMMARS[_keyword] = DATE
+for _keyword in """
+    StudyTime SeriesTime AcquisitionTime ContentTime InstanceCreationTime StructureSetTime RTPlanTime
+    PerformedProcedureStepStartTime PerformedProcedureStepEndTime Time TreatmentTime
+    RadiopharmaceuticalStartTime RadiopharmaceuticalStopTime ContrastBolusStartTime ContrastBolusStopTime
+    """.split():
+    GRAMMARS[_keyword] = TIME
+for _keyword in """
+    AcquisitionDateTime FrameAcquisitionDateTime FrameReferenceDateTime StartAcquisitionDateTime
+    EndAcquisitionDateTime RadiopharmaceuticalStartDateTime RadiopharmaceuticalStopDateTime
+    DecayCorrectionDateTime DateTime ObservationDateTime ExclusionStartDateTime FunctionalSyncPulse
+    SourceStartDateTime SourceEndDateTime
+    """.split():
+    GRAMMARS[_keyword] = DT
+for _keyword in """
+    ContextUID MappingResourceUID CodingSchemeUID SOPClassUID ReferencedSOPClassUID RelatedGeneralSOPClassUID
+    OriginalSpecializedSOPClassUID PaletteColorLookupTableUID
+    """.split():
+    GRAMMARS[_keyword] = STANDARD_UID
+for _keyword in """
+    MultiFrameSourceSOPInstanceUID RadiopharmaceuticalAdministrationEventUID ReferencedColorPaletteInstanceUID
+    ReferencedFiducialUID SOPInstanceUIDOfConcatenationSource TableFrameOfReferenceUID VolumeFrameOfReferenceUID
+    VolumetricPresentationInputSetUID EquipmentFrameOfReferenceUID
+    """.split():
+    GRAMMARS[_keyword] = UID
+for _colour in ("Red", "Green", "Blue", "Alpha"):
+    GRAMMARS[f"{_colour}PaletteColorLookupTableData"] = ("lut", "palette")
+    GRAMMARS[f"Segmented{_colour}PaletteColorLookupTableData"] = ("lut", "palette")
+GRAMMARS["BlendingLookupTableData"] = ("lut", "palette")
+GRAMMARS["RecommendedDisplayCIELabValueList"] = ("lut", "palette")
+for _keyword in ("AcquisitionProtocolDescription", "RequestedProcedureDescription", "RequestedContrastAgent"):
+    GRAMMARS.pop(_keyword)
+
+PRIVATE_SCHEME = re.compile(r"^99|^L$|LOCAL")
+MORE_CODES = [
+    ("DCM", "113100", "Basic Application Confidentiality Profile"),
+    ("DCM", "113104", "Clean Structured Content Option"),
+    ("DCM", "113105", "Clean Descriptors Option"),
+    ("DCM", "113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
+    ("DCM", "113108", "Retain Patient Characteristics Option"),
+    ("DCM", "113111", "Retain Safe Private Option"),
+    ("RFC5646", "en", "English"), ("RFC5646", "es", "Spanish"), ("RFC5646", "ca", "Catalan"),
+    ("RFC5646", "fr", "French"), ("RFC5646", "de", "German"), ("RFC5646", "en-US", "English (US)"),
+    ("RFC3066", "en", "English"), ("RFC3066", "fr", "French"), ("RFC3066", "de", "German"),
+    ("UCUM", "1", "no units"), ("UCUM", "mm", "millimeter"), ("UCUM", "[hnsf'U]", "Hounsfield unit"),
+    ("UCUM", "{SUVbw}g/ml", "Standardized Uptake Value body weight"),
+]  # fmt: skip
+
+MORE_UIDS = {
+    "1.2.840.10008.5.1.4.1.1.66.7": "SOP Class",
+    "1.2.840.10008.5.1.4.1.1.66.8": "SOP Class",
+    "1.2.840.10008.3.1.2.3.1": "SOP Class",
+    "1.2.840.10008.3.1.2.3.3": "SOP Class",
+    "1.2.840.10008.3.1.2.1.1": "SOP Class",
+}
+
+
+def ascii_only(text: str) -> str:
+    """Without accents and what ASCII lacks."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+
+
+def code_strings() -> dict[str, list[str]]:
+    """The closed vocabulary of code strings; see `code_strings.txt` beside this file."""
+    lines = (HERE / "code_strings.txt").read_text(encoding="utf-8").splitlines()
+    found = {part.strip() for line in lines if not line.startswith("#") for part in line.split("|")}
+    return {"any": sorted(part for part in found if part)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(code_strings()))  # noqa: T201
