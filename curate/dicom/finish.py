@@ -14,13 +14,17 @@ _EMPTY = (
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
 _SEGMENT_NUMBER = 0x00620004
-_NUMBERED = ((0x30060020, 0x30060026, 0x30060022, "ROI"), (0x00620002, 0x00620005, _SEGMENT_NUMBER, "Segment"))
+_NUMBERED = (
+    (0x30060020, 0x30060026, 0x30060022, "ROI"),
+    (0x00620002, 0x00620005, _SEGMENT_NUMBER, "Segment"),
+)
 _STRUCTURED = (0x0040A730, 0x00400555, 0x00400610)
 
 
 def finish_item(policy: Policy, context: StudyContext, parent: int, item: Item) -> Item | None:
     """An item of a sequence after its values are clean; None: the item goes."""
     if content.VALUE_TYPE in item and parent:
+        codes.strip(item)
         return content.finish(item)
     if codes.is_code(item):
         return codes.clean(parent, item)
@@ -39,6 +43,7 @@ def _number(item: Item, tag: int) -> str:
 
 def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Report) -> Item:
     """The data set with what PS3.15 E.1.1 asks for, and empty where the standard asks for a value of type 2."""
+    codes.strip(item)
     for tag, vr in _EMPTY:
         if tag not in item:
             item.put(tag, vr, b"")
