@@ -133,7 +133,7 @@ BROKEN = {
     "population in yaml": ("population: test", "population: persons", {("CARD_POPULATION", "")}),
     "population shown": (body.TEST_MATERIAL, "**This is fine**", {("CARD_POPULATION", "")}),
     "config's files": ("path: packs/*/*.parquet", "path: manifest/*.parquet", {("CARD_CONFIG", "images")}),
-    "config's name": ("config_name: series", "config_name: other", {("CARD_CONFIG", "series"), ("CARD_CONFIG", "")}),  # noqa: E501
+    "config's name": ("config_name: series", "config_name: other", {("CARD_CONFIG", "series"), ("CARD_CONFIG", "")}),
     "config's default": ("  default: true\n", "", {("CARD_CONFIG", "studies")}),
 }  # fmt: skip
 
