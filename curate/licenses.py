@@ -170,22 +170,34 @@ def hub_license(spdx_ids: Collection[str]) -> tuple[str, str | None]:
     return "other", "-and-".join(entry.casefold() for entry in entries)
 
 
-def may_release(donor_choice: str | None, archive_license: str) -> License:
-    """The licence of a study: what its donor chose, or the archive's where the donor left it to the archive.
+def of_study(donor_choice: str | None, archive_license: str) -> License:
+    """The licence that a study gets: what its donor chose, or the archive's where the donor left it open.
 
     Raises:
         InputError: a licence that is not of the catalogue.
-        RefusedError: the donor chose another licence than the archive would publish under.
     """
-    offered = get(archive_license)
     if not (donor_choice or "").strip():
-        return offered
+        return get(archive_license)
     chosen = find(str(donor_choice))
     if chosen is None:  # a cell of a donor's row: its value is not shown
         raise InputError(
             "the licence that a donor chose is not of the catalogue",
             hint=f"Give one of: {', '.join(catalogue())}.",
         )
+    return chosen
+
+
+def may_release(donor_choice: str | None, offered_license: str) -> License:
+    """The licence under which a study is about to be released, where its donor agreed to that one.
+
+    A wider licence is refused, and so is a narrower one: neither is what the donor chose.
+
+    Raises:
+        InputError: a licence that is not of the catalogue.
+        RefusedError: the donor chose another licence.
+    """
+    offered = get(offered_license)
+    chosen = of_study(donor_choice, offered.spdx_id)
     if chosen != offered:
         raise RefusedError(
             f"a donor chose {chosen.spdx_id}, so the study may not be released under {offered.spdx_id}",
