@@ -214,14 +214,15 @@ def check_one(spdx_ids: Iterable[str], place: str) -> list[Finding]:
 def release_files(spdx_ids: Collection[str]) -> dict[str, bytes]:
     """What a release carries of licences: path from the root -> bytes; an overview where there are several.
 
+    A release whose last study was withdrawn has no licence left, only the terms.
+
     Raises:
-        InputError: none given, or one that is not of the catalogue.
+        InputError: a licence that is not of the catalogue.
     """
-    license_id, _ = hub_license(spdx_ids)
     entries = sorted({get(spdx_id) for spdx_id in spdx_ids}, key=lambda entry: entry.spdx_id)
     files = {entry.path: text(entry.spdx_id).encode("utf-8") for entry in entries}
     files[TERMS_PATH] = terms().encode("utf-8")
-    if license_id == "other":  # the Hub links a file of this name
+    if len(entries) > 1:  # the Hub links a file of this name
         files[OVERVIEW_PATH] = _overview(entries).encode("utf-8")
     return files
 

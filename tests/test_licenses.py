@@ -155,6 +155,12 @@ def test_release_files_pass_their_own_check() -> None:
     assert (licenses.OVERVIEW_PATH in both, licenses.OVERVIEW_PATH in _digests(["CC0-1.0"])) == (True, False)
 
 
+def test_a_release_without_studies_carries_the_terms_alone() -> None:
+    """When the last study is withdrawn no licence is left, and the cut does not stop at that."""
+    assert list(licenses.release_files([])) == [licenses.TERMS_PATH]
+    assert licenses.check_files([], _digests([])) == []
+
+
 def test_texts_missing_changed_unused_and_terms_missing() -> None:
     """Each way in which LICENSES/ does not fit the rows has its code."""
     digests = _digests(["CC0-1.0", "PDDL-1.0"])
