@@ -82,7 +82,7 @@ def judge(
         findings.append(Finding("CLINICAL_USE_NOT_ENDED", place, "clinical_use_ended"))
     spdx = archive_license
     try:
-        spdx = licenses.may_release(row.license or None, archive_license).spdx_id
+        spdx = licenses.of_study(row.license, archive_license).spdx_id
     except CurateError:
         findings.append(Finding("LICENSE_NOT_CHOSEN", place, "license"))
     return findings, spdx
