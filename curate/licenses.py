@@ -19,7 +19,7 @@ from curate.errors import DamagedError, InputError, RefusedError
 from curate.findings import Finding
 
 FOLDER = "LICENSES"
-TERMS_PATH = "TERMS.md"
+TERMS_PATH = f"{FOLDER}/TERMS.md"
 OVERVIEW_PATH = "LICENSE.md"
 
 
@@ -110,7 +110,7 @@ def terms() -> str:
 
 
 def classify(raw: str | None, place: str = "") -> License | Finding:
-    """The licence that a raw value names, or what is wrong with the value: missing, unknown, deprecated, conflicting.
+    """The licence that a raw value names, or a finding: missing, unknown, deprecated, conflicting.
 
     One row bears one licence: an expression that names several is conflicting.
     """
@@ -126,10 +126,15 @@ def _problem(value: str) -> str:
     if value.casefold() in _deprecated():
         return "LICENSE_DEPRECATED"
     try:
-        keys = license_expression.get_spdx_licensing().license_keys(value)
-    except license_expression.ExpressionError:
+        keys = _spdx().license_keys(value)
+    except Exception:  # the parser also fails in ways of its own, such as IndexError on "()"
         return "LICENSE_UNKNOWN"
     return "LICENSE_CONFLICTING" if len(keys) > 1 and all(map(_is_spdx, keys)) else "LICENSE_UNKNOWN"
+
+
+@cache
+def _spdx() -> license_expression.Licensing:
+    return license_expression.get_spdx_licensing()  # builds an automaton of 2,400 names: 0.1 s
 
 
 def _is_spdx(key: str) -> bool:
@@ -217,7 +222,7 @@ def _overview(entries: Iterable[License]) -> str:
         "",
         *(f"- {entry.name} (`{entry.spdx_id}`): [{entry.path}]({entry.path})" for entry in entries),
         "",
-        "The terms in [TERMS.md](TERMS.md) stand beside them.",
+        f"The terms in [TERMS.md]({TERMS_PATH}) stand beside them.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -235,7 +240,7 @@ def check_files(used: Collection[str], digests: Mapping[str, str]) -> list[Findi
         elif digests[path] != entry.sha256:
             findings.append(Finding("LICENSE_TEXT_CHANGED", path))
     held = sorted(path for path in digests if path.startswith(f"{FOLDER}/"))
-    findings += [Finding("LICENSE_UNUSED", path) for path in held if path not in wanted]
+    findings += [Finding("LICENSE_UNUSED", path) for path in held if path not in (*wanted, TERMS_PATH)]
     if TERMS_PATH not in digests:
         findings.append(Finding("LICENSE_TERMS_MISSING", TERMS_PATH))
     return findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -46,6 +47,9 @@ class Row:
         return (option, action) in self.options
 
 
+EDITION = "PS3.15 2026d"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the allow-list."""
@@ -63,6 +67,14 @@ def table() -> dict[str, Row]:
         row["tag"].upper(): Row(row["name"], row["basic"], frozenset(row["options"].items()))
         for row in raw["rules"]
     }
+
+
+@cache
+def rules_digest() -> str:
+    """SHA-256, in hex, over the data that the verdicts rest on: the table, the allow-list, the vocabularies."""
+    folder = resources.vocabulary_path("dicom/data")
+    content = b"".join(path.read_bytes() for path in sorted(folder.glob("*.json")))
+    return hashlib.sha256(content).hexdigest()
 
 
 @cache

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from pydicom.datadict import tag_for_keyword
-
 from curate.dicom import container, profile, writer
 from curate.dicom.dictionary import keyword, vr_fits
 from curate.dicom.reader import parse
@@ -36,7 +34,7 @@ from curate.findings import Severity
 _DIRECTORY_RECORDS = 0x00041220
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
-_MOMENTS = frozenset(("DA", "DT", "TM"))
+_Watched = tuple[tuple[int, ...], tuple[bytes, ...], Verdict]
 _MOST_REMEMBERED = 1 << 16
 _STRUCTURE = Verdict(None, None, "structure", _NONE)
 _ORPHAN = Verdict(None, None, "no_creator", _NONE)
@@ -146,7 +144,7 @@ def _pure_token(*_place: object) -> object:
 class _Cleaner:
     """The rules for one study: a policy, a context, and what has been judged under them."""
 
-    __slots__ = ("_decisions", "_moments", "_removed", "_tokens", "context", "policy")
+    __slots__ = ("_decisions", "_removed", "_tokens", "_watched", "context", "policy")
 
     def __init__(self, policy: Policy, context: StudyContext) -> None:
         self.policy = policy
@@ -154,7 +152,7 @@ class _Cleaner:
         self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
         self._decisions: dict[tuple[int, int, str, str | None], Decision] = {}
         self._removed: set[tuple[int, int, str, object]] = set()
-        self._moments: dict[tuple[object, ...], Verdict] = {}
+        self._watched: dict[tuple[object, ...], tuple[_Watched, ...]] = {}
 
     def clean_item(self, item: Item, parent: int, counts: Counter[str]) -> Item:
         """A new item of what stays of this one."""
@@ -240,14 +238,26 @@ class _Cleaner:
             return self._judge_sequence(element, bound, decision)
         if profile.is_pure(tag, vr):
             return self._clean(element, parent, item, action, pure)
-        if vr not in _MOMENTS:
-            return self._clean(element, parent, item, action, bound)
-        key = (parent, tag, element.value, item.raw(_sibling(tag)))
-        verdict = self._moments.get(key)
-        if verdict is None:
+        return self._clean_watched(element, parent, item, action, bound)
+
+    def _clean_watched(
+        self, element: Element, parent: int, item: Item, action: Action, bound: object
+    ) -> Verdict:
+        """A value that may rest on its siblings: its verdict is valid where those are the same."""
+        key = (parent, element.tag, element.vr, element.value)
+        known = self._watched.get(key, ())
+        for siblings, values, verdict in known:
+            if values == tuple(map(item.raw, siblings)):
+                return verdict
+        item.seen = set()
+        try:
             verdict = self._clean(element, parent, item, action, None)
-            if len(self._moments) < _MOST_REMEMBERED:
-                self._moments[key] = verdict
+        finally:
+            siblings, item.seen = tuple(item.seen - {element.tag}), None
+        if not siblings:
+            return verdict._replace(token=bound)
+        if len(self._watched) < _MOST_REMEMBERED and len(known) < 8:
+            self._watched[key] = (*known, (siblings, tuple(map(item.raw, siblings)), verdict))
         return verdict
 
     def _clean(self, element: Element, parent: int, item: Item, action: Action, token: object) -> Verdict:
@@ -278,11 +288,3 @@ def _is_structure(tag: int) -> bool:
     """Whether a tag never is content: group lengths, groups below 0008, character sets, pixels, padding."""
     group, number = tag >> 16, tag & 0xFFFF
     return number == 0 or group < 8 or group >= 0x7FE0 or tag == SPECIFIC_CHARACTER_SET
-
-
-@lru_cache(maxsize=1 << 12)
-def _sibling(tag: int) -> int:
-    """The time that belongs to a date, or the date of a time; 0 where there is none."""
-    name = keyword(tag)
-    other = name.replace("Date", "Time") if "Date" in name else name.replace("Time", "Date")
-    return tag_for_keyword(other) or 0

@@ -144,9 +144,6 @@ class Element:
             return NotImplemented
         return (self.tag, self.vr, self.value) == (other.tag, other.vr, other.value)
 
-    def __hash__(self) -> int:
-        return hash((self.tag, self.vr))
-
     @property
     def items(self) -> list[Item]:
         """The items of a sequence; none of any other element."""
@@ -157,26 +154,33 @@ class Item(dict[int, Element]):
     """A data set, or an item of a sequence: tag to element.
 
     `encodings` are the Python codecs of its (own or inherited) Specific Character Set, the first one the
-    default. Only its engine keeps it sorted; a rule that adds an attribute just sets it.
+    default. Only its engine keeps it sorted; a rule that adds an attribute just sets it. `seen`, where it is
+    set, notes which attributes `raw`, `text` and `items_of` were asked for: what a cleaned value rests on.
     """
 
-    __slots__ = ("encodings",)
+    __slots__ = ("encodings", "seen")
 
     def __init__(
         self, elements: Mapping[int, Element] | None = None, encodings: tuple[str, ...] = ()
     ) -> None:
         super().__init__(elements or {})
         self.encodings = encodings
+        self.seen: set[int] | None = None
 
     def __repr__(self) -> str:
         return f"<Item of {len(self)} elements>"
 
     def raw(self, tag: int) -> bytes:
         """The raw value with its padding; empty where absent, or not of a plain VR."""
+        if self.seen is not None:
+            self.seen.add(tag)
         element = self.get(tag)
-        if element is None or isinstance(element.value, list | Fragments):
+        if element is None:
             return b""
-        return bytes(element.value)
+        value = element.value
+        if isinstance(value, bytes):
+            return value
+        return bytes(value) if isinstance(value, memoryview) else b""
 
     def text(self, tag: int) -> str:
         """The value as ASCII without padding, for codes, UIDs, dates and numbers; never for free text."""
@@ -184,6 +188,8 @@ class Item(dict[int, Element]):
 
     def items_of(self, tag: int) -> list[Item]:
         """The items of a sequence; none where it is absent or empty."""
+        if self.seen is not None:
+            self.seen.add(tag)
         element = self.get(tag)
         return element.items if element is not None else []
 

@@ -19,6 +19,12 @@ from tests.hub.small_release import make_release, pack_of, tree_of
 STEPS = ("rename", "replace", "link", "fsync", "unlink", "mkdir", "rmdir", "chmod")
 
 
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process loses nothing that the kernel has; syncing here would only cost time."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
 def published(tmp_path: Path, *releases: Path) -> Target:
     target = open_target((tmp_path / "hub").as_uri())
     for release in releases:
