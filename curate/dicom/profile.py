@@ -6,9 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
-
-from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_VM
 
 from curate import resources
 from curate.dicom import dates, grammar, private, values
@@ -244,31 +242,3 @@ def clean_value(
         return cleaned
     entry = allowed().get(tag)
     return values.instead(value, name, entry.type if entry else "3")
-
-
-def what_vr(tag: int) -> str:
-    """The VR that the dictionary has for a tag, the first of several."""
-    try:
-        return dictionary_VR(tag).split(" or ")[0]
-    except KeyError:
-        return "UN"
-
-
-def keyword(tag: int) -> str:
-    """The keyword of a tag, or the tag where the dictionary has none."""
-    return keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
-def describe(tag: int, policy: Policy, creator: str | None = None) -> dict[str, Any]:
-    """What happens to an attribute, as `curate profile` prints it."""
-    row = row_of(tag)
-    decision = decide(policy, 0, tag, what_vr(tag), creator)
-    return {
-        "tag": f"({tag >> 16:04X},{tag & 0xFFFF:04X})",
-        "keyword": keyword(tag),
-        "vr": what_vr(tag),
-        "action": decision.action.value,
-        "grammar": decision.grammar,
-        "reason": decision.reason,
-        "table_e1_1": row.basic if row else "",
-    }
