@@ -92,7 +92,9 @@ def _round(microseconds: int) -> int:
 def near(day: date, study_date: str) -> bool:
     """Whether a moved day belongs to the study: near its date, and within the rebased era."""
     study = parse_date(study_date.encode())
-    return FIRST - timedelta(days=WINDOW) <= day < LAST and (study is None or abs((day - study).days) <= WINDOW)
+    return FIRST - timedelta(days=WINDOW) <= day < LAST and (
+        study is None or abs((day - study).days) <= WINDOW
+    )
 
 
 def date_text(day: date) -> str:

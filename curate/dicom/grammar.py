@@ -7,7 +7,6 @@ that passes comes from a closed vocabulary or from a bounded range, so that noth
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 from collections.abc import Callable
@@ -166,7 +165,9 @@ def _binary(low: float, high: float, kind: str, raw: bytes) -> bytes | None:
 
 def reads_as_text(raw: bytes) -> bool:
     """Whether bytes that should be numbers are letters, digits and usual signs throughout."""
-    return _TEXTUAL.fullmatch(raw) is not None and len(set(raw) - {0, 32}) >= (_LETTERS if len(raw) < 8 else _LETTERS + 1)
+    return _TEXTUAL.fullmatch(raw) is not None and len(set(raw) - {0, 32}) >= (
+        _LETTERS if len(raw) < 8 else _LETTERS + 1
+    )
 
 
 def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
@@ -184,14 +185,14 @@ def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
     return None if reads_as_text(raw) or any(texts) else raw
 
 
-def indices(argument: str, vr: str, raw: bytes) -> bytes | None:
+def indices(_argument: str, vr: str, raw: bytes) -> bytes | None:
     """Bulk indices: below 2^28, so that four characters of text are out of range."""
     if len(raw) % 4 or vr not in ("OL", "UL") or reads_as_text(raw):
         return None
     return raw if not raw or int(np.frombuffer(raw, "<u4").max()) < 1 << 28 else None
 
 
-def lut(argument: str, vr: str, raw: bytes) -> bytes | None:
+def lut(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A lookup table: steps, ramps and curves, but no run of bytes that reads as text."""
     if reads_as_text(raw):
         return None
@@ -209,7 +210,7 @@ def _smooth(part: bytes) -> bool:
     return turns <= max(1, len(part) // 8) and all(abs(step) <= 24 for step in steps)
 
 
-def terms(argument: str, vr: str, raw: bytes) -> bytes | None:
+def terms(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Code strings of the closed vocabulary; one that is not in it becomes empty where others stay."""
     if not raw.strip(b" \0"):
         return b""
@@ -221,14 +222,14 @@ def terms(argument: str, vr: str, raw: bytes) -> bytes | None:
     return even("\\".join(kept).encode(), b" ")
 
 
-def standard_uid(argument: str, vr: str, raw: bytes) -> bytes | None:
+def standard_uid(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """UIDs that the standard registers."""
     values = split(raw)
     known = standard_uids()
     return even("\\".join(values).encode(), b"\0") if all(value in known for value in values) else None
 
 
-def attribute_tags(argument: str, vr: str, raw: bytes) -> bytes | None:
+def attribute_tags(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Attribute tags: standard ones that the dictionary has."""
     from pydicom.datadict import dictionary_has_tag
 
@@ -239,12 +240,12 @@ def attribute_tags(argument: str, vr: str, raw: bytes) -> bytes | None:
     return raw if all(not tag & 0x10000 and dictionary_has_tag(tag) for tag in tags) else None
 
 
-def constant(argument: str, vr: str, raw: bytes) -> bytes | None:
+def constant(argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Always the same value."""
     return even(argument.encode(), b" ")
 
 
-def context_identifier(argument: str, vr: str, raw: bytes) -> bytes | None:
+def context_identifier(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Numbers of context groups and templates of PS3.16."""
     value = raw.decode("ascii", "replace").strip(" \0")
     return even(value.encode(), b" ") if re.fullmatch(r"[1-9]\d{0,4}", value) and int(value) < 20000 else None
@@ -255,7 +256,7 @@ _RESCALE = ("HU", "OD", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "OD
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str, str, bytes], bytes | None]:
-    def grammar(argument: str, vr: str, raw: bytes) -> bytes | None:
+    def grammar(_argument: str, _vr: str, raw: bytes) -> bytes | None:
         value = raw.decode("ascii", "replace").strip(" \0").upper()
         return b"" if not value else even(value.encode(), b" ") if value in choices else None
 
@@ -266,13 +267,13 @@ nucleus = _one_of(_NUCLEI)
 rescale = _one_of(_RESCALE)
 
 
-def words(argument: str, vr: str, raw: bytes) -> bytes | None:
+def words(argument: str, _vr: str, raw: bytes) -> bytes | None:
     """One of the words of the argument."""
     value = raw.decode("ascii", "replace").strip(" \0").upper()
     return b"" if not value else even(value.encode(), b" ") if value in argument.split(",") else None
 
 
-def ge_bvalue(argument: str, vr: str, raw: bytes) -> bytes | None:
+def ge_bvalue(_argument: str, vr: str, raw: bytes) -> bytes | None:
     """GE's b-value: the first of four integers, sometimes with 10^9 added, which goes."""
     parts = split(raw)
     if vr != "IS" or not all(re.fullmatch(r"\d{1,10}", part) for part in parts):

@@ -37,7 +37,7 @@ MAX_INFLATED = 1 << 31
 MAX_RATIO = 9  # a bomb is refused before it breaks "ten times the file"
 FREE_INFLATED = 1 << 26
 MIN_UNITS = 50_000
-BYTES_A_UNIT = 32
+BYTES_A_UNIT = 40
 
 _HEADER = struct.Struct("<HH2sH").unpack_from
 _LENGTH = struct.Struct("<L").unpack_from

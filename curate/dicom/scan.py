@@ -32,22 +32,22 @@ def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
             return _scan(data, size, keys)
         except MalformedError as error:
             if error.rule != "TRUNCATED" or len(data) >= size:
-                return _nothing(error.rule, size)
+                return nothing(error.rule, size)
         want *= 8
         more = file.read(min(want, size) - len(data))
         if not more:
-            return _nothing("TRUNCATED", size)
+            return nothing("TRUNCATED", size)
         data += more
 
 
-def _nothing(rule: str, size: int) -> Scan:
+def nothing(rule: str, size: int) -> Scan:
     return Scan("", "", "", "", "", "", b"", False, "", None, None, None, None, 0, size, rule)
 
 
 def _scan(data: bytes, size: int, keys: Keys) -> Scan:
     head = read_head(data)
     if head.meta.get(0x00020002, b"").strip(b" \0") == DICOMDIR.encode():
-        return _nothing("DICOMDIR", size)
+        return nothing("DICOMDIR", size)
     item = peek(data, head, _LAST)
     return _record(_Text(item), head.syntax, size, keys)
 

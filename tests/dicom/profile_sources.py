@@ -9,28 +9,78 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-IODS = """
-computed-radiography-image ct-image mr-image nuclear-medicine-image ultrasound-image
-ultrasound-multi-frame-image secondary-capture-image multi-frame-grayscale-byte-secondary-capture-image
-multi-frame-grayscale-word-secondary-capture-image multi-frame-true-color-secondary-capture-image
-multi-frame-single-bit-secondary-capture-image x-ray-angiographic-image x-ray-radiofluoroscopic-image
-rt-image rt-dose rt-structure-set rt-plan rt-ion-plan positron-emission-tomography-image
-digital-x-ray-image digital-mammography-x-ray-image vl-whole-slide-microscopy-image vl-microscopic-image
-vl-slide-coordinates-microscopic-image grayscale-softcopy-presentation-state
-color-softcopy-presentation-state pseudo-color-softcopy-presentation-state
-blending-softcopy-presentation-state xa-xrf-grayscale-softcopy-presentation-state
-advanced-blending-presentation-state enhanced-sr comprehensive-sr comprehensive-3d-sr extensible-sr
-key-object-selection-document mammography-cad-sr chest-cad-sr colon-cad-sr x-ray-radiation-dose-sr
-radiopharmaceutical-radiation-dose-sr acquisition-context-sr enhanced-mr-image mr-spectroscopy
-enhanced-mr-color-image enhanced-ct-image spatial-registration deformable-spatial-registration
-spatial-fiducials real-world-value-mapping enhanced-xa-image enhanced-xrf-image segmentation
-x-ray-3d-angiographic-image breast-tomosynthesis-image enhanced-pet-image surface-segmentation
-enhanced-us-volume intravascular-optical-coherence-tomography-image legacy-converted-enhanced-ct-image
-legacy-converted-enhanced-mr-image legacy-converted-enhanced-pet-image breast-projection-x-ray-image
-parametric-map tractography-results planar-mpr-volumetric-presentation-state
-microscopy-bulk-simple-annotations photoacoustic-image confocal-microscopy-image
-confocal-microscopy-tiled-pyramidal-image height-map-segmentation
-""".split()
+IODS = [
+    "computed-radiography-image",
+    "ct-image",
+    "mr-image",
+    "nuclear-medicine-image",
+    "ultrasound-image",
+    "ultrasound-multi-frame-image",
+    "secondary-capture-image",
+    "multi-frame-grayscale-byte-secondary-capture-image",
+    "multi-frame-grayscale-word-secondary-capture-image",
+    "multi-frame-true-color-secondary-capture-image",
+    "multi-frame-single-bit-secondary-capture-image",
+    "x-ray-angiographic-image",
+    "x-ray-radiofluoroscopic-image",
+    "rt-image",
+    "rt-dose",
+    "rt-structure-set",
+    "rt-plan",
+    "rt-ion-plan",
+    "positron-emission-tomography-image",
+    "digital-x-ray-image",
+    "digital-mammography-x-ray-image",
+    "vl-whole-slide-microscopy-image",
+    "vl-microscopic-image",
+    "vl-slide-coordinates-microscopic-image",
+    "grayscale-softcopy-presentation-state",
+    "color-softcopy-presentation-state",
+    "pseudo-color-softcopy-presentation-state",
+    "blending-softcopy-presentation-state",
+    "xa-xrf-grayscale-softcopy-presentation-state",
+    "advanced-blending-presentation-state",
+    "enhanced-sr",
+    "comprehensive-sr",
+    "comprehensive-3d-sr",
+    "extensible-sr",
+    "key-object-selection-document",
+    "mammography-cad-sr",
+    "chest-cad-sr",
+    "colon-cad-sr",
+    "x-ray-radiation-dose-sr",
+    "radiopharmaceutical-radiation-dose-sr",
+    "acquisition-context-sr",
+    "enhanced-mr-image",
+    "mr-spectroscopy",
+    "enhanced-mr-color-image",
+    "enhanced-ct-image",
+    "spatial-registration",
+    "deformable-spatial-registration",
+    "spatial-fiducials",
+    "real-world-value-mapping",
+    "enhanced-xa-image",
+    "enhanced-xrf-image",
+    "segmentation",
+    "x-ray-3d-angiographic-image",
+    "breast-tomosynthesis-image",
+    "enhanced-pet-image",
+    "surface-segmentation",
+    "enhanced-us-volume",
+    "intravascular-optical-coherence-tomography-image",
+    "legacy-converted-enhanced-ct-image",
+    "legacy-converted-enhanced-mr-image",
+    "legacy-converted-enhanced-pet-image",
+    "breast-projection-x-ray-image",
+    "parametric-map",
+    "tractography-results",
+    "planar-mpr-volumetric-presentation-state",
+    "microscopy-bulk-simple-annotations",
+    "photoacoustic-image",
+    "confocal-microscopy-image",
+    "confocal-microscopy-tiled-pyramidal-image",
+    "height-map-segmentation",
+]
 
 MODULES_LEFT_OUT = (
     "patient", "clinical-trial-subject", "clinical-trial-study", "clinical-trial-series", "overlay-plane",
@@ -38,34 +88,133 @@ MODULES_LEFT_OUT = (
 )  # fmt: skip
 
 # Attributes of the modules left out, and ones outside the modules that real files carry.
-MORE = """
-PatientName PatientID PatientBirthDate PatientSex PatientWeight PatientIdentityRemoved DeidentificationMethod
-DeidentificationMethodCodeSequence BurnedInAnnotation RecognizableVisualFeatures
-PatientOrientationCodeSequence PatientOrientationModifierCodeSequence PatientGantryRelationshipCodeSequence
-CodeValue CodingSchemeDesignator CodingSchemeVersion CodeMeaning MappingResource ContextIdentifier
-LongCodeValue ContextUID MappingResourceUID ExposureDoseSequence RadiationMode AcquisitionType
-SingleCollimationWidth TotalCollimationWidth TableSpeed TableFeedPerRotation SpiralPitchFactor
-ExposureModulationType EstimatedDoseSaving CTDIvol RevolutionTime AcquisitionDuration ScanLength
-ModalitiesInStudy SOPClassesInStudy PatientPosition ImageRotation RadionuclideCodeSequence
-RadionuclideHalfLife RadionuclidePositronFraction RadionuclideTotalDose RadiopharmaceuticalStartTime
-RadiopharmaceuticalStartDateTime RadiopharmaceuticalStopTime RadiopharmaceuticalStopDateTime
-RadiopharmaceuticalVolume RadiopharmaceuticalSpecificActivity EchoTime RepetitionTime InversionTime
-NumberOfTemporalPositions TemporalPositionIdentifier StackID InStackPositionNumber
-DiffusionBValue DiffusionGradientOrientation LargestImagePixelValue SmallestImagePixelValue
-UltrasoundColorDataPresent PhysicalUnitsXDirection NumberOfFrames FrameIncrementPointer
-ExtendedOffsetTable ExtendedOffsetTableLengths SeriesType Units CountsSource
-FrameReferenceTime DecayFactor DoseCalibrationFactor ScatterFractionFactor DeadTimeFactor SliceVector
-ContrastBolusAgent ContrastBolusAgentSequence SpacingBetweenSlices TriggerTime NominalInterval
-CardiacNumberOfImages HeartRate LowRRValue HighRRValue IntervalsAcquired IntervalsRejected
-PVCRejection SkipBeats BeatRejectionFlag AnatomicRegionSequence PrimaryAnatomicStructureSequence
-ReferencedSOPClassUID ReferencedSOPInstanceUID ReferencedFrameNumber ReferencedSegmentNumber
-PixelAspectRatio AngularPosition BeamDoseSpecificationPoint TotalNumberOfExposures TransferSyntaxUID ExposureIndex DeviationIndex TargetExposureIndex
-DistanceSourceToDetector DistanceSourceToPatient EstimatedRadiographicMagnificationFactor
-BodyPartThickness CompressionForce RelativeXRayExposure EntranceDoseInmGy OrganDose HalfValueLayer
-AnodeTargetMaterial FilterMaterial FilterThicknessMinimum FilterThicknessMaximum
-ImageAndFluoroscopyAreaDoseProduct DoseType DoseUnits DoseComment GridFrameOffsetVector
-""".split()
-MORE = [keyword for keyword in MORE if keyword not in ("TransferSyntaxUID", "SOPClassesInStudy", "DoseComment")]
+MORE = [
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientWeight",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "BurnedInAnnotation",
+    "RecognizableVisualFeatures",
+    "PatientOrientationCodeSequence",
+    "PatientOrientationModifierCodeSequence",
+    "PatientGantryRelationshipCodeSequence",
+    "CodeValue",
+    "CodingSchemeDesignator",
+    "CodingSchemeVersion",
+    "CodeMeaning",
+    "MappingResource",
+    "ContextIdentifier",
+    "LongCodeValue",
+    "ContextUID",
+    "MappingResourceUID",
+    "ExposureDoseSequence",
+    "RadiationMode",
+    "AcquisitionType",
+    "SingleCollimationWidth",
+    "TotalCollimationWidth",
+    "TableSpeed",
+    "TableFeedPerRotation",
+    "SpiralPitchFactor",
+    "ExposureModulationType",
+    "EstimatedDoseSaving",
+    "CTDIvol",
+    "RevolutionTime",
+    "AcquisitionDuration",
+    "ScanLength",
+    "ModalitiesInStudy",
+    "SOPClassesInStudy",
+    "PatientPosition",
+    "ImageRotation",
+    "RadionuclideCodeSequence",
+    "RadionuclideHalfLife",
+    "RadionuclidePositronFraction",
+    "RadionuclideTotalDose",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStartDateTime",
+    "RadiopharmaceuticalStopTime",
+    "RadiopharmaceuticalStopDateTime",
+    "RadiopharmaceuticalVolume",
+    "RadiopharmaceuticalSpecificActivity",
+    "EchoTime",
+    "RepetitionTime",
+    "InversionTime",
+    "NumberOfTemporalPositions",
+    "TemporalPositionIdentifier",
+    "StackID",
+    "InStackPositionNumber",
+    "DiffusionBValue",
+    "DiffusionGradientOrientation",
+    "LargestImagePixelValue",
+    "SmallestImagePixelValue",
+    "UltrasoundColorDataPresent",
+    "PhysicalUnitsXDirection",
+    "NumberOfFrames",
+    "FrameIncrementPointer",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "SeriesType",
+    "Units",
+    "CountsSource",
+    "FrameReferenceTime",
+    "DecayFactor",
+    "DoseCalibrationFactor",
+    "ScatterFractionFactor",
+    "DeadTimeFactor",
+    "SliceVector",
+    "ContrastBolusAgent",
+    "ContrastBolusAgentSequence",
+    "SpacingBetweenSlices",
+    "TriggerTime",
+    "NominalInterval",
+    "CardiacNumberOfImages",
+    "HeartRate",
+    "LowRRValue",
+    "HighRRValue",
+    "IntervalsAcquired",
+    "IntervalsRejected",
+    "PVCRejection",
+    "SkipBeats",
+    "BeatRejectionFlag",
+    "AnatomicRegionSequence",
+    "PrimaryAnatomicStructureSequence",
+    "ReferencedSOPClassUID",
+    "ReferencedSOPInstanceUID",
+    "ReferencedFrameNumber",
+    "ReferencedSegmentNumber",
+    "PixelAspectRatio",
+    "AngularPosition",
+    "BeamDoseSpecificationPoint",
+    "TotalNumberOfExposures",
+    "TransferSyntaxUID",
+    "ExposureIndex",
+    "DeviationIndex",
+    "TargetExposureIndex",
+    "DistanceSourceToDetector",
+    "DistanceSourceToPatient",
+    "EstimatedRadiographicMagnificationFactor",
+    "BodyPartThickness",
+    "CompressionForce",
+    "RelativeXRayExposure",
+    "EntranceDoseInmGy",
+    "OrganDose",
+    "HalfValueLayer",
+    "AnodeTargetMaterial",
+    "FilterMaterial",
+    "FilterThicknessMinimum",
+    "FilterThicknessMaximum",
+    "ImageAndFluoroscopyAreaDoseProduct",
+    "DoseType",
+    "DoseUnits",
+    "DoseComment",
+    "GridFrameOffsetVector",
+]
+MORE = [
+    keyword for keyword in MORE if keyword not in ("TransferSyntaxUID", "SOPClassesInStudy", "DoseComment")
+]
 
 NEVER = [
     re.compile(pattern)
@@ -210,56 +359,169 @@ for _keyword in ("ManufacturerModelName", "SecondaryCaptureDeviceManufacturerMod
 for _keyword in ("SoftwareVersions", "SecondaryCaptureDeviceSoftwareVersions", "ManufacturerModelVersion",
                  "ApplicationVersion", "AlgorithmVersion"):  # fmt: skip
     GRAMMARS[_keyword] = SOFTWARE
-for _keyword in """
-    StudyDescription SeriesDescription ProtocolName PerformedProcedureStepDescription ContrastBolusAgent
-    ContrastBolusRoute FilterType ReceiveCoilName TransmitCoilName MultiCoilElementName MultiCoilConfiguration
-    AcquisitionProtocolName AcquisitionProtocolDescription ReconstructionMethod ReconstructionDescription
-    ScatterCorrectionMethod AttenuationCorrectionMethod Radiopharmaceutical RadiopharmaceuticalRoute
-    CardiacFramingType PVCRejection DetectorLinesOfResponseUsed LUTLabel LUTExplanation
-    WindowCenterWidthExplanation DimensionDescriptionLabel AlgorithmName SegmentAlgorithmName ViewName
-    EnergyWindowName StageName DerivationDescription RequestedProcedureDescription RequestedContrastAgent
-    TypeOfFilters ContentDescription AnnotationGroupLabel StructureSetLabel RTPlanLabel RTImageLabel
-    FrameLabel TrackSetLabel ASLTechniqueDescription PaddleDescription HistogramExplanation OpticalPathDescription
-    DetectorDescription DetectorMode FieldOfViewDescription PlateType PhosphorType ImageFilter
-    ProcessingFunction SourceIsotopeName MaterialID BeamName GraphicLayerDescription TriggerSourceOrType
-    ImageComments AcquisitionComments AcquisitionDeviceProcessingDescription ContrastBolusIngredient
-    InterventionDrugName FrameComments SegmentDescription GridAbsorbingMaterial GridSpacingMaterial
-    """.split():
+for _keyword in [
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "PerformedProcedureStepDescription",
+    "ContrastBolusAgent",
+    "ContrastBolusRoute",
+    "FilterType",
+    "ReceiveCoilName",
+    "TransmitCoilName",
+    "MultiCoilElementName",
+    "MultiCoilConfiguration",
+    "AcquisitionProtocolName",
+    "AcquisitionProtocolDescription",
+    "ReconstructionMethod",
+    "ReconstructionDescription",
+    "ScatterCorrectionMethod",
+    "AttenuationCorrectionMethod",
+    "Radiopharmaceutical",
+    "RadiopharmaceuticalRoute",
+    "CardiacFramingType",
+    "PVCRejection",
+    "DetectorLinesOfResponseUsed",
+    "LUTLabel",
+    "LUTExplanation",
+    "WindowCenterWidthExplanation",
+    "DimensionDescriptionLabel",
+    "AlgorithmName",
+    "SegmentAlgorithmName",
+    "ViewName",
+    "EnergyWindowName",
+    "StageName",
+    "DerivationDescription",
+    "RequestedProcedureDescription",
+    "RequestedContrastAgent",
+    "TypeOfFilters",
+    "ContentDescription",
+    "AnnotationGroupLabel",
+    "StructureSetLabel",
+    "RTPlanLabel",
+    "RTImageLabel",
+    "FrameLabel",
+    "TrackSetLabel",
+    "ASLTechniqueDescription",
+    "PaddleDescription",
+    "HistogramExplanation",
+    "OpticalPathDescription",
+    "DetectorDescription",
+    "DetectorMode",
+    "FieldOfViewDescription",
+    "PlateType",
+    "PhosphorType",
+    "ImageFilter",
+    "ProcessingFunction",
+    "SourceIsotopeName",
+    "MaterialID",
+    "BeamName",
+    "GraphicLayerDescription",
+    "TriggerSourceOrType",
+    "ImageComments",
+    "AcquisitionComments",
+    "AcquisitionDeviceProcessingDescription",
+    "ContrastBolusIngredient",
+    "InterventionDrugName",
+    "FrameComments",
+    "SegmentDescription",
+    "GridAbsorbingMaterial",
+    "GridSpacingMaterial",
+]:
     GRAMMARS.setdefault(_keyword, TERMS)
-for _keyword in """
-    OpticalPathIdentifier ReferencedOpticalPathIdentifier StackID TrackingID FiducialIdentifier ApplicatorID
-    PatientSupportID RangeShifterID RangeModulatorID LateralSpreadingDeviceID SnoutID BlockTrayID CompensatorID
-    WedgeID ToleranceTableLabel FluenceModeID SourceApplicatorID EntityLabel SegmentationTemplateLabel
-    """.split():
+for _keyword in [
+    "OpticalPathIdentifier",
+    "ReferencedOpticalPathIdentifier",
+    "StackID",
+    "TrackingID",
+    "FiducialIdentifier",
+    "ApplicatorID",
+    "PatientSupportID",
+    "RangeShifterID",
+    "RangeModulatorID",
+    "LateralSpreadingDeviceID",
+    "SnoutID",
+    "BlockTrayID",
+    "CompensatorID",
+    "WedgeID",
+    "ToleranceTableLabel",
+    "FluenceModeID",
+    "SourceApplicatorID",
+    "EntityLabel",
+    "SegmentationTemplateLabel",
+]:
     GRAMMARS.setdefault(_keyword, LABEL)
-for _keyword in """
-    StudyDate SeriesDate AcquisitionDate ContentDate InstanceCreationDate StructureSetDate RTPlanDate
-    PerformedProcedureStepStartDate PerformedProcedureStepEndDate Date TreatmentDate
-    """.split():
+for _keyword in [
+    "StudyDate",
+    "SeriesDate",
+    "AcquisitionDate",
+    "ContentDate",
+    "InstanceCreationDate",
+    "StructureSetDate",
+    "RTPlanDate",
+    "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepEndDate",
+    "Date",
+    "TreatmentDate",
+]:
     GRAMMARS[_keyword] = DATE
-for _keyword in """
-    StudyTime SeriesTime AcquisitionTime ContentTime InstanceCreationTime StructureSetTime RTPlanTime
-    PerformedProcedureStepStartTime PerformedProcedureStepEndTime Time TreatmentTime
-    RadiopharmaceuticalStartTime RadiopharmaceuticalStopTime ContrastBolusStartTime ContrastBolusStopTime
-    """.split():
+for _keyword in [
+    "StudyTime",
+    "SeriesTime",
+    "AcquisitionTime",
+    "ContentTime",
+    "InstanceCreationTime",
+    "StructureSetTime",
+    "RTPlanTime",
+    "PerformedProcedureStepStartTime",
+    "PerformedProcedureStepEndTime",
+    "Time",
+    "TreatmentTime",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStopTime",
+    "ContrastBolusStartTime",
+    "ContrastBolusStopTime",
+]:
     GRAMMARS[_keyword] = TIME
-for _keyword in """
-    AcquisitionDateTime FrameAcquisitionDateTime FrameReferenceDateTime StartAcquisitionDateTime
-    EndAcquisitionDateTime RadiopharmaceuticalStartDateTime RadiopharmaceuticalStopDateTime
-    DecayCorrectionDateTime DateTime ObservationDateTime ExclusionStartDateTime FunctionalSyncPulse
-    SourceStartDateTime SourceEndDateTime
-    """.split():
+for _keyword in [
+    "AcquisitionDateTime",
+    "FrameAcquisitionDateTime",
+    "FrameReferenceDateTime",
+    "StartAcquisitionDateTime",
+    "EndAcquisitionDateTime",
+    "RadiopharmaceuticalStartDateTime",
+    "RadiopharmaceuticalStopDateTime",
+    "DecayCorrectionDateTime",
+    "DateTime",
+    "ObservationDateTime",
+    "ExclusionStartDateTime",
+    "FunctionalSyncPulse",
+    "SourceStartDateTime",
+    "SourceEndDateTime",
+]:
     GRAMMARS[_keyword] = DT
-for _keyword in """
-    ContextUID MappingResourceUID CodingSchemeUID SOPClassUID ReferencedSOPClassUID RelatedGeneralSOPClassUID
-    OriginalSpecializedSOPClassUID PaletteColorLookupTableUID
-    """.split():
+for _keyword in [
+    "ContextUID",
+    "MappingResourceUID",
+    "CodingSchemeUID",
+    "SOPClassUID",
+    "ReferencedSOPClassUID",
+    "RelatedGeneralSOPClassUID",
+    "OriginalSpecializedSOPClassUID",
+    "PaletteColorLookupTableUID",
+]:
     GRAMMARS[_keyword] = STANDARD_UID
-for _keyword in """
-    MultiFrameSourceSOPInstanceUID RadiopharmaceuticalAdministrationEventUID ReferencedColorPaletteInstanceUID
-    ReferencedFiducialUID SOPInstanceUIDOfConcatenationSource TableFrameOfReferenceUID VolumeFrameOfReferenceUID
-    VolumetricPresentationInputSetUID EquipmentFrameOfReferenceUID
-    """.split():
+for _keyword in [
+    "MultiFrameSourceSOPInstanceUID",
+    "RadiopharmaceuticalAdministrationEventUID",
+    "ReferencedColorPaletteInstanceUID",
+    "ReferencedFiducialUID",
+    "SOPInstanceUIDOfConcatenationSource",
+    "TableFrameOfReferenceUID",
+    "VolumeFrameOfReferenceUID",
+    "VolumetricPresentationInputSetUID",
+    "EquipmentFrameOfReferenceUID",
+]:
     GRAMMARS[_keyword] = UID
 for _colour in ("Red", "Green", "Blue", "Alpha"):
     GRAMMARS[f"{_colour}PaletteColorLookupTableData"] = ("lut", "palette")

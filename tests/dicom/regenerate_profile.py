@@ -86,7 +86,12 @@ def table_rows() -> dict[str, Any]:
     return {row["tag"]: row for row in table["rules"]}
 
 
-CLEANABLE = ("retain_longitudinal_modified_dates", "clean_descriptors", "clean_structured_content", "retain_uids")
+CLEANABLE = (
+    "retain_longitudinal_modified_dates",
+    "clean_descriptors",
+    "clean_structured_content",
+    "retain_uids",
+)
 
 
 def allow() -> list[dict[str, Any]]:
@@ -101,7 +106,13 @@ def allow() -> list[dict[str, Any]]:
         chosen = grammar(tag, keyword, vr)
         if chosen is None:
             continue
-        entry = {"tag": f"{tag:08X}", "keyword": keyword, "vr": vr, "grammar": chosen[0], "type": fact["type"]}
+        entry = {
+            "tag": f"{tag:08X}",
+            "keyword": keyword,
+            "vr": vr,
+            "grammar": chosen[0],
+            "type": fact["type"],
+        }
         entries.append(entry | {"why": f"{chosen[1]} ({', '.join(fact['modules'][:3])})"})
     return entries
 
