@@ -16,7 +16,8 @@ from pydicom.uid import RLELossless
 
 from curate.dicom import codestreams, container, reader
 from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
-from tests import corpus, strategies
+from tests import strategies
+from tests.dicom import real
 
 SECRET = b"PUIGDOMENECH^MONTSERRAT"
 
@@ -133,7 +134,7 @@ def test_impossible_shapes_are_refused(change: dict[str, int]) -> None:
 
 
 def frames_of(name: str) -> tuple[reader.Parsed, list[bytes]]:
-    parsed = reader.parse(corpus.named(name))
+    parsed = reader.parse(real.named(name))
     value = parsed.dataset[PIXEL_DATA].value
     shape = container.shape_of(parsed.dataset)
     return parsed, [joined(frame) for frame in container.split_frames(value, shape.frames)]
@@ -281,7 +282,7 @@ def test_several_fragments_a_frame_become_one() -> None:
 def test_clean_frames_decode_to_the_same_pixels() -> None:
     """Every compressed file of pydicom's set decodes to the same values after its frames are cleaned."""
     compared = undecodable = 0
-    for path in corpus.sample():
+    for path in real.sample():
         if path.stat().st_size > 1_000_000 or "pydicom+pydicom" not in path.parts:
             continue
         try:

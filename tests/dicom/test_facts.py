@@ -7,7 +7,8 @@ import pytest
 from pydicom.sequence import Sequence
 
 from curate.dicom.facts import facts
-from tests import corpus, synth
+from tests import synth
+from tests.dicom import real
 
 
 def test_values_have_their_types() -> None:
@@ -43,7 +44,7 @@ def test_a_path_leads_into_sequences() -> None:
 
 def test_functional_groups_are_searched() -> None:
     """What enhanced objects keep in their functional groups is found by its keyword alone."""
-    for path in corpus.sample(20):
+    for path in real.sample(20):
         ds = pydicom.dcmread(path, force=True, stop_before_pixels=True)
         shared = ds.get("SharedFunctionalGroupsSequence")
         if shared and "PixelMeasuresSequence" in shared[0]:

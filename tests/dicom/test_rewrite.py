@@ -16,7 +16,8 @@ from curate.dicom import hierarchy, reader, rewrite, scan, verify, writer
 from curate.dicom.identifiers import donor_id, is_new_uid, new_uid
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.findings import Severity
-from tests import corpus, strategies, synth
+from tests import strategies, synth
+from tests.dicom import real
 from tests.strategies import Node
 
 KEYS = Keys.from_secret(b"a secret of the tests" * 2)
@@ -105,7 +106,7 @@ def test_what_is_remembered_changes_nothing() -> None:
     files = [
         synth.instance_bytes(*each, modality=modality) for each in numbers for modality in ("CT", "MR", "PT")
     ]
-    files += [path.read_bytes() for path in corpus.sample(40) if path.stat().st_size < 200_000]
+    files += [path.read_bytes() for path in real.sample(40) if path.stat().st_size < 200_000]
     contexts = [CONTEXT, StudyContext(KEYS, donor_id(KEYS, "donor 2"), 86_400_000_000, "20190305")]
 
     def outcome(data: bytes, context: StudyContext) -> object:
@@ -148,7 +149,7 @@ def test_random_trees_come_out_clean(nodes: list[Node], other: list[Node], impli
     context = verify.released_context(reader.parse(clean).dataset, POLICY)
     assert whole(rewrite.rewrite(clean, context, POLICY)) == clean
     for node in _leaves(everything):
-        if node.vr in ("PN", "LO", "SH", "LT", "UT", "UN") and len(set(node.value)) > 5:
+        if node.vr in ("PN", "LO", "SH", "LT", "UT", "UN") and len(node.value) > 5 and max(node.value) > 127:
             assert node.value.strip() not in clean
 
 
@@ -185,7 +186,7 @@ def test_the_corpus_keeps_its_pixels_and_passes_the_checker() -> None:
     """Every file of the corpus is refused by a rule, or comes out clean, with the pixel values it had."""
     refused: dict[str, int] = {}
     compared = 0
-    for path in corpus.sample(20):
+    for path in real.sample(20):
         data = path.read_bytes()
         try:
             clean = whole(rewrite.rewrite(data, context_of(data), POLICY))
@@ -244,5 +245,5 @@ def test_text_beyond_ascii_is_written_as_utf_8() -> None:
 def test_a_directory_of_files_is_not_an_instance() -> None:
     """A DICOMDIR is refused by a rule of its own."""
     with pytest.raises(MalformedError) as caught:
-        rewrite.rewrite(corpus.named("DICOMDIR-bigEnd"), CONTEXT, POLICY)
+        rewrite.rewrite(real.named("DICOMDIR-bigEnd"), CONTEXT, POLICY)
     assert caught.value.rule == "DICOMDIR"

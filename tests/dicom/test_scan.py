@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from curate.dicom import reader, scan
 from curate.dicom.types import Keys, Scan
-from tests import corpus, strategies, synth
+from tests import strategies, synth
+from tests.dicom import real
 
 KEYS = Keys.from_secret(b"a secret of the tests" * 2)
 
@@ -112,7 +113,7 @@ def test_patients_are_told_apart_by_a_keyed_mark() -> None:
 def test_the_corpus_is_scanned_as_pydicom_reads_it() -> None:
     """UIDs of every file are those that pydicom finds, and nothing fails."""
     seen = 0
-    for path in corpus.sample(20):
+    for path in real.sample(20):
         with path.open("rb") as file:
             found = scan.scan(file, path.stat().st_size, KEYS)
         if found.rule:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from curate.dicom import reader, rewrite, verify
 from curate.dicom.types import MalformedError, Policy
 from curate.findings import Severity
-from tests import corpus, synth
+from tests import synth
+from tests.dicom import real
 from tests.dicom.test_rewrite import CONTEXT, POLICY, errors, whole
 
 CLEAN = whole(rewrite.rewrite(synth.instance_bytes(4, 0, 0, 2, rows=8, columns=8), CONTEXT, POLICY))
@@ -99,7 +100,7 @@ def test_no_file_that_would_change_passes(data: st.DataObject) -> None:
 
 def test_no_original_of_the_corpus_passes() -> None:
     """Each original of the corpus has at least one error, since each would be changed."""
-    for path in corpus.sample(60):
+    for path in real.sample(60):
         assert verify.verify(path.read_bytes(), POLICY), path.name
         try:
             rewrite.rewrite(path.read_bytes(), CONTEXT, POLICY)
