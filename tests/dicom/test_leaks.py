@@ -22,7 +22,7 @@ BASES = int(os.environ.get("CURATE_PLANT_BASES", "2"))
 # Layers that no sound file would hold: refusing them by a code is as good as cleaning them.
 BROKEN = (
     "coded-", "native-", "other-pixels", "numeric-", "no-such-vr", "gap", "deep-70", "deep-30", "un-sequence",
-    "trailing-", "pixels-un", "identity", "group-2", "wrong-vr", "double", "in-place", "dictionary", "order",
+    "trailing-", "table-command", "pixels-un", "identity", "group-2", "wrong-vr", "double", "in-place", "dictionary", "order",
     "odd-groups", "moment-UI", "meta-identity", "padding", "beside", "repeaters", "code-own", "report",
 )  # fmt: skip
 

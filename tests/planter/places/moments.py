@@ -91,7 +91,7 @@ def item_moment_places(draft: Draft) -> Iterator[Place]:
         if not path:
             continue
         where = "/".join(f"{tag:08X}[{index}]" for tag, index in path)
-        for tag in (0x00020010, 0x00041512, 0x00081150, 0x00081155, 0x0020000E, 0x00081199, 0x0040E011):
+        for tag in (0x00020010, 0x00041512, 0x00081150, 0x00081155, 0x0020000E, 0x0040E011):
             for name, make, needle in SHAPES["UI"][:4]:
                 yield Place(
                     f"moment-item-{name}",
