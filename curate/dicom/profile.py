@@ -12,7 +12,7 @@ from curate import resources
 from curate.dicom import dates, grammar, private, values
 from curate.dicom.finish import check_dataset, finish_dataset, finish_item
 from curate.dicom.identifying import direct_identifiers, identifying_words
-from curate.dicom.sopclasses import admit_sop_class
+from curate.dicom.sopclasses import admit_sop_class, pixel_risks, rounded_weight
 from curate.dicom.types import Action, Decision, Item, Policy, StudyContext
 
 __all__ = (
@@ -24,6 +24,7 @@ __all__ = (
     "finish_dataset",
     "finish_item",
     "identifying_words",
+    "pixel_risks",
     "is_pure",
     "partners",
 )
@@ -217,9 +218,13 @@ def clean_value(
     raw: bytes,
     encodings: tuple[str, ...],
     item: Item,
+    decision: Decision | None = None,
 ) -> bytes | None:
-    """The clean raw value (little endian, even length), empty where only the attribute stays, None: removed."""
-    decision = decide(policy, parent, tag, vr, item.creator(tag))
+    """The clean raw value (little endian, even length), empty where only the attribute stays, None: removed.
+
+    `decision` is what `decide` gave, for a caller who knows it already.
+    """
+    decision = decision or decide(policy, parent, tag, vr, item.creator(tag))
     if decision.action is Action.REMOVE:
         return None
     if decision.action is Action.EMPTY:

@@ -29,6 +29,15 @@ def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, li
     years = _age(row, stated, findings)
     gender = _sex(row, stated, findings)
     place = _region(row, stated)
+    findings += [
+        Finding(rule, "", column)
+        for rule, column, known in (
+            ("AGE_MISSING", "age", years.age_years is not None),
+            ("SEX_UNKNOWN", "sex", bool(gender.code) and gender.code != "U"),
+            ("REGION_MISSING", "region", bool(place.codes)),
+        )
+        if not known
+    ]
     return {
         "age_years": None if years.age_years is None else int(years.age_years),
         "sex": gender.code or "U",
