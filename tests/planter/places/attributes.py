@@ -110,6 +110,24 @@ def dictionary_places(draft: Draft) -> Iterator[Place]:
         yield Place("dictionary", f"dictionary/{tag:08X}", in_item((), tag, vr))
 
 
+def inner_places(draft: Draft) -> Iterator[Place]:
+    """Every text, date and bulk attribute of the dictionary in one item of the draft: what a list keeps there."""
+    inside = [path for path in paths(draft.items) if path]
+    if not inside:
+        return
+    path = inside[sum(draft.name.encode()) % len(inside)]
+    yield from inside_of(path)
+
+
+def inside_of(path: ItemPath) -> Iterator[Place]:
+    """Every attribute of the dictionary that holds no single number, in the item at a path."""
+    where = "/".join(f"{tag:08X}[{index}]" for tag, index in path)
+    for tag, entry in DicomDictionary.items():
+        vr = entry[0].split(" or ")[0]
+        if tag >> 16 > 8 - 1 and vr not in ("NONE", "SQ", "US", "SS", "UL", "SL", "FL", "FD", "AT"):
+            yield Place("inner", f"inner/{where}/{tag:08X}", in_item(path, tag, vr))
+
+
 def repeater_places(draft: Draft) -> Iterator[Place]:
     """Repeating groups, overlays and curves among them."""
     for mask, entry in RepeatersDictionary.items():
