@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from curate.cli import shared
-from curate.errors import InputError
+from curate.errors import CurateError, InputError
+from curate.findings import has_errors
 from curate.records import ArchiveInfo
 from curate.steps.check import check
 from curate.steps.init import init
@@ -65,6 +66,8 @@ def demo(
     cut = release(archive)
     _say(out, "release", f"version {cut.version} in {cut.path}")
     results = check(cut.path)
+    if any(has_errors(result.findings) for result in results):
+        raise CurateError("The release does not pass its checks.", hint=f"See them: curate check {cut.path}")
     looked = max(result.looked_at for result in results)
     _say(out, "check", f"{len(results)} checks passed over {looked} instances")
     done = publish(archive, cut.version)

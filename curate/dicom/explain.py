@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_dict, keyword_for_tag
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
 
 from curate.dicom import private, profile
 from curate.dicom.types import Action, Policy
@@ -157,6 +158,6 @@ def _changed(policy: Policy, other: Policy) -> int:
 
 def _vr(tag: int) -> str:
     try:
-        return dictionary_VR(tag).split(" or ")[0]
+        return str(dictionary_VR(tag)).split(" or ")[0]
     except KeyError:
         return "UN"

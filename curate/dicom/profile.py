@@ -25,6 +25,7 @@ __all__ = (
     "finish_item",
     "identifying_words",
     "pixel_risks",
+    "rounded_weight",
     "is_pure",
     "partners",
 )
