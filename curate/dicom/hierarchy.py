@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 
-from curate.dicom.types import Scan
+from curate.dicom.types import Keys, Policy, Scan, StudyContext
 from curate.findings import Finding
 
 Place = TypeVar("Place", bound=Hashable)
@@ -123,12 +123,22 @@ def day_of(moment: int) -> date:
     return (_EPOCH + moment * _MICROSECOND).date()
 
 
-def rebased(earliest: int, first: date) -> tuple[int, str]:
-    """How far a study's dates move (microseconds), and the date that it gets.
+def study_context(
+    keys: Keys,
+    donor: str,
+    earliest: int | None,
+    first: date | None,
+    policy: Policy,
+    names: frozenset[str] = frozenset(),
+) -> StudyContext:
+    """How a study is rewritten: its dates move, or go where the policy or a lack of any says so.
 
-    The donor's first study (on `first`) falls on 2000-01-01, this one as many days later as it was, and its
-    first acquisition on 12:00:00.
+    The donor's first study (on `first`, by its own clock) falls on 2000-01-01, this one as many days later as
+    it was, and its first acquisition (`earliest`) on 12:00:00.
     """
-    day = FIRST_STUDY + (day_of(earliest) - first)
+    if policy.dates == "remove" or earliest is None:
+        return StudyContext(keys, donor, None, names=names)
+    day = FIRST_STUDY + (day_of(earliest) - (first or day_of(earliest)))
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    return (noon - _EPOCH) // _MICROSECOND - earliest, f"{day:%Y%m%d}"
+    shift = (noon - _EPOCH) // _MICROSECOND - earliest
+    return StudyContext(keys, donor, shift, f"{day:%Y%m%d}", names)

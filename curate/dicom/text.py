@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pydicom.charset import decode_bytes, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 
 DEFAULT = ("iso8859",)
-_DELIMITERS = {0x0D, 0x0A, 0x0C, 0x09}
 
 
 @lru_cache(maxsize=256)
@@ -20,9 +19,19 @@ def encodings_of(raw: bytes) -> tuple[str, ...]:
 
 def decode_text(raw: bytes, encodings: tuple[str, ...]) -> str:
     """The text of a raw value, code extensions (ISO 2022) included; what can't be decoded is replaced."""
-    if b"\x1b" not in raw and len(encodings) > 0:
-        return raw.decode(encodings[0], "replace").rstrip(" \0")
-    try:
-        return decode_bytes(raw, list(encodings or DEFAULT), set(_DELIMITERS)).rstrip(" \0")
-    except (LookupError, UnicodeError, ValueError):
-        return raw.decode("latin-1").rstrip(" \0")
+    first, *escaped = raw.split(b"\x1b")
+    default = encodings[0] if encodings else DEFAULT[0]
+    parts = [first.decode(default, "replace"), *(_extended(part) for part in escaped)]
+    return "".join(parts).rstrip(" \0")
+
+
+def _extended(part: bytes) -> str:
+    """What follows an escape sequence, in the codec that it names (PS3.3 C.12.1.1.2); else as Latin-1."""
+    for length in (3, 2):
+        codec = CODES_TO_ENCODINGS.get(b"\x1b" + part[:length])
+        if codec is None:
+            continue
+        if codec.startswith("iso2022"):
+            return (b"\x1b" + part).decode(codec, "replace")
+        return part[length:].decode(codec, "replace")
+    return part.decode("latin-1")
