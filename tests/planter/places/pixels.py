@@ -10,6 +10,7 @@ from tests.planter.raw import PIXEL_DATA, RLE, Draft, Elem, Fragments, encode, f
 from tests.planter.tokens import Token
 
 JPEG = {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)}
+LOSSLESS = {f"1.2.840.10008.1.2.4.{number}" for number in (57, 70)}
 JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}
 J2K = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
 
@@ -132,7 +133,7 @@ ENCAPSULATED: tuple[tuple[str, Callable[[Fragments, bytes], None], frozenset[str
     (
         "DQT unused",
         _unused_table(0xFFDB, b"\x03", 64),
-        frozenset(JPEG - {"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"}),
+        frozenset(JPEG - LOSSLESS),
     ),
     ("COM before the scan", _segment(0xFFFE, "late"), frozenset(JPEG | JPEG_LS)),
     ("COM after fill bytes", _fill_bytes, frozenset(JPEG | JPEG_LS)),
