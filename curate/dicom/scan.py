@@ -13,6 +13,7 @@ from curate.dicom.types import Item, Keys, MalformedError, Scan
 FIRST_READ = 1 << 14
 DICOMDIR = "1.2.840.10008.1.3.10"
 _LAST = 0x00280008
+_FIRST_YEAR, _LAST_YEAR = 1850, 2150
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATES = (
     (0x00080022, 0x00080032),
@@ -152,11 +153,13 @@ def _earliest(get: _Text) -> int | None:
 
 
 def microseconds(date: str, time: str) -> int | None:
-    """A DA and a TM as microseconds since 1970-01-01; midnight without a time, None without a date."""
+    """A DA and a TM as microseconds since 1970-01-01; midnight without a time, None without a likely date."""
     date, time = date.replace(".", ""), time.replace(":", "")
     whole, _, part = time.split("+")[0].split("-")[0].partition(".")
     whole = (whole + "000000")[:6]
     try:
+        if not _FIRST_YEAR <= int(date[:4]) <= _LAST_YEAR:
+            return None
         day = datetime(int(date[:4]), int(date[4:6]), int(date[6:8]), tzinfo=UTC)
         clock = timedelta(
             hours=int(whole[:2]),

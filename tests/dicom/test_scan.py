@@ -150,6 +150,8 @@ WHOLE = synth.instance_bytes(rows=2, columns=2)
         ("", "120000", None),
         ("19701301", "000000", None),
         ("1970010A", "000000", None),
+        ("00010101", "000000", None),
+        ("99991231", "235959", None),
     ],
 )
 def test_dates_and_times_as_microseconds(date: str, time: str, expected: int | None) -> None:
