@@ -172,6 +172,23 @@ def test_comments_and_applications_go_from_jpeg(name: str) -> None:
         assert clean.endswith(frame[scan : frame.rindex(b"\xff\xd9") + 2])
 
 
+def test_tables_that_no_scan_uses_go_from_jpeg() -> None:
+    """A quantisation or Huffman table that nothing refers to holds no image, and goes; the used ones stay."""
+    _, frames = frames_of("SC_rgb_jpeg_dcmtk.dcm")
+    clean = joined(codestreams.clean_jpeg(frames[0]))
+    hidden = (SECRET * 6)[:64]
+    quantisation = b"\xff\xdb" + struct.pack(">HB", 67, 3) + hidden
+    huffman = b"\xff\xc4" + struct.pack(">HB", 2 + 17 + 64, 0x13) + bytes(15) + b"\x40" + hidden
+    overwritten = b"\xff\xdb" + struct.pack(">HB", 67, 0) + hidden
+    dirty = clean[:2] + overwritten + quantisation + huffman + clean[2:]
+    assert joined(codestreams.clean_jpeg(dirty)) == clean
+    both = clean.index(b"\xff\xdb")
+    size = int.from_bytes(clean[both + 2 : both + 4])
+    longer = struct.pack(">H", size + 65) + clean[both + 4 : both + 2 + size] + b"\x03" + hidden
+    dirty = clean[: both + 2] + longer + clean[both + 2 + size :]
+    assert joined(codestreams.clean_jpeg(dirty)) == clean
+
+
 @pytest.mark.parametrize("name", JPEG_2000)
 def test_comments_go_from_jpeg_2000(name: str) -> None:
     """COM goes from the main and the tile-part headers, and what follows EOC; lengths are right again."""
