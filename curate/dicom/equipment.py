@@ -82,6 +82,7 @@ def software(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     for value in _values(raw):
         kept = []
         for word in re.split(r"[^A-Z0-9./]+", value.upper()):
+            word = word.strip(".")
             digits = sum(map(str.isdigit, word))
             if word in _words("software"):
                 kept.append(word)
