@@ -142,14 +142,17 @@ def _canonical(text: str, low: float, high: float, vr: str) -> str | None:
         return str(int(value))
     if vr == "IS":
         return None
-    return decimal_string(value)
+    return decimal_string(value, max(16, len(text)))
 
 
-def decimal_string(value: float) -> str:
-    """The shortest decimal string of at most 16 characters (PS3.5 6.2) that is nearest to a number."""
+def decimal_string(value: float, limit: int = 16) -> str:
+    """The shortest decimal string that is nearest to a number.
+
+    At most 16 characters (PS3.5 6.2), or as many as the file itself used: a position is not made less exact.
+    """
     text = repr(value)
     for digits in range(17, 0, -1):
-        if len(text) <= 16:
+        if len(text) <= limit:
             return text
         text = f"{value:.{digits}g}"
     return text
