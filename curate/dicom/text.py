@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 
 DEFAULT = ("iso8859",)
+_ESCAPE = re.compile(rb"(?=\x1b)")
+_STATEFUL = ("iso2022_jp", "iso2022_jp_2", "iso_ir_58")  # codecs that want the escape sequence itself
 
 
 @lru_cache(maxsize=256)
@@ -19,19 +22,17 @@ def encodings_of(raw: bytes) -> tuple[str, ...]:
 
 def decode_text(raw: bytes, encodings: tuple[str, ...]) -> str:
     """The text of a raw value, code extensions (ISO 2022) included; what can't be decoded is replaced."""
-    first, *escaped = raw.split(b"\x1b")
-    default = encodings[0] if encodings else DEFAULT[0]
-    parts = [first.decode(default, "replace"), *(_extended(part) for part in escaped)]
-    return "".join(parts).rstrip(" \0")
+    first = (encodings or DEFAULT)[0]
+    if b"\x1b" not in raw:
+        return raw.decode(first, "replace").rstrip(" \0")
+    return "".join(_fragment(part, first) for part in _ESCAPE.split(raw)).rstrip(" \0")
 
 
-def _extended(part: bytes) -> str:
-    """What follows an escape sequence, in the codec that it names (PS3.3 C.12.1.1.2); else as Latin-1."""
-    for length in (3, 2):
-        codec = CODES_TO_ENCODINGS.get(b"\x1b" + part[:length])
-        if codec is None:
-            continue
-        if codec.startswith("iso2022"):
-            return (b"\x1b" + part).decode(codec, "replace")
-        return part[length:].decode(codec, "replace")
-    return part.decode("latin-1")
+def _fragment(raw: bytes, first: str) -> str:
+    """One run of text, from an escape sequence on; an unknown sequence is taken as text."""
+    for length in (4, 3):
+        codec = CODES_TO_ENCODINGS.get(raw[:length])
+        if codec is not None:
+            rest = raw if codec in _STATEFUL else raw[length:]
+            return rest.decode(codec, "replace")
+    return raw.decode(first, "replace")
