@@ -8,7 +8,7 @@ from functools import cache
 
 from pydicom.datadict import keyword_for_tag
 
-from curate.dicom.grammar import data
+from curate.dicom.grammar import code_strings, data
 from curate.dicom.terms import fold, vocabulary
 from curate.dicom.text import decode_text
 from curate.dicom.types import Item
@@ -47,6 +47,12 @@ _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT
 def given_names() -> frozenset[str]:
     """Frequent given names, folded."""
     return frozenset(data("names.json")["given"].split())
+
+
+@cache
+def _known_words() -> frozenset[str]:
+    """Words of the clinical vocabulary and of code strings: no names."""
+    return vocabulary() | {word for term in code_strings() for word in term.replace("_", " ").split()}
 
 
 @cache
@@ -90,12 +96,12 @@ def _name(text: str) -> bool:
     """A given name beside a surname, two names with a caret between them, or a title before a word."""
     words = [word for word in _WORD.findall(text) if word not in _CLINICAL]
     persons = [word for word in words if word in given_names() or word in surnames()]
-    persons = [word for word in persons if word not in vocabulary()]
+    persons = [word for word in persons if word not in _known_words()]
     if "^" in text and persons:
         return True
     if any(word in given_names() for word in persons) and len(set(persons)) > 1:
         return True
-    return any(match.group().split()[-1] not in vocabulary() for match in _TITLE.finditer(text))
+    return any(match.group().split()[-1] not in _known_words() for match in _TITLE.finditer(text))
 
 
 def _found(pattern: re.Pattern[str]) -> Callable[[str], bool]:

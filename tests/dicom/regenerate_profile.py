@@ -150,7 +150,7 @@ def codes() -> dict[str, dict[str, str]]:
         if sct in known["SCT"]:
             known["SRT"].setdefault(srt, known["SCT"][sct])
     for scheme, value, meaning in sources.MORE_CODES:
-        known.setdefault(scheme, {}).setdefault(value, meaning)
+        known.setdefault(scheme, {})[value] = meaning
     return {scheme: dict(sorted(values.items())) for scheme, values in sorted(known.items())}
 
 
