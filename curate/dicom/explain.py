@@ -161,6 +161,6 @@ def _changed(policy: Policy, other: Policy) -> int:
 
 def _vr(tag: int) -> str:
     try:
-        return dictionary_VR(tag).split(" or ")[0]
+        return str(dictionary_VR(tag)).split(" or ")[0]
     except KeyError:
         return "UN"

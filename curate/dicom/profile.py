@@ -13,7 +13,7 @@ from curate import resources
 from curate.dicom import dates, grammar, private, values
 from curate.dicom.finish import check_dataset, finish_dataset, finish_item
 from curate.dicom.identifying import direct_identifiers, identifying_words
-from curate.dicom.sopclasses import admit_sop_class
+from curate.dicom.sopclasses import admit_sop_class, pixel_risks, rounded_weight
 from curate.dicom.types import Action, Decision, Item, Policy, StudyContext
 
 __all__ = (
@@ -27,6 +27,8 @@ __all__ = (
     "identifying_words",
     "is_pure",
     "partners",
+    "pixel_risks",
+    "rounded_weight",
 )
 
 MODIFIED_DATES, DESCRIPTORS = "retain_longitudinal_modified_dates", "clean_descriptors"
@@ -220,9 +222,13 @@ def clean_value(
     raw: bytes,
     encodings: tuple[str, ...],
     item: Item,
+    decision: Decision | None = None,
 ) -> bytes | None:
-    """The clean raw value (little endian, even length), empty where only the attribute stays, None: removed."""
-    decision = decide(policy, parent, tag, vr, item.creator(tag))
+    """The clean raw value (little endian, even length), empty where only the attribute stays, None: removed.
+
+    `decision` is what `decide` gave, for a caller who knows it already.
+    """
+    decision = decision or decide(policy, parent, tag, vr, item.creator(tag))
     if decision.action is Action.REMOVE:
         return None
     if decision.action is Action.EMPTY:
