@@ -56,19 +56,20 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     item.put(0x00100020, "LO", donor.encode())
     item.put(0x00120062, "CS", b"YES ")
     item.put(0x00120063, "LO", _METHOD.encode())
-    item[0x00120064] = _method_codes(tuple(_methods(policy, item)))
-    item.put(0x00280303, "CS", b"MODIFIED" if policy.dates == "rebase" else b"REMOVED ")
+    moved = context.shift_us is not None
+    item[0x00120064] = _method_codes(tuple(_methods(policy, moved, item)))
+    item.put(0x00280303, "CS", b"MODIFIED" if moved else b"REMOVED ")
     return item
 
 
-def _methods(policy: Policy, item: Item) -> list[tuple[str, str]]:
+def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:
     """The profile and the options really applied (PS3.16 CID 7050)."""
     applied = [("113100", "Basic Application Confidentiality Profile")]
     if any(tag in item for tag in _STRUCTURED):
         applied.append(("113104", "Clean Structured Content Option"))
     if policy.clean_descriptors:
         applied.append(("113105", "Clean Descriptors Option"))
-    if policy.dates == "rebase":
+    if moved:
         applied.append(("113107", "Retain Longitudinal Temporal Information Modified Dates Option"))
     if item.raw(WEIGHT):
         applied.append(("113108", "Retain Patient Characteristics Option"))

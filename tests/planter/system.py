@@ -9,8 +9,10 @@ import traceback
 import warnings
 from dataclasses import dataclass, replace
 
-from curate.dicom.hierarchy import day_of, rebased
+from curate.dicom.hierarchy import study_context
 from curate.dicom.identifiers import donor_id
+from curate.dicom.identifying import identifying_words
+from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite
 from curate.dicom.scan import scan
 from curate.dicom.types import Keys, MalformedError, Policy, StudyContext
@@ -38,14 +40,10 @@ class Outcome:
 def context_of(data: bytes, policy: Policy = POLICY) -> StudyContext:
     """The context that intake would give to a study of this one file."""
     found = scan(io.BytesIO(data), len(data), KEYS)
-    pseudonym = donor_id(KEYS, "donor of the attack")
-    if policy.dates == "remove" or found.earliest is None:
-        return StudyContext(KEYS, pseudonym, None, "")
-    try:
-        shift, date = rebased(found.earliest, day_of(found.earliest))
-    except OverflowError:
-        return StudyContext(KEYS, pseudonym, None, "")
-    return StudyContext(KEYS, pseudonym, shift, date)
+    names: frozenset[str] = frozenset()
+    with contextlib.suppress(MalformedError):
+        names = identifying_words(parse(data).dataset)
+    return study_context(KEYS, donor_id(KEYS, "donor of the attack"), found.earliest, None, policy, names)
 
 
 def attack(data: bytes, policy: Policy = POLICY, context: StudyContext | None = None) -> Outcome:
