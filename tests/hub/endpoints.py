@@ -204,7 +204,7 @@ def commit(hub: HubServer, call: Call) -> Answer:
     repo = _repo(hub, call, write=True)
     if "create_pr" in call.query:
         raise ProtocolError(400, "pull requests are opened by the test itself")
-    made = repo.apply(call.args["rev"], call.body.splitlines())
+    made = repo.apply(call.args["rev"], call.body.splitlines(), trusting=hub.xet is not None)
     url = f"{hub.url}/datasets/{repo.id}/commit/{made.oid}"
     return as_json({"commitUrl": url, "commitOid": made.oid, "pullRequestUrl": None})
 
@@ -436,6 +436,20 @@ def stored(hub: HubServer, call: Call) -> Answer:
     return Answer(data, 200, {"ETag": f'"{call.args["oid"]}"', "Accept-Ranges": "bytes"}, ranged=True)
 
 
+def xet_token(hub: HubServer, call: Call) -> Answer:
+    """`GET R/xet-{read,write}-token/{rev}`: where the Xet client stores chunks; a folder of this machine."""
+    _repo(hub, call, write=True)
+    if hub.xet is None:
+        raise ProtocolError(404, "this repository is not on Xet")
+    found = {"casUrl": f"local://{hub.xet}", "accessToken": "xet", "exp": 4_000_000_000}
+    headers = {
+        "X-Xet-Cas-Url": found["casUrl"],
+        "X-Xet-Access-Token": "xet",
+        "X-Xet-Token-Expiration": "4000000000",
+    }
+    return Answer(json.dumps(found).encode(), 200, {"Content-Type": "application/json", **headers})
+
+
 _R = r"/api/datasets/(?P<repo>[^/]+/[^/]+)"
 _GIT = r"/datasets/(?P<repo>[^/]+/[^/]+?)\.git/info/lfs"
 ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
@@ -460,6 +474,7 @@ ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("lfs-delete", "POST", _R + r"/lfs-files/batch", lfs_delete),
     ("tree", "GET", _R + r"/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?", tree),
     ("paths-info", "POST", _R + r"/paths-info/(?P<rev>[^/]+)", paths_info),
+    ("xet-token", "GET", _R + r"/xet-(?:read|write)-token/(?P<rev>[^/]+)", xet_token),
     ("info", "GET", _R + r"(?:/revision/(?P<rev>[^/]+))?", info),
     ("resolve", "GET|HEAD", r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)", resolve),
 )

@@ -50,6 +50,7 @@ class HubServer:
         self.user, self.organizations = "tester", ["org"]
         self.expired = self.read_only = False
         self.verify_uploads = True
+        self.xet: Path | None = None
         self.multipart_above, self.part_size, self.page_size = 5_000_000, 2_000_000, 1000
         self.repos: dict[str, Repo] = {}
         self.parts: dict[tuple[str, int], bytes] = {}
