@@ -5,60 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qs, quote
 
-from tests.hub.store import MAIN, Entry, ProtocolError, Repo, pointer
+from tests.hub.http import Answer, Call, ProtocolError, Routes, as_json
+from tests.hub.store import MAIN, Entry, Repo, pointer
 
 if TYPE_CHECKING:
     from tests.hub.server import HubServer
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request as an endpoint sees it; `args` are the groups of its route, unquoted."""
-
-    method: str
-    target: str
-    args: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The last value of each parameter."""
-        return {key: values[-1] for key, values in parse_qs(self.target.partition("?")[2]).items()}
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body or b"{}")
-
-    @property
-    def token(self) -> str:
-        """The bearer token, or nothing."""
-        return self.headers.get("authorization", "").removeprefix("Bearer ")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response; `body` is cut to the range asked for when it is sent."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    ranged: bool = False
-
-
-Endpoint = Callable[["HubServer", Call], Answer]
-
-
-def as_json(value: object, status: int = 200, **headers: str) -> Answer:
-    """An answer of JSON."""
-    named = {key.replace("_", "-"): text for key, text in headers.items()}
-    return Answer(json.dumps(value).encode(), status, {"Content-Type": "application/json", **named})
 
 
 def _writer(hub: HubServer, call: Call) -> None:
@@ -452,7 +407,7 @@ def xet_token(hub: HubServer, call: Call) -> Answer:
 
 _R = r"/api/datasets/(?P<repo>[^/]+/[^/]+)"
 _GIT = r"/datasets/(?P<repo>[^/]+/[^/]+?)\.git/info/lfs"
-ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
+ROUTES: Routes = (
     ("create", "POST", r"/api/repos/create", create),
     ("delete-repo", "DELETE", r"/api/repos/delete", delete_repo),
     ("whoami", "GET", r"/api/whoami-v2", whoami),
@@ -478,17 +433,8 @@ ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("info", "GET", _R + r"(?:/revision/(?P<rev>[^/]+))?", info),
     ("resolve", "GET|HEAD", r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)", resolve),
 )
-STORAGE_ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
+STORAGE_ROUTES: Routes = (
     ("lfs-put", "PUT", r"/upload/(?P<repo>[^/]+/[^/]+)/(?P<oid>\w+)", lfs_put),
     ("lfs-part", "PUT", r"/upload/(?P<repo>[^/]+/[^/]+)/(?P<oid>\w+)/(?P<part>\d+)", lfs_part),
     ("storage", "GET|HEAD", r"/object/(?P<repo>[^/]+/[^/]+)/(?P<oid>\w+)", stored),
 )
-
-
-def route(method: str, target: str, *, storage: bool) -> tuple[str, Endpoint | None, dict[str, str]]:
-    """The endpoint's name, its function, and the groups of its path."""
-    path = target.partition("?")[0]
-    for name, methods, pattern, function in STORAGE_ROUTES if storage else ROUTES:
-        if method in methods.split("|") and (match := re.fullmatch(pattern, path)):
-            return name, function, {key: unquote(text) for key, text in match.groupdict().items() if text}
-    return "unknown", None, {}

@@ -12,19 +12,13 @@ from datetime import UTC, datetime
 from fnmatch import fnmatch
 from typing import Any
 
+from tests.hub.http import ProtocolError
+
 MAIN = "refs/heads/main"
 GITATTRIBUTES = b"".join(
     b"%s filter=lfs diff=lfs merge=lfs -text\n" % pattern
     for pattern in (b"*.arrow", b"*.bin", b"*.gz", b"*.npy", b"*.parquet", b"*.zip", b"*.zst", b"*.png")
 )
-
-
-class ProtocolError(Exception):
-    """What the server refuses: status, the client's error code, and a message."""
-
-    def __init__(self, status: int, message: str, code: str = "") -> None:
-        super().__init__(message)
-        self.status, self.message, self.code = status, message, code
 
 
 def git_blob(data: bytes) -> str:
