@@ -10,12 +10,7 @@ from curate.dicom.terms import fold, rebuild_text
 from curate.dicom.text import decode_text
 
 # Body parts that would state the sex become the region around them.
-_WIDER = {
-    part: "PELVIS"
-    for part in ("PROSTATE", "UTERUS", "CERVIX", "OVARY", "TESTIS", "TESTICLE", "PENIS", "VAGINA", "SCROTUM",
-                 "ENDOMETRIUM", "FETUS", "PLACENTA", "PENILE VESSELS", "VULVA", "SCROTAL", "R OVARY", "L OVARY",
-                 "R TESTIS", "L TESTIS", "FETAL HEART", "FETAL POLE", "UTERINE FUNDUS")
-}  # fmt: skip
+_WIDER = dict.fromkeys(("PROSTATE", "UTERUS", "CERVIX", "OVARY", "TESTIS", "TESTICLE", "PENIS", "VAGINA", "SCROTUM", "ENDOMETRIUM", "FETUS", "PLACENTA", "PENILE VESSELS", "VULVA", "SCROTAL", "R OVARY", "L OVARY", "R TESTIS", "L TESTIS", "FETAL HEART", "FETAL POLE", "UTERINE FUNDUS"), "PELVIS")  # fmt: skip
 _SIDES = {"L": "L", "LEFT": "L", "LT": "L", "IZQ": "L", "IZQUIERDO": "L", "IZQUIERDA": "L", "ESQ": "L",
           "R": "R", "RIGHT": "R", "RT": "R", "DER": "R", "DERECHO": "R", "DERECHA": "R", "DRET": "R",
           "DRETA": "R"}  # fmt: skip
@@ -23,7 +18,7 @@ _SEGMENT = re.compile(r"Segment( \d{1,5})?")
 _TARGET = re.compile(r"(GTV|CTV|PTV|ITV|IGTV)([PN]?)[ _]?(\d{0,2})(?:[ _](\d{2,4}))?")
 
 
-def body_part(argument: str, vr: str, raw: bytes) -> bytes | None:
+def body_part(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A body part of the standard's list; one that states the sex becomes its region."""
     value = " ".join(raw.decode("ascii", "replace").strip(" \0").upper().split())
     if not value:

@@ -12,7 +12,14 @@ CODE_VALUE, LONG_VALUE, URN_VALUE = 0x00080100, 0x00080119, 0x00080120
 SCHEME, VERSION, MEANING = 0x00080102, 0x00080103, 0x00080104
 CODE_TAGS = (CODE_VALUE, LONG_VALUE, URN_VALUE, SCHEME, MEANING)
 
-_SAME_SCHEME = {"SNM3": "SRT", "99SDM": "SRT", "SNOMED-RT": "SRT", "SNOMED": "SRT", "UCUM ": "UCUM", "LOINC": "LN"}
+_SAME_SCHEME = {
+    "SNM3": "SRT",
+    "99SDM": "SRT",
+    "SNOMED-RT": "SRT",
+    "SNOMED": "SRT",
+    "UCUM ": "UCUM",
+    "LOINC": "LN",
+}
 _DIAGNOSES = frozenset(("I9", "I9C", "I10", "I10C", "I10P", "I11", "ICDO3", "BARI", "NDC"))
 _VERSION = re.compile(r"\d{1,2}(\.\d{1,2})?")
 
@@ -87,7 +94,9 @@ def is_loinc(value: str) -> bool:
 
 
 _ATOM = re.compile(r"(?:[numkcdMGh]|da)?(?:m|g|s|l|L|Pa|Hz|Bq|Gy|Sv|V|A|J|W|T|N|K|eV|mol|Ci|u)|%|deg|rad|min|h|d|a|wk|mo|Cel|mm\[Hg\]|\[hnsf'U\]|\[ppm\]|\[arb'U\]|1|10\*-?\d{1,2}|bpm|cGy|MeV")  # fmt: skip
-_ANNOTATION = re.compile(r"\{(SUVbw|SUVlbm|SUVbsa|SUVibw|counts|pixels|pixel|ratio|arbitrary|no units|frames|cm3)\}")
+_ANNOTATION = re.compile(
+    r"\{(SUVbw|SUVlbm|SUVbsa|SUVibw|counts|pixels|pixel|ratio|arbitrary|no units|frames|cm3)\}"
+)
 
 
 @lru_cache(maxsize=1024)
@@ -103,6 +112,12 @@ def is_unit(value: str) -> bool:
 def is_code(item: Item) -> bool:
     """Whether an item is a coded concept, whole or in part."""
     return any(tag in item for tag in CODE_TAGS)
+
+
+def strip(item: Item) -> None:
+    """Take the attributes of a code out of an item that is not one."""
+    for tag in (*CODE_TAGS, VERSION):
+        item.pop(tag, None)
 
 
 def clean(parent: int, item: Item) -> Item | None:
@@ -137,19 +152,19 @@ def _written(item: Item, scheme: str, value: str, text: str) -> Item:
     return item
 
 
-def code_text(argument: str, vr: str, raw: bytes) -> bytes | None:
+def code_text(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A code value in itself; whether it is known shows beside its scheme."""
     value = raw.decode("ascii", "replace").strip(" \0")
     return even(value.encode(), b" ") if re.fullmatch(r"[!-~ ]{1,64}", value) and "\\" not in value else None
 
 
-def scheme_name(argument: str, vr: str, raw: bytes) -> bytes | None:
+def scheme_name(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """The name of a known coding scheme."""
     value = raw.decode("ascii", "replace").strip(" \0")
     return even(value.encode(), b" ") if _SAME_SCHEME.get(value, value) in known() else None
 
 
-def scheme_version(argument: str, vr: str, raw: bytes) -> bytes | None:
+def scheme_version(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A short version number."""
     value = raw.decode("ascii", "replace").strip(" \0")
     return even(value.encode(), b" ") if _VERSION.fullmatch(value) else None

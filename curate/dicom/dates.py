@@ -92,7 +92,9 @@ def _round(microseconds: int) -> int:
 def near(day: date, study_date: str) -> bool:
     """Whether a moved day belongs to the study: near its date, and within the rebased era."""
     study = parse_date(study_date.encode())
-    return FIRST - timedelta(days=WINDOW) <= day < LAST and (study is None or abs((day - study).days) <= WINDOW)
+    return FIRST - timedelta(days=WINDOW) <= day < LAST and (
+        study is None or abs((day - study).days) <= WINDOW
+    )
 
 
 def date_text(day: date) -> str:
@@ -107,6 +109,7 @@ def time_text(clock: int) -> str:
     return f"{text}.{fraction // 100:04d}".rstrip("0") if fraction // 100 else text
 
 
+@lru_cache(maxsize=1 << 12)
 def clean_date(raw: bytes, time_raw: bytes, shift_us: int, study_date: str) -> bytes | None:
     """A DA after the shift; None where it is no date or not the study's."""
     day = parse_date(raw)
@@ -116,6 +119,7 @@ def clean_date(raw: bytes, time_raw: bytes, shift_us: int, study_date: str) -> b
     return even(date_text(new).encode(), b" ") if near(new, study_date) else None
 
 
+@lru_cache(maxsize=1 << 12)
 def clean_time(raw: bytes, shift_us: int) -> bytes | None:
     """A TM after the shift; None where it is no time."""
     clock = parse_time(raw)
@@ -124,6 +128,7 @@ def clean_time(raw: bytes, shift_us: int) -> bytes | None:
     return even(time_text(_round((clock + shift_us) % DAY_US) % DAY_US).encode(), b" ")
 
 
+@lru_cache(maxsize=1 << 12)
 def clean_datetime(raw: bytes, shift_us: int, study_date: str) -> bytes | None:
     """A DT after the shift, without its time zone; None where it is none or not the study's."""
     parsed = parse_datetime(raw)

@@ -9,15 +9,17 @@ from curate.dicom.grammar import data, even
 
 _PUNCTUATION = re.compile(r"[^A-Z0-9+./_ -]+")
 _VERSION = re.compile(r"(?:[A-Z]{1,3})?\d{1,2}(?:\.\d{1,2}){0,2}[A-Z]?|R\d{1,2}|M\d|SP\d{1,2}|P\d{1,2}")
-_KERNEL = re.compile(r"(?:[ABCDHITUSQ][A-Z]?\d{2}[A-Z]?|FC\d{2}|\d{1,2})(?:[ /_]\d)?|[A-Z][A-Z]?\d{1,2}[FHSMU]?")
+_KERNEL = re.compile(
+    r"(?:[ABCDHITUSQ][A-Z]?\d{2}[A-Z]?|FC\d{2}|\d{1,2})(?:[ /_]\d)?|[A-Z][A-Z]?\d{1,2}[FHSMU]?"
+)
 _MOST_DIGITS = 8
 
 
 @cache
 def _vendors() -> dict[str, str]:
-    return {alias: name for name, aliases in data("equipment.json")["vendors"].items() for alias in aliases} | {
-        name.upper(): name for name in data("equipment.json")["vendors"]
-    }
+    return {
+        alias: name for name, aliases in data("equipment.json")["vendors"].items() for alias in aliases
+    } | {name.upper(): name for name in data("equipment.json")["vendors"]}
 
 
 @cache
@@ -41,7 +43,7 @@ def _plain(text: str) -> str:
     return " ".join(_PUNCTUATION.sub(" ", text.upper()).split())
 
 
-def vendor(argument: str, vr: str, raw: bytes) -> bytes | None:
+def vendor(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A known vendor's canonical name."""
     return _written([_vendor(value) for value in _values(raw)], raw)
 
@@ -54,10 +56,12 @@ def _vendor(text: str) -> str:
         if form in known:
             return known[form]
     words = bare.replace(",", " ").split()
-    return next((known[" ".join(words[:length])] for length in (3, 2, 1) if " ".join(words[:length]) in known), "")
+    return next(
+        (known[" ".join(words[:length])] for length in (3, 2, 1) if " ".join(words[:length]) in known), ""
+    )
 
 
-def model(argument: str, vr: str, raw: bytes) -> bytes | None:
+def model(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """The words of a model's name that are known."""
     return _written([_model(value) for value in _values(raw)], raw)
 
@@ -65,11 +69,13 @@ def model(argument: str, vr: str, raw: bytes) -> bytes | None:
 @lru_cache(maxsize=4096)
 def _model(text: str) -> str:
     known = _words("models")
-    words = [word for word in _plain(text).replace("_", " ").split() if word in known or word.rstrip(".") in known]
+    words = [
+        word for word in _plain(text).replace("_", " ").split() if word in known or word.rstrip(".") in known
+    ]
     return " ".join(words) if any(any(c.isalpha() for c in word) for word in words) else ""
 
 
-def software(argument: str, vr: str, raw: bytes) -> bytes | None:
+def software(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Known words and short version numbers; six digits at most, so that no identifier fits."""
     left = _MOST_DIGITS
     values = []
@@ -79,14 +85,16 @@ def software(argument: str, vr: str, raw: bytes) -> bytes | None:
             digits = sum(map(str.isdigit, word))
             if word in _words("software"):
                 kept.append(word)
-            elif _VERSION.fullmatch(word) and digits <= left and (not word.isdigit() or word == value.strip()):
+            elif (
+                _VERSION.fullmatch(word) and digits <= left and (not word.isdigit() or word == value.strip())
+            ):
                 kept.append(word)
                 left -= digits
         values.append(" ".join(kept))
     return _written(values, raw)
 
 
-def kernel(argument: str, vr: str, raw: bytes) -> bytes | None:
+def kernel(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A reconstruction kernel: a known name or a vendor's short code such as B30f or FC08."""
     return _written([_kernel(value.strip()) for value in _values(raw)], raw, 16)
 
@@ -97,17 +105,24 @@ def _kernel(text: str) -> str:
     if upper in _words("kernels") or (_KERNEL.fullmatch(upper) and len(upper) <= 6):
         return text if text.isascii() else upper
     words = upper.replace("\\", " ").split()
-    return upper if words and all(word in _words("kernels") or _KERNEL.fullmatch(word) for word in words[:4]) else ""
+    return (
+        upper
+        if words and all(word in _words("kernels") or _KERNEL.fullmatch(word) for word in words[:4])
+        else ""
+    )
 
 
-def sequence(argument: str, vr: str, raw: bytes) -> bytes | None:
+def sequence(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A pulse sequence's name in its vendor's terms, such as `*fl2d1` or `ep_b1000#4`."""
     return _written([_sequence(value.strip()) for value in _values(raw)], raw, 16)
 
 
 @lru_cache(maxsize=4096)
 def _sequence(text: str) -> str:
-    match = re.fullmatch(r"(\*{0,2})([A-Za-z][A-Za-z0-9]*?)((?:_?[bB]?\d{1,4})?(?:[#tT]\d{0,3})?(?:_\d{1,3})?(?:ns|rs|r|R)?)", text)
+    match = re.fullmatch(
+        r"(\*{0,2})([A-Za-z][A-Za-z0-9]*?)((?:_?[bB]?\d{1,4})?(?:[#tT]\d{0,3})?(?:_\d{1,3})?(?:ns|rs|r|R)?)",
+        text,
+    )
     if not match:
         return text.upper() if text.upper() in _words("sequences") else ""
     bare = re.sub(r"[_ ]$", "", match[2]).upper()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from curate.dicom import codes, content, identifiers
-from curate.dicom.sopclasses import WEIGHT, needs_weight, pixel_risks
-from curate.dicom.types import Item, Policy, Report, StudyContext
+from curate.dicom.sopclasses import WEIGHT, needs_weight
+from curate.dicom.types import Element, Item, Policy, Report, StudyContext
 from curate.findings import Finding
 
 EDITION = "2026d"
@@ -14,13 +16,17 @@ _EMPTY = (
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
 _SEGMENT_NUMBER = 0x00620004
-_NUMBERED = ((0x30060020, 0x30060026, 0x30060022, "ROI"), (0x00620002, 0x00620005, _SEGMENT_NUMBER, "Segment"))
+_NUMBERED = (
+    (0x30060020, 0x30060026, 0x30060022, "ROI"),
+    (0x00620002, 0x00620005, _SEGMENT_NUMBER, "Segment"),
+)
 _STRUCTURED = (0x0040A730, 0x00400555, 0x00400610)
 
 
 def finish_item(policy: Policy, context: StudyContext, parent: int, item: Item) -> Item | None:
     """An item of a sequence after its values are clean; None: the item goes."""
     if content.VALUE_TYPE in item and parent:
+        codes.strip(item)
         return content.finish(item)
     if codes.is_code(item):
         return codes.clean(parent, item)
@@ -39,6 +45,7 @@ def _number(item: Item, tag: int) -> str:
 
 def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Report) -> Item:
     """The data set with what PS3.15 E.1.1 asks for, and empty where the standard asks for a value of type 2."""
+    codes.strip(item)
     for tag, vr in _EMPTY:
         if tag not in item:
             item.put(tag, vr, b"")
@@ -48,9 +55,8 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     item.put(0x00100020, "LO", donor.encode())
     item.put(0x00120062, "CS", b"YES ")
     item.put(0x00120063, "LO", _METHOD.encode())
-    item.put(0x00120064, "SQ", [_code(*code) for code in _methods(policy, item)])
+    item[0x00120064] = _method_codes(tuple(_methods(policy, item)))
     item.put(0x00280303, "CS", b"MODIFIED" if policy.dates == "rebase" else b"REMOVED ")
-    report.findings.extend(pixel_risks(item))
     return item
 
 
@@ -68,6 +74,11 @@ def _methods(policy: Policy, item: Item) -> list[tuple[str, str]]:
     if policy.retain_safe_private and any(tag & 0x10000 for tag in item):
         applied.append(("113111", "Retain Safe Private Option"))
     return applied
+
+
+@lru_cache(maxsize=256)
+def _method_codes(methods: tuple[tuple[str, str], ...]) -> Element:
+    return Element(0x00120064, "SQ", [_code(*code) for code in methods])
 
 
 def _code(value: str, meaning: str) -> Item:

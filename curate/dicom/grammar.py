@@ -7,7 +7,6 @@ that passes comes from a closed vocabulary or from a bounded range, so that noth
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import numpy as np
 from curate import resources
 
 TEXT_NUMBERS = ("DS", "IS")
+_BULK = frozenset(("LT", "OB", "OD", "OF", "OL", "OV", "OW", "ST", "UN", "UR", "UT"))
 _BINARY = {
     "US": "H",
     "SS": "h",
@@ -34,8 +34,8 @@ _BINARY = {
     "OW": "H",
 }
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
-_PRINTABLE = re.compile(rb"[\x20-\x7e\x00]+")
-_LETTERS = 5  # numbers such as 36.4 repeat a printable byte; text has more different ones
+_TEXTUAL = re.compile(rb"[A-Za-z0-9 .,:;/^_=+*&()@'-]{4,}\x00{0,7}")
+_LETTERS = 4  # numbers such as 36.4 repeat a printable byte; text has more different ones
 _TEXT_RUN = re.compile(rb"[\x20-\x7e]{12,}")
 _RUN = re.compile(rb"[\x20-\x7e]{6,}")
 
@@ -68,6 +68,13 @@ def split(raw: bytes) -> list[str]:
     return [part.strip(" \0") for part in raw.decode("ascii", "replace").split("\\")]
 
 
+def count(vr: str, raw: bytes) -> int:
+    """How many values a raw value has, bulk data as one."""
+    if vr in _BINARY and not vr.startswith("O"):
+        return len(raw) // struct.calcsize("<" + _BINARY[vr])
+    return 1 if vr in _BULK else raw.count(b"\\") + 1
+
+
 @lru_cache(maxsize=512)
 def bounds(argument: str) -> tuple[float, float]:
     """The range that an argument such as `0,100` states."""
@@ -82,6 +89,27 @@ def number(argument: str, vr: str, raw: bytes) -> bytes | None:
         return _decimal(low, high, vr, raw)
     kind = _BINARY.get(vr)
     return _binary(low, high, kind, raw) if kind else None
+
+
+def big(argument: str, vr: str, raw: bytes) -> bytes | None:
+    """Numbers of many digits, rounded to six significant ones, so that no identifier fits."""
+    checked = number(argument, vr, raw)
+    if not checked:
+        return checked
+    if vr in TEXT_NUMBERS:
+        parts = [_rounded(part) for part in split(checked)]
+        return even("\\".join(parts).encode(), b" ")
+    kind = _BINARY[vr]
+    values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
+    rounded = [float(f"{value:.6g}") if kind in "fd" else int(float(f"{value:.6g}")) for value in values]
+    return struct.pack(f"<{len(rounded)}{kind}", *rounded)
+
+
+def _rounded(text: str) -> str:
+    if not text:
+        return ""
+    value = float(f"{float(text):.6g}")
+    return str(int(value)) if value == int(value) else decimal_string(value)
 
 
 def _decimal(low: float, high: float, vr: str, raw: bytes) -> bytes | None:
@@ -131,13 +159,15 @@ def _binary(low: float, high: float, kind: str, raw: bytes) -> bytes | None:
         return None
     if kind in "fd" and any(value and abs(value) < 1e-20 for value in values):
         return None
-    wide = len(raw) > 8 or (len(raw) == 8 and high > 5e5)
-    return None if wide and reads_as_text(raw) else raw
+    several = len(raw) > size or (size == 8 and high > 5e5)
+    return None if several and reads_as_text(raw) else raw
 
 
 def reads_as_text(raw: bytes) -> bool:
-    """Whether bytes that should be numbers are printable throughout."""
-    return _PRINTABLE.fullmatch(raw) is not None and len(set(raw) - {0, 32}) >= _LETTERS
+    """Whether bytes that should be numbers are letters, digits and usual signs throughout."""
+    return _TEXTUAL.fullmatch(raw) is not None and len(set(raw) - {0, 32}) >= (
+        _LETTERS if len(raw) < 8 else _LETTERS + 1
+    )
 
 
 def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
@@ -155,15 +185,17 @@ def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
     return None if reads_as_text(raw) or any(texts) else raw
 
 
-def indices(argument: str, vr: str, raw: bytes) -> bytes | None:
+def indices(_argument: str, vr: str, raw: bytes) -> bytes | None:
     """Bulk indices: below 2^28, so that four characters of text are out of range."""
-    if len(raw) % 4 or vr not in ("OL", "UL"):
+    if len(raw) % 4 or vr not in ("OL", "UL") or reads_as_text(raw):
         return None
     return raw if not raw or int(np.frombuffer(raw, "<u4").max()) < 1 << 28 else None
 
 
-def lut(argument: str, vr: str, raw: bytes) -> bytes | None:
+def lut(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A lookup table: steps, ramps and curves, but no run of bytes that reads as text."""
+    if reads_as_text(raw):
+        return None
     return None if any(_is_text(run.group()) for run in _RUN.finditer(raw)) else raw
 
 
@@ -175,10 +207,10 @@ def _is_text(run: bytes) -> bool:
 def _smooth(part: bytes) -> bool:
     steps = [after - before for before, after in zip(part, part[1:], strict=False) if after != before]
     turns = sum(first * second < 0 for first, second in zip(steps, steps[1:], strict=False))
-    return turns <= 2 and all(abs(step) <= 24 for step in steps)
+    return turns <= max(1, len(part) // 8) and all(abs(step) <= 24 for step in steps)
 
 
-def terms(argument: str, vr: str, raw: bytes) -> bytes | None:
+def terms(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Code strings of the closed vocabulary; one that is not in it becomes empty where others stay."""
     if not raw.strip(b" \0"):
         return b""
@@ -190,14 +222,14 @@ def terms(argument: str, vr: str, raw: bytes) -> bytes | None:
     return even("\\".join(kept).encode(), b" ")
 
 
-def standard_uid(argument: str, vr: str, raw: bytes) -> bytes | None:
+def standard_uid(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """UIDs that the standard registers."""
     values = split(raw)
     known = standard_uids()
     return even("\\".join(values).encode(), b"\0") if all(value in known for value in values) else None
 
 
-def attribute_tags(argument: str, vr: str, raw: bytes) -> bytes | None:
+def attribute_tags(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Attribute tags: standard ones that the dictionary has."""
     from pydicom.datadict import dictionary_has_tag
 
@@ -208,12 +240,12 @@ def attribute_tags(argument: str, vr: str, raw: bytes) -> bytes | None:
     return raw if all(not tag & 0x10000 and dictionary_has_tag(tag) for tag in tags) else None
 
 
-def constant(argument: str, vr: str, raw: bytes) -> bytes | None:
+def constant(argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Always the same value."""
     return even(argument.encode(), b" ")
 
 
-def context_identifier(argument: str, vr: str, raw: bytes) -> bytes | None:
+def context_identifier(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """Numbers of context groups and templates of PS3.16."""
     value = raw.decode("ascii", "replace").strip(" \0")
     return even(value.encode(), b" ") if re.fullmatch(r"[1-9]\d{0,4}", value) and int(value) < 20000 else None
@@ -224,7 +256,7 @@ _RESCALE = ("HU", "OD", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "OD
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str, str, bytes], bytes | None]:
-    def grammar(argument: str, vr: str, raw: bytes) -> bytes | None:
+    def grammar(_argument: str, _vr: str, raw: bytes) -> bytes | None:
         value = raw.decode("ascii", "replace").strip(" \0").upper()
         return b"" if not value else even(value.encode(), b" ") if value in choices else None
 
@@ -235,13 +267,13 @@ nucleus = _one_of(_NUCLEI)
 rescale = _one_of(_RESCALE)
 
 
-def words(argument: str, vr: str, raw: bytes) -> bytes | None:
+def words(argument: str, _vr: str, raw: bytes) -> bytes | None:
     """One of the words of the argument."""
     value = raw.decode("ascii", "replace").strip(" \0").upper()
     return b"" if not value else even(value.encode(), b" ") if value in argument.split(",") else None
 
 
-def ge_bvalue(argument: str, vr: str, raw: bytes) -> bytes | None:
+def ge_bvalue(_argument: str, vr: str, raw: bytes) -> bytes | None:
     """GE's b-value: the first of four integers, sometimes with 10^9 added, which goes."""
     parts = split(raw)
     if vr != "IS" or not all(re.fullmatch(r"\d{1,10}", part) for part in parts):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import struct
 
-_NUMBERS = frozenset((b"XYZ ", b"curv", b"para", b"sf32", b"mft1", b"mft2", b"mAB ", b"mBA ", b"chrm", b"view", b"meas"))
+_NUMBERS = frozenset(
+    (b"XYZ ", b"curv", b"para", b"sf32", b"mft1", b"mft2", b"mAB ", b"mBA ", b"chrm", b"view", b"meas")
+)
 _TAGS = frozenset((b"rXYZ", b"gXYZ", b"bXYZ", b"wtpt", b"bkpt", b"rTRC", b"gTRC", b"bTRC", b"kTRC", b"chad",
                    b"A2B0", b"A2B1", b"A2B2", b"B2A0", b"B2A1", b"B2A2", b"gamt", b"chrm", b"lumi"))  # fmt: skip
 _SPACES = re.compile(rb"RGB |GRAY|XYZ |Lab |CMYK|YCbr")
@@ -13,7 +15,7 @@ _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac", b"link", b"abst")
 _MOST = 8 << 20
 
 
-def clean(argument: str, vr: str, raw: bytes) -> bytes | None:
+def clean(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """The profile with nothing but numbers in it; None where it is no profile (ICC.1 7)."""
     if len(raw) < 132 or len(raw) > _MOST or raw[36:40] != b"acsp":
         return None
@@ -66,7 +68,12 @@ def _written(raw: bytes, tags: list[tuple[bytes, bytes]]) -> bytes:
 def _text_tag(version: int, name: bytes) -> bytes:
     """A constant description or copyright in the form of the profile's version."""
     if version >= 4:
-        return b"mluc" + bytes(4) + struct.pack(">LL2s2sLL", 1, 12, b"en", b"US", 8, 28) + "none".encode("utf-16-be")
+        return (
+            b"mluc"
+            + bytes(4)
+            + struct.pack(">LL2s2sLL", 1, 12, b"en", b"US", 8, 28)
+            + "none".encode("utf-16-be")
+        )
     if name == b"cprt":
         return b"text" + bytes(4) + b"none\0"
     return b"desc" + bytes(4) + struct.pack(">L", 5) + b"none\0" + bytes(8 + 3 + 67)

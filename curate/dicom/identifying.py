@@ -13,18 +13,54 @@ from curate.dicom.types import Item
 from curate.findings import Finding, merge
 
 PATIENT = ("PatientID", "PatientName")
-_ALWAYS = """
-    PatientBirthDate PatientBirthTime OtherPatientIDs OtherPatientNames PatientBirthName PatientMotherBirthName
-    PatientAddress PatientTelephoneNumbers PatientTelecomInformation MilitaryRank MedicalRecordLocator
-    CountryOfResidence RegionOfResidence PatientInsurancePlanCodeSequence InsurancePlanIdentification
-    PatientReligiousPreference AccessionNumber ReferringPhysicianName ReferringPhysicianAddress
-    ReferringPhysicianTelephoneNumbers PerformingPhysicianName OperatorsName NameOfPhysiciansReadingStudy
-    PhysiciansOfRecord RequestingPhysician ScheduledPerformingPhysicianName ConsultingPhysicianName
-    InstitutionAddress AdmissionID IssuerOfPatientID PatientComments AdditionalPatientHistory
-    FillerOrderNumberImagingServiceRequest PlacerOrderNumberImagingServiceRequest ResponsiblePerson
-    VerifyingObserverName PersonName PersonAddress PersonTelephoneNumbers ContentCreatorName ReviewerName
-    DigitalSignaturesSequence CurrentPatientLocation PatientInstitutionResidence StudyComments VisitComments
-""".split()
+_ALWAYS = [
+    "PatientBirthDate",
+    "PatientBirthTime",
+    "OtherPatientIDs",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "PatientTelecomInformation",
+    "MilitaryRank",
+    "MedicalRecordLocator",
+    "CountryOfResidence",
+    "RegionOfResidence",
+    "PatientInsurancePlanCodeSequence",
+    "InsurancePlanIdentification",
+    "PatientReligiousPreference",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers",
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "NameOfPhysiciansReadingStudy",
+    "PhysiciansOfRecord",
+    "RequestingPhysician",
+    "ScheduledPerformingPhysicianName",
+    "ConsultingPhysicianName",
+    "InstitutionAddress",
+    "AdmissionID",
+    "IssuerOfPatientID",
+    "PatientComments",
+    "AdditionalPatientHistory",
+    "FillerOrderNumberImagingServiceRequest",
+    "PlacerOrderNumberImagingServiceRequest",
+    "ResponsiblePerson",
+    "VerifyingObserverName",
+    "PersonName",
+    "PersonAddress",
+    "PersonTelephoneNumbers",
+    "ContentCreatorName",
+    "ReviewerName",
+    "DigitalSignaturesSequence",
+    "CurrentPatientLocation",
+    "PatientInstitutionResidence",
+    "StudyComments",
+    "VisitComments",
+]
 _BLANK = re.compile(
     r"(anonymi[sz]ed?|anon|none|unknown|removed( by ctp)?|deidentified|de-identified|xxx*|[-^=\s.]*|no ?name|n/?a|0+)",
     re.IGNORECASE,

@@ -13,7 +13,10 @@ SafePrivate = dict[tuple[str, int, int], tuple[str, str]]
 def safe() -> SafePrivate:
     """(creator, group, element within its block) to (grammar, why)."""
     return {
-        (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): (entry["grammar"], entry["why"])
+        (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): (
+            entry["grammar"],
+            entry["why"],
+        )
         for entry in data("private.json")
     }
 

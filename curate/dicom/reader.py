@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate.dicom.dictionary import UNIT, VRS, allowed_vrs, keyword, normal_vr
 from curate.dicom.text import DEFAULT, encodings_of
@@ -47,26 +47,53 @@ _TRAILING_PADDING = 0xFFFCFFFC
 _PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
 _INTERN_ONE, _INTERN_SEQUENCE = 1024, 1 << 16
 _INTERN_ALL = 1 << 24  # bytes of raw elements that one table may hold
+_RUNS_A_HEAD = 4
+_WORTH_A_RUN = 8
 _VIEW_FROM = 1 << 16
+
+
+class _Run(NamedTuple):
+    """Elements that follow each other byte for byte in file after file."""
+
+    raw: bytes
+    elements: dict[int, Element]
 
 
 @dataclass(slots=True)
 class Interned:
-    """Elements by their raw bytes, and by the head of a sequence of undefined length the last one seen."""
+    """Elements by their raw bytes; by their heads, the last open-ended sequence and the latest runs."""
 
     elements: dict[bytes, Element] = field(default_factory=dict)
     open_ended: dict[bytes, tuple[bytes, Element]] = field(default_factory=dict)
+    runs: dict[bytes, tuple[_Run, ...]] = field(default_factory=dict)
     size: int = 0
 
-    def keep(self, raw: bytes, element: Element) -> Element:
-        """Remember an element; a full table starts anew."""
-        self.size += len(raw) + 200
+    def keep(self, raw: bytes, element: Element) -> None:
+        """Remember an element."""
+        self._grow(len(raw))
+        self.elements[raw] = element
+
+    def keep_runs(self, data: bytes, trail: list[tuple[int, int, int, Element]]) -> None:
+        """Remember which known elements (start, stop, tag, element) followed each other."""
+        first = 0
+        for last in range(len(trail)):
+            if last + 1 < len(trail) and trail[last + 1][0] == trail[last][1]:
+                continue
+            raw = data[trail[first][0] : trail[last][1]]
+            if last > first and len(raw) <= _INTERN_SEQUENCE:
+                run = _Run(raw, {tag: element for _, _, tag, element in trail[first : last + 1]})
+                self._grow(len(raw))
+                self.runs[raw[:8]] = (run, *self.runs.get(raw[:8], ())[: _RUNS_A_HEAD - 1])
+            first = last + 1
+
+    def _grow(self, size: int) -> None:
+        """A full table starts anew."""
+        self.size += size + 200
         if self.size > _INTERN_ALL:
             self.elements.clear()
             self.open_ended.clear()
+            self.runs.clear()
             self.size = 0
-        self.elements[raw] = element
-        return element
 
 
 _tables: dict[tuple[bool, tuple[str, ...]], Interned] = {}
@@ -93,6 +120,7 @@ class _Source:
     header: Callable[[bytes, int], tuple[Any, ...]] = _HEADER
     long: Callable[[bytes, int], tuple[Any, ...]] = _LENGTH
     trailing: bool = False
+    trail: list[tuple[int, int, int, Element]] = field(default_factory=list)
 
     def spend(self, units: int) -> None:
         """Count elements and items against what a file of this size may hold."""
@@ -121,7 +149,10 @@ def parse(data: bytes) -> Parsed:
         body, start = inflate(data, head.start), 0
     source = _source(body, little=head.little)
     dataset = Item(encodings=DEFAULT)
-    _read_elements(source, start, len(body), head.explicit, dataset, 0, ends_with=0)
+    if head.explicit and head.little:
+        _read_runs(source, start, len(body), dataset)
+    else:
+        _read_elements(source, start, len(body), head.explicit, dataset, 0, ends_with=0)
     if source.trailing:
         findings.append(Finding("TRAILING_BYTES"))
     _settle(dataset, source)
@@ -227,10 +258,37 @@ def inflate(data: bytes, start: int) -> bytes:
 # --- elements
 
 
+def _read_runs(source: _Source, pos: int, end: int, item: Item) -> None:
+    """Read the elements of a data set, in one go those that stood in an earlier file just so."""
+    data = source.data
+    table = _table(True, item.encodings)
+    while pos < end:
+        for run in table.runs.get(data[pos : pos + 8], ()):
+            if data.startswith(run.raw, pos):
+                item.update(run.elements)
+                pos += len(run.raw)
+                break
+        else:
+            pos = _read_elements(source, pos, end, True, item, 0, 0, table.runs)
+            table = _table(True, item.encodings)
+    if len(source.trail) >= _WORTH_A_RUN:
+        table.keep_runs(data, source.trail)
+
+
 def _read_elements(
-    source: _Source, pos: int, end: int, explicit: bool, item: Item, depth: int, ends_with: int
+    source: _Source,
+    pos: int,
+    end: int,
+    explicit: bool,
+    item: Item,
+    depth: int,
+    ends_with: int,
+    runs: Mapping[bytes, object] | None = None,
 ) -> int:
-    """Read elements into `item` up to `end`, or to the delimiter `ends_with`; returns where it stopped."""
+    """Read elements into `item` up to `end`, to the delimiter `ends_with`, or to the head of one of `runs`.
+
+    Returns where it stopped. The one long function: it is what every byte of every header goes through.
+    """
     data, header = source.data, source.header
     interned = _table(depth == 0, item.encodings)
     table, open_ended = interned.elements, interned.open_ended
@@ -263,7 +321,8 @@ def _read_elements(
                 raise MalformedError("MALFORMED", keyword(tag))
         stop = start + length
         if length == _UNDEFINED:
-            if fast and (seen := open_ended.get(data[pos : pos + 12])) and data.startswith(seen[0], pos):
+            seen = open_ended.get(data[pos : pos + 12]) if fast else None
+            if seen and data.startswith(seen[0], pos) and pos + len(seen[0]) <= end:
                 item[tag] = seen[1]
                 pos += len(seen[0])
                 continue
@@ -286,14 +345,21 @@ def _read_elements(
                     interned.keep(raw, element)
             else:
                 element = found
+                if not depth:
+                    source.trail.append((pos, stop, tag, element))
         else:
             element = _read_value(source, start, stop, tag, kind, explicit, item, depth)
         item[tag] = element
         pos = stop
         if tag == SPECIFIC_CHARACTER_SET:
+            source.trail.clear()  # what follows is shared in another table
             item.encodings = encodings_of(item.raw(tag))
             interned = _table(depth == 0, item.encodings)
             table, open_ended = interned.elements, interned.open_ended
+            if runs is not None:
+                return pos
+        if runs and data[pos : pos + 8] in runs:
+            return pos
     if ends_with:
         raise MalformedError("TRUNCATED")
     return pos

@@ -12,9 +12,7 @@ from curate.dicom.text import decode_text
 
 _LIMIT = {"SH": 16, "CS": 16, "LO": 64}
 _TOKEN = re.compile(r"[A-Z0-9]+(?:\.[0-9]+)?[A-Z]*\*?")
-_UNIT = (
-    r"MM|CM|M|SEC|S|MS|MIN|T|KV|KVP|KEV|MAS|MA|HZ|KHZ|MHZ|DEG|ML|MBQ|MCI|CH|DIR|DIRS|D|GY|CGY|PH|X|W|ISO"
-)
+_UNIT = r"MM|CM|M|SEC|S|MS|MIN|T|KV|KVP|KEV|MAS|MA|HZ|KHZ|MHZ|DEG|ML|MBQ|MCI|CH|DIR|DIRS|D|GY|CGY|PH|X|W|ISO"
 _QUANTITY = re.compile(rf"(\d{{1,4}}(?:\.\d{{1,3}})?)({_UNIT})")
 _BVALUE = re.compile(r"B(\d{1,5})(?:T|S)?")
 _NAMED = frozenset(("TE", "TR", "TI", "FA", "B"))
@@ -30,7 +28,9 @@ _MOST_NUMBERS = 4
 def vocabulary() -> frozenset[str]:
     """Every term that a description may hold."""
     return frozenset(word for words in data("terms.json")["terms"].values() for word in words.split()) | {
-        f"{level}{number}" for level, last in (("C", 7), ("T", 12), ("L", 5), ("S", 5)) for number in range(1, last + 1)
+        f"{level}{number}"
+        for level, last in (("C", 7), ("T", 12), ("L", 5), ("S", 5))
+        for number in range(1, last + 1)
     }
 
 
@@ -128,7 +128,7 @@ def _quantity(token: str, before: str, after: str) -> str:
 
 
 def _is_number(word: str) -> bool:
-    return word[0].isdigit() and word not in vocabulary() or (word[0] == "b" and word[1:].isdigit())
+    return (word[0].isdigit() and word not in vocabulary()) or (word[0] == "b" and word[1:].isdigit())
 
 
 def _fit(words: Iterable[str], limit: int) -> list[str]:

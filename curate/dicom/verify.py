@@ -9,7 +9,7 @@ import numpy as np
 from curate.dicom import profile, reader, rewrite
 from curate.dicom.dictionary import keyword, step
 from curate.dicom.types import PIXEL_DATA, Bytes, Item, MalformedError, Parsed, Policy, Report, StudyContext
-from curate.findings import Finding, merge
+from curate.findings import Finding, Severity, merge
 
 
 def verify(data: bytes, policy: Policy) -> tuple[Finding, ...]:
@@ -17,18 +17,24 @@ def verify(data: bytes, policy: Policy) -> tuple[Finding, ...]:
     try:
         parsed = reader.parse(data)
     except MalformedError as error:
-        return (Finding(error.rule, tag=error.tag),)
+        return _refused(error)
     context = released_context(parsed.dataset, policy)
     report = Report()
     try:
         item = rewrite.clean_dataset(parsed, context, policy, report)
         clean = rewrite.assemble(parsed, item, report)
     except MalformedError as error:
-        return (Finding(error.rule, tag=error.tag),)
+        return _refused(error)
     findings = [*parsed.findings, *report.findings, *profile.check_dataset(policy, parsed.dataset)]
     if not same(clean.chunks, data):
         findings += differences(parsed, item, data, clean.chunks) or [Finding("ENCODING_NOT_CANONICAL")]
     return merge(findings)
+
+
+def _refused(error: MalformedError) -> tuple[Finding, ...]:
+    """Why nothing can be said of a file; what intake merely leaves out is an error in a release."""
+    finding = Finding(error.rule, tag=error.tag)
+    return (finding,) if finding.severity is Severity.ERROR else (Finding("NOT_AN_INSTANCE"), finding)
 
 
 def released_context(dataset: Item, policy: Policy) -> StudyContext:

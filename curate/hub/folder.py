@@ -77,6 +77,14 @@ class FolderHub:
         """The published versions, oldest first."""
         return tuple(version_of(tag) for tag in sorted(store.refs(self.root), key=version_key))
 
+    def folder_of(self, version: str) -> Path:
+        """Where a published version lies.
+
+        Raises:
+            HubError: no such version.
+        """
+        return store.place(self.root, _known(self, version))
+
     def holds(self, version: str) -> dict[str, FileEntry]:
         """The files under a tag, each hashed."""
         folder = store.place(self.root, _known(self, version))

@@ -35,8 +35,8 @@ class Region:
 class CodedRegion(Coded):
     """A region: `code` is SNOMED CT, or several joined with +; `codes` are its parts.
 
-    `group` is coarse (head, neck, chest, abdomen, pelvis, trunk, spine, upper limb ...); `laterality` is R, L,
-    B or None.
+    `group` is coarse (head, neck, chest, abdomen, pelvis, trunk, spine, upper limb ...); `laterality` is R,
+    L, B or None.
     """
 
     codes: tuple[str, ...] = ()
@@ -150,8 +150,7 @@ def _from_text(text: str, given: str | None) -> CodedRegion:
     sides = {side for side in (*read.sides, given) if side}
     if len(sides) > 1:
         return _refused("LATERALITY_CONFLICT", "more than one laterality")
-    codes = [body_parts().get(term, term) for term in read.terms]
-    return _answer(codes, next(iter(sides), None))
+    return _answer(read.codes, next(iter(sides), None))
 
 
 def _answer(codes: Iterable[str], laterality: str | None) -> CodedRegion:

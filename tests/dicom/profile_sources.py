@@ -9,28 +9,78 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-IODS = """
-computed-radiography-image ct-image mr-image nuclear-medicine-image ultrasound-image
-ultrasound-multi-frame-image secondary-capture-image multi-frame-grayscale-byte-secondary-capture-image
-multi-frame-grayscale-word-secondary-capture-image multi-frame-true-color-secondary-capture-image
-multi-frame-single-bit-secondary-capture-image x-ray-angiographic-image x-ray-radiofluoroscopic-image
-rt-image rt-dose rt-structure-set rt-plan rt-ion-plan positron-emission-tomography-image
-digital-x-ray-image digital-mammography-x-ray-image vl-whole-slide-microscopy-image vl-microscopic-image
-vl-slide-coordinates-microscopic-image grayscale-softcopy-presentation-state
-color-softcopy-presentation-state pseudo-color-softcopy-presentation-state
-blending-softcopy-presentation-state xa-xrf-grayscale-softcopy-presentation-state
-advanced-blending-presentation-state enhanced-sr comprehensive-sr comprehensive-3d-sr extensible-sr
-key-object-selection-document mammography-cad-sr chest-cad-sr colon-cad-sr x-ray-radiation-dose-sr
-radiopharmaceutical-radiation-dose-sr acquisition-context-sr enhanced-mr-image mr-spectroscopy
-enhanced-mr-color-image enhanced-ct-image spatial-registration deformable-spatial-registration
-spatial-fiducials real-world-value-mapping enhanced-xa-image enhanced-xrf-image segmentation
-x-ray-3d-angiographic-image breast-tomosynthesis-image enhanced-pet-image surface-segmentation
-enhanced-us-volume intravascular-optical-coherence-tomography-image legacy-converted-enhanced-ct-image
-legacy-converted-enhanced-mr-image legacy-converted-enhanced-pet-image breast-projection-x-ray-image
-parametric-map tractography-results planar-mpr-volumetric-presentation-state
-microscopy-bulk-simple-annotations photoacoustic-image confocal-microscopy-image
-confocal-microscopy-tiled-pyramidal-image height-map-segmentation
-""".split()
+IODS = [
+    "computed-radiography-image",
+    "ct-image",
+    "mr-image",
+    "nuclear-medicine-image",
+    "ultrasound-image",
+    "ultrasound-multi-frame-image",
+    "secondary-capture-image",
+    "multi-frame-grayscale-byte-secondary-capture-image",
+    "multi-frame-grayscale-word-secondary-capture-image",
+    "multi-frame-true-color-secondary-capture-image",
+    "multi-frame-single-bit-secondary-capture-image",
+    "x-ray-angiographic-image",
+    "x-ray-radiofluoroscopic-image",
+    "rt-image",
+    "rt-dose",
+    "rt-structure-set",
+    "rt-plan",
+    "rt-ion-plan",
+    "positron-emission-tomography-image",
+    "digital-x-ray-image",
+    "digital-mammography-x-ray-image",
+    "vl-whole-slide-microscopy-image",
+    "vl-microscopic-image",
+    "vl-slide-coordinates-microscopic-image",
+    "grayscale-softcopy-presentation-state",
+    "color-softcopy-presentation-state",
+    "pseudo-color-softcopy-presentation-state",
+    "blending-softcopy-presentation-state",
+    "xa-xrf-grayscale-softcopy-presentation-state",
+    "advanced-blending-presentation-state",
+    "enhanced-sr",
+    "comprehensive-sr",
+    "comprehensive-3d-sr",
+    "extensible-sr",
+    "key-object-selection-document",
+    "mammography-cad-sr",
+    "chest-cad-sr",
+    "colon-cad-sr",
+    "x-ray-radiation-dose-sr",
+    "radiopharmaceutical-radiation-dose-sr",
+    "acquisition-context-sr",
+    "enhanced-mr-image",
+    "mr-spectroscopy",
+    "enhanced-mr-color-image",
+    "enhanced-ct-image",
+    "spatial-registration",
+    "deformable-spatial-registration",
+    "spatial-fiducials",
+    "real-world-value-mapping",
+    "enhanced-xa-image",
+    "enhanced-xrf-image",
+    "segmentation",
+    "x-ray-3d-angiographic-image",
+    "breast-tomosynthesis-image",
+    "enhanced-pet-image",
+    "surface-segmentation",
+    "enhanced-us-volume",
+    "intravascular-optical-coherence-tomography-image",
+    "legacy-converted-enhanced-ct-image",
+    "legacy-converted-enhanced-mr-image",
+    "legacy-converted-enhanced-pet-image",
+    "breast-projection-x-ray-image",
+    "parametric-map",
+    "tractography-results",
+    "planar-mpr-volumetric-presentation-state",
+    "microscopy-bulk-simple-annotations",
+    "photoacoustic-image",
+    "confocal-microscopy-image",
+    "confocal-microscopy-tiled-pyramidal-image",
+    "height-map-segmentation",
+]
 
 MODULES_LEFT_OUT = (
     "patient", "clinical-trial-subject", "clinical-trial-study", "clinical-trial-series", "overlay-plane",
@@ -38,34 +88,133 @@ MODULES_LEFT_OUT = (
 )  # fmt: skip
 
 # Attributes of the modules left out, and ones outside the modules that real files carry.
-MORE = """
-PatientName PatientID PatientBirthDate PatientSex PatientWeight PatientIdentityRemoved DeidentificationMethod
-DeidentificationMethodCodeSequence BurnedInAnnotation RecognizableVisualFeatures
-PatientOrientationCodeSequence PatientOrientationModifierCodeSequence PatientGantryRelationshipCodeSequence
-CodeValue CodingSchemeDesignator CodingSchemeVersion CodeMeaning MappingResource ContextIdentifier
-LongCodeValue ContextUID MappingResourceUID ExposureDoseSequence RadiationMode AcquisitionType
-SingleCollimationWidth TotalCollimationWidth TableSpeed TableFeedPerRotation SpiralPitchFactor
-ExposureModulationType EstimatedDoseSaving CTDIvol RevolutionTime AcquisitionDuration ScanLength
-ModalitiesInStudy SOPClassesInStudy PatientPosition ImageRotation RadionuclideCodeSequence
-RadionuclideHalfLife RadionuclidePositronFraction RadionuclideTotalDose RadiopharmaceuticalStartTime
-RadiopharmaceuticalStartDateTime RadiopharmaceuticalStopTime RadiopharmaceuticalStopDateTime
-RadiopharmaceuticalVolume RadiopharmaceuticalSpecificActivity EchoTime RepetitionTime InversionTime
-NumberOfTemporalPositions TemporalPositionIdentifier StackID InStackPositionNumber
-DiffusionBValue DiffusionGradientOrientation LargestImagePixelValue SmallestImagePixelValue
-UltrasoundColorDataPresent PhysicalUnitsXDirection NumberOfFrames FrameIncrementPointer
-ExtendedOffsetTable ExtendedOffsetTableLengths SeriesType Units CountsSource
-FrameReferenceTime DecayFactor DoseCalibrationFactor ScatterFractionFactor DeadTimeFactor SliceVector
-ContrastBolusAgent ContrastBolusAgentSequence SpacingBetweenSlices TriggerTime NominalInterval
-CardiacNumberOfImages HeartRate LowRRValue HighRRValue IntervalsAcquired IntervalsRejected
-PVCRejection SkipBeats BeatRejectionFlag AnatomicRegionSequence PrimaryAnatomicStructureSequence
-ReferencedSOPClassUID ReferencedSOPInstanceUID ReferencedFrameNumber ReferencedSegmentNumber
-PixelAspectRatio AngularPosition BeamDoseSpecificationPoint TotalNumberOfExposures TransferSyntaxUID ExposureIndex DeviationIndex TargetExposureIndex
-DistanceSourceToDetector DistanceSourceToPatient EstimatedRadiographicMagnificationFactor
-BodyPartThickness CompressionForce RelativeXRayExposure EntranceDoseInmGy OrganDose HalfValueLayer
-AnodeTargetMaterial FilterMaterial FilterThicknessMinimum FilterThicknessMaximum
-ImageAndFluoroscopyAreaDoseProduct DoseType DoseUnits DoseComment GridFrameOffsetVector
-""".split()
-MORE = [keyword for keyword in MORE if keyword not in ("TransferSyntaxUID", "SOPClassesInStudy", "DoseComment")]
+MORE = [
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientWeight",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "BurnedInAnnotation",
+    "RecognizableVisualFeatures",
+    "PatientOrientationCodeSequence",
+    "PatientOrientationModifierCodeSequence",
+    "PatientGantryRelationshipCodeSequence",
+    "CodeValue",
+    "CodingSchemeDesignator",
+    "CodingSchemeVersion",
+    "CodeMeaning",
+    "MappingResource",
+    "ContextIdentifier",
+    "LongCodeValue",
+    "ContextUID",
+    "MappingResourceUID",
+    "ExposureDoseSequence",
+    "RadiationMode",
+    "AcquisitionType",
+    "SingleCollimationWidth",
+    "TotalCollimationWidth",
+    "TableSpeed",
+    "TableFeedPerRotation",
+    "SpiralPitchFactor",
+    "ExposureModulationType",
+    "EstimatedDoseSaving",
+    "CTDIvol",
+    "RevolutionTime",
+    "AcquisitionDuration",
+    "ScanLength",
+    "ModalitiesInStudy",
+    "SOPClassesInStudy",
+    "PatientPosition",
+    "ImageRotation",
+    "RadionuclideCodeSequence",
+    "RadionuclideHalfLife",
+    "RadionuclidePositronFraction",
+    "RadionuclideTotalDose",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStartDateTime",
+    "RadiopharmaceuticalStopTime",
+    "RadiopharmaceuticalStopDateTime",
+    "RadiopharmaceuticalVolume",
+    "RadiopharmaceuticalSpecificActivity",
+    "EchoTime",
+    "RepetitionTime",
+    "InversionTime",
+    "NumberOfTemporalPositions",
+    "TemporalPositionIdentifier",
+    "StackID",
+    "InStackPositionNumber",
+    "DiffusionBValue",
+    "DiffusionGradientOrientation",
+    "LargestImagePixelValue",
+    "SmallestImagePixelValue",
+    "UltrasoundColorDataPresent",
+    "PhysicalUnitsXDirection",
+    "NumberOfFrames",
+    "FrameIncrementPointer",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "SeriesType",
+    "Units",
+    "CountsSource",
+    "FrameReferenceTime",
+    "DecayFactor",
+    "DoseCalibrationFactor",
+    "ScatterFractionFactor",
+    "DeadTimeFactor",
+    "SliceVector",
+    "ContrastBolusAgent",
+    "ContrastBolusAgentSequence",
+    "SpacingBetweenSlices",
+    "TriggerTime",
+    "NominalInterval",
+    "CardiacNumberOfImages",
+    "HeartRate",
+    "LowRRValue",
+    "HighRRValue",
+    "IntervalsAcquired",
+    "IntervalsRejected",
+    "PVCRejection",
+    "SkipBeats",
+    "BeatRejectionFlag",
+    "AnatomicRegionSequence",
+    "PrimaryAnatomicStructureSequence",
+    "ReferencedSOPClassUID",
+    "ReferencedSOPInstanceUID",
+    "ReferencedFrameNumber",
+    "ReferencedSegmentNumber",
+    "PixelAspectRatio",
+    "AngularPosition",
+    "BeamDoseSpecificationPoint",
+    "TotalNumberOfExposures",
+    "TransferSyntaxUID",
+    "ExposureIndex",
+    "DeviationIndex",
+    "TargetExposureIndex",
+    "DistanceSourceToDetector",
+    "DistanceSourceToPatient",
+    "EstimatedRadiographicMagnificationFactor",
+    "BodyPartThickness",
+    "CompressionForce",
+    "RelativeXRayExposure",
+    "EntranceDoseInmGy",
+    "OrganDose",
+    "HalfValueLayer",
+    "AnodeTargetMaterial",
+    "FilterMaterial",
+    "FilterThicknessMinimum",
+    "FilterThicknessMaximum",
+    "ImageAndFluoroscopyAreaDoseProduct",
+    "DoseType",
+    "DoseUnits",
+    "DoseComment",
+    "GridFrameOffsetVector",
+]
+MORE = [
+    keyword for keyword in MORE if keyword not in ("TransferSyntaxUID", "SOPClassesInStudy", "DoseComment")
+]
 
 NEVER = [
     re.compile(pattern)
@@ -79,56 +228,62 @@ NEVER = [
         r"Certificate|CertifiedTimestamp", r"TextObject|TextStyle|GraphicAnnotationSequence", r"SetupPhoto",
         r"ParticipationType|ObserverType|OrganizationalRole", r"Instance(Origin|Coercion)",
         r"ReferencedRequest|RequestAttributes", r"DeidentificationAction|PatientAlternative",
-        r"LensMake|Camera", r"ReferencedWaveform", r"^Issue", r"DocumentClassCode|StructuredDocument",
+        r"LensMake|Camera", r"ReferencedWaveform", r"^Issue", r"^Histogram", r"DocumentClassCode|StructuredDocument",
         r"PhotoSequence", r"SeriesDescriptionCodeSequence", r"Identical", r"ClinicalTrial",
         r"QueryRetrieveView|TemplateType", r"TextValue", r"ContextGroup(Ext|Id)|MappingResource(Id|Name)",
     )
 ]  # fmt: skip
 
 WHY_GEOMETRY = "geometry"
+# Ranges by keyword, first match wins: wide enough for real values, too narrow for an identifier of six digits or
+# more. `big` allows more digits and rounds to six significant ones.
 NUMBERS = [
-    (re.compile(pattern), low, high, why)
-    for pattern, low, high, why in (
+    (re.compile(pattern), form, low, high, why)
+    for pattern, form, low, high, why in (
+        # quantities with many digits
+        (r"RadionuclideTotalDose|SpecificActivity|CountsAccumulated|SyringeCounts|^CountRate", "big", 0, 1e12, "activity and counts"),
+        (r"HalfLife", "big", 0, 1e9, "decay"),
+        (r"ActualFrameDuration|FrameReferenceTime|FrameAcquisitionDuration|^FrameTime$|FrameDelay|AcquisitionDuration|ExclusionDuration|ExposureTimeInuS|XRayTubeCurrentInuA|ExposureInuAs|TemporalPositionTimeOffset|^TriggerTime|EventTimeOffset|TimeSlotTime|RWaveTimeVector", "big", -1e8, 1e8, "timing and exposure"),
+        (r"TableOfPixelValues", "big", 0, 1e7, "ultrasound table"),
         # geometry and slice order
-        (r"^(ImageOrientation|RTImageOrientation|PlaneNormal|SlabOrientation|.*UpDirections|.*(View)?(Height|Width)Direction)", -1.001, 1.001, "orientation"),
-        (r"MappingMatrix|TransformationMatrix", -1e5, 1e5, "transformation between coordinate systems"),
-        (r"^PixelSpacing|PixelSpacing$|SpacingBetweenSlices|SliceThickness|ElementSpacing|ElementSize|Thickness", -1000, 1000, WHY_GEOMETRY),
-        (r"Position|Offset|Location|Center|Isocenter|Origin|Point|Coordinate|Distance|SID$|SAD$|SSD$|Height$|Width$|Depth|Displacement|Diameter|Length$|Dimension|BoundaryI|Vector|Slab|Boundaries|Extents|Plane$|Edge$|Shift", -100000, 100000, WHY_GEOMETRY),
-        (r"Angle|Angulation|Tilt|Slew|Rotation|Azimuth|Swivel|Orientation|Arc$|Trim", -3600, 3600, "angle"),
-        (r"^(DeviationIndex|PixelIntensityRelationshipSign|.*IncrementSign)$", -1000, 1000, "exposure"),
-        # identity of the instance within its series, order
-        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", -32768, 999999, "slice and series order"),
-        (r"FrameNumber|FrameList|FramesIn|NumberOfFrames|DimensionIndexValues|Index$|IndexValues|Number$|Numbers$|^NumberOf|^Number|Count$|Vector$|Items$|Id$|Columns$|Rows$|Steps", -1, 999999, "count, index or order"),
+        (r"^(ImageOrientation|RTImageOrientation|PlaneNormal|SlabOrientation|.*UpDirections|.*(View)?(Height|Width)Direction)", "num", -1.001, 1.001, "orientation"),
+        (r"MappingMatrix|TransformationMatrix", "num", -20000, 20000, "transformation between coordinate systems"),
+        (r"^PixelSpacing|PixelSpacing$|SpacingBetweenSlices|SliceThickness|ElementSpacing|ElementSize|Thickness", "num", -1000, 1000, WHY_GEOMETRY),
+        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", "num", -32768, 99999, "slice and series order"),
+        (r"^NumberOfFrames$|ReferencedFrameNumber|FrameList|TotalPixelMatrix(Rows|Columns)|PositionInTotalImagePixelMatrix|NumberOfAnnotations|NumberOfSurfacePoints|FrameOffsetNumber|DimensionIndexValues", "num", -999999, 999999, "count or order"),
+        (r"^(DeviationIndex|PixelIntensityRelationshipSign|.*IncrementSign)$", "num", -1000, 1000, "exposure"),
+        (r"Offset|Position|Location|Center|Isocenter|Origin|Point|Coordinate|Distance|SID$|SAD$|SSD$|Height$|Width$|Depth|Displacement|Diameter|Length$|Dimension|BoundaryI|Slab|Boundaries|Extents|Plane$|Edge$|Shift", "num", -20000, 20000, WHY_GEOMETRY),
+        (r"Vector$", "num", -20000, 99999, "frame order"),
+        (r"Angle|Angulation|Tilt|Slew|Rotation|Azimuth|Swivel|Orientation|Arc$|Trim", "num", -3600, 3600, "angle"),
         # pixel description
-        (r"^(BitsAllocated|BitsStored|HighBit|SamplesPerPixel|PlanarConfiguration|PixelRepresentation)$", 0, 64, "pixel description"),
-        (r"PixelValue|PixelPadding|StoredValue|ValueMapped|BinValue|LUTDescriptor|LookupTableDescriptor|MaximumFractionalValue", -2147483648, 4294967295, "pixel values"),
-        (r"^Rescale|^Window|RealWorldValue(Slope|Intercept)|DoseGridScaling|DVHDoseScaling", -1e9, 1e9, "meaning of pixel values"),
-        (r"CIELab", 0, 65535, "display colour"),
-        # nuclear medicine and PET
-        (r"RadionuclideTotalDose|SpecificActivity|CountsAccumulated|SyringeCounts|^CountRate", 0, 1e11, "activity and counts"),
-        (r"HalfLife", 0, 1e12, "decay"),
-        (r"ActualFrameDuration|FrameReferenceTime|FrameAcquisitionDuration|FrameTime|FrameDelay|AcquisitionDuration|ExclusionDuration", -1e8, 1e8, "timing"),
-        (r"DecayFactor|DoseCalibrationFactor|ScatterFraction|DeadTimeFactor|SensitivityFactor", 0, 1e6, "quantification"),
+        (r"^(BitsAllocated|BitsStored|HighBit|SamplesPerPixel|PlanarConfiguration|PixelRepresentation)$", "num", 0, 64, "pixel description"),
+        (r"^(Rows|Columns)$", "num", 0, 65535, "pixel description"),
+        (r"^(Double)?Float", "num", -1e7, 1e7, "pixel values"),
+        (r"PixelValue|PixelPadding|StoredValue|ValueMapped|BinValue|LUTDescriptor|LookupTableDescriptor|MaximumFractionalValue", "num", -99999, 99999, "pixel values"),
+        (r"^Rescale|^Window", "num", -999999, 999999, "meaning of pixel values"),
+        (r"RealWorldValue(Slope|Intercept)|DoseGridScaling|DVHDoseScaling", "num", -1e6, 1e6, "meaning of pixel values"),
+        (r"CIELab", "num", 0, 65535, "display colour"),
+        (r"FrameNumber|FramesIn|Index$|IndexValues|Number$|Numbers$|^NumberOf|^Number|Count$|Items$|Id$|Columns$|Rows$|Steps", "num", -1, 99999, "count, index or order"),
+        (r"DecayFactor|DoseCalibrationFactor|ScatterFraction|DeadTimeFactor|SensitivityFactor", "num", 0, 1e6, "quantification"),
         # MR
-        (r"^(EchoTime|RepetitionTime|InversionTime|EffectiveEchoTime|TriggerTime)", 0, 200000, "MR timing"),
-        (r"DiffusionBValue", -100000, 100000, "diffusion weighting"),
-        (r"DiffusionGradient", -1.1, 1.1, "diffusion direction"),
-        (r"MagneticFieldStrength", 0, 30000, "field strength"),
-        (r"Frequency$|Bandwidth|SpectralWidth", 0, 1e6, "frequency"),
-        (r"FlipAngle", -720, 720, "MR flip angle"),
+        (r"^(EchoTime|RepetitionTime|InversionTime|EffectiveEchoTime)", "num", 0, 99999, "MR timing"),
+        (r"DiffusionBValue", "num", -99999, 99999, "diffusion weighting"),
+        (r"DiffusionGradient", "num", -1.1, 1.1, "diffusion direction"),
+        (r"MagneticFieldStrength", "num", 0, 30000, "field strength"),
+        (r"Frequency$|Bandwidth|SpectralWidth", "num", 0, 999999, "frequency"),
+        (r"FlipAngle", "num", -720, 720, "MR flip angle"),
         # X-ray
-        (r"^KVP$|Energy", 0, 100000, "X-ray or beam energy"),
-        (r"^(Exposure|XRayTube|GeneratorPower|ExposureTime|ExposureIn|RelativeXRay)", 0, 1e7, "X-ray exposure"),
-        (r"Dose|CTDIvol|Kerma|Meterset|Fluence", -1000, 1e7, "dose"),
-        (r"^(ContourData|GraphicData|VerticesOf|BlockData|LeafJaw|ScanSpot|Compensator)", -100000, 100000, "contours and shapes"),
-        (r"^Region|^ReferencePixel|^PhysicalDelta|^TMLine|^Doppler", -1e6, 1e6, "ultrasound regions"),
-        (r"Percent|Fraction|Ratio|Factor|Opacity|Weight|Transmission", -1000, 100000, "ratio"),
-        (r"HeartRate|CineRate|FrameRate|RRValue|RRInterval|Interval", 0, 100000, "physiology and timing"),
-        (r"Time|Duration|Delay", -1e7, 1e7, "timing"),
-        (r"NumericValue|FloatingPointValue|RationalNumerator", -9999999, 9999999, "measurement"),
-        (r"RationalDenominator", 1, 9999999, "measurement"),
-        (r"DVHData", -1, 1e7, "dose-volume histogram"),
-        (r"Histogram", 0, 1e9, "histogram"),
+        (r"^KVP$|Energy", "num", 0, 99999, "X-ray or beam energy"),
+        (r"^(Exposure|XRayTube|GeneratorPower|ExposureTime|ExposureIn|RelativeXRay)", "num", 0, 99999, "X-ray exposure"),
+        (r"Dose|CTDIvol|Kerma|Meterset|Fluence", "num", -1000, 99999, "dose"),
+        (r"^(ContourData|GraphicData|VerticesOf|BlockData|LeafJaw|ScanSpot|Compensator)", "num", -99999, 99999, "contours and shapes"),
+        (r"^Region|^ReferencePixel|^PhysicalDelta|^TMLine|^Doppler", "num", -99999, 99999, "ultrasound regions"),
+        (r"Percent|Fraction|Ratio|Factor|Opacity|Weight|Transmission", "num", -1000, 20000, "ratio"),
+        (r"HeartRate|CineRate|FrameRate|RRValue|RRInterval|Interval", "num", 0, 20000, "physiology and timing"),
+        (r"Time|Duration|Delay", "num", -99999, 99999, "timing"),
+        (r"NumericValue|FloatingPointValue|RationalNumerator", "num", -999999, 999999, "measurement"),
+        (r"RationalDenominator", "num", 1, 999999, "measurement"),
+        (r"DVHData", "num", -1, 999999, "dose-volume histogram"),
     )
 ]  # fmt: skip
 
@@ -204,56 +359,169 @@ for _keyword in ("ManufacturerModelName", "SecondaryCaptureDeviceManufacturerMod
 for _keyword in ("SoftwareVersions", "SecondaryCaptureDeviceSoftwareVersions", "ManufacturerModelVersion",
                  "ApplicationVersion", "AlgorithmVersion"):  # fmt: skip
     GRAMMARS[_keyword] = SOFTWARE
-for _keyword in """
-    StudyDescription SeriesDescription ProtocolName PerformedProcedureStepDescription ContrastBolusAgent
-    ContrastBolusRoute FilterType ReceiveCoilName TransmitCoilName MultiCoilElementName MultiCoilConfiguration
-    AcquisitionProtocolName AcquisitionProtocolDescription ReconstructionMethod ReconstructionDescription
-    ScatterCorrectionMethod AttenuationCorrectionMethod Radiopharmaceutical RadiopharmaceuticalRoute
-    CardiacFramingType PVCRejection DetectorLinesOfResponseUsed LUTLabel LUTExplanation
-    WindowCenterWidthExplanation DimensionDescriptionLabel AlgorithmName SegmentAlgorithmName ViewName
-    EnergyWindowName StageName DerivationDescription RequestedProcedureDescription RequestedContrastAgent
-    TypeOfFilters ContentDescription AnnotationGroupLabel StructureSetLabel RTPlanLabel RTImageLabel
-    FrameLabel TrackSetLabel ASLTechniqueDescription PaddleDescription HistogramExplanation OpticalPathDescription
-    DetectorDescription DetectorMode FieldOfViewDescription PlateType PhosphorType ImageFilter
-    ProcessingFunction SourceIsotopeName MaterialID BeamName GraphicLayerDescription TriggerSourceOrType
-    ImageComments AcquisitionComments AcquisitionDeviceProcessingDescription ContrastBolusIngredient
-    InterventionDrugName FrameComments SegmentDescription GridAbsorbingMaterial GridSpacingMaterial
-    """.split():
+for _keyword in [
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "PerformedProcedureStepDescription",
+    "ContrastBolusAgent",
+    "ContrastBolusRoute",
+    "FilterType",
+    "ReceiveCoilName",
+    "TransmitCoilName",
+    "MultiCoilElementName",
+    "MultiCoilConfiguration",
+    "AcquisitionProtocolName",
+    "AcquisitionProtocolDescription",
+    "ReconstructionMethod",
+    "ReconstructionDescription",
+    "ScatterCorrectionMethod",
+    "AttenuationCorrectionMethod",
+    "Radiopharmaceutical",
+    "RadiopharmaceuticalRoute",
+    "CardiacFramingType",
+    "PVCRejection",
+    "DetectorLinesOfResponseUsed",
+    "LUTLabel",
+    "LUTExplanation",
+    "WindowCenterWidthExplanation",
+    "DimensionDescriptionLabel",
+    "AlgorithmName",
+    "SegmentAlgorithmName",
+    "ViewName",
+    "EnergyWindowName",
+    "StageName",
+    "DerivationDescription",
+    "RequestedProcedureDescription",
+    "RequestedContrastAgent",
+    "TypeOfFilters",
+    "ContentDescription",
+    "AnnotationGroupLabel",
+    "StructureSetLabel",
+    "RTPlanLabel",
+    "RTImageLabel",
+    "FrameLabel",
+    "TrackSetLabel",
+    "ASLTechniqueDescription",
+    "PaddleDescription",
+    "HistogramExplanation",
+    "OpticalPathDescription",
+    "DetectorDescription",
+    "DetectorMode",
+    "FieldOfViewDescription",
+    "PlateType",
+    "PhosphorType",
+    "ImageFilter",
+    "ProcessingFunction",
+    "SourceIsotopeName",
+    "MaterialID",
+    "BeamName",
+    "GraphicLayerDescription",
+    "TriggerSourceOrType",
+    "ImageComments",
+    "AcquisitionComments",
+    "AcquisitionDeviceProcessingDescription",
+    "ContrastBolusIngredient",
+    "InterventionDrugName",
+    "FrameComments",
+    "SegmentDescription",
+    "GridAbsorbingMaterial",
+    "GridSpacingMaterial",
+]:
     GRAMMARS.setdefault(_keyword, TERMS)
-for _keyword in """
-    OpticalPathIdentifier ReferencedOpticalPathIdentifier StackID TrackingID FiducialIdentifier ApplicatorID
-    PatientSupportID RangeShifterID RangeModulatorID LateralSpreadingDeviceID SnoutID BlockTrayID CompensatorID
-    WedgeID ToleranceTableLabel FluenceModeID SourceApplicatorID EntityLabel SegmentationTemplateLabel
-    """.split():
+for _keyword in [
+    "OpticalPathIdentifier",
+    "ReferencedOpticalPathIdentifier",
+    "StackID",
+    "TrackingID",
+    "FiducialIdentifier",
+    "ApplicatorID",
+    "PatientSupportID",
+    "RangeShifterID",
+    "RangeModulatorID",
+    "LateralSpreadingDeviceID",
+    "SnoutID",
+    "BlockTrayID",
+    "CompensatorID",
+    "WedgeID",
+    "ToleranceTableLabel",
+    "FluenceModeID",
+    "SourceApplicatorID",
+    "EntityLabel",
+    "SegmentationTemplateLabel",
+]:
     GRAMMARS.setdefault(_keyword, LABEL)
-for _keyword in """
-    StudyDate SeriesDate AcquisitionDate ContentDate InstanceCreationDate StructureSetDate RTPlanDate
-    PerformedProcedureStepStartDate PerformedProcedureStepEndDate Date TreatmentDate
-    """.split():
+for _keyword in [
+    "StudyDate",
+    "SeriesDate",
+    "AcquisitionDate",
+    "ContentDate",
+    "InstanceCreationDate",
+    "StructureSetDate",
+    "RTPlanDate",
+    "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepEndDate",
+    "Date",
+    "TreatmentDate",
+]:
     GRAMMARS[_keyword] = DATE
-for _keyword in """
-    StudyTime SeriesTime AcquisitionTime ContentTime InstanceCreationTime StructureSetTime RTPlanTime
-    PerformedProcedureStepStartTime PerformedProcedureStepEndTime Time TreatmentTime
-    RadiopharmaceuticalStartTime RadiopharmaceuticalStopTime ContrastBolusStartTime ContrastBolusStopTime
-    """.split():
+for _keyword in [
+    "StudyTime",
+    "SeriesTime",
+    "AcquisitionTime",
+    "ContentTime",
+    "InstanceCreationTime",
+    "StructureSetTime",
+    "RTPlanTime",
+    "PerformedProcedureStepStartTime",
+    "PerformedProcedureStepEndTime",
+    "Time",
+    "TreatmentTime",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStopTime",
+    "ContrastBolusStartTime",
+    "ContrastBolusStopTime",
+]:
     GRAMMARS[_keyword] = TIME
-for _keyword in """
-    AcquisitionDateTime FrameAcquisitionDateTime FrameReferenceDateTime StartAcquisitionDateTime
-    EndAcquisitionDateTime RadiopharmaceuticalStartDateTime RadiopharmaceuticalStopDateTime
-    DecayCorrectionDateTime DateTime ObservationDateTime ExclusionStartDateTime FunctionalSyncPulse
-    SourceStartDateTime SourceEndDateTime
-    """.split():
+for _keyword in [
+    "AcquisitionDateTime",
+    "FrameAcquisitionDateTime",
+    "FrameReferenceDateTime",
+    "StartAcquisitionDateTime",
+    "EndAcquisitionDateTime",
+    "RadiopharmaceuticalStartDateTime",
+    "RadiopharmaceuticalStopDateTime",
+    "DecayCorrectionDateTime",
+    "DateTime",
+    "ObservationDateTime",
+    "ExclusionStartDateTime",
+    "FunctionalSyncPulse",
+    "SourceStartDateTime",
+    "SourceEndDateTime",
+]:
     GRAMMARS[_keyword] = DT
-for _keyword in """
-    ContextUID MappingResourceUID CodingSchemeUID SOPClassUID ReferencedSOPClassUID RelatedGeneralSOPClassUID
-    OriginalSpecializedSOPClassUID PaletteColorLookupTableUID
-    """.split():
+for _keyword in [
+    "ContextUID",
+    "MappingResourceUID",
+    "CodingSchemeUID",
+    "SOPClassUID",
+    "ReferencedSOPClassUID",
+    "RelatedGeneralSOPClassUID",
+    "OriginalSpecializedSOPClassUID",
+    "PaletteColorLookupTableUID",
+]:
     GRAMMARS[_keyword] = STANDARD_UID
-for _keyword in """
-    MultiFrameSourceSOPInstanceUID RadiopharmaceuticalAdministrationEventUID ReferencedColorPaletteInstanceUID
-    ReferencedFiducialUID SOPInstanceUIDOfConcatenationSource TableFrameOfReferenceUID VolumeFrameOfReferenceUID
-    VolumetricPresentationInputSetUID EquipmentFrameOfReferenceUID
-    """.split():
+for _keyword in [
+    "MultiFrameSourceSOPInstanceUID",
+    "RadiopharmaceuticalAdministrationEventUID",
+    "ReferencedColorPaletteInstanceUID",
+    "ReferencedFiducialUID",
+    "SOPInstanceUIDOfConcatenationSource",
+    "TableFrameOfReferenceUID",
+    "VolumeFrameOfReferenceUID",
+    "VolumetricPresentationInputSetUID",
+    "EquipmentFrameOfReferenceUID",
+]:
     GRAMMARS[_keyword] = UID
 for _colour in ("Red", "Green", "Blue", "Alpha"):
     GRAMMARS[f"{_colour}PaletteColorLookupTableData"] = ("lut", "palette")

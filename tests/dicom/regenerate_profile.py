@@ -50,11 +50,11 @@ def candidates() -> dict[int, dict[str, Any]]:
 
 def numeric(keyword: str, vr: str) -> tuple[str, str]:
     """The range of a number by its keyword, and why it stays."""
-    for pattern, low, high, why in sources.NUMBERS:
+    for pattern, form, low, high, why in sources.NUMBERS:
         if pattern.search(keyword):
-            return f"num({low:g},{high:g})", why
+            return f"{form}({low:.9g},{high:.9g})", why
     if vr in ("DS", "FD", "FL"):
-        return "num(-99999,99999)", "acquisition or processing parameter"
+        return "num(-20000,20000)", "acquisition or processing parameter"
     return "num(0,32767)", "count, index or setting"
 
 
@@ -86,7 +86,12 @@ def table_rows() -> dict[str, Any]:
     return {row["tag"]: row for row in table["rules"]}
 
 
-CLEANABLE = ("retain_longitudinal_modified_dates", "clean_descriptors", "clean_structured_content", "retain_uids")
+CLEANABLE = (
+    "retain_longitudinal_modified_dates",
+    "clean_descriptors",
+    "clean_structured_content",
+    "retain_uids",
+)
 
 
 def allow() -> list[dict[str, Any]]:
@@ -101,7 +106,13 @@ def allow() -> list[dict[str, Any]]:
         chosen = grammar(tag, keyword, vr)
         if chosen is None:
             continue
-        entry = {"tag": f"{tag:08X}", "keyword": keyword, "vr": vr, "grammar": chosen[0], "type": fact["type"]}
+        entry = {
+            "tag": f"{tag:08X}",
+            "keyword": keyword,
+            "vr": vr,
+            "grammar": chosen[0],
+            "type": fact["type"],
+        }
         entries.append(entry | {"why": f"{chosen[1]} ({', '.join(fact['modules'][:3])})"})
     return entries
 

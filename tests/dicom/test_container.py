@@ -15,7 +15,7 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import RLELossless
 
 from curate.dicom import codestreams, container, reader
-from curate.dicom.types import PIXEL_DATA, Bytes, Element, Item, MalformedError
+from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
 from tests import corpus, strategies
 
 SECRET = b"PUIGDOMENECH^MONTSERRAT"
@@ -139,9 +139,14 @@ def frames_of(name: str) -> tuple[reader.Parsed, list[bytes]]:
     return parsed, [joined(frame) for frame in container.split_frames(value, shape.frames)]
 
 
-JPEG = ["SC_rgb_jpeg_gdcm.dcm", "color3d_jpeg_baseline.dcm", "JPEG-LL.dcm", "SC_jpeg_no_color_transform.dcm"]
-JPEG_LS = ["emri_small_jpeg_ls_lossless.dcm", "MR_small_jpeg_ls_lossless.dcm"]
-JPEG_2000 = ["emri_small_jpeg_2k_lossless.dcm", "US1_J2KR.dcm", "JPEG2000.dcm"]
+JPEG = [
+    "SC_rgb_jpeg_gdcm.dcm",
+    "JPEG-lossy.dcm",
+    "SC_rgb_jpeg_app14_dcmd.dcm",
+    "SC_jpeg_no_color_transform.dcm",
+]
+JPEG_LS = ["JPEGLSNearLossless_08.dcm", "MR_small_jpeg_ls_lossless.dcm"]
+JPEG_2000 = ["examples_jpeg2k.dcm", "MR_small_jp2klossless.dcm", "JPEG2000.dcm"]
 
 
 def with_comment(frame: bytes) -> bytes:
@@ -155,7 +160,7 @@ def with_comment(frame: bytes) -> bytes:
 @pytest.mark.parametrize("name", [*JPEG, *JPEG_LS])
 def test_comments_and_applications_go_from_jpeg(name: str) -> None:
     """COM, APPn and bytes after EOI go; the coded image is byte for byte what it was."""
-    parsed, frames = frames_of(name)
+    _, frames = frames_of(name)
     for frame in frames[:3]:
         ls = name in JPEG_LS
         clean = joined(codestreams.clean_jpeg(frame, lossless_ls=ls))
@@ -169,7 +174,7 @@ def test_comments_and_applications_go_from_jpeg(name: str) -> None:
 @pytest.mark.parametrize("name", JPEG_2000)
 def test_comments_go_from_jpeg_2000(name: str) -> None:
     """COM goes from the main and the tile-part headers, and what follows EOC; lengths are right again."""
-    parsed, frames = frames_of(name)
+    _, frames = frames_of(name)
     comment = b"\xff\x64" + struct.pack(">HH", 4 + len(SECRET), 1) + SECRET
     for frame in frames[:3]:
         clean = joined(codestreams.clean_jpeg_2000(frame))
@@ -186,7 +191,7 @@ def test_comments_go_from_jpeg_2000(name: str) -> None:
 @pytest.mark.parametrize("junk", [b"\xff\x01", b"junk", b"\xff\xc8\x00\x04ab", b"\xff\xdb\x00\x04ab"])
 def test_unknown_segments_are_refused(junk: bytes) -> None:
     """A frame with anything else between its segments is refused, since nobody can tell what it is."""
-    _, frames = frames_of("JPEG-LL.dcm")
+    _, frames = frames_of("JPEG-lossy.dcm")
     with pytest.raises(MalformedError) as caught:
         codestreams.clean_jpeg(frames[0][:2] + junk + frames[0][2:])
     assert caught.value.rule == "CODESTREAM_MALFORMED"
@@ -194,7 +199,7 @@ def test_unknown_segments_are_refused(junk: bytes) -> None:
 
 @pytest.mark.parametrize("cut", [1, 3, 20, 200])
 @pytest.mark.parametrize(
-    "name", ["JPEG-LL.dcm", "MR_small_jpeg_ls_lossless.dcm", "US1_J2KR.dcm", "MR_small_RLE.dcm"]
+    "name", ["JPEG-lossy.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm"]
 )
 def test_cut_frames_are_refused_or_cleaned(name: str, cut: int) -> None:
     """A frame that ends anywhere makes no other error than the rule's."""
@@ -222,10 +227,8 @@ def test_what_hides_in_an_rle_frame_goes() -> None:
 
 def test_offsets_and_empty_fragments_hide_nothing() -> None:
     """The offset table is rebuilt, and fragments that make no frame don't stay."""
-    parsed, frames = frames_of("emri_small_jpeg_ls_lossless.dcm")
+    parsed, frames = frames_of("SC_rgb_rle_2frame.dcm")
     value = parsed.dataset[PIXEL_DATA].value
-    from curate.dicom.types import Fragments
-
     hidden = Fragments(SECRET + b"\0", tuple(memoryview(frame) for frame in (*frames, b"")))
     clean = [
         container.clean_pixels(parsed.dataset, Element(PIXEL_DATA, "OB", pixels), parsed.transfer_syntax)
@@ -237,9 +240,7 @@ def test_offsets_and_empty_fragments_hide_nothing() -> None:
 
 def test_a_wrong_number_of_frames_is_refused() -> None:
     """Fragments that don't make the stated number of frames are refused."""
-    parsed, frames = frames_of("emri_small_jpeg_ls_lossless.dcm")
-    from curate.dicom.types import Fragments
-
+    parsed, frames = frames_of("SC_rgb_rle_2frame.dcm")
     fewer = Fragments(b"", tuple(memoryview(frame) for frame in frames[:-1]))
     with pytest.raises(MalformedError) as caught:
         container.clean_pixels(parsed.dataset, Element(PIXEL_DATA, "OB", fewer), parsed.transfer_syntax)
@@ -248,7 +249,7 @@ def test_a_wrong_number_of_frames_is_refused() -> None:
 
 def test_video_and_unknown_syntaxes_are_refused() -> None:
     """Pixels in a syntax that can't be checked are refused by rule."""
-    parsed, _ = frames_of("JPEG-LL.dcm")
+    parsed, _ = frames_of("JPEG-lossy.dcm")
     for syntax, rule in (
         ("1.2.840.10008.1.2.4.102", "TRANSFER_SYNTAX_REFUSED"),
         ("1.2.840.10008.1.2.4.110", "TRANSFER_SYNTAX_REFUSED"),
@@ -261,24 +262,25 @@ def test_video_and_unknown_syntaxes_are_refused() -> None:
 
 def test_several_fragments_a_frame_become_one() -> None:
     """Frames in pieces are put together, by the offset table and without it."""
-    parsed, frames = frames_of("emri_small_jpeg_ls_lossless.dcm")
-    value = parsed.dataset[PIXEL_DATA].value
-    whole = container.clean_pixels(parsed.dataset, parsed.dataset[PIXEL_DATA], parsed.transfer_syntax)
+    parsed, frames = frames_of("SC_rgb_jpeg_gdcm.dcm")
+    item = Item(parsed.dataset)
+    item.put(0x00280008, "IS", b"3")
+    clean = joined(codestreams.clean_jpeg(frames[0]))
     for has_bot in (True, False):
-        data = strategies.part10(
-            struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
-            + encapsulate(frames, fragments_per_frame=3, has_bot=has_bot),
-            parsed.transfer_syntax,
-        )
-        pieces = reader.parse(data).dataset[PIXEL_DATA]
-        assert len(pieces.value.fragments) == 3 * len(value.fragments)
-        again = container.clean_pixels(parsed.dataset, pieces, parsed.transfer_syntax)
-        assert joined(again.chunks) == joined(whole.chunks)
+        pixels = encapsulate(frames * 3, fragments_per_frame=4, has_bot=has_bot)
+        head = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
+        end = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+        pieces = reader.parse(strategies.part10(head + pixels + end, parsed.transfer_syntax)).dataset[
+            PIXEL_DATA
+        ]
+        assert len(pieces.value.fragments) == 12
+        again = container.clean_pixels(item, pieces, parsed.transfer_syntax)
+        assert joined(again.chunks).count(clean) == 3
 
 
 def test_clean_frames_decode_to_the_same_pixels() -> None:
     """Every compressed file of pydicom's set decodes to the same values after its frames are cleaned."""
-    compared = 0
+    compared = undecodable = 0
     for path in corpus.sample():
         if path.stat().st_size > 1_000_000 or "pydicom+pydicom" not in path.parts:
             continue
@@ -299,15 +301,20 @@ def test_clean_frames_decode_to_the_same_pixels() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ds = pydicom.dcmread(io.BytesIO(path.read_bytes()), force=True)
-            before = pixel_array(ds)
+            try:
+                before = pixel_array(ds)
+            except RuntimeError:  # 12-bit JPEG, and a broken J2K: no decoder reads them
+                undecodable += 1
+                continue
             ds.PixelData = joined(pixels.chunks)[12:-8]
             assert np.array_equal(before, pixel_array(ds)), path.name
         compared += 1
     assert compared >= 30
+    assert undecodable <= 3
 
 
 def test_rle_frames_written_by_pydicom_are_clean() -> None:
-    """What pydicom's RLE encoder writes is left as it is."""
+    """What pydicom's RLE encoder writes decodes to the same once each segment is even."""
     pixels = np.random.default_rng(1).integers(0, 400, (20, 30), dtype="<u2")
     ds = pydicom.Dataset()
     ds.file_meta = pydicom.dataset.FileMetaDataset()
@@ -315,4 +322,7 @@ def test_rle_frames_written_by_pydicom_are_clean() -> None:
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
     ds.compress(RLELossless, pixels, generate_instance_uid=False)
     frame = next(generate_frames(ds.PixelData))
-    assert joined(codestreams.clean_rle(frame, 600, 2)) == frame
+    clean = joined(codestreams.clean_rle(frame, 600, 2))
+    assert joined(codestreams.clean_rle(clean, 600, 2)) == clean
+    ds.PixelData = encapsulate([clean])
+    assert np.array_equal(pixel_array(ds), pixels)
