@@ -152,21 +152,21 @@ class FaultyServer:
             with self._lock:
                 return function(self, call)
         except ProtocolError as error:
-            return _refusal(error.status, error.message, error.code)
+            return self.refusal(error.status, error.message, error.code)
+
+    def refusal(self, status: int, message: str, code: str = "", retry_after: float | None = None) -> Answer:
+        """How this server says no."""
+        headers = {"Content-Type": "application/json", "X-Error-Message": message}
+        if code:
+            headers["X-Error-Code"] = code
+        if retry_after is not None:
+            headers["Retry-After"] = f"{retry_after:g}"
+        return Answer(json.dumps({"error": message}).encode(), status, headers)
 
     def record(self, request: Request) -> None:
         """Remember a request."""
         with self._lock:
             self.requests.append(request)
-
-
-def _refusal(status: int, message: str, code: str = "", retry_after: float | None = None) -> Answer:
-    headers = {"Content-Type": "application/json", "X-Error-Message": message}
-    if code:
-        headers["X-Error-Code"] = code
-    if retry_after is not None:
-        headers["Retry-After"] = f"{retry_after:g}"
-    return Answer(json.dumps({"error": message}).encode(), status, headers)
 
 
 class _Server(ThreadingHTTPServer):
@@ -214,11 +214,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815  (the base class's names)
 
+    def handle_expect_100(self) -> bool:
+        """Say at once that the body may come; the stream is buffered."""
+        found = super().handle_expect_100()
+        self.wfile.flush()
+        return found
+
     def _decide(self, fault: Fault, endpoint: str, function: Any, call: Call) -> Answer:
         if fault.before:
             fault.before()
         if fault.status:
-            return _refusal(fault.status, fault.message, fault.code, fault.retry_after)
+            return self.server.hub.refusal(fault.status, fault.message, fault.code, fault.retry_after)
         return self.server.hub.answer(endpoint, function, call)
 
     def _body(self, fault: Fault) -> bytes:
@@ -296,9 +302,9 @@ def _cut(answer: Answer, wanted: str | None) -> tuple[int, bytes, dict[str, str]
 
 
 def _route(method: str, target: str, routes: Routes) -> tuple[str, Endpoint | None, dict[str, str]]:
-    """The endpoint's name, its function, and the groups of its path."""
-    path = target.partition("?")[0]
+    """The endpoint's name, its function, and the groups of its path; a pattern with `?` sees the query too."""
     for name, methods, pattern, function in routes:
-        if method in methods.split("|") and (match := re.fullmatch(pattern, path)):
+        seen = target if r"\?" in pattern else target.partition("?")[0]
+        if method in methods.split("|") and (match := re.fullmatch(pattern, seen)):
             return name, function, {key: unquote(text) for key, text in match.groupdict().items() if text}
     return "unknown", None, {}
