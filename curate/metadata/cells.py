@@ -15,6 +15,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -154,15 +155,16 @@ def _xlsx(path: Path) -> Iterator[Row]:
 
 def _sheet(sheet: Any) -> Iterator[Row]:
     rows, number = sheet.iter_rows(), 0
-    while (cells := _quietly(next, rows, None)) is not None:
-        number += 1
-        texts = [_shown(cell.value, getattr(cell, "number_format", "")) for cell in cells]
-        if any(texts):
-            yield number, texts
+    while batch := _quietly(lambda: list(islice(rows, 1000))):
+        for cells in batch:
+            number += 1
+            texts = [_shown(cell.value, getattr(cell, "number_format", "")) for cell in cells]
+            if any(texts):
+                yield number, texts
 
 
 def _quietly(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """A call without openpyxl's warnings: those about styles do not matter, those about values must not show."""
+    """A call without openpyxl's warnings: some are about styles, some show a cell's value."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return function(*args, **options)
