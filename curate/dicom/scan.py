@@ -63,29 +63,33 @@ def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
             return _scan(data, size, keys, whole=whole)
         except _MoreError:
             if whole:
-                return _nothing("TRUNCATED", size)
+                return nothing("TRUNCATED", size)
         except MalformedError as error:
             if whole or error.rule == "NOT_DICOM":
-                return _nothing(error.rule, size)
+                return nothing(error.rule, size)
         want *= 8
         more = file.read(min(want, size) - len(data))
         if not more:
-            return _nothing("TRUNCATED", size)
+            return nothing("TRUNCATED", size)
         data += more
 
 
-def _nothing(rule: str, size: int) -> Scan:
+def nothing(rule: str, size: int) -> Scan:
+    """The scan of a file that says nothing, by the rule that tells why."""
     return Scan("", "", "", "", "", "", b"", False, "", None, None, None, None, 0, size, rule)
 
 
 def _scan(data: bytes, size: int, keys: Keys, *, whole: bool) -> Scan:
     head = read_head(data)
-    sop_class = head.meta.text(0x00020002)
+    sop_class = head.meta.get(0x00020002, b"").decode("latin-1").strip(" \0")
     if sop_class == DICOMDIR:
-        return _nothing("DICOMDIR", size)
+        return nothing("DICOMDIR", size)
     body, start = data, head.start
     if head.syntax == DEFLATED:
-        body, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], len(data) * 8), 0
+        try:
+            body, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], len(data) * 8), 0
+        except zlib.error:
+            raise MalformedError("MALFORMED") from None
         whole = False
     values = _values(body, start, head, whole=whole)
     text = {tag: raw.decode("latin-1").strip(" \0") for tag, raw in values.items()}
@@ -243,7 +247,7 @@ def microseconds(date: str, time: str) -> int | None:
     whole, _, part = time.split("+")[0].split("-")[0].partition(".")
     whole = (whole + "000000")[:6]
     try:
-        day = datetime.strptime(date[:8], "%Y%m%d").replace(tzinfo=UTC)
+        day = datetime(int(date[:4]), int(date[4:6]), int(date[6:8]), tzinfo=UTC)
         clock = timedelta(
             hours=int(whole[:2]),
             minutes=int(whole[2:4]),

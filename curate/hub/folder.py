@@ -13,7 +13,6 @@ from curate.errors import HubError, StorageError
 from curate.hub import folder_store as store
 from curate.hub.protocol import (
     Contents,
-    FileEntry,
     Plan,
     Progress,
     Published,
@@ -27,6 +26,7 @@ from curate.hub.protocol import (
     version_key,
     version_of,
 )
+from curate.records import FileEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,14 @@ class FolderHub:
     def versions(self) -> tuple[str, ...]:
         """The published versions, oldest first."""
         return tuple(version_of(tag) for tag in sorted(store.refs(self.root), key=version_key))
+
+    def folder_of(self, version: str) -> Path:
+        """Where a published version lies.
+
+        Raises:
+            HubError: no such version.
+        """
+        return store.place(self.root, _known(self, version))
 
     def holds(self, version: str) -> dict[str, FileEntry]:
         """The files under a tag, each hashed."""

@@ -16,13 +16,13 @@ from curate.hub.protocol import (
     BLOCK,
     RELEASE_FILE,
     Contents,
-    FileEntry,
     Progress,
     contents_of,
     digest_of,
     tag_of,
     version_key,
 )
+from curate.records import FileEntry
 
 REFS = "refs.json"
 _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of them is written
@@ -80,44 +80,38 @@ def _partial(root: Path, contents: Contents) -> Path:
 
 
 def build(root: Path, contents: Contents, progress: Progress | None = None) -> tuple[int, int]:
-    """Bring `DIR/<tag>/` to the release; gives the files and bytes that were copied, not linked."""
+    """Bring `DIR/<tag>/` to the release; gives the files and bytes that were copied, not linked.
+
+    Raises:
+        HubError: a folder that is no release is in the way.
+    """
     final = root / contents.tag
     if final.is_dir() and _is_complete(final, contents):
         return 0, 0  # a run before this one was stopped between the folder and its name
-    if final.exists():
-        _set_aside(root, contents.tag)
+    if final.exists() and not (final / RELEASE_FILE).is_file():
+        raise HubError(f"{final} is in the way and is no release", hint="Move it away, then publish again.")
     partial = _partial(root, contents)
-    sources = _sources(root)
+    sources = _sources(root, contents.tag)
     files = size = seen = 0
     for entry in contents.files.values():
         if _bring(partial / entry.path, entry, contents.root, sources):
-            files, size = files + 1, size + entry.size
-        seen += entry.size
+            files, size = files + 1, size + entry.size_bytes
+        seen += entry.size_bytes
         if progress:
-            progress(seen, contents.size)
+            progress(seen, contents.size_bytes)
     _seal(partial, contents)
+    if final.exists():  # what a killed run left, or what a purge replaces: away for one rename only
+        delete(old(root, contents.tag))
+        rename(final, old(root, contents.tag))
     rename(partial, final)
     return files, size
 
 
-def _set_aside(root: Path, tag: str) -> None:
-    """Move away what a killed run left, or what a purge replaces; a stranger's folder stays.
-
-    Raises:
-        HubError: the folder is no release.
-    """
-    if not (root / tag / RELEASE_FILE).is_file():
-        raise HubError(
-            f"{root / tag} is in the way and is no release", hint="Move it away, then publish again."
-        )
-    delete(old(root, tag))
-    rename(root / tag, old(root, tag))
-
-
-def _sources(root: Path) -> dict[str, Path]:
-    """Published files by digest, to link instead of copying."""
+def _sources(root: Path, own: str) -> dict[str, Path]:
+    """Published files by digest, to link instead of copying: of the newest versions and the tag's own."""
     found: dict[str, Path] = {}
-    for tag in sorted(refs(root), key=version_key)[-2:]:
+    published = sorted(refs(root), key=version_key)
+    for tag in {*published[-2:], *(tag for tag in published if tag == own)}:
         folder = place(root, tag)
         with contextlib.suppress(CurateError):
             found |= {entry.sha256: folder / path for path, entry in contents_of(folder).files.items()}
@@ -129,7 +123,7 @@ def _bring(target: Path, entry: FileEntry, source: Path, published: Mapping[str,
     if target.is_file():
         return False  # it got its name only after it was whole, verified and synced
     target.parent.mkdir(parents=True, exist_ok=True)
-    if (twin := published.get(entry.sha256)) and twin.stat().st_size == entry.size:
+    if (twin := published.get(entry.sha256)) and twin.stat().st_size == entry.size_bytes:
         with contextlib.suppress(OSError):  # other file system, too many links: then copy
             os.link(twin, target)
             return False
@@ -187,7 +181,7 @@ def _seal(folder: Path, contents: Contents) -> None:
 def _is_complete(folder: Path, contents: Contents) -> bool:
     """Whether a folder has the release's files by name and size, and its `release.json` by digest."""
     found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files(folder)}
-    wanted = {entry.path: entry.size for entry in contents.files.values()}
+    wanted = {entry.path: entry.size_bytes for entry in contents.files.values()}
     return found == wanted and digest_of(folder / RELEASE_FILE) == contents.digest
 
 

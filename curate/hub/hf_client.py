@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -125,9 +126,22 @@ def head(repo: Repository, branch: str = MAIN) -> str:
     return found[name]
 
 
-def small_file(repo: Repository, revision: str, path: str) -> bytes:
-    """The bytes of a file at a revision."""
-    return repo.call(f"reading {path}", lambda: ranged(repo, revision, path, 0, None))
+def small_file(repo: Repository, revision: str, item: RepoFile) -> bytes:
+    """The bytes of a file, compared with the id that the tree states for them."""
+
+    def fetch() -> bytes:
+        data = ranged(repo, revision, item.path, 0, None)
+        stated = item.lfs.sha256 if item.lfs else item.blob_id
+        if stated != (hashlib.sha256(data).hexdigest() if item.lfs else git_oid(data)):
+            raise ConnectionError("the bytes changed on the way")  # neither client notices
+        return data
+
+    return repo.call(f"reading {item.path}", fetch)
+
+
+def git_oid(data: bytes) -> str:
+    """Git's id of a blob, by which the Hub lists regular files."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def ranged(repo: Repository, revision: str, path: str, offset: int, length: int | None) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from huggingface_hub import CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.hf_api import RepoFile
 
 from curate.errors import HubError
 from curate.hub import hf_client as client
@@ -64,11 +65,13 @@ def _plan(repo: Repository, head: str, contents: Contents) -> Plan:
     return Plan(contents.tag, send, same, extra)
 
 
-def _refuse_strangers(repo: Repository, head: str, held: Collection[str], extra: Sequence[str]) -> None:
+def _refuse_strangers(
+    repo: Repository, head: str, held: Mapping[str, RepoFile], extra: Sequence[str]
+) -> None:
     """Only what an earlier release brought is ever deleted."""
     unknown = {path for path in extra if not path.startswith(ATTESTATIONS)}
     if unknown and RELEASE_FILE in held:
-        _, listed = parse_release(client.small_file(repo, head, RELEASE_FILE))
+        _, listed = parse_release(client.small_file(repo, head, held[RELEASE_FILE]))
         unknown -= {entry.path for entry in listed} | {RELEASE_FILE}
     if unknown:
         raise HubError(

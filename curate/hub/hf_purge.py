@@ -124,7 +124,6 @@ def _recut_tag(
     if len(_history(repo, branch)) > 1:
         _squash(repo, branch, f"Release {tag.removeprefix('v')}")
     _move_tag(repo, tag, client.head(repo, branch))
-    _delete_branch(repo, branch)
     return [tag]
 
 
@@ -144,13 +143,17 @@ def _squash(repo: Repository, branch: str, message: str) -> None:
 
 
 def _move_tag(repo: Repository, tag: str, commit: str) -> bool:
-    at = tags(repo).get(tag)
-    if at == commit:
-        return False
-    if at is not None:
+    """Put a tag on another commit; meanwhile a branch remembers it, so that no interruption loses it."""
+    at, branch = tags(repo).get(tag), f"{_BRANCH}{tag}"
+    if at not in (None, commit):
+        if branch not in _branches(repo):
+            _create_branch(repo, branch, commit)
         _delete_tag(repo, tag)
-    set_tag(repo, tag, commit)
-    return True
+    if at != commit:
+        set_tag(repo, tag, commit)
+    if branch in _branches(repo):
+        _delete_branch(repo, branch)
+    return at != commit
 
 
 def _delete_tag(repo: Repository, tag: str) -> None:

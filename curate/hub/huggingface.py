@@ -18,7 +18,6 @@ from curate.hub.hf_client import KIND, MAIN, Repository
 from curate.hub.hf_commit import bring, set_tag, tags
 from curate.hub.protocol import (
     Contents,
-    FileEntry,
     Plan,
     Progress,
     Published,
@@ -31,6 +30,7 @@ from curate.hub.protocol import (
     version_of,
 )
 from curate.hub.retry import Patience
+from curate.records import FileEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def _tagged(repo: Repository, version: str) -> dict[str, RepoFile]:
 def _fact(repo: Repository, tag: str, item: RepoFile) -> FileEntry:
     if item.lfs is not None:
         return FileEntry(item.path, item.size, item.lfs.sha256)
-    data = client.small_file(repo, tag, item.path)
+    data = client.small_file(repo, tag, item)
     return FileEntry(item.path, len(data), hashlib.sha256(data).hexdigest())
 
 

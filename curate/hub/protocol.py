@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
 from curate.errors import DamagedError, InputError
+from curate.records import FileEntry
 
 RELEASE_FILE = "release.json"
 ATTESTATIONS = "attestations/"
@@ -19,15 +20,6 @@ BLOCK = 1 << 20
 Gated = Literal["auto", "manual", False]
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class FileEntry:
-    """A file of a release: POSIX path, bytes, SHA-256 in hex."""
-
-    path: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +37,9 @@ class Contents:
         return tag_of(self.version)
 
     @property
-    def size(self) -> int:
+    def size_bytes(self) -> int:
         """Bytes of all files."""
-        return sum(entry.size for entry in self.files.values())
+        return sum(entry.size_bytes for entry in self.files.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,7 @@ class Plan:
     @property
     def send_bytes(self) -> int:
         """Bytes to send."""
-        return sum(entry.size for entry in self.send)
+        return sum(entry.size_bytes for entry in self.send)
 
     @property
     def is_empty(self) -> bool:
@@ -251,7 +243,7 @@ def _items(files: Any) -> list[Mapping[str, Any]]:
 
 def _entry(item: Mapping[str, Any]) -> FileEntry:
     path, sha256 = item["path"], item["sha256"]
-    size = item["size"] if "size" in item else item["size_bytes"]
+    size = item["size_bytes"] if "size_bytes" in item else item["size"]
     if not isinstance(size, int) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError("size or digest")
     if PurePosixPath(path).is_absolute() or {"", ".", ".."} & set(path.split("/")) or "\\" in path:
@@ -272,7 +264,7 @@ def _attestations(release: Path) -> list[FileEntry]:
 def _check_sizes(release: Path, files: Mapping[str, FileEntry]) -> None:
     for entry in files.values():
         path = release / entry.path
-        if not path.is_file() or path.stat().st_size != entry.size:
+        if not path.is_file() or path.stat().st_size != entry.size_bytes:
             raise DamagedError(
                 f"{entry.path} of {release.name} is missing or has another size than {RELEASE_FILE} says",
                 hint="Run `curate check` on the release, then cut it again.",

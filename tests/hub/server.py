@@ -104,7 +104,7 @@ class HubServer:
         return sum(request.sent if method == "GET" else request.received for request in found)
 
     def environment(self, home: Path) -> dict[str, str]:
-        """Variables that point a process's `huggingface_hub` and `datasets` here, with caches under `home`."""
+        """Variables that point a process's clients here, with their caches under `home`."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
@@ -164,7 +164,7 @@ class _Server(ThreadingHTTPServer):
         """A client that went away is no defect of the server."""
 
 
-class _Broken(Exception):
+class _Broken(Exception):  # noqa: N818  (no error: it was ordered)
     """The connection was broken off on order."""
 
 
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub.record(Request(endpoint, self.command, self.path, 0, 0, 0))
             self._reset()
 
-    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
+    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815  (the base class's names)
 
     def _decide(self, fault: Fault, endpoint: str, function: Any, call: Call) -> Answer:
         if fault.before:

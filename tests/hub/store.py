@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 import json
@@ -109,7 +110,7 @@ class Repo:
         return found
 
     def reachable(self) -> set[str]:
-        """SHA-256 of every large object that some ref, or an ancestor of it, still points at and that is stored."""
+        """SHA-256 of every stored large object that some ref, or an ancestor of it, points at."""
         return {
             entry.sha256
             for ref in self.refs.values()
@@ -192,8 +193,6 @@ class Repo:
         return name
 
     def _operation(self, tree: dict[str, Entry], key: str, value: Mapping[str, str]) -> None:
-        import base64
-
         path = value["path"]
         if key == "file":
             tree[path] = self.add_blob(base64.b64decode(value["content"]))
