@@ -13,7 +13,8 @@ import numpy as np
 from curate.errors import InputError
 from curate.findings import Finding
 from curate.metadata import cells, sex
-from curate.metadata.study_row import VOCABULARIES, StudyRow, broken, coded, study_row
+from curate.metadata.study_row import VOCABULARIES, broken, coded, study_row
+from curate.metadata.study_row import StudyRow as StudyRow
 
 REQUIRED = ("study", "donor", "age", "sex", "region", "diagnosis", "consent", "consent_date")
 OPTIONAL = (
