@@ -1,0 +1,116 @@
+"""What is joined to rows while they pass: labels of their study, and a look at each image's digest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import datasets
+import pyarrow as pa
+
+from curate import contract
+from curate.errors import HubError, InputError
+from curate.loading.source import Source
+from curate.loading.tables import Digests, read_table
+
+LABELS = (
+    "donor_id", "fold", "age_low_years", "age_high_years", "sex", "region_codes", "region", "region_group",
+    "laterality", "diagnosis_code", "diagnosis_title", "diagnosis_level", "diagnosis_basis",
+)  # fmt: skip
+
+
+@dataclass
+class Check:
+    """Compares each image with the digest that the manifest states; reads of the manifest what it needs."""
+
+    source: Source
+    _digests: Digests | None = field(default=None, repr=False)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The row as it came.
+
+        Raises:
+            HubError: the bytes are not those that were published.
+        """
+        if self._digests is None:
+            self._digests = Digests(self.source)
+        stated = self._digests.of(row["study_id"], row["SOPInstanceUID"])
+        if hashlib.sha256(row["dicom"]["bytes"]).digest() != stated:
+            raise HubError(
+                f"instance {row['SOPInstanceUID']} arrived otherwise than it was published.",
+                hint="Load it again; tell the archive if it stays.",
+            )
+        return row
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker opens the manifest itself."""
+        return {"source": self.source, "_digests": None}
+
+
+def checked(dataset: Any, source: Source) -> Any:
+    """A streamed dataset of images that refuses one whose bytes are not the published ones."""
+    if isinstance(dataset, dict):
+        return type(dataset)({name: checked(part, source) for name, part in dataset.items()})
+    if not {"study_id", "SOPInstanceUID", "dicom"} <= set(dataset.features or ()):
+        return dataset  # the caller asked for other columns
+    return dataset.map(Check(source), features=dataset.features)
+
+
+@dataclass
+class _Labels:
+    """The labels of each study, read when the first row asks for them."""
+
+    source: Source
+    names: tuple[str, ...]
+    _rows: dict[str, int] = field(default_factory=dict, repr=False)
+    _table: pa.Table | None = field(default=None, repr=False)
+
+    def table(self) -> pa.Table:
+        """The studies' label columns; `place` finds a study's row."""
+        if self._table is None:
+            table = read_table(self.source, "studies", ("study_id", *self.names))
+            self._rows = {study: n for n, study in enumerate(table["study_id"].to_pylist())}
+            self._table = table.drop_columns(["study_id"])
+        return self._table
+
+    def place(self, study: str) -> int:
+        """The row of a study.
+
+        Raises:
+            HubError: the release contradicts itself.
+        """
+        self.table()
+        if study not in self._rows:
+            raise HubError(f"study {study} has no row in studies.", hint="Run `curate check` on the release.")
+        return self._rows[study]
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        place = self.place(row["study_id"])
+        return {name: self.table()[name][place].as_py() for name in self.names}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker reads the table itself."""
+        return {"source": self.source, "names": self.names, "_rows": {}, "_table": None}
+
+
+def labelled(dataset: Any, source: Source) -> Any:
+    """A dataset with the labels of each row's study; no image byte is copied.
+
+    Raises:
+        InputError: its rows name no study.
+    """
+    if isinstance(dataset, dict):
+        return type(dataset)({name: labelled(part, source) for name, part in dataset.items()})
+    held = dataset.features or {}
+    if "study_id" not in held:
+        raise InputError("labels need the column study_id.", hint="Leave it among `columns`.")
+    labels = _Labels(source, tuple(name for name in LABELS if name not in held))
+    features = datasets.Features.from_arrow_schema(
+        pa.schema([contract.table("studies").column(name).arrow for name in labels.names])
+    )
+    if isinstance(dataset, datasets.IterableDataset):
+        return dataset.map(labels, features=datasets.Features({**held, **features}))
+    rows = pa.array([labels.place(study) for study in dataset["study_id"]], pa.int64())
+    added = datasets.Dataset(labels.table().take(rows).cast(features.arrow_schema))
+    return datasets.concatenate_datasets([dataset, added], axis=1)
