@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -124,4 +125,6 @@ def _read(path: str) -> bytes:
 
 
 if "Dicom" not in features._FEATURE_TYPES:  # registering twice warns
-    features.register_feature(Dicom, "Dicom")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library calls this experimental, once a process
+        features.register_feature(Dicom, "Dicom")

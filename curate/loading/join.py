@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,21 +28,23 @@ class Check:
     source: Source
     _digests: Digests | None = field(default=None, repr=False)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row as it came.
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """The rows as they came.
 
         Raises:
-            HubError: the bytes are not those that were published.
+            HubError: the bytes of one are not those that were published.
         """
         if self._digests is None:
             self._digests = Digests(self.source)
-        stated = self._digests.of(row["study_id"], row["SOPInstanceUID"])
-        if hashlib.sha256(row["dicom"]["bytes"]).digest() != stated:
-            raise HubError(
-                f"instance {row['SOPInstanceUID']} arrived otherwise than it was published.",
-                hint="Load it again; tell the archive if it stays.",
-            )
-        return row
+        studies, instances = rows["study_id"].to_pylist(), rows["SOPInstanceUID"].to_pylist()
+        for study, instance, image in zip(studies, instances, rows["dicom"], strict=True):
+            data = image["bytes"].as_buffer()
+            if hashlib.sha256(data).digest() != self._digests.of(study, instance):
+                raise HubError(
+                    f"instance {instance} arrived otherwise than it was published.",
+                    hint="Load it again; tell the archive if it stays.",
+                )
+        return rows
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker opens the manifest itself."""
@@ -54,7 +57,13 @@ def checked(dataset: Any, source: Source) -> Any:
         return type(dataset)({name: checked(part, source) for name, part in dataset.items()})
     if not {"study_id", "SOPInstanceUID", "dicom"} <= set(dataset.features or ()):
         return dataset  # the caller asked for other columns
-    return dataset.map(Check(source), features=dataset.features)
+    return _mapped(dataset, Check(source), dataset.features)
+
+
+def _mapped(dataset: Any, function: Any, features: Any) -> Any:
+    """A function over Arrow rows, one at a time; `map(features=)` would keep a later cast from decoding."""
+    made = dataset.with_format("arrow").map(function, batched=True, batch_size=1)
+    return made.with_format(None).cast(datasets.Features(features))
 
 
 @dataclass
@@ -85,9 +94,16 @@ class _Labels:
             raise HubError(f"study {study} has no row in studies.", hint="Run `curate check` on the release.")
         return self._rows[study]
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        place = self.place(row["study_id"])
-        return {name: self.table()[name][place].as_py() for name in self.names}
+    def taken(self, studies: Any) -> pa.Table:
+        """The labels of studies, row by row."""
+        rows = pa.array([self.place(study) for study in studies], pa.int64())
+        return self.table().take(rows).cast(schema(self.names))
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """The rows with their labels."""
+        for name, column in zip(self.names, self.taken(rows["study_id"].to_pylist()).columns, strict=True):
+            rows = rows.append_column(name, column)
+        return rows
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker reads the table itself."""
@@ -106,11 +122,13 @@ def labelled(dataset: Any, source: Source) -> Any:
     if "study_id" not in held:
         raise InputError("labels need the column study_id.", hint="Leave it among `columns`.")
     labels = _Labels(source, tuple(name for name in LABELS if name not in held))
-    features = datasets.Features.from_arrow_schema(
-        pa.schema([contract.table("studies").column(name).arrow for name in labels.names])
-    )
     if isinstance(dataset, datasets.IterableDataset):
-        return dataset.map(labels, features=datasets.Features({**held, **features}))
-    rows = pa.array([labels.place(study) for study in dataset["study_id"]], pa.int64())
-    added = datasets.Dataset(labels.table().take(rows).cast(features.arrow_schema))
-    return datasets.concatenate_datasets([dataset, added], axis=1)
+        added = datasets.Features.from_arrow_schema(schema(labels.names))
+        return _mapped(dataset, labels, {**held, **added})
+    columns = datasets.Dataset(labels.taken(dataset["study_id"]))
+    return datasets.concatenate_datasets([dataset, columns], axis=1)
+
+
+def schema(names: Sequence[str]) -> pa.Schema:
+    """The types of label columns, as the contract has them."""
+    return pa.schema([contract.table("studies").column(name).arrow for name in names])

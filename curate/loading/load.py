@@ -62,7 +62,14 @@ def load(
         _compare_rows(part, source)
     if streaming and verify and config == "images":
         dataset = join.checked(dataset, source)
-    return join.labelled(dataset, source) if labels else dataset
+    return _versioned(join.labelled(dataset, source) if labels else dataset, builder)
+
+
+def _versioned(dataset: Any, builder: DatasetBuilder) -> Any:
+    """The dataset with its version in `info`, which joining and streaming lose."""
+    for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
+        part.info.version = builder.info.version
+    return dataset
 
 
 def _check_config(described: dict[str, Any], source: Source, config: str) -> None:
