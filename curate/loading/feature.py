@@ -75,7 +75,9 @@ class Dicom:
         )
 
     def decode_example(
-        self, value: Any, token_per_repo_id: dict[str, Any] | None = None
+        self,
+        value: Any,
+        token_per_repo_id: dict[str, Any] | None = None,  # noqa: ARG002  (the library's own)
     ) -> npt.NDArray[Any] | Dataset | None:
         """The array, or data set, of a stored cell.
 
@@ -106,22 +108,22 @@ class Dicom:
         made = pa.StructArray.from_arrays(arrays, ["bytes", "path"], mask=storage.is_null())
         return array_cast(made, self.pa_type)
 
-    def embed_storage(self, storage: pa.Array, token_per_repo_id: dict[str, Any] | None = None, **_: Any) -> pa.Array:
+    def embed_storage(self, storage: pa.Array, *_: Any, **__: Any) -> pa.Array:
         """The same with each file's bytes in it, for `to_parquet` and `push_to_hub`."""
-        rows = [
-            row if row is None or row["bytes"] is not None else {"bytes": _read(row["path"]), "path": Path(row["path"]).name}
-            for row in storage.to_pylist()
-        ]
-        return array_cast(pa.array(rows, self.pa_type), self.pa_type)
+        return array_cast(
+            pa.array([_embedded(row) for row in storage.to_pylist()], self.pa_type), self.pa_type
+        )
 
     def flatten(self) -> Any:
         """Itself while it decodes, else its parts."""
         return self if self.decode else {"bytes": Value("binary"), "path": Value("string")}
 
 
-def _read(path: str) -> bytes:
-    with xopen(path, "rb") as file:
-        return bytes(file.read())
+def _embedded(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    if row is None or row["bytes"] is not None:
+        return row
+    with xopen(row["path"], "rb") as file:
+        return {"bytes": file.read(), "path": Path(row["path"]).name}
 
 
 if "Dicom" not in features._FEATURE_TYPES:  # registering twice warns

@@ -63,7 +63,10 @@ def _planes(number: int, dataset: Dataset) -> Iterator[Plane]:
 def group(dataset: Dataset, frame: int, name: str) -> Dataset | None:
     """A functional group's item of a frame: its own, or the one shared (PS3.3 C.7.6.16)."""
     places = [dataset.get("PerFrameFunctionalGroupsSequence"), dataset.get("SharedFunctionalGroupsSequence")]
-    items = [places[0][frame] if places[0] and frame < len(places[0]) else None, places[1][0] if places[1] else None]
+    items = [
+        places[0][frame] if places[0] and frame < len(places[0]) else None,
+        places[1][0] if places[1] else None,
+    ]
     for item in items:
         if item is not None and item.get(name):
             return item[name].value[0]  # type: ignore[no-any-return]
@@ -151,7 +154,9 @@ def _step(places: Vector, normal: Vector, thickness: float | None) -> Vector:
             hint="Give the rows of one of them, chosen by a header attribute or slice_index.",
         )
     usual = float(np.median(heights))
-    if (worst := int(np.argmax(abs(heights - usual)))) >= 0 and abs(heights[worst] - usual) > _TOLERANCE * usual:
+    if (worst := int(np.argmax(abs(heights - usual)))) >= 0 and abs(
+        heights[worst] - usual
+    ) > _TOLERANCE * usual:
         raise InputError(
             f"the slices are not evenly spaced: {heights[worst]:.3f} mm after slice {worst},"
             f" {usual:.3f} mm elsewhere.",

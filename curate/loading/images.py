@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.pixels.utils import pixel_array
 
 from curate.errors import InputError
 
@@ -72,7 +73,7 @@ def pixels(dataset: Dataset, *, raw: bool = False) -> npt.NDArray[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pydicom.pixels.pixel_array(dataset, raw=raw)
+            return pixel_array(dataset, raw=raw)
     except Exception as error:  # decoders raise what they like
         syntax = dataset.file_meta.TransferSyntaxUID if "TransferSyntaxUID" in dataset.file_meta else None
         raise InputError(

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CARD = "README.md"
-REVOCATIONS = "manifest/revocations.parquet"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _PACK = re.compile(r"packs/[0-9a-f]{2}/([0-9a-f]{64})\.parquet")
 patience = Patience()
@@ -80,25 +79,26 @@ class Source:
             return (self.folder / path).stat().st_size
         return _listed(self, [path])[path].size
 
-    def read_whole(self, path: str) -> bytes:
-        """The bytes of a small file, with the digest that the release or the hub states for it.
+    def read_small(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of small files, each with the digest that the release or the hub states for it.
 
         Raises:
-            HubError: they arrived otherwise, several times.
-            DamagedError: the file on disk is another one.
+            HubError: one arrived otherwise, several times, or is not there.
+            DamagedError: one on disk is another one.
         """
         if self.folder is None:
-            repo = _connect(self.repository)
             from curate.hub import hf_client
 
-            return hf_client.small_file(repo, self.commit, _listed(self, [path])[path])
-        data = self.read(path)
-        stated = digests(self, [path]) if path != RELEASE_FILE else {}
-        if hashlib.sha256(data).hexdigest() != stated.get(path, hashlib.sha256(data).hexdigest()):
-            raise DamagedError(
-                f"{path} of {self.folder} is not what was released.", hint="Run `curate check` on it."
-            )
-        return data
+            repo, items = _connect(self.repository), _listed(self, paths)
+            return {path: hf_client.small_file(repo, self.commit, items[path]) for path in paths}
+        found = {path: self.read(path) for path in paths}
+        stated = digests(self, [path for path in paths if path != RELEASE_FILE])
+        for path, data in found.items():
+            if path != RELEASE_FILE and hashlib.sha256(data).hexdigest() != stated.get(path):
+                raise DamagedError(
+                    f"{path} of {self.folder} is not what was released.", hint="Run `curate check` on it."
+                )
+        return found
 
 
 def find(reference: str | Path, version: str | None = None) -> Source:
@@ -133,7 +133,11 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
         found, _ = parse_release((folder / RELEASE_FILE).read_bytes())
         _same_version(reference, found, version)
         hub = FolderHub(folder.parent)
-        newest = max((found, *hub.versions()), key=version_key) if (folder.parent / "refs.json").is_file() else found
+        newest = (
+            max((found, *hub.versions()), key=version_key)
+            if (folder.parent / "refs.json").is_file()
+            else found
+        )
         return Source(reference, found, newest, folder)
     versions = FolderHub(folder).versions()
     wanted = _choose(reference, versions, version)
@@ -207,7 +211,9 @@ def _read_hub(source: Source, path: str, offset: int, length: int | None) -> byt
     repo = _connect(source.repository)
     return repo.call(
         f"reading {path}",
-        lambda: _readable(repo, lambda: _whole(hf_client.ranged(repo, source.commit, path, offset, length), length)),
+        lambda: _readable(
+            repo, lambda: _whole(hf_client.ranged(repo, source.commit, path, offset, length), length)
+        ),
     )
 
 
@@ -243,7 +249,9 @@ def _stated_by_hub(source: Source, paths: Sequence[str]) -> dict[str, str]:
     large = {path: item.lfs.sha256 for path, item in found.items() if item.lfs is not None}
     if set(large) == set(paths):
         return large
-    entries = {entry.path: entry.sha256 for entry in _entries(source.read_whole(RELEASE_FILE))}
+    entries = {
+        entry.path: entry.sha256 for entry in _entries(source.read_small([RELEASE_FILE])[RELEASE_FILE])
+    }
     return large | {path: entries[path] for path in paths if path in entries and path not in large}
 
 
@@ -271,7 +279,7 @@ def _listed(source: Source, paths: Sequence[str]) -> dict[str, RepoFile]:
 
 def card(source: Source) -> dict[str, Any]:
     """The YAML of a release's card; empty where it cannot be read."""
-    text = source.read_whole(CARD).decode("utf-8", "replace")
+    text = source.read_small([CARD])[CARD].decode("utf-8", "replace")
     match = re.match(r"---\n(.*?\n)---\n", text, re.S)
     try:
         found = yaml.safe_load(match.group(1)) if match else None
@@ -288,6 +296,6 @@ def recut(described: dict[str, Any]) -> str:
 
 def release_facts(source: Source) -> tuple[dict[str, Any], str]:
     """What `release.json` says, and its own SHA-256: the digest of the release."""
-    raw = source.read_whole(RELEASE_FILE)
+    raw = source.read_small([RELEASE_FILE])[RELEASE_FILE]
     parse_release(raw)
     return json.loads(raw), hashlib.sha256(raw).hexdigest()

@@ -24,14 +24,15 @@ def path_of(table: str) -> str:
     return f"manifest/{table}.parquet"
 
 
-def local_table(source: Source, table: str) -> Path:
-    """The verified local file of a table of the manifest."""
-    return verified.files(source, [path_of(table)])[0][0]
+def local(source: Source, *names: str) -> dict[str, Path]:
+    """The verified local files of tables of the manifest."""
+    paths, _ = verified.files(source, [path_of(name) for name in names])
+    return dict(zip(names, paths, strict=True))
 
 
 def read_table(source: Source, table: str, columns: Sequence[str]) -> pa.Table:
     """Columns of a table of the manifest, verified."""
-    return pq.read_table(local_table(source, table), columns=list(columns))
+    return pq.read_table(local(source, table)[table], columns=list(columns))
 
 
 class Digests:
@@ -72,7 +73,11 @@ def _bounds(group: Any) -> tuple[str, str]:
     """The first and last study of a row group; everything where the file does not say."""
     for number in range(group.num_columns):
         chunk = group.column(number)
-        if chunk.path_in_schema == "study_id" and chunk.statistics is not None and chunk.statistics.has_min_max:
+        if (
+            chunk.path_in_schema == "study_id"
+            and chunk.statistics is not None
+            and chunk.statistics.has_min_max
+        ):
             return str(chunk.statistics.min), str(chunk.statistics.max)
     return "", "\U0010ffff"
 

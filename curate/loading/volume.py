@@ -76,13 +76,19 @@ def _one_series(found: Sequence[Dataset]) -> None:
         ("Columns", "widths"),
     ):
         _one(sorted({str(dataset.get(name)) for dataset in found}), what)
-    if any(int(d.get("SamplesPerPixel") or 1) > 1 or "PALETTE" in str(d.get("PhotometricInterpretation")) for d in found):
+    if any(_is_colour(dataset) for dataset in found):
         raise InputError(
             "colour images form no volume of values.", hint="Read them singly: curate.dicom(row).pixel_array."
         )
-    several = [dataset for dataset in found if int(dataset.get("NumberOfFrames") or 1) > 1]
-    if several and str(several[0].get("Modality")) == "SEG":
+    if found[0].get("Modality") == "SEG":
         raise InputError("this is a segmentation.", hint="Use curate.segmentation(row).")
+    if "Rows" not in found[0]:
+        raise InputError("this series holds no images.", hint="Choose another by its Modality.")
+
+
+def _is_colour(dataset: Dataset) -> bool:
+    palette = "PALETTE" in str(dataset.get("PhotometricInterpretation"))
+    return palette or int(dataset.get("SamplesPerPixel") or 1) > 1
 
 
 def _one(values: Sequence[str], what: str) -> str:
@@ -103,7 +109,9 @@ def _scale(dataset: Dataset, frame: int) -> tuple[Scale, str]:
     if "DoseGridScaling" in dataset:
         return _linear(float(dataset.DoseGridScaling), 0.0), str(dataset.get("DoseUnits") or "")
     if "RescaleSlope" in item:
-        return _linear(float(item.RescaleSlope), float(item.get("RescaleIntercept") or 0)), _unit(dataset, item)
+        return _linear(float(item.RescaleSlope), float(item.get("RescaleIntercept") or 0)), _unit(
+            dataset, item
+        )
     if dataset.get("ModalityLUTSequence"):
         return lambda values: apply_modality_lut(values, dataset), str(
             dataset.ModalityLUTSequence[0].get("ModalityLUTType") or ""
