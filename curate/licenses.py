@@ -170,22 +170,34 @@ def hub_license(spdx_ids: Collection[str]) -> tuple[str, str | None]:
     return "other", "-and-".join(entry.casefold() for entry in entries)
 
 
-def may_release(donor_choice: str | None, archive_license: str) -> License:
-    """The licence of a study: what its donor chose, or the archive's where the donor left it to the archive.
+def of_study(donor_choice: str | None, archive_license: str) -> License:
+    """The licence that a study gets: what its donor chose, or the archive's where the donor left it open.
 
     Raises:
         InputError: a licence that is not of the catalogue.
-        RefusedError: the donor chose another licence than the archive would publish under.
     """
-    offered = get(archive_license)
     if not (donor_choice or "").strip():
-        return offered
+        return get(archive_license)
     chosen = find(str(donor_choice))
     if chosen is None:  # a cell of a donor's row: its value is not shown
         raise InputError(
             "the licence that a donor chose is not of the catalogue",
             hint=f"Give one of: {', '.join(catalogue())}.",
         )
+    return chosen
+
+
+def may_release(donor_choice: str | None, offered_license: str) -> License:
+    """The licence under which a study is about to be released, where its donor agreed to that one.
+
+    A wider licence is refused, and so is a narrower one: neither is what the donor chose.
+
+    Raises:
+        InputError: a licence that is not of the catalogue.
+        RefusedError: the donor chose another licence.
+    """
+    offered = get(offered_license)
+    chosen = of_study(donor_choice, offered.spdx_id)
     if chosen != offered:
         raise RefusedError(
             f"a donor chose {chosen.spdx_id}, so the study may not be released under {offered.spdx_id}",
@@ -202,14 +214,15 @@ def check_one(spdx_ids: Iterable[str], place: str) -> list[Finding]:
 def release_files(spdx_ids: Collection[str]) -> dict[str, bytes]:
     """What a release carries of licences: path from the root -> bytes; an overview where there are several.
 
+    A release whose last study was withdrawn has no licence left, only the terms.
+
     Raises:
-        InputError: none given, or one that is not of the catalogue.
+        InputError: a licence that is not of the catalogue.
     """
-    license_id, _ = hub_license(spdx_ids)
     entries = sorted({get(spdx_id) for spdx_id in spdx_ids}, key=lambda entry: entry.spdx_id)
     files = {entry.path: text(entry.spdx_id).encode("utf-8") for entry in entries}
     files[TERMS_PATH] = terms().encode("utf-8")
-    if license_id == "other":  # the Hub links a file of this name
+    if len(entries) > 1:  # the Hub links a file of this name
         files[OVERVIEW_PATH] = _overview(entries).encode("utf-8")
     return files
 

@@ -1,39 +1,37 @@
-"""Where the shared corpus of real files lies, for tests that read it."""
+"""The shared corpus of real DICOM files, and a table of its studies."""
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "shared" / "corpus"
-_NOT_DATA = {"MANIFEST.csv", "README.md"}
+ROOT = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+COLUMNS = ("study", "donor", "age", "sex", "region", "diagnosis", "consent", "consent_date")
 
 
-def files() -> list[Path]:
-    """All files of the corpus, sorted; the test is skipped where the corpus is absent."""
-    if not FOLDER.is_dir():
-        pytest.skip("the shared corpus is not beside the project")
-    return sorted(
-        path
-        for path in FOLDER.rglob("*")
-        if path.is_file() and path.name not in _NOT_DATA and "LICENSES" not in path.parts
-    )
+def corpus() -> Path:
+    """The corpus, or a skip that says so."""
+    if not ROOT.is_dir():
+        pytest.skip(f"the shared corpus is not at {ROOT.name} beside the project")
+    return ROOT
 
 
-def sample(step: int = 8) -> list[Path]:
-    """Every file of pydicom's odd ones, and one of `step` of the long series."""
-    everything = files()
-    return [
-        path
-        for index, path in enumerate(everything)
-        if "pydicom+pydicom" in path.parts or "highdicom" in str(path) or index % step == 0
-    ]
+def study_uids(root: Path) -> list[str]:
+    """StudyInstanceUIDs that the corpus' own manifest lists, sorted."""
+    with (root / "MANIFEST.csv").open(encoding="utf-8", newline="") as file:
+        return sorted({row["StudyInstanceUID"] for row in csv.DictReader(file)} - {""})
 
 
-def named(name: str) -> bytes:
-    """The bytes of the one file of pydicom's set with this name."""
-    for path in files():
-        if path.name == name and "test_files" in path.parts:
-            return path.read_bytes()
-    raise FileNotFoundError(name)
+def write_table(path: Path, studies: list[str], **values: str) -> Path:
+    """A table with one row a study; age, sex and region stay empty, so that the header's count."""
+    row = {"donor": "", "age": "", "sex": "", "region": "", "diagnosis": "none"}
+    row |= {"consent": "given", "consent_date": "2020-01-31"} | values
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for number, study in enumerate(studies, 1):
+            cells = {"study": study, **row, "donor": row["donor"] or f"P{number:04d}"}
+            writer.writerow([cells[name] for name in COLUMNS])
+    return path

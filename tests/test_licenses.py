@@ -123,6 +123,12 @@ def test_a_study_is_not_released_under_a_licence_its_donor_did_not_choose() -> N
             licenses.may_release(chosen, "CC-BY-4.0")
 
 
+def test_a_donation_may_carry_its_own_licence() -> None:
+    """A study gets the licence that its donor chose, and the archive's where the donor left it open."""
+    assert licenses.of_study("cc0-1.0", "CC-BY-4.0").spdx_id == "CC0-1.0"
+    assert licenses.of_study(" ", "CC-BY-4.0").spdx_id == "CC-BY-4.0"
+
+
 def test_a_donors_unreadable_choice_is_not_repeated() -> None:
     """The message about a cell of a donor's row does not show the cell."""
     with pytest.raises(InputError) as caught:
@@ -147,6 +153,12 @@ def test_release_files_pass_their_own_check() -> None:
     both = _digests(["CC0-1.0", "CC-BY-4.0"])
     assert licenses.check_files(["CC-BY-4.0", "CC0-1.0"], both) == []
     assert (licenses.OVERVIEW_PATH in both, licenses.OVERVIEW_PATH in _digests(["CC0-1.0"])) == (True, False)
+
+
+def test_a_release_without_studies_carries_the_terms_alone() -> None:
+    """When the last study is withdrawn no licence is left, and the cut does not stop at that."""
+    assert list(licenses.release_files([])) == [licenses.TERMS_PATH]
+    assert licenses.check_files([], _digests([])) == []
 
 
 def test_texts_missing_changed_unused_and_terms_missing() -> None:

@@ -72,7 +72,7 @@ def _key(summary: ReleaseSummary) -> str:
     return f"{'_'.join(words)}_{summary.version.replace('.', '_')}"
 
 
-def citation(summary: ReleaseSummary) -> str:
+def citation_cff(summary: ReleaseSummary) -> str:
     """CITATION.cff; several licences are named in the abstract, since CFF reads a list as a choice."""
     archive = summary.archive
     document: dict[str, Any] = {

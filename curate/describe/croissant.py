@@ -137,7 +137,7 @@ def croissant(summary: ReleaseSummary) -> dict[str, Any]:
     return document
 
 
-def text(summary: ReleaseSummary) -> str:
+def croissant_json(summary: ReleaseSummary) -> str:
     """The document as the text of croissant.json."""
     return json.dumps(croissant(summary), ensure_ascii=False, indent=1) + "\n"
 

@@ -59,7 +59,7 @@ def _rights(spdx_id: str) -> dict[str, str]:
     }
 
 
-def text(summary: ReleaseSummary) -> str:
+def datacite_json(summary: ReleaseSummary) -> str:
     """The record as the text of datacite.json."""
     return json.dumps(datacite(summary), ensure_ascii=False, indent=1) + "\n"
 

@@ -109,6 +109,7 @@ def time_text(clock: int) -> str:
     return f"{text}.{fraction // 100:04d}".rstrip("0") if fraction // 100 else text
 
 
+@lru_cache(maxsize=1 << 12)
 def clean_date(raw: bytes, time_raw: bytes, shift_us: int, study_date: str) -> bytes | None:
     """A DA after the shift; None where it is no date or not the study's."""
     day = parse_date(raw)
@@ -118,6 +119,7 @@ def clean_date(raw: bytes, time_raw: bytes, shift_us: int, study_date: str) -> b
     return even(date_text(new).encode(), b" ") if near(new, study_date) else None
 
 
+@lru_cache(maxsize=1 << 12)
 def clean_time(raw: bytes, shift_us: int) -> bytes | None:
     """A TM after the shift; None where it is no time."""
     clock = parse_time(raw)
@@ -126,6 +128,7 @@ def clean_time(raw: bytes, shift_us: int) -> bytes | None:
     return even(time_text(_round((clock + shift_us) % DAY_US) % DAY_US).encode(), b" ")
 
 
+@lru_cache(maxsize=1 << 12)
 def clean_datetime(raw: bytes, shift_us: int, study_date: str) -> bytes | None:
     """A DT after the shift, without its time zone; None where it is none or not the study's."""
     parsed = parse_datetime(raw)

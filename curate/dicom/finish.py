@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from curate.dicom import codes, content, identifiers
-from curate.dicom.sopclasses import WEIGHT, needs_weight, pixel_risks
-from curate.dicom.types import Item, Policy, Report, StudyContext
+from curate.dicom.sopclasses import WEIGHT, needs_weight
+from curate.dicom.types import Element, Item, Policy, Report, StudyContext
 from curate.findings import Finding
 
 EDITION = "2026d"
@@ -53,9 +55,8 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     item.put(0x00100020, "LO", donor.encode())
     item.put(0x00120062, "CS", b"YES ")
     item.put(0x00120063, "LO", _METHOD.encode())
-    item.put(0x00120064, "SQ", [_code(*code) for code in _methods(policy, item)])
+    item[0x00120064] = _method_codes(tuple(_methods(policy, item)))
     item.put(0x00280303, "CS", b"MODIFIED" if policy.dates == "rebase" else b"REMOVED ")
-    report.findings.extend(pixel_risks(item))
     return item
 
 
@@ -73,6 +74,11 @@ def _methods(policy: Policy, item: Item) -> list[tuple[str, str]]:
     if policy.retain_safe_private and any(tag & 0x10000 for tag in item):
         applied.append(("113111", "Retain Safe Private Option"))
     return applied
+
+
+@lru_cache(maxsize=256)
+def _method_codes(methods: tuple[tuple[str, str], ...]) -> Element:
+    return Element(0x00120064, "SQ", [_code(*code) for code in methods])
 
 
 def _code(value: str, meaning: str) -> Item:

@@ -6,15 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
-
-from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_VM
 
 from curate import resources
 from curate.dicom import dates, grammar, private, values
 from curate.dicom.finish import check_dataset, finish_dataset, finish_item
 from curate.dicom.identifying import direct_identifiers, identifying_words
-from curate.dicom.sopclasses import admit_sop_class
+from curate.dicom.sopclasses import admit_sop_class, pixel_risks, rounded_weight
 from curate.dicom.types import Action, Decision, Item, Policy, StudyContext
 
 __all__ = (
@@ -26,6 +24,8 @@ __all__ = (
     "finish_dataset",
     "finish_item",
     "identifying_words",
+    "pixel_risks",
+    "rounded_weight",
     "is_pure",
     "partners",
 )
@@ -219,9 +219,13 @@ def clean_value(
     raw: bytes,
     encodings: tuple[str, ...],
     item: Item,
+    decision: Decision | None = None,
 ) -> bytes | None:
-    """The clean raw value (little endian, even length), empty where only the attribute stays, None: removed."""
-    decision = decide(policy, parent, tag, vr, item.creator(tag))
+    """The clean raw value (little endian, even length), empty where only the attribute stays, None: removed.
+
+    `decision` is what `decide` gave, for a caller who knows it already.
+    """
+    decision = decision or decide(policy, parent, tag, vr, item.creator(tag))
     if decision.action is Action.REMOVE:
         return None
     if decision.action is Action.EMPTY:
@@ -239,31 +243,3 @@ def clean_value(
         return cleaned
     entry = allowed().get(tag)
     return values.instead(value, name, entry.type if entry else "3")
-
-
-def what_vr(tag: int) -> str:
-    """The VR that the dictionary has for a tag, the first of several."""
-    try:
-        return dictionary_VR(tag).split(" or ")[0]
-    except KeyError:
-        return "UN"
-
-
-def keyword(tag: int) -> str:
-    """The keyword of a tag, or the tag where the dictionary has none."""
-    return keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
-def describe(tag: int, policy: Policy, creator: str | None = None) -> dict[str, Any]:
-    """What happens to an attribute, as `curate profile` prints it."""
-    row = row_of(tag)
-    decision = decide(policy, 0, tag, what_vr(tag), creator)
-    return {
-        "tag": f"({tag >> 16:04X},{tag & 0xFFFF:04X})",
-        "keyword": keyword(tag),
-        "vr": what_vr(tag),
-        "action": decision.action.value,
-        "grammar": decision.grammar,
-        "reason": decision.reason,
-        "table_e1_1": row.basic if row else "",
-    }

@@ -96,7 +96,6 @@ class Interned:
             self.size = 0
 
 
-_NO_RUNS: Mapping[bytes, object] = {}
 _tables: dict[tuple[bool, tuple[str, ...]], Interned] = {}
 
 
@@ -284,7 +283,7 @@ def _read_elements(
     item: Item,
     depth: int,
     ends_with: int,
-    runs: Mapping[bytes, object] = _NO_RUNS,
+    runs: Mapping[bytes, object] | None = None,
 ) -> int:
     """Read elements into `item` up to `end`, to the delimiter `ends_with`, or to the head of one of `runs`.
 
@@ -357,7 +356,7 @@ def _read_elements(
             item.encodings = encodings_of(item.raw(tag))
             interned = _table(depth == 0, item.encodings)
             table, open_ended = interned.elements, interned.open_ended
-            if runs:
+            if runs is not None:
                 return pos
         if runs and data[pos : pos + 8] in runs:
             return pos

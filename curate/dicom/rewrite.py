@@ -7,13 +7,16 @@ of a series' headers are judged once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import is_
+from typing import Any, TypeVar, cast
 
 from curate.dicom import container, profile, writer
 from curate.dicom.dictionary import keyword, vr_fits
 from curate.dicom.reader import parse
 from curate.dicom.types import (
+    PIXEL_DATA,
     SPECIFIC_CHARACTER_SET,
     Action,
     Bytes,
@@ -29,11 +32,13 @@ from curate.dicom.types import (
     StudyContext,
     Verdict,
 )
-from curate.findings import Severity
+from curate.findings import Finding, Severity
 
+Judgement = TypeVar("Judgement")
 _DIRECTORY_RECORDS = 0x00041220
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
+_MOST_JUDGEMENTS = 16
 _Watched = tuple[tuple[int, ...], tuple[bytes, ...], Verdict]
 _MOST_REMEMBERED = 1 << 16
 _STRUCTURE = Verdict(None, None, "structure", _NONE)
@@ -65,16 +70,22 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
     """The clean data set, all but its pixels."""
     if _DIRECTORY_RECORDS in parsed.dataset:
         raise MalformedError("DICOMDIR")
-    verdict = profile.admit_sop_class(policy, parsed.dataset)
-    if verdict is not None:
-        if verdict.severity is Severity.ERROR:
-            raise MalformedError(verdict.rule, verdict.tag)
-        report.findings.append(verdict)
     cleaner = _cleaner(policy, context)
+    found = cleaner.of_dataset(profile.admit_sop_class, parsed.dataset)
+    if found is not None:
+        if found.severity is Severity.ERROR:
+            raise MalformedError(found.rule, found.tag)
+        report.findings.append(found)
     counts: Counter[str] = Counter()
     item = cleaner.clean_item(parsed.dataset, 0, counts)
     report.applied.update(counts)
-    return profile.finish_dataset(policy, context, item, report)
+    item = profile.finish_dataset(policy, context, item, report)
+    report.findings.extend(cleaner.of_dataset(_risks, item))
+    return item
+
+
+def _risks(_policy: Policy, item: Item) -> tuple[Finding, ...]:
+    return profile.pixel_risks(item)
 
 
 def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
@@ -144,7 +155,7 @@ def _pure_token(*_place: object) -> object:
 class _Cleaner:
     """The rules for one study: a policy, a context, and what has been judged under them."""
 
-    __slots__ = ("_decisions", "_removed", "_tokens", "_watched", "context", "policy")
+    __slots__ = ("_decisions", "_judgements", "_removed", "_tokens", "_watched", "context", "policy")
 
     def __init__(self, policy: Policy, context: StudyContext) -> None:
         self.policy = policy
@@ -152,7 +163,24 @@ class _Cleaner:
         self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
         self._decisions: dict[tuple[int, int, str, str | None], Decision] = {}
         self._removed: set[tuple[int, int, str, object]] = set()
+        self._judgements: dict[
+            tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
+        ] = {}
         self._watched: dict[tuple[object, ...], tuple[_Watched, ...]] = {}
+
+    def of_dataset(self, judge: Callable[[Policy, Item], Judgement], item: Item) -> Judgement:
+        """What a rule says of a data set as a whole: remembered with the elements that it looked at."""
+        known = self._judgements.setdefault((judge, PIXEL_DATA in item), [])
+        for tags, elements, judgement in known:
+            if all(map(is_, map(item.get, tags), elements)):
+                return cast("Judgement", judgement)
+        item.seen = set()
+        try:
+            judgement = judge(self.policy, item)
+        finally:
+            tags, item.seen = tuple(item.seen), None
+        known[:] = [(tags, tuple(map(item.get, tags)), judgement), *known[: _MOST_JUDGEMENTS - 1]]
+        return judgement
 
     def clean_item(self, item: Item, parent: int, counts: Counter[str]) -> Item:
         """A new item of what stays of this one."""
@@ -208,7 +236,7 @@ class _Cleaner:
         verdict = self._judge(element, parent, item, tokens, item.creator(tag))
         if verdict.label == Action.REMOVE.value and len(self._removed) < _MOST_REMEMBERED:
             self._removed.add(key)
-        return verdict._replace(token=None)
+        return Verdict(None, verdict.cleaned, verdict.label, verdict.nested)
 
     def _decide(self, parent: int, tag: int, vr: str, creator: str | None) -> Decision:
         key = (parent, tag, vr, creator)
@@ -237,11 +265,11 @@ class _Cleaner:
         if isinstance(element.value, list):
             return self._judge_sequence(element, bound, decision)
         if profile.is_pure(tag, vr):
-            return self._clean(element, parent, item, action, pure)
-        return self._clean_watched(element, parent, item, action, bound)
+            return self._clean(element, parent, item, decision, pure)
+        return self._clean_watched(element, parent, item, decision, bound)
 
     def _clean_watched(
-        self, element: Element, parent: int, item: Item, action: Action, bound: object
+        self, element: Element, parent: int, item: Item, decision: Decision, bound: object
     ) -> Verdict:
         """A value that may rest on its siblings: its verdict is valid where those are the same."""
         key = (parent, element.tag, element.vr, element.value)
@@ -251,24 +279,26 @@ class _Cleaner:
                 return verdict
         item.seen = set()
         try:
-            verdict = self._clean(element, parent, item, action, None)
+            verdict = self._clean(element, parent, item, decision, None)
         finally:
             siblings, item.seen = tuple(item.seen - {element.tag}), None
         if not siblings:
-            return verdict._replace(token=bound)
+            return Verdict(bound, verdict.cleaned, verdict.label, verdict.nested)
         if len(self._watched) < _MOST_REMEMBERED and len(known) < 8:
             self._watched[key] = (*known, (siblings, tuple(map(item.raw, siblings)), verdict))
         return verdict
 
-    def _clean(self, element: Element, parent: int, item: Item, action: Action, token: object) -> Verdict:
+    def _clean(self, element: Element, parent: int, item: Item, decision: Decision, token: object) -> Verdict:
         """A plain element with the value that the profile gives it."""
         tag, vr = element.tag, element.vr
         raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
-        value = profile.clean_value(self.policy, self.context, parent, tag, vr, raw, item.encodings, item)
+        value = profile.clean_value(
+            self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
+        )
         if value is None:
             return Verdict(token, None, Action.REMOVE.value, _NONE)
         cleaned = element if value == raw and len(raw) % 2 == 0 else Element(tag, vr, value)
-        return Verdict(token, cleaned, action.value, _NONE)
+        return Verdict(token, cleaned, decision.action.value, _NONE)
 
     def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:
         counts: Counter[str] = Counter()

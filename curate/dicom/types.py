@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from cryptography.hazmat.primitives import hashes
@@ -202,14 +203,20 @@ class Item(dict[int, Element]):
 
     def put(self, tag: int, vr: str, value: bytes | list[Item]) -> None:
         """Set an attribute; text and numbers come already padded, or are padded here as the VR asks."""
-        if isinstance(value, bytes) and len(value) % 2:
-            value += b" " if vr in _SPACE_PADDED else b"\0"
-        self[tag] = Element(tag, vr, value)
+        self[tag] = plain(tag, vr, value) if isinstance(value, bytes) else Element(tag, vr, value)
 
 
 _SPACE_PADDED = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT")
 )
+
+
+@lru_cache(maxsize=1 << 13)
+def plain(tag: int, vr: str, value: bytes) -> Element:
+    """An element with a padded value, shared among all that ask for the same."""
+    if len(value) % 2:
+        value += b" " if vr in _SPACE_PADDED else b"\0"
+    return Element(tag, vr, value)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -80,14 +80,18 @@ def _partial(root: Path, contents: Contents) -> Path:
 
 
 def build(root: Path, contents: Contents, progress: Progress | None = None) -> tuple[int, int]:
-    """Bring `DIR/<tag>/` to the release; gives the files and bytes that were copied, not linked."""
+    """Bring `DIR/<tag>/` to the release; gives the files and bytes that were copied, not linked.
+
+    Raises:
+        HubError: a folder that is no release is in the way.
+    """
     final = root / contents.tag
     if final.is_dir() and _is_complete(final, contents):
         return 0, 0  # a run before this one was stopped between the folder and its name
-    if final.exists():
-        _set_aside(root, contents.tag)
+    if final.exists() and not (final / RELEASE_FILE).is_file():
+        raise HubError(f"{final} is in the way and is no release", hint="Move it away, then publish again.")
     partial = _partial(root, contents)
-    sources = _sources(root)
+    sources = _sources(root, contents.tag)
     files = size = seen = 0
     for entry in contents.files.values():
         if _bring(partial / entry.path, entry, contents.root, sources):
@@ -96,28 +100,18 @@ def build(root: Path, contents: Contents, progress: Progress | None = None) -> t
         if progress:
             progress(seen, contents.size_bytes)
     _seal(partial, contents)
+    if final.exists():  # what a killed run left, or what a purge replaces: away for one rename only
+        delete(old(root, contents.tag))
+        rename(final, old(root, contents.tag))
     rename(partial, final)
     return files, size
 
 
-def _set_aside(root: Path, tag: str) -> None:
-    """Move away what a killed run left, or what a purge replaces; a stranger's folder stays.
-
-    Raises:
-        HubError: the folder is no release.
-    """
-    if not (root / tag / RELEASE_FILE).is_file():
-        raise HubError(
-            f"{root / tag} is in the way and is no release", hint="Move it away, then publish again."
-        )
-    delete(old(root, tag))
-    rename(root / tag, old(root, tag))
-
-
-def _sources(root: Path) -> dict[str, Path]:
-    """Published files by digest, to link instead of copying."""
+def _sources(root: Path, own: str) -> dict[str, Path]:
+    """Published files by digest, to link instead of copying: of the newest versions and the tag's own."""
     found: dict[str, Path] = {}
-    for tag in sorted(refs(root), key=version_key)[-2:]:
+    published = sorted(refs(root), key=version_key)
+    for tag in {*published[-2:], *(tag for tag in published if tag == own)}:
         folder = place(root, tag)
         with contextlib.suppress(CurateError):
             found |= {entry.sha256: folder / path for path, entry in contents_of(folder).files.items()}

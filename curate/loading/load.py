@@ -13,8 +13,10 @@ import datasets
 from datasets.builder import DatasetBuilder
 
 from curate import contract, durable
+from curate.digests import sha256_file
 from curate.errors import CurateError, HubError, InputError
-from curate.loading import join, verified
+from curate.hub.protocol import RELEASE_FILE
+from curate.loading import join, tables, verified
 from curate.loading import source as sources
 from curate.loading.source import Source
 
@@ -54,7 +56,7 @@ def load(
     source = sources.find(reference, version)
     described = sources.card(source)
     _check_config(described, source, config)
-    _tell_recut(source, described)
+    _tell_recut(source)
     builder = _builder(source, config, options)
     _compare(builder, source, config)
     dataset = _dataset(builder, source, config, split, streaming, verify, options)
@@ -94,11 +96,11 @@ def _check_config(described: dict[str, Any], source: Source, config: str) -> Non
         )
 
 
-def _tell_recut(source: Source, described: dict[str, Any]) -> None:
-    if after := sources.recut(described):
+def _tell_recut(source: Source) -> None:
+    if later := tables.revoked_since(source):
         warnings.warn(
-            f"{source.reference} {source.version} was cut again without the studies that were withdrawn until"
-            f" {after}: it has fewer rows than when it was first published.",
+            f"{source.reference} {source.version} was cut again without the studies that were withdrawn up to"
+            f" {later[-1]}: it has fewer rows than when it was first published.",
             RecutWarning,
             stacklevel=3,
         )
@@ -163,13 +165,19 @@ def _prepare(builder: DatasetBuilder, source: Source, verify: bool, options: dic
         options = {**options, "download_mode": "reuse_cache_if_exists"}
     builder.download_and_prepare(**options)
     if verify:
-        durable.write_bytes(mark, json.dumps({"version": source.version, "commit": source.commit}).encode())
+        durable.write_bytes(mark, json.dumps(_identity(source)).encode())
 
 
 def _is_marked(mark: Path, source: Source) -> bool:
     with contextlib.suppress(OSError, ValueError):
-        return bool(json.loads(mark.read_bytes()) == {"version": source.version, "commit": source.commit})
+        return bool(json.loads(mark.read_bytes()) == _identity(source))
     return False
+
+
+def _identity(source: Source) -> dict[str, str]:
+    """What tells a release from another one of the same version: its commit, or its digest."""
+    cut = source.commit or sha256_file(Path(source.place) / RELEASE_FILE)
+    return {"place": source.place, "version": source.version, "cut": cut}
 
 
 def _paths(builder: DatasetBuilder, source: Source) -> list[str]:

@@ -288,12 +288,6 @@ def card(source: Source) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def recut(described: dict[str, Any]) -> str:
-    """The version whose withdrawals a version was cut again for, as its card says; else empty."""
-    notes = described.get("curate")
-    return str(notes.get("recut") or "") if isinstance(notes, dict) else ""
-
-
 def release_facts(source: Source) -> tuple[dict[str, Any], str]:
     """What `release.json` says, and its own SHA-256: the digest of the release."""
     raw = source.read_small([RELEASE_FILE])[RELEASE_FILE]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import HubError
+from curate.hub.protocol import version_key
 from curate.loading import verified
 from curate.loading.source import Source
 
@@ -33,6 +34,14 @@ def local(source: Source, *names: str) -> dict[str, Path]:
 def read_table(source: Source, table: str, columns: Sequence[str]) -> pa.Table:
     """Columns of a table of the manifest, verified."""
     return pq.read_table(local(source, table)[table], columns=list(columns))
+
+
+def revoked_since(source: Source) -> tuple[str, ...]:
+    """Later versions for whose withdrawals this version was cut again, oldest first."""
+    with pq.ParquetFile(_Ranged(source, path_of("revocations"))) as file:
+        found = file.read(columns=["version"]).column(0).unique().to_pylist()
+    later = (text for text in found if version_key(text) > version_key(source.version))
+    return tuple(sorted(later, key=version_key))
 
 
 class Digests:
@@ -83,11 +92,12 @@ def _bounds(group: Any) -> tuple[str, str]:
 
 
 class _Ranged(io.RawIOBase):
-    """A published file as pyarrow reads files: each read is one range request."""
+    """A published file as pyarrow reads files: each read is one range request, its end is read once."""
 
     def __init__(self, source: Source, path: str) -> None:
         self._source, self._path, self._at = source, path, 0
         self._size = source.size(path)
+        self._tail = source.read(path, max(0, self._size - _TAIL), min(_TAIL, self._size))
 
     def readable(self) -> bool:
         return True
@@ -104,6 +114,10 @@ class _Ranged(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         size = self._size - self._at if size < 0 else min(size, self._size - self._at)
-        data = self._source.read(self._path, self._at, size) if size else b""
+        held = self._at - (self._size - len(self._tail))
+        if held >= 0:
+            data = self._tail[held : held + size]
+        else:
+            data = self._source.read(self._path, self._at, size) if size else b""
         self._at += len(data)
         return data

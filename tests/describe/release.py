@@ -54,10 +54,10 @@ def describe(root: Path, table_rows: dict[str, int], **changes: Any) -> ReleaseS
     summary = replace(summary, **changes)
     for name, text in (
         ("README.md", card.card(summary)),
-        ("croissant.json", croissant.text(summary)),
-        ("CITATION.cff", citation.citation(summary)),
+        ("croissant.json", croissant.croissant_json(summary)),
+        ("CITATION.cff", citation.citation_cff(summary)),
         ("CHANGELOG.md", changelog.changelog(summary)),
-        ("datacite.json", datacite.text(summary)),
+        ("datacite.json", datacite.datacite_json(summary)),
     ):
         (root / name).write_text(text, encoding="utf-8", newline="\n")
     return summary

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from curate import contract, licenses
-from curate.describe import body, card, card_check, layout
+from curate.describe import body, card, card_check, croissant, croissant_check, layout
 from curate.errors import InputError
 from curate.findings import rules
 from curate.records import FileEntry, ReleaseSummary
@@ -133,7 +133,7 @@ BROKEN = {
     "population in yaml": ("population: test", "population: persons", {("CARD_POPULATION", "")}),
     "population shown": (body.TEST_MATERIAL, "**This is fine**", {("CARD_POPULATION", "")}),
     "config's files": ("path: packs/*/*.parquet", "path: manifest/*.parquet", {("CARD_CONFIG", "images")}),
-    "config's name": ("config_name: series", "config_name: other", {("CARD_CONFIG", "series"), ("CARD_CONFIG", "")}),  # noqa: E501
+    "config's name": ("config_name: series", "config_name: other", {("CARD_CONFIG", "series"), ("CARD_CONFIG", "")}),
     "config's default": ("  default: true\n", "", {("CARD_CONFIG", "studies")}),
 }  # fmt: skip
 
@@ -263,6 +263,30 @@ def test_card_is_the_same_bytes_whatever_the_order_of_its_input(built: Built) ->
 def test_size_category(rows: int, expected: str) -> None:
     """The Hub's classes of size by the number of rows."""
     assert card.size_category(rows) == expected
+
+
+def test_a_release_without_studies_is_described_and_passes(built: Built) -> None:
+    """When the last study is withdrawn the card and Croissant still say so, and check accepts them."""
+    manifest = tuple(f for f in built[1].files if f.path.startswith("manifest/"))
+    empty = replace(
+        built[1],
+        files=manifest,
+        table_rows=dict.fromkeys(contract.MANIFEST_TABLES, 0) | {"revocations": 4},
+        donor_count=0,
+        license_counts={},
+        modality_counts={},
+        tables={},
+    )
+    assert rules_of(built[0], empty, card.card(empty)) == set()
+    assert [c["config_name"] for c in front(card.card(empty))["configs"]] == ["studies"]
+    found = croissant_check.check_croissant(
+        croissant.croissant_json(empty),
+        version=empty.version,
+        files=manifest,
+        table_rows=empty.table_rows,
+        license_ids=(),
+    )
+    assert found == []
 
 
 def test_unknown_licence_stops_the_card(built: Built) -> None:

@@ -32,7 +32,7 @@ def small(**changes: Any) -> ReleaseSummary:
 
 def test_cff_has_what_the_schema_asks_for() -> None:
     """CITATION.cff has the required keys, no unknown one, and strings where the schema wants them."""
-    found = yaml.safe_load(citation.citation(small(doi="10.5281/zenodo.1234")))
+    found = yaml.safe_load(citation.citation_cff(small(doi="10.5281/zenodo.1234")))
     assert {"cff-version", "message", "title", "authors"} <= set(found) <= CFF_KEYS
     assert (found["cff-version"], found["type"]) == ("1.2.0", "dataset")
     assert found["date-released"] == "2026-03-04"
@@ -44,7 +44,7 @@ def test_cff_has_what_the_schema_asks_for() -> None:
 @pytest.mark.parametrize("spdx_id", licenses.catalogue())
 def test_cff_license_is_one_that_the_schema_knows(spdx_id: str) -> None:
     """The schema's list is older than CDLA-Permissive-2.0, which is given by its address instead."""
-    found = yaml.safe_load(citation.citation(small(license_counts={spdx_id: 2})))
+    found = yaml.safe_load(citation.citation_cff(small(license_counts={spdx_id: 2})))
     if spdx_id == "CDLA-Permissive-2.0":
         assert "license" not in found and found["license-url"] == "https://cdla.dev/permissive-2-0"
     else:
@@ -53,7 +53,7 @@ def test_cff_license_is_one_that_the_schema_knows(spdx_id: str) -> None:
 
 def test_cff_does_not_offer_several_licences_as_a_choice() -> None:
     """CFF reads a list of licences as a choice, so several stand in the abstract."""
-    found = yaml.safe_load(citation.citation(small()))
+    found = yaml.safe_load(citation.citation_cff(small()))
     assert "license" not in found
     assert "CC-BY-4.0, CC0-1.0" in found["abstract"]
 
@@ -63,8 +63,8 @@ def test_no_title_breaks_the_citation_or_the_changelog(title: str, publisher: st
     """Any title and publisher give YAML, JSON, BibTeX and Markdown of the same structure."""
     archive = replace(release.INFO, title=title, publisher=publisher, description=publisher)
     summary = small(archive=archive)
-    assert citation.read_version(citation.citation(summary)) == "1.2.0"
-    assert datacite.read_version(datacite.text(summary)) == "1.2.0"
+    assert citation.read_version(citation.citation_cff(summary)) == "1.2.0"
+    assert datacite.read_version(datacite.datacite_json(summary)) == "1.2.0"
     assert changelog.read_versions(changelog.changelog(summary)) == ("1.2.0", "1.1.0")
     entry = citation.bibtex(summary)
     assert entry.count("\n") == 7 and entry.count("{") == entry.count("}") == 8
@@ -95,7 +95,7 @@ def test_datacite_has_the_mandatory_properties() -> None:
     assert found["publicationYear"] == "2026"
     assert found["types"]["resourceTypeGeneral"] == "Dataset"
     assert [r["rightsIdentifier"] for r in found["rightsList"]] == ["CC-BY-4.0", "CC0-1.0"]
-    assert json.loads(datacite.text(small(doi="10.5281/zenodo.1234"))) == found
+    assert json.loads(datacite.datacite_json(small(doi="10.5281/zenodo.1234"))) == found
 
 
 def test_changelog_lists_versions_newest_first_by_number() -> None:

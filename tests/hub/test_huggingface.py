@@ -208,6 +208,34 @@ def test_a_head_that_moved_is_followed(hub: HubServer, tmp_path: Path) -> None:
     ]
 
 
+def test_nothing_is_committed_on_a_head_that_was_not_seen(hub: HubServer, tmp_path: Path) -> None:
+    """A stranger's file that arrives between look and commit stops the publishing before its commit."""
+
+    def meddle() -> None:
+        repo = hub.repo(REPO)
+        tree = {**repo.commit("main").tree, "thesis.txt": repo.add_blob(b"not ours")}
+        repo.refs["refs/heads/main"] = repo.add_commit(repo.refs["refs/heads/main"], "edit", tree).oid
+
+    hub.fail("commit", before=meddle)
+    with pytest.raises(HubError, match="belong to no release"):
+        target().publish(make_release(tmp_path / "r1"))
+    assert [commit.title for commit in hub.repo(REPO).history()] == ["edit", "initial commit"]
+    assert not hub.repo(REPO).tags
+
+
+def test_nothing_secret_is_printed(
+    hub: HubServer, tmp_path: Path, capfd: pytest.CaptureFixture[str], no_waiting: list[float]
+) -> None:
+    """The client's warnings would show signed addresses; neither they nor the login reach the terminal."""
+    hub.fail("lfs-part", status=503)
+    hub.fail("lfs-put", reset_midway=True, nth=2)
+    hub.fail("commit", status=500)
+    hub.multipart_above, hub.part_size = 2000, 700
+    target().publish(make_release(tmp_path / "r1"))
+    printed = capfd.readouterr()
+    assert printed.out + printed.err == ""
+
+
 def test_a_tag_set_elsewhere_meanwhile_is_an_error(hub: HubServer, tmp_path: Path) -> None:
     """A tag that someone else sets on another commit is never taken for ours."""
     repo_created = make_release(tmp_path / "r1")

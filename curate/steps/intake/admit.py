@@ -44,6 +44,7 @@ class _Work:
     references: list[references.Reference] = field(default_factory=list)
     previews: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     sources: set[bytes] = field(default_factory=set)
+    refused_sources: set[bytes] = field(default_factory=set)
     already: int = 0
     size_bytes: int = 0
 
@@ -111,12 +112,16 @@ def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
         if digest in task.known or digest in work.sources:
             work.already += 1
             continue
+        if digest in work.refused_sources:
+            work.refused.append(instance)
+            continue
         if task.known:
             _set_aside(work, instance, Finding("STUDY_ALREADY_ADMITTED", instance.place))
             continue
         work.digests[instance.instance_uid] = digest
-        work.sources.add(digest)
-        if (row := _clean(task, work, instance, data, context, policy)) is not None:
+        row = _clean(task, work, instance, data, context, policy)
+        (work.refused_sources if row is None else work.sources).add(digest)
+        if row is not None:
             yield row
 
 

@@ -28,7 +28,16 @@ def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, li
     findings: list[Finding] = []
     years = _age(row, stated, findings)
     gender = _sex(row, stated, findings)
-    place = _region(row, stated)
+    place = _region(row, stated, findings)
+    findings += [
+        Finding(rule, "", column)
+        for rule, column, known in (
+            ("AGE_MISSING", "age", years.age_years is not None),
+            ("SEX_UNKNOWN", "sex", bool(gender.code) and gender.code != "U"),
+            ("REGION_MISSING", "region", bool(place.codes)),
+        )
+        if not known
+    ]
     return {
         "age_years": None if years.age_years is None else int(years.age_years),
         "sex": gender.code or "U",
@@ -69,7 +78,10 @@ def _sex(row: StudyRow, stated: Mapping[str, str], findings: list[Finding]) -> C
     return row.sex
 
 
-def _region(row: StudyRow, stated: Mapping[str, str]) -> region.CodedRegion:
+def _region(row: StudyRow, stated: Mapping[str, str], findings: list[Finding]) -> region.CodedRegion:
+    from_header = region.of_header(stated.get("BodyPartExamined"), stated.get("Laterality"))
     if is_missing(row.raw.get("region")):
-        return region.of_header(stated.get("BodyPartExamined"), stated.get("Laterality"))
+        return from_header
+    if region.disagree(row.region, from_header):
+        findings.append(Finding("REGION_DISAGREES", "", "region"))
     return row.region

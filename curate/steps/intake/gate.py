@@ -61,12 +61,16 @@ def _common_folders(study: StudyGroup[SourceFile]) -> Iterator[str]:
         yield common[depth - 1]
 
 
+HEADER_MAY_TELL = frozenset(("AGE_MISSING", "SEX_UNKNOWN", "REGION_MISSING"))
+"""What the table leaves out is no finding until the header does not say it either."""
+
+
 def judge(
     row: StudyRow, today: date, cooling_off_days: int, archive_license: str
 ) -> tuple[list[Finding], str]:
     """Findings that keep a study out for now or for ever, and the licence that it would have."""
     place = f"row {row.row}"
-    findings = [f for f in row.findings if f.place == place or not f.place]
+    findings = [f for f in row.findings if f.rule not in HEADER_MAY_TELL]
     if row.consent == "withdrawn":
         findings.append(Finding("CONSENT_WITHDRAWN", place, "consent"))
     elif row.consent == "given" and row.consent_date is not None:
@@ -78,7 +82,7 @@ def judge(
         findings.append(Finding("CLINICAL_USE_NOT_ENDED", place, "clinical_use_ended"))
     spdx = archive_license
     try:
-        spdx = licenses.may_release(row.license or None, archive_license).spdx_id
+        spdx = licenses.of_study(row.license, archive_license).spdx_id
     except CurateError:
         findings.append(Finding("LICENSE_NOT_CHOSEN", place, "license"))
     return findings, spdx

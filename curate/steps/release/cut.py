@@ -228,8 +228,8 @@ def _summary(
 def _write_texts(folder: Path, summary: ReleaseSummary) -> None:
     texts = {
         "README.md": card.card(summary),
-        "croissant.json": croissant.text(summary),
-        "CITATION.cff": citation.citation(summary),
+        "croissant.json": croissant.croissant_json(summary),
+        "CITATION.cff": citation.citation_cff(summary),
         "CHANGELOG.md": changelog.changelog(summary),
     }
     for name, text in texts.items():

@@ -35,8 +35,8 @@ def decide(archive: Archive) -> Decision:
         RefusedError: a study's licence is not in the catalogue.
     """
     records = list(archive.ledger.studies())
-    first = _first_days(records)
-    published = {record.study_id: _shown(record, first) for record in records}
+    first, ages = _first_days(records), _donor_ages(records)
+    published = {record.study_id: _shown(record, first, ages[record.donor_id]) for record in records}
     for spdx in {record.payload["license"] for record in archive.ledger.studies()}:
         licenses.get(spdx)
     return Decision(published, 0, _count_tables(published.values()))
@@ -53,9 +53,18 @@ def _first_days(records: Iterable[StudyRecord]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _shown(record: StudyRecord, first: Mapping[str, tuple[int, int]]) -> Row:
+def _donor_ages(records: Iterable[StudyRecord]) -> dict[str, int | None]:
+    """One age a donor, that at the first study: a band that changes in between gives the birthday away."""
+    found: dict[str, tuple[bool, int, str, int | None]] = {}
+    for record in records:
+        years, day = record.payload["coded"]["age_years"], record.payload["day"]
+        place = (years is None, 0 if day is None else day, record.study_id, years)
+        found[record.donor_id] = min(found.get(record.donor_id, place), place, key=lambda entry: entry[:3])
+    return {donor: entry[3] for donor, entry in found.items()}
+
+
+def _shown(record: StudyRecord, first: Mapping[str, tuple[int, int]], years: int | None) -> Row:
     coded = record.payload["coded"]
-    years = coded["age_years"]
     low, high = (None, None) if years is None else age.band(years, DEFAULT_BAND_YEARS)
     day, (start, count) = record.payload["day"], first.get(record.donor_id, (0, 0))
     return {
