@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import datasets
 from datasets.builder import DatasetBuilder
 
-from curate import contract, durable
+from curate import contract
 from curate.digests import sha256_file
 from curate.errors import CurateError, HubError, InputError
 from curate.hub.protocol import RELEASE_FILE
@@ -20,7 +20,6 @@ from curate.loading import join, tables, verified
 from curate.loading import source as sources
 from curate.loading.source import Source
 
-_MARK = "curate-verified.json"
 _STREAMED = ("images", "previews")  # the tables are small: they are fetched whole, and verified
 
 
@@ -54,10 +53,12 @@ def load(
         DamagedError: a release on disk is not what was released.
     """
     source = sources.find(reference, version)
+    if source.commit:
+        _check_endpoint()
     described = sources.card(source)
     _check_config(described, source, config)
     _tell_recut(source)
-    builder = _builder(source, config, options)
+    builder = _builder(source, config, verify, options)
     _compare(builder, source, config)
     dataset = _dataset(builder, source, config, split, streaming, verify, options)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
@@ -72,6 +73,20 @@ def _versioned(dataset: Any, builder: DatasetBuilder) -> Any:
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         part.info.version = builder.info.version
     return dataset
+
+
+def _check_endpoint() -> None:
+    """Refuse to look at one hub and load from another.
+
+    Raises:
+        InputError: `HF_ENDPOINT` was changed after `datasets` had read it.
+    """
+    asked = (os.environ.get("HF_ENDPOINT") or datasets.config.HF_ENDPOINT).rstrip("/")
+    if asked != datasets.config.HF_ENDPOINT.rstrip("/"):
+        raise InputError(
+            "HF_ENDPOINT was set after `datasets` was imported, which reads it once.",
+            hint="Set it before Python starts, or before the first import.",
+        )
 
 
 def _check_config(described: dict[str, Any], source: Source, config: str) -> None:
@@ -106,14 +121,17 @@ def _tell_recut(source: Source) -> None:
         )
 
 
-_PREPARE = ("num_proc", "max_shard_size", "download_mode", "verification_mode")
+_PREPARE = ("num_proc", "max_shard_size", "verification_mode")
 
 
-def _builder(source: Source, config: str, options: dict[str, Any]) -> DatasetBuilder:
-    kept = {name: value for name, value in options.items() if name not in (*_PREPARE[:2], "keep_in_memory")}
-    kept.pop("verification_mode", None)
+def _builder(source: Source, config: str, verify: bool, options: dict[str, Any]) -> DatasetBuilder:
+    ours = (*_PREPARE, "keep_in_memory", "cache_dir")
+    kept = {name: value for name, value in options.items() if name not in ours}
+    cache = _cache(source, verify, options)
     with _told(source, config):
-        return datasets.load_dataset_builder(source.place, config, revision=source.commit or None, **kept)
+        return datasets.load_dataset_builder(
+            source.place, config, revision=source.commit or None, cache_dir=cache, **kept
+        )
 
 
 def _compare(builder: DatasetBuilder, source: Source, config: str) -> None:
@@ -155,29 +173,20 @@ def _dataset(
 
 
 def _prepare(builder: DatasetBuilder, source: Source, verify: bool, options: dict[str, Any]) -> None:
-    """Prepare the client's own cache out of verified files; what it prepared so before is taken as it is."""
-    mark = Path(builder.cache_dir) / _MARK
-    again = False
-    if verify and not _is_marked(mark, source):
-        _, again = verified.files(source, _paths(builder, source))
-        again = again or mark.parent.is_dir()  # prepared by a plain `load_dataset`, from who knows what
-    if again:
-        options = {**options, "download_mode": "reuse_cache_if_exists"}
+    """Prepare the client's cache out of verified files; what is prepared already was verified then."""
+    if verify and not Path(builder.cache_dir).is_dir():
+        verified.files(source, _paths(builder, source))
     builder.download_and_prepare(**options)
-    if verify:
-        durable.write_bytes(mark, json.dumps(_identity(source)).encode())
 
 
-def _is_marked(mark: Path, source: Source) -> bool:
-    with contextlib.suppress(OSError, ValueError):
-        return bool(json.loads(mark.read_bytes()) == _identity(source))
-    return False
+def _cache(source: Source, verify: bool, options: dict[str, Any]) -> str:
+    """A cache of this very cut: the client's own would offer another version, or a damaged copy, for it.
 
-
-def _identity(source: Source) -> dict[str, str]:
-    """What tells a release from another one of the same version: its commit, or its digest."""
+    A folder's data are known to the client by the folder's name alone, a repository's by the newest.
+    """
     cut = source.commit or sha256_file(Path(source.place) / RELEASE_FILE)
-    return {"place": source.place, "version": source.version, "cut": cut}
+    root = Path(options.get("cache_dir") or datasets.config.HF_DATASETS_CACHE) / "curate"
+    return str(root / (cut[:32] if verify else f"{cut[:32]}-unverified"))
 
 
 def _paths(builder: DatasetBuilder, source: Source) -> list[str]:

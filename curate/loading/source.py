@@ -15,7 +15,7 @@ import yaml
 
 from curate.errors import DamagedError, HubError, InputError
 from curate.hub.folder import FolderHub
-from curate.hub.protocol import RELEASE_FILE, parse_release, tag_of, version_key, version_of
+from curate.hub.protocol import RELEASE_FILE, is_tag, parse_release, tag_of, version_key, version_of
 from curate.hub.retry import Patience
 from curate.records import FileEntry
 
@@ -87,10 +87,8 @@ class Source:
             DamagedError: one on disk is another one.
         """
         if self.folder is None:
-            from curate.hub import hf_client
-
-            repo, items = _connect(self.repository), _listed(self, paths)
-            return {path: hf_client.small_file(repo, self.commit, items[path]) for path in paths}
+            items = _listed(self, paths)
+            return {path: _read_hub(self, path, 0, None, items[path]) for path in paths}
         found = {path: self.read(path) for path in paths}
         stated = digests(self, [path for path in paths if path != RELEASE_FILE])
         for path, data in found.items():
@@ -150,12 +148,12 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
 
 
 def _on_hub(reference: str, name: str, version: str | None) -> Source:
-    from curate.hub import hf_client
-    from curate.hub.protocol import is_tag
-
     repo = _connect(name)
-    refs = repo.call("looking for versions", lambda: _readable(repo, lambda: hf_client.refs(repo)))
-    tags = {ref.removeprefix("refs/tags/"): at for ref, at in refs.items() if ref.startswith("refs/tags/")}
+    refs = repo.call(
+        "looking for versions",
+        lambda: _readable(repo, lambda: repo.api.list_repo_refs(name, repo_type="dataset")),
+    )
+    tags = {ref.name: ref.target_commit for ref in refs.tags}
     versions = sorted((version_of(tag) for tag in tags if is_tag(tag)), key=version_key)
     wanted = _choose(reference, versions, version)
     return Source(reference, wanted, versions[-1], None, name, tags[tag_of(wanted)])
@@ -205,22 +203,29 @@ def _readable(repo: Repository, call: Callable[[], T]) -> T:
         ) from None
 
 
-def _read_hub(source: Source, path: str, offset: int, length: int | None) -> bytes:
+def _read_hub(
+    source: Source, path: str, offset: int, length: int | None, stated: RepoFile | None = None
+) -> bytes:
+    """Bytes of a file, all that were asked for; a whole file with the digest `stated`, if that is given."""
     from curate.hub import hf_client
 
     repo = _connect(source.repository)
-    return repo.call(
-        f"reading {path}",
-        lambda: _readable(
-            repo, lambda: _whole(hf_client.ranged(repo, source.commit, path, offset, length), length)
-        ),
-    )
+
+    def fetch() -> bytes:
+        data = _readable(repo, lambda: hf_client.ranged(repo, source.commit, path, offset, length))
+        if (length is not None and len(data) != length) or (stated and not _is(data, stated)):
+            raise ConnectionError("the answer was cut short or changed on the way")  # asked for again
+        return data
+
+    return repo.call(f"reading {path}", fetch)
 
 
-def _whole(data: bytes, length: int | None) -> bytes:
-    if length is not None and len(data) != length:
-        raise ConnectionError("the answer was cut short")
-    return data
+def _is(data: bytes, stated: RepoFile) -> bool:
+    from curate.hub import hf_client
+
+    if stated.lfs is not None:
+        return hashlib.sha256(data).hexdigest() == stated.lfs.sha256
+    return hf_client.git_oid(data) == stated.blob_id
 
 
 def digests(source: Source, paths: Sequence[str]) -> dict[str, str]:

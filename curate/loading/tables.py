@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from curate.hub.protocol import version_key
 from curate.loading import verified
 from curate.loading.source import Source
 
+WHOLE_BYTES = 16 << 20
 _GROUPS_HELD = 4
 _TAIL = 64 << 10
 
@@ -38,8 +40,7 @@ def read_table(source: Source, table: str, columns: Sequence[str]) -> pa.Table:
 
 def revoked_since(source: Source) -> tuple[str, ...]:
     """Later versions for whose withdrawals this version was cut again, oldest first."""
-    with pq.ParquetFile(_Ranged(source, path_of("revocations"))) as file:
-        found = file.read(columns=["version"]).column(0).unique().to_pylist()
+    found = read_table(source, "revocations", ["version"])["version"].unique().to_pylist()
     later = (text for text in found if version_key(text) > version_key(source.version))
     return tuple(sorted(later, key=version_key))
 
@@ -51,15 +52,21 @@ class Digests:
     """
 
     def __init__(self, source: Source) -> None:
-        self._file = pq.ParquetFile(_Ranged(source, path_of("instances")), pre_buffer=True)
-        self._bounds = [_bounds(self._file.metadata.row_group(n)) for n in range(self._file.num_row_groups)]
+        path = path_of("instances")
+        large = source.size(path) > WHOLE_BYTES
+        with _readable():
+            self._file = pq.ParquetFile(
+                _Ranged(source, path) if large else local(source, "instances")["instances"]
+            )
+            groups = range(self._file.num_row_groups)
+            self._bounds = [_bounds(self._file.metadata.row_group(number)) for number in groups]
         self._held: OrderedDict[int, dict[str, bytes]] = OrderedDict()
 
     def of(self, study: str, instance: str) -> bytes:
         """The SHA-256 of an instance.
 
         Raises:
-            HubError: the manifest has no such instance.
+            HubError: the manifest has no such instance, or cannot be read.
         """
         for number, (first, last) in enumerate(self._bounds):
             if first <= study <= last and (found := self._group(number).get(instance)) is not None:
@@ -70,12 +77,26 @@ class Digests:
 
     def _group(self, number: int) -> dict[str, bytes]:
         if number not in self._held:
-            rows = self._file.read_row_group(number, columns=["SOPInstanceUID", "sha256"])
-            self._held[number] = dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+            with _readable():
+                rows = self._file.read_row_group(number, columns=["SOPInstanceUID", "sha256"])
+                columns = [rows[name].to_pylist() for name in ("SOPInstanceUID", "sha256")]
+            self._held[number] = dict(zip(*columns, strict=True))
             if len(self._held) > _GROUPS_HELD:
                 self._held.popitem(last=False)
         self._held.move_to_end(number)
         return self._held[number]
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """What pyarrow says of bytes that were damaged on the way."""
+    try:
+        yield
+    except (pa.ArrowException, KeyError, UnicodeDecodeError) as error:
+        raise HubError(
+            f"manifest/instances.parquet cannot be read ({type(error).__name__}).",
+            hint="Try again; if it stays, run `curate check` on the release.",
+        ) from error
 
 
 def _bounds(group: Any) -> tuple[str, str]:

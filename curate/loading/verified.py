@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from curate.digests import sha256_file
 from curate.errors import DamagedError, HubError
 from curate.loading import source as sources
 from curate.loading.source import Source
+
+if TYPE_CHECKING:
+    from curate.hub.hf_client import Repository
 
 _AT_ONCE = 4
 
@@ -29,7 +33,7 @@ def files(source: Source, paths: Sequence[str]) -> tuple[list[Path], bool]:
         found = repo.call(
             "fetching",
             lambda: sources._readable(
-                repo, lambda: list(pool.map(lambda path: _from_hub(source, path, stated[path]), paths))
+                repo, lambda: list(pool.map(lambda path: _from_hub(repo, source, path, stated[path]), paths))
             ),
         )
     return [path for path, _ in found], any(again for _, again in found)
@@ -43,13 +47,11 @@ def _on_disk(path: Path, stated: str | None) -> Path:
     return path
 
 
-def _from_hub(source: Source, path: str, stated: str) -> tuple[Path, bool]:
+def _from_hub(repo: Repository, source: Source, path: str, stated: str) -> tuple[Path, bool]:
     """Fetch through the client's own cache; a copy that is damaged, there or on the way, goes."""
-    from huggingface_hub import hf_hub_download
-
     for again in (False, True):
         local = Path(
-            hf_hub_download(
+            repo.api.hf_hub_download(
                 source.repository, path, repo_type="dataset", revision=source.commit, force_download=again
             )
         )
