@@ -51,7 +51,10 @@ class Hierarchy:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """A hierarchy over the values that occur: label 0 is null; `labels[level, value]` is a label's index."""
+    """A hierarchy over the values that occur: `labels[level, value]` is an index of `texts`, 0 being null.
+
+    The last value is null; label i covers [low[i], high[i]) and costs `loss[i]`, 0 to 1.
+    """
 
     hierarchy: Hierarchy
     labels: Ints
@@ -85,7 +88,9 @@ def tree(column: str, levels: Sequence[str], paths: Mapping[str, Sequence[str]])
     for path in paths.values():
         for depth, label in enumerate(path):
             above = tuple(path[depth + 1 :])
-            if parents.setdefault(label, above) != above and set(parents[label]) | {label} != set(above) | {label}:
+            if parents.setdefault(label, above) != above and set(parents[label]) | {label} != set(above) | {
+                label
+            }:
                 raise InputError(f"{column}: a label stands under two parents", hint="Name each label once.")
     return Hierarchy(column, tuple(levels), paths={value: tuple(path) for value, path in paths.items()})
 
@@ -110,11 +115,14 @@ def ladder(hierarchy: Hierarchy, values: Sequence[object], published: Sequence[s
     """The labels of `values` at each level, and those of `published`, which earlier releases used.
 
     Value i of `published` becomes value `len(values) + i`, whose label is itself at each level.
+
+    Raises:
+        InputError: a value that has no place in the hierarchy.
     """
     paths = [_path(hierarchy, value) for value in values]
     texts: list[str | None] = [None, *sorted({*(label for path in paths for label in path), *published})]
     index = {text: position for position, text in enumerate(texts)}
-    fixed = np.array([index[text] for text in published], np.int64)
+    fixed = np.array([*(index[text] for text in published), 0], np.int64)
     levels = [
         np.concatenate([np.array([index[path[level]] for path in paths], np.int64), fixed])
         for level in range(len(hierarchy.levels))
@@ -128,11 +136,15 @@ def ladder(hierarchy: Hierarchy, values: Sequence[object], published: Sequence[s
 def _path(hierarchy: Hierarchy, value: object) -> tuple[str, ...]:
     if hierarchy.widths:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise InputError(f"{hierarchy.column}: not whole numbers from 0 up", hint="Give years or days as integers.")
+            raise InputError(
+                f"{hierarchy.column}: not whole numbers from 0 up", hint="Give years or days as integers."
+            )
         return tuple(_band(hierarchy, value, width) for width in hierarchy.widths)
     if hierarchy.paths:
         if str(value) not in hierarchy.paths:
-            raise InputError(f"{hierarchy.column}: a value is not in the hierarchy", hint="Map it to a code first.")
+            raise InputError(
+                f"{hierarchy.column}: a value is not in the hierarchy", hint="Map it to a code first."
+            )
         return hierarchy.paths[str(value)]
     return (str(value),)
 
@@ -186,6 +198,11 @@ def _losses(hierarchy: Hierarchy, low: Ints, high: Ints) -> Floats:
     return np.asarray(loss, np.float64)
 
 
+def values_of(hierarchy: Hierarchy, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A raw column as the hierarchy takes it: whole numbers for bands, text for all else."""
+    return column if hierarchy.widths else pc.cast(column, pa.string())
+
+
 def join_bands(low: pa.ChunkedArray, high: pa.ChunkedArray) -> pa.ChunkedArray:
     """Bands as text (`40-49`, `45`, `90+`, null) from two columns, `high` being null for an open class."""
     text = [
@@ -201,7 +218,9 @@ def split_bands(bands: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArra
     texts = found.to_pylist()
     spans = [(_BAND.fullmatch(str(text)), str(text)) for text in texts]
     low = [int(match[1]) if match else None for match, _ in spans] + [None]
-    high = [(None if match[3] else int(match[2] or match[1])) if match else None for match, _ in spans] + [None]
+    high = [(None if match[3] else int(match[2] or match[1])) if match else None for match, _ in spans] + [
+        None
+    ]
     index = pa.array(np.where(rows < 0, len(texts), rows))
     return (
         pa.chunked_array([pa.array(low, pa.int16()).take(index)]),

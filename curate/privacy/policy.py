@@ -59,7 +59,9 @@ class PrivacyPolicy:
         """
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(table) - set(known)):
-            raise InputError(f"[privacy] has unknown keys: {', '.join(unknown)}", hint=f"Known: {', '.join(known)}.")
+            raise InputError(
+                f"[privacy] has unknown keys: {', '.join(unknown)}", hint=f"Known: {', '.join(known)}."
+            )
         access = _choice(table, "access", ("open", "gated"))
         return cls(
             k=_k(table.get("k", DEFAULT_K[access])),
@@ -67,7 +69,9 @@ class PrivacyPolicy:
             population="test" if _choice(table, "population", ("persons", "test")) == "test" else "persons",
             largest_suppressed_share=_share(table.get("largest_suppressed_share", 0.05)),
             give_up_first=_names(table.get("give_up_first", DEFAULT_GIVE_UP_FIRST)),
-            later_studies="split" if _choice(table, "later_studies", ("hold", "split")) == "split" else "hold",
+            later_studies="split"
+            if _choice(table, "later_studies", ("hold", "split")) == "split"
+            else "hold",
         )
 
     def order(self, columns: Sequence[str]) -> tuple[str, ...]:

@@ -69,9 +69,7 @@ class Rows:
     unit_person: Ints
 
 
-def risk(
-    table: pa.Table, quasi_identifiers: Sequence[str], k: int, *, sensitive: str | None = None
-) -> Risk:
+def risk(table: pa.Table, quasi_identifiers: Sequence[str], k: int, *, sensitive: str | None = None) -> Risk:
     """What somebody who knows a donor's quasi-identifiers learns from `table` (one row a study).
 
     Needs `donor_id` and the columns named; `part` (0 where absent) tells a donor's further published
@@ -118,7 +116,7 @@ def codes(table: pa.Table, name: str) -> Ints:
     if name not in table.column_names:
         raise InputError(f"The table has no column {name}", hint="Name the columns that it has.")
     indices = pc.fill_null(pc.dictionary_encode(table[name]).combine_chunks().indices, -1)
-    return indices.to_numpy(zero_copy_only=False).astype(np.int64) + 1
+    return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64) + 1
 
 
 def rows_of(table: pa.Table) -> Rows:

@@ -66,7 +66,9 @@ class _Search:
     floor: Node
 
 
-def search(studies: Studies, ladders: Sequence[Ladder], weights: Sequence[float], k: int, share: float) -> Choice:
+def search(
+    studies: Studies, ladders: Sequence[Ladder], weights: Sequence[float], k: int, share: float
+) -> Choice:
     """The node of least loss; of equal ones the finest in the columns that weigh most.
 
     Raises:
@@ -115,7 +117,9 @@ def _begin(sizes: Sequence[int], losses: Sequence[Floats], weights: Sequence[flo
     loss = np.zeros(len(nodes))
     for column, (level_loss, weight) in enumerate(zip(losses, weights, strict=True)):
         loss += weight * level_loss[nodes[:, column]]
-    return _Search(nodes, loss, np.zeros(len(nodes)), loss.copy(), np.ones(len(nodes), bool), set(), (math.inf, 0), ())
+    return _Search(
+        nodes, loss, np.zeros(len(nodes)), loss.copy(), np.ones(len(nodes), bool), set(), (math.inf, 0), ()
+    )
 
 
 def _level_losses(studies: Studies, ladder: Ladder, column: int) -> Floats:
@@ -173,7 +177,7 @@ def unit_words(studies: Studies, ladders: Sequence[Ladder], node: Node) -> Words
         labels = ladder.labels[level]
         if labels.any():
             row += words(ladder, column)[labels][studies.values[column]]
-    return combine(row, studies.lengths) + studies.known
+    return np.add(combine(row, studies.lengths), studies.known)
 
 
 def combine(row: Words, lengths: Ints) -> Words:
