@@ -1,0 +1,1 @@
+"""The maintainer's private state: layout on disk, configuration, ledger, packs, quarantine."""

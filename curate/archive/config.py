@@ -1,0 +1,163 @@
+"""`archive.toml`: what the maintainer decides; unknown keys are refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curate import durable
+from curate.digests import sha256_json
+from curate.errors import InputError
+from curate.records import ArchiveInfo
+
+NAME = "archive.toml"
+_TABLES = ("archive", "hub", "privacy", "profile", "approval", "packs")
+_ARCHIVE_KEYS = {
+    "title": str,
+    "publisher": str,
+    "license": str,
+    "population": str,
+    "description": str,
+    "contact": str,
+    "homepage": str,
+    "cooling_off_days": int,
+}
+_POPULATIONS = ("persons", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A validated `archive.toml`.
+
+    `privacy` and `profile` stay mappings: the rooms that own these policies validate them.
+    """
+
+    info: ArchiveInfo
+    cooling_off_days: int = 30
+    hub_target: str = ""
+    approvals_required: int = 1
+    target_pack_bytes: int = 32_000_000
+    privacy: Mapping[str, Any] = field(default_factory=dict)
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+
+def parse(text: str, where: str = NAME) -> Config:
+    """The configuration of a text.
+
+    Raises:
+        InputError: not TOML, an unknown table or key, a value of the wrong type.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is not valid TOML: {error}.", hint="Mend the file.") from error
+    _known(raw, _TABLES, where, "table")
+    tables: dict[str, dict[str, Any]] = {name: raw.get(name, {}) for name in _TABLES}
+    if not all(isinstance(value, dict) for value in tables.values()):
+        raise InputError(f"{where} has a table that is a plain value.", hint="Write tables as [name].")
+    archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
+    hub = _typed(tables["hub"], {"target": str}, where, "hub")
+    approval = _typed(tables["approval"], {"required": int}, where, "approval")
+    packs = _typed(tables["packs"], {"target_size_mb": int}, where, "packs")
+    for key in ("title", "publisher", "license"):
+        if not archive.get(key):
+            raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
+    if archive.get("population", "persons") not in _POPULATIONS:
+        raise InputError(f"{where}: population in [archive] is neither persons nor test.", hint="Name one.")
+    days = _bounded(archive.pop("cooling_off_days", 30), 0, 3650, where, "cooling_off_days")
+    return Config(
+        ArchiveInfo(**archive),
+        days,
+        hub.get("target", ""),
+        _bounded(approval.get("required", 1), 0, 20, where, "required"),
+        _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
+        tables["privacy"],
+        tables["profile"],
+        sha256_json(_without_floats(raw)),
+    )
+
+
+def _known(raw: Mapping[str, Any], allowed: Any, where: str, what: str) -> None:
+    for key in raw:
+        if key not in allowed:
+            names = ", ".join(allowed)
+            raise InputError(f"{where} has an unknown {what} {key!r}.", hint=f"Known: {names}.")
+
+
+def _typed(raw: dict[str, Any], kinds: Mapping[str, type], where: str, table: str) -> dict[str, Any]:
+    _known(raw, kinds, where, f"key in [{table}]:")
+    for key, value in raw.items():
+        if type(value) is not kinds[key]:
+            wanted = {"str": "text", "int": "a whole number"}[kinds[key].__name__]
+            raise InputError(f"{where}: {key} in [{table}] must be {wanted}.", hint="Mend the value.")
+    return dict(raw)
+
+
+def _bounded(value: int, low: int, high: int, where: str, key: str) -> int:
+    if not low <= value <= high:
+        raise InputError(f"{where}: {key} must lie between {low} and {high}.", hint="Mend the value.")
+    return value
+
+
+def _without_floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_floats(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_floats(entry) for entry in value]
+    return str(value) if isinstance(value, float) else value
+
+
+def read(folder: Path) -> Config:
+    """The configuration of an archive's folder.
+
+    Raises:
+        InputError: there is no `archive.toml`, or it is not valid.
+    """
+    path = folder / NAME
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder} is not an archive: it has no {NAME}.", hint=f"Make one: curate init {folder} ..."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read.", hint="Check its permissions and encoding.") from error
+
+
+def write(folder: Path, info: ArchiveInfo, hub_target: str, approvals: int) -> None:
+    """Write a new archive's configuration, with every key at its default and a line on each."""
+    text = f"""# The archive's own description and policy. `curate` refuses keys that it does not know.
+[archive]
+title = {_quoted(info.title)}
+publisher = {_quoted(info.publisher)}
+license = {_quoted(info.license)}  # SPDX identifier; a donation may carry its own
+population = {_quoted(info.population)}  # "persons", or "test" for phantoms and samples; the card repeats it
+description = {_quoted(info.description)}
+contact = {_quoted(info.contact)}
+homepage = {_quoted(info.homepage)}
+cooling_off_days = 30  # days from consent until a donation may enter
+
+[hub]
+target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
+
+[profile]  # PS3.15 options; `curate profile` explains them
+
+[privacy]  # disclosure risk
+
+[approval]
+required = {approvals}  # how many reviewers must approve a release before it is published
+
+[packs]
+target_size_mb = 32  # of packs to come
+"""
+    parse(text)
+    durable.write_bytes(folder / NAME, text.encode())
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in escaped) + '"'

@@ -1,0 +1,148 @@
+"""The archive's folder: where everything lies, who holds it, its secret."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from curate import durable
+from curate.archive import config as configuration
+from curate.archive.config import Config
+from curate.archive.ledger import Ledger
+from curate.errors import DamagedError, InputError, LockedError
+from curate.records import ArchiveInfo
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Archive:
+    """An open archive: its folder, configuration, secret and ledger."""
+
+    root: Path
+    config: Config
+    secret: bytes
+    ledger: Ledger
+
+    @property
+    def releases(self) -> Path:
+        """Where releases are cut."""
+        return self.root / "releases"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where what waits lies, encrypted."""
+        return self.root / "quarantine"
+
+    @property
+    def temporary(self) -> Path:
+        """Where unfinished files lie; emptied whenever the archive is opened for writing."""
+        return self.root / "tmp"
+
+
+def create(root: Path, info: ArchiveInfo, hub_target: str, approvals: int) -> None:
+    """Make an archive in a new or empty folder.
+
+    Raises:
+        InputError: something lies there already.
+        StorageError: the folder cannot be written.
+    """
+    with durable.storage_errors(f"make an archive in {root}"):
+        if root.is_file() or (root.is_dir() and any(root.iterdir())):
+            raise InputError(f"{root} exists and is not empty.", hint="Name a new folder.")
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o700)
+        for name in ("packs", "quarantine", "releases", "tmp"):
+            (root / name).mkdir(mode=0o700, exist_ok=True)
+        durable.write_bytes(root / "secret.key", secrets.token_bytes(32).hex().encode() + b"\n", 0o600)
+        Ledger.create(root / "ledger.db")
+        configuration.write(root, info, hub_target, approvals)  # last: it makes the folder an archive
+
+
+def _secret(root: Path) -> bytes:
+    path = root / "secret.key"
+    try:
+        secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise DamagedError(
+            f"{path} cannot be read.",
+            hint="Restore it from your backup; without it no id can be made again.",
+        ) from error
+    if len(secret) != 32:
+        raise DamagedError(f"{path} is not a 32-byte key in hex.", hint="Restore it from your backup.")
+    if path.stat().st_mode & 0o077:
+        raise InputError(f"{path} is readable to others.", hint=f"Run: chmod 600 {path}")
+    return secret
+
+
+@contextmanager
+def opened(root: Path, *, write: bool) -> Iterator[Archive]:
+    """An archive, for reading, or for writing under its lock.
+
+    Raises:
+        InputError: no archive, or its configuration is not valid.
+        LockedError: another process writes to it; the message says who, and since when.
+        DamagedError: key or ledger cannot be used.
+    """
+    config = configuration.read(root)
+    if not (root / "ledger.db").is_file():
+        raise DamagedError(f"{root} has no ledger.db.", hint="Restore it from your backup.")
+    with _locked(root) if write else _unlocked():
+        ledger = Ledger(root / "ledger.db")
+        try:
+            if write:
+                sweep(root)
+            yield Archive(root, config, _secret(root), ledger)
+        finally:
+            ledger.close()
+
+
+@contextmanager
+def _unlocked() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Hold `lock` with the kernel's help: a dead process holds nothing, so a stale lock cannot block."""
+    with durable.storage_errors("lock the archive"), (root / "lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"The archive {root} is in use{_holder(root)}.",
+                hint="Wait until it is done.",
+            ) from None
+        file.truncate(0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _holder(root: Path) -> str:
+    try:
+        held = json.loads((root / "lock").read_text(encoding="utf-8"))
+        return f" by process {held['pid']} on {held['host']} since {held['since']}"
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def sweep(root: Path) -> None:
+    """Remove what a killed step left unfinished."""
+    folder = root / "tmp"
+    with durable.storage_errors("clear the archive's temporary folder"):
+        if folder.is_dir():
+            for entry in folder.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        folder.mkdir(mode=0o700, exist_ok=True)

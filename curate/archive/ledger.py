@@ -1,0 +1,268 @@
+"""The ledger: an append-only list of events, and beside it the erasable records of what is in the archive.
+
+Events hold ids of the archive, rule codes, counts and digests; nothing that must be erasable. What is
+known of a study (`studies`), of a donor (`donors`) and of what waits (`quarantine`) lies in tables of its
+own, whose rows a withdrawal deletes. One writer; SQLite in WAL mode on the coordinator's own disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate import durable
+from curate.digests import canonical_json
+from curate.errors import DamagedError, StorageError
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE events(
+  seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
+  who TEXT NOT NULL, tool TEXT NOT NULL, payload TEXT NOT NULL);
+CREATE INDEX events_subject ON events(subject, seq);
+CREATE INDEX events_kind ON events(kind, seq);
+CREATE TRIGGER events_keep BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are kept'); END;
+CREATE TRIGGER events_fixed BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are fixed'); END;
+CREATE TABLE studies(
+  study_id TEXT PRIMARY KEY, donor_id TEXT NOT NULL, source BLOB NOT NULL, payload TEXT NOT NULL,
+  series BLOB NOT NULL, instances BLOB NOT NULL, links BLOB NOT NULL, previews BLOB, merged INTEGER NOT NULL);
+CREATE INDEX studies_donor ON studies(donor_id);
+CREATE TABLE donors(donor_id TEXT PRIMARY KEY, anchor TEXT);
+CREATE TABLE quarantine(
+  id TEXT PRIMARY KEY, study_id TEXT NOT NULL, at TEXT NOT NULL, codes TEXT NOT NULL,
+  files INTEGER NOT NULL, size_bytes INTEGER NOT NULL);
+CREATE TABLE receipts(sha256 BLOB PRIMARY KEY, study_id TEXT NOT NULL);
+CREATE TABLE tombstones(mark BLOB PRIMARY KEY);
+CREATE TABLE revocations(sha256 BLOB PRIMARY KEY, version TEXT);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the ledger."""
+
+    seq: int
+    at: str
+    kind: str
+    subject: str
+    who: str
+    tool: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """What the archive holds of an admitted study.
+
+    `source` is the digest of the set of original instances' digests; `payload` the coded metadata, consent
+    terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC tables; `merged` is 1
+    once a release has given the study its final pack.
+    """
+
+    study_id: str
+    donor_id: str
+    source: bytes
+    payload: dict[str, Any]
+    series: bytes
+    instances: bytes
+    links: bytes
+    previews: bytes | None
+    merged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """What waits: rule codes with counts, number and size of the files, never a name or a value."""
+
+    id: str
+    study_id: str
+    at: str
+    codes: dict[str, int]
+    files: int
+    size_bytes: int
+
+
+class Ledger:
+    """An open ledger. All writes go through `transaction`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA secure_delete=ON")
+            if self._db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                raise DamagedError(f"{path} has another layout.", hint="Use the version that made it.")
+        except sqlite3.DatabaseError as error:
+            raise _storage(path, error) from error
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """Make an empty ledger, readable to its owner only."""
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        db = sqlite3.connect(path)
+        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        db.close()
+
+    def close(self) -> None:
+        """Close the ledger; what was committed is on disk."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is written together, or not at all.
+
+        Raises:
+            StorageError: the disk is full or fails; nothing was written.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                durable.step("commit", self._path)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise _storage(self._path, error) from error
+
+    def append(
+        self, at: str, kind: str, subject: str, payload: dict[str, Any], *, who: str, tool: str
+    ) -> None:
+        """Add an event; call it inside a transaction."""
+        self._db.execute(
+            "INSERT INTO events(at, kind, subject, who, tool, payload) VALUES (?,?,?,?,?,?)",
+            (at, kind, subject, who, tool, canonical_json(payload)),
+        )
+
+    def events(self, kind: str | None = None, subject: str | None = None) -> Iterator[Event]:
+        """Events in their order, all or of one kind or subject."""
+        query, values = "SELECT seq, at, kind, subject, who, tool, payload FROM events WHERE 1", []
+        for column, value in (("kind", kind), ("subject", subject)):
+            if value is not None:
+                query += f" AND {column}=?"
+                values.append(value)
+        for row in self._db.execute(query + " ORDER BY seq", values):
+            seq, at, kind_, subject_, who, tool, payload = row
+            yield Event(seq, at, kind_, subject_, who, tool, json.loads(payload))
+
+    def study(self, study_id: str) -> StudyRecord | None:
+        """The admitted study of an id."""
+        row = self._db.execute("SELECT * FROM studies WHERE study_id=?", (study_id,)).fetchone()
+        return _study(row) if row else None
+
+    def study_ids(self, donor_id: str | None = None) -> list[str]:
+        """Ids of all admitted studies, sorted; or of one donor."""
+        if donor_id is None:
+            return [r[0] for r in self._db.execute("SELECT study_id FROM studies ORDER BY study_id")]
+        query = "SELECT study_id FROM studies WHERE donor_id=? ORDER BY study_id"
+        return [r[0] for r in self._db.execute(query, (donor_id,))]
+
+    def studies(self) -> Iterator[StudyRecord]:
+        """All admitted studies, sorted by id, as a stream."""
+        for row in self._db.execute("SELECT * FROM studies ORDER BY study_id"):
+            yield _study(row)
+
+    def put_study(self, record: StudyRecord) -> None:
+        """Write a study's record, in place of an older one."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO studies VALUES (?,?,?,?,?,?,?,?,?)",
+            (
+                record.study_id,
+                record.donor_id,
+                record.source,
+                canonical_json(record.payload),
+                record.series,
+                record.instances,
+                record.links,
+                record.previews,
+                record.merged,
+            ),
+        )
+
+    def delete_study(self, study_id: str) -> None:
+        """Erase a study's record; its events stay."""
+        self._db.execute("DELETE FROM studies WHERE study_id=?", (study_id,))
+
+    def anchor(self, donor_id: str) -> str | None:
+        """The date, YYYYMMDD, that becomes 2000-01-01 for a donor."""
+        row = self._db.execute("SELECT anchor FROM donors WHERE donor_id=?", (donor_id,)).fetchone()
+        return row[0] if row else None
+
+    def put_anchor(self, donor_id: str, anchor: str | None) -> None:
+        """Set a donor's date once; a later call changes nothing."""
+        self._db.execute("INSERT OR IGNORE INTO donors VALUES (?,?)", (donor_id, anchor))
+
+    def quarantined(self) -> Iterator[QuarantineEntry]:
+        """What waits, oldest first."""
+        query = "SELECT id, study_id, at, codes, files, size_bytes FROM quarantine ORDER BY at, id"
+        for row in self._db.execute(query):
+            yield QuarantineEntry(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5])
+
+    def put_quarantine(self, entry: QuarantineEntry) -> None:
+        """Write what waits, in place of an older entry of that id."""
+        values = (entry.id, entry.study_id, entry.at, canonical_json(entry.codes), entry.files)
+        self._db.execute(
+            "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?)", (*values, entry.size_bytes)
+        )
+
+    def delete_quarantine(self, entry_id: str) -> None:
+        """Forget what waited."""
+        self._db.execute("DELETE FROM quarantine WHERE id=?", (entry_id,))
+
+    def tombstoned(self, mark: bytes) -> bool:
+        """Whether a study of this keyed mark was withdrawn."""
+        return bool(self._db.execute("SELECT 1 FROM tombstones WHERE mark=?", (mark,)).fetchone())
+
+    def put_tombstone(self, mark: bytes) -> None:
+        """Refuse a study from now on."""
+        self._db.execute("INSERT OR IGNORE INTO tombstones VALUES (?)", (mark,))
+
+    def revocations(self) -> Iterator[tuple[bytes, str | None]]:
+        """Hashed digests of withdrawn instances with the first version without them, sorted."""
+        yield from self._db.execute("SELECT sha256, version FROM revocations ORDER BY sha256")
+
+    def put_revocation(self, sha256_of_sha256: bytes, version: str | None) -> None:
+        """Record a withdrawn instance; its version is set when the release without it is cut."""
+        self._db.execute(
+            "INSERT INTO revocations VALUES (?,?) ON CONFLICT DO UPDATE SET version=excluded.version"
+            " WHERE version IS NULL",
+            (sha256_of_sha256, version),
+        )
+
+    def put_receipt(self, sha256: bytes, study_id: str) -> None:
+        """Keep a receipt's hash."""
+        self._db.execute("INSERT OR IGNORE INTO receipts VALUES (?,?)", (sha256, study_id))
+
+    def receipt(self, sha256: bytes) -> str | None:
+        """The study of a receipt's hash."""
+        row = self._db.execute("SELECT study_id FROM receipts WHERE sha256=?", (sha256,)).fetchone()
+        return row[0] if row else None
+
+    def verify(self) -> bool:
+        """Whether SQLite finds its own file in order."""
+        return bool(self._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
+
+
+def _study(row: Any) -> StudyRecord:
+    return StudyRecord(row[0], row[1], row[2], json.loads(row[3]), *row[4:])
+
+
+def _storage(path: Path, error: sqlite3.Error) -> StorageError | DamagedError:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")):
+        reason = {"SQLITE_FULL": "the disk is full", "SQLITE_BUSY": "another process holds it"}.get(
+            name, "it cannot be written"
+        )
+        hint = "Mend the cause, then run the same command again; nothing was lost."
+        return StorageError(f"Cannot write the ledger {path}: {reason}.", hint=hint)
+    return DamagedError(f"The ledger {path} is damaged.", hint="Run `curate doctor` on the archive.")

@@ -1,0 +1,56 @@
+"""CHANGELOG.md, newest version first, in the manner of Keep a Changelog 1.1."""
+
+from __future__ import annotations
+
+import re
+
+from curate.describe import markup
+from curate.records import ReleaseSummary, VersionChange
+
+_HEADING = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", re.MULTILINE)
+
+
+def change_of(summary: ReleaseSummary) -> VersionChange:
+    """The entry of the version that a summary describes."""
+    return VersionChange(
+        summary.version, summary.released, summary.added, summary.removed, summary.changed, summary.notices
+    )
+
+
+def changelog(summary: ReleaseSummary) -> str:
+    """The changelog: the version of the summary, then its history."""
+    changes = {change.version: change for change in (*summary.history, change_of(summary))}
+    ordered = sorted(changes.values(), key=lambda change: _order(change.version), reverse=True)
+    lines = [
+        "# Changelog",
+        "",
+        f"Every version of {markup.escape(summary.archive.title)}. MAJOR: the tables changed; "
+        "MINOR: studies were added; PATCH: studies were only withdrawn, recoded or corrected.",
+    ]
+    for change in ordered:
+        lines += _section(change)
+    return "\n".join(lines) + "\n"
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def _section(change: VersionChange) -> list[str]:
+    lines = ["", f"## [{change.version}] - {change.released.isoformat()}"]
+    if change.notes:
+        lines += ["", "### Notices", "", *(f"- {markup.escape(note)}" for note in change.notes)]
+    for heading, count in (("Added", change.added), ("Changed", change.changed), ("Removed", change.removed)):
+        if count:
+            lines += ["", f"### {heading}", "", f"- {studies(count)}."]
+    return lines if len(lines) > 2 else [*lines, "", "No study was added, changed or removed."]
+
+
+def studies(count: int) -> str:
+    """A number of studies in words, such as `1 study` or `1,200 studies`."""
+    return f"{count:,} {'study' if count == 1 else 'studies'}"
+
+
+def read_versions(text: str) -> tuple[str, ...]:
+    """The versions that a changelog lists, newest first."""
+    return tuple(_HEADING.findall(text))

@@ -1,0 +1,216 @@
+"""Pixel data as it may leave: exactly its length, no bits beside the stored ones, clean frames.
+
+Bytes are copied only where something must change; nothing is decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from curate.dicom import codestreams, writer
+from curate.dicom.reader import EXPLICIT, NATIVE
+from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
+
+FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = 0x7FE00008, 0x7FE00009
+PIXELS = (PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA)
+RLE = "1.2.840.10008.1.2.5"
+_JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55, 57, 70))
+_JPEG_LS = frozenset(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"))
+_JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 92, 93, 201, 202, 203))
+ENCAPSULATED = frozenset((RLE, *_JPEG, *_JPEG_LS, *_JPEG_2000))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the attributes say of the pixels (PS3.3 C.7.6.3)."""
+
+    rows: int
+    columns: int
+    samples: int
+    frames: int
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+    photometric: str
+
+    @property
+    def size(self) -> int:
+        """The exact length in bytes of uncompressed pixels."""
+        samples = 2 if self.photometric == "YBR_FULL_422" and self.samples == 3 else self.samples
+        return (self.rows * self.columns * samples * self.frames * self.allocated + 7) // 8
+
+
+def shape_of(item: Item) -> Shape:
+    """The shape that a data set states.
+
+    Raises:
+        MalformedError: PIXEL_ATTRIBUTES where it states none that is possible.
+    """
+    rows, columns, allocated = (_number(item, tag, 0) for tag in (0x00280010, 0x00280011, 0x00280100))
+    samples = _number(item, 0x00280002, 1)
+    stored = _number(item, 0x00280101, allocated)
+    high = _number(item, 0x00280102, stored - 1)
+    try:
+        frames = int(item.text(0x00280008) or "1")
+    except ValueError:
+        frames = 0
+    possible = rows and columns and frames > 0 and samples in (1, 3, 4) and allocated in (1, 8, 16, 32, 64)
+    if not possible or not (stored <= high + 1 <= allocated and stored > 0):
+        raise MalformedError("PIXEL_ATTRIBUTES", "PixelData")
+    signed = _number(item, 0x00280103, 0) == 1
+    return Shape(rows, columns, samples, frames, allocated, stored, high, signed, item.text(0x00280004))
+
+
+def _number(item: Item, tag: int, default: int) -> int:
+    raw = item.raw(tag)
+    return int.from_bytes(raw[:2], "little") if len(raw) >= 2 else default
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Pixels:
+    """Clean pixel data, ready to be written, and what had to be done to it (rule codes)."""
+
+    chunks: list[Bytes]
+    applied: tuple[str, ...]
+    frames: int
+
+
+def clean_pixels(item: Item, element: Element, syntax: str) -> Pixels:
+    """The pixel data of a clean data set.
+
+    Raises:
+        MalformedError: PIXEL_ATTRIBUTES, PIXEL_LENGTH, PIXEL_ENCODING, TRANSFER_SYNTAX_REFUSED,
+            FRAGMENTS_MALFORMED, CODESTREAM_MALFORMED.
+    """
+    if isinstance(element.value, Fragments):
+        if syntax not in ENCAPSULATED:
+            rule = "PIXEL_ENCODING" if syntax in NATIVE else "TRANSFER_SYNTAX_REFUSED"
+            raise MalformedError(rule, "PixelData")
+        return _encapsulated(shape_of(item), element.value, syntax)
+    if syntax not in NATIVE or isinstance(element.value, list):
+        raise MalformedError("PIXEL_ENCODING", "PixelData")
+    return _native(item, element, element.value)
+
+
+def output_syntax(syntax: str, *, encapsulated: bool) -> str:
+    """The transfer syntax that is written: the encapsulated one, else explicit little endian."""
+    return syntax if encapsulated else EXPLICIT
+
+
+# --- native
+
+
+def _native(item: Item, element: Element, value: Bytes) -> Pixels:
+    applied = []
+    shape = shape_of(item)
+    if len(value) < shape.size:
+        raise MalformedError("PIXEL_LENGTH", "PixelData")
+    kept: Bytes = value
+    if len(value) > shape.size:
+        kept = value[: shape.size]
+        if len(value) > shape.size + shape.size % 2 or any(value[shape.size :]):
+            applied.append("PIXEL_TRAILING_BYTES")
+    if element.tag == PIXEL_DATA:
+        kept, changed = _clean_bits(kept, shape)
+        if changed:
+            applied.append("PIXEL_UNUSED_BITS")
+        vr = "OB" if element.vr == "OB" and shape.allocated <= 8 else "OW"
+    else:
+        vr = "OF" if element.tag == FLOAT_PIXEL_DATA else "OD"
+    return Pixels(writer.native_chunks(element.tag, vr, kept), tuple(applied), shape.frames)
+
+
+def _clean_bits(value: Bytes, shape: Shape) -> tuple[Bytes, bool]:
+    """Pixels with nothing in the bits that aren't stored; sign bits above HighBit are not nothing."""
+    if shape.allocated == 1:
+        return _clean_last_byte(value, shape)
+    if shape.stored == shape.allocated or shape.allocated == 64:
+        return value, False
+    samples = np.frombuffer(value, f"<u{shape.allocated // 8}")
+    low = shape.high + 1 - shape.stored
+    mask = ((1 << shape.stored) - 1) << low
+    if shape.signed:
+        return _clean_signed(samples, shape, value, low)
+    if not int(np.bitwise_or.reduce(samples)) & ~mask:
+        return value, False
+    return memoryview((samples & samples.dtype.type(mask)).view("u1")), True
+
+
+def _clean_signed(samples: np.ndarray, shape: Shape, value: Bytes, low: int) -> tuple[Bytes, bool]:
+    """Two's complement in fewer bits: the rest repeats the sign, or is zero throughout."""
+    bound = 1 << shape.high
+    numbers = samples.view(f"<i{shape.allocated // 8}")
+    below = int(np.bitwise_or.reduce(samples)) & ((1 << low) - 1) if low else 0
+    extended = int(numbers.min()) >= -bound and int(numbers.max()) < bound
+    if not below and (extended or int(samples.max()) < 2 * bound):
+        return value, False
+    up = numbers.dtype.type(shape.allocated - 1 - shape.high)
+    down = numbers.dtype.type(shape.allocated - shape.stored)
+    clean = ((numbers << up) >> down) << numbers.dtype.type(low)
+    return memoryview(clean.view("u1")), True
+
+
+def _clean_last_byte(value: Bytes, shape: Shape) -> tuple[Bytes, bool]:
+    """One-bit pixels are packed across frames; what is left of the last byte is zero (PS3.5 8.1.1)."""
+    used = shape.rows * shape.columns * shape.samples * shape.frames % 8
+    last = value[-1]
+    if not used or not last >> used:
+        return value, False
+    return bytes(value[:-1]) + bytes([last & (1 << used) - 1]), True
+
+
+# --- encapsulated
+
+
+def _encapsulated(shape: Shape, value: Fragments, syntax: str) -> Pixels:
+    frames = [_clean_frame(frame, shape, syntax) for frame in split_frames(value, shape.frames)]
+    return Pixels(writer.encapsulated_chunks(PIXEL_DATA, frames), (), shape.frames)
+
+
+def _clean_frame(fragments: list[Bytes], shape: Shape, syntax: str) -> list[Bytes]:
+    data = fragments[0] if len(fragments) == 1 else b"".join(fragments)
+    if syntax == RLE:
+        return codestreams.clean_rle(data, shape.rows * shape.columns, shape.samples * shape.allocated // 8)
+    if syntax in _JPEG_2000:
+        return codestreams.clean_jpeg_2000(data)
+    return codestreams.clean_jpeg(data, lossless_ls=syntax in _JPEG_LS)
+
+
+def split_frames(value: Fragments, frames: int) -> list[list[Bytes]]:
+    """Which fragments make which frame: one each, all of one, by the offset table, or by their beginnings.
+
+    Raises:
+        MalformedError: FRAGMENTS_MALFORMED where none of these gives the stated number.
+    """
+    fragments = [fragment for fragment in value.fragments if len(fragment)]
+    if len(fragments) == frames:
+        return [[fragment] for fragment in fragments]
+    if frames == 1 and fragments:
+        return [fragments]
+    starts = _starts_by_table(value, frames) or [
+        index
+        for index, fragment in enumerate(value.fragments)
+        if bytes(fragment[:3]) in (b"\xff\xd8\xff", b"\xff\x4f\xff")
+    ]
+    if len(starts) != frames or starts[:1] != [0]:
+        raise MalformedError("FRAGMENTS_MALFORMED", "PixelData")
+    return [
+        list(value.fragments[start:stop])
+        for start, stop in zip(starts, [*starts[1:], len(value.fragments)], strict=True)
+    ]
+
+
+def _starts_by_table(value: Fragments, frames: int) -> list[int]:
+    """The index of each frame's first fragment by the Basic Offset Table; empty where that doesn't fit."""
+    if len(value.offsets) != 4 * frames:
+        return []
+    places, place = {}, 0
+    for index, fragment in enumerate(value.fragments):
+        places[place] = index
+        place += 8 + len(fragment)
+    offsets = np.frombuffer(value.offsets, "<u4").tolist()
+    starts = [places.get(offset, -1) for offset in offsets]
+    return starts if -1 not in starts and starts == sorted(set(starts)) else []

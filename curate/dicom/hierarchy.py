@@ -1,0 +1,134 @@
+"""Instances into series and studies by their UIDs, whatever the folders say."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Generic, TypeVar
+
+from curate.dicom.types import Scan
+from curate.findings import Finding
+
+Place = TypeVar("Place", bound=Hashable)
+FIRST_STUDY = date(2000, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Member(Generic[Place]):
+    """A scanned file and where it lies."""
+
+    place: Place
+    scan: Scan
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SeriesGroup(Generic[Place]):
+    """The instances of a series in the order of their slices."""
+
+    series_uid: str
+    members: tuple[Member[Place], ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StudyGroup(Generic[Place]):
+    """The series of a study; `doubles` are files that share a SOPInstanceUID, to be compared by digest."""
+
+    study_uid: str
+    series: tuple[SeriesGroup[Place], ...]
+    doubles: tuple[tuple[Member[Place], ...], ...]
+    earliest: int | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def members(self) -> tuple[Member[Place], ...]:
+        """All instances in order."""
+        return tuple(member for series in self.series for member in series.members)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Grouped(Generic[Place]):
+    """All studies by UID, and the files that belong to none, each with its rule in `scan.rule`."""
+
+    studies: tuple[StudyGroup[Place], ...]
+    loose: tuple[Member[Place], ...]
+
+
+def group(scans: Iterable[tuple[Place, Scan]]) -> Grouped[Place]:
+    """Studies, series and instances; the result doesn't depend on the order of the files."""
+    studies: dict[str, list[Member[Place]]] = {}
+    loose: list[Member[Place]] = []
+    for place, scan in scans:
+        member = Member(place, scan)
+        if scan.study_uid and not scan.rule:
+            studies.setdefault(scan.study_uid, []).append(member)
+        else:
+            loose.append(member)
+    elsewhere = _in_several_studies(studies)
+    return Grouped(
+        tuple(_study(uid, members, elsewhere) for uid, members in sorted(studies.items())), tuple(loose)
+    )
+
+
+def _in_several_studies(studies: dict[str, list[Member[Place]]]) -> frozenset[str]:
+    """SOP Instance UIDs that more than one study claims."""
+    first: dict[str, str] = {}
+    several = set()
+    for study, members in studies.items():
+        for member in members:
+            if first.setdefault(member.scan.sop_instance_uid, study) != study:
+                several.add(member.scan.sop_instance_uid)
+    return frozenset(several)
+
+
+def _study(uid: str, members: list[Member[Place]], elsewhere: frozenset[str]) -> StudyGroup[Place]:
+    findings = []
+    if len({member.scan.patient for member in members} - {b""}) > 1:
+        findings.append(Finding("STUDY_SEVERAL_PATIENTS"))
+    if any(member.scan.sop_instance_uid in elsewhere for member in members):
+        findings.append(Finding("INSTANCE_UID_CONFLICT"))
+    by_series: dict[str, list[Member[Place]]] = {}
+    by_instance: dict[str, list[Member[Place]]] = {}
+    for member in members:
+        by_series.setdefault(member.scan.series_uid, []).append(member)
+        by_instance.setdefault(member.scan.sop_instance_uid, []).append(member)
+    moments = [member.scan.earliest for member in members if member.scan.earliest is not None]
+    return StudyGroup(
+        study_uid=uid,
+        series=tuple(
+            SeriesGroup(series, tuple(sorted(inside, key=lambda member: slice_order(member.scan))))
+            for series, inside in sorted(by_series.items())
+        ),
+        doubles=tuple(tuple(same) for _, same in sorted(by_instance.items()) if len(same) > 1),
+        earliest=min(moments, default=None),
+        findings=tuple(findings),
+    )
+
+
+def slice_order(scan: Scan) -> tuple[float, float, int, str]:
+    """The order within a series: slice position, then time, then InstanceNumber; the missing last."""
+    last = float("inf")
+    return (
+        last if scan.position is None else scan.position,
+        last if scan.time is None else scan.time,
+        1 << 62 if scan.number is None else scan.number,
+        scan.sop_instance_uid,
+    )
+
+
+def day_of(moment: int) -> date:
+    """The date of microseconds since 1970-01-01."""
+    return (_EPOCH + moment * _MICROSECOND).date()
+
+
+def rebased(earliest: int, first: date) -> tuple[int, str]:
+    """How far a study's dates move (microseconds), and the date that it gets.
+
+    The donor's first study (on `first`) falls on 2000-01-01, this one as many days later as it was, and its
+    first acquisition on 12:00:00.
+    """
+    day = FIRST_STUDY + (day_of(earliest) - first)
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    return (noon - _EPOCH) // _MICROSECOND - earliest, f"{day:%Y%m%d}"

@@ -1,0 +1,55 @@
+"""New identifiers from old ones: keyed, so that nobody without the archive's secret finds the way back."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+
+from curate.dicom.types import Keys
+
+_UID = re.compile(r"2\.25\.(0|[1-9][0-9]{0,38})")
+_DONOR = re.compile(r"D[a-z2-7]{26}")
+FOLDS = 10
+
+
+def new_uid(keys: Keys, original: str) -> str:
+    """`2.25.` and a UUID version 8 (RFC 9562): 122 bits of the keyed hash of the original UID."""
+    digest = bytearray(hmac.digest(keys.uid, original.strip(" \0").encode("utf-8", "replace"), "sha256")[:16])
+    digest[6] = (digest[6] & 0x0F) | 0x80
+    digest[8] = (digest[8] & 0x3F) | 0x80
+    return f"2.25.{int.from_bytes(digest)}"
+
+
+def is_new_uid(uid: str) -> bool:
+    """Whether a UID has the form that `new_uid` gives."""
+    match = _UID.fullmatch(uid)
+    if not match or (number := int(match[1])) >> 128:
+        return False
+    return number >> 76 & 0xF == 8 and number >> 62 & 3 == 2
+
+
+def donor_id(keys: Keys, donor: str) -> str:
+    """The published pseudonym of a donor: `D` and 26 characters of base32 (128 bits of a keyed hash)."""
+    digest = hmac.digest(keys.donor, donor.strip().encode(), "sha256")[:16]
+    return "D" + base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+def is_donor_id(text: str) -> bool:
+    """Whether a text has the form that `donor_id` gives."""
+    return _DONOR.fullmatch(text) is not None
+
+
+def fold(keys: Keys, donor: str) -> int:
+    """The split that stays, 0 to 9: a keyed hash of the donor's pseudonym."""
+    return int.from_bytes(hmac.digest(keys.fold, donor.encode(), "sha256")[:8]) % FOLDS
+
+
+def order(keys: Keys, text: str) -> bytes:
+    """A keyed place in an order that shows neither dates nor neighbours (32 bytes)."""
+    return hmac.digest(keys.order, text.encode(), "sha256")
+
+
+def tombstone(keys: Keys, uid: str) -> bytes:
+    """What is remembered of a withdrawn original UID (32 bytes)."""
+    return hmac.digest(keys.tombstone, uid.strip(" \0").encode("utf-8", "replace"), "sha256")

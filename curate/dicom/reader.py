@@ -1,0 +1,489 @@
+"""Bytes to elements: explicit, implicit, big-endian, deflated and encapsulated, at every level of sequences.
+
+Tolerant where real files are odd, strict where that protects: depth, number of elements, lengths, inflation.
+Elements of up to a kilobyte and whole sequences are shared among files that hold the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from curate.dicom.dictionary import UNIT, VRS, allowed_vrs, keyword, normal_vr
+from curate.dicom.text import DEFAULT, encodings_of
+from curate.dicom.types import (
+    PIXEL_DATA,
+    SPECIFIC_CHARACTER_SET,
+    Bytes,
+    Element,
+    Fragments,
+    Item,
+    MalformedError,
+    Parsed,
+)
+from curate.findings import Finding
+
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+NATIVE = frozenset((IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN))
+
+MAX_DEPTH = 32
+MAX_INFLATED = 1 << 31
+MAX_RATIO = 9  # a bomb is refused before it breaks "ten times the file"
+FREE_INFLATED = 1 << 26
+MIN_UNITS = 200_000
+BYTES_A_UNIT = 32
+
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_TRAILING_PADDING = 0xFFFCFFFC
+_PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
+_INTERN_ONE, _INTERN_SEQUENCE = 1024, 1 << 16
+_INTERN_ALL = 1 << 24  # bytes of raw elements that one table may hold
+_VIEW_FROM = 1 << 16
+
+
+@dataclass(slots=True)
+class Interned:
+    """Elements by their raw bytes, and by the head of a sequence of undefined length the last one seen."""
+
+    elements: dict[bytes, Element] = field(default_factory=dict)
+    open_ended: dict[bytes, tuple[bytes, Element]] = field(default_factory=dict)
+    size: int = 0
+
+    def keep(self, raw: bytes, element: Element) -> Element:
+        """Remember an element; a full table starts anew."""
+        self.size += len(raw) + 200
+        if self.size > _INTERN_ALL:
+            self.elements.clear()
+            self.open_ended.clear()
+            self.size = 0
+        self.elements[raw] = element
+        return element
+
+
+_tables: dict[tuple[bool, tuple[str, ...]], Interned] = {}
+
+
+def _table(explicit: bool, encodings: tuple[str, ...]) -> Interned:
+    if len(_tables) > 64:
+        _tables.clear()
+    return _tables.setdefault((explicit, encodings), Interned())
+
+
+@dataclass(slots=True, repr=False)
+class _Source:
+    """One file's bytes while they are read, and what must be known of them as a whole."""
+
+    data: bytes
+    units: int
+    little: bool = True
+    ambiguous: list[tuple[Item, int]] = field(default_factory=list)
+    header: Callable[[bytes, int], tuple[Any, ...]] = struct.Struct("<HH2sH").unpack_from
+    long: Callable[[bytes, int], tuple[Any, ...]] = struct.Struct("<L").unpack_from
+    trailing: bool = False
+
+    def spend(self, units: int) -> None:
+        """Count elements and items against what a file of this size may hold."""
+        self.units -= units
+        if self.units < 0:
+            raise MalformedError("TOO_MANY_ELEMENTS")
+
+
+def _source(data: bytes, *, little: bool = True) -> _Source:
+    source = _Source(data, MIN_UNITS + len(data) // BYTES_A_UNIT, little)
+    if not little:
+        source.header = struct.Struct(">HH2sH").unpack_from
+        source.long = struct.Struct(">L").unpack_from
+    return source
+
+
+def parse(data: bytes) -> Parsed:
+    """The content of one file, whatever its transfer syntax.
+
+    Raises:
+        MalformedError: NOT_DICOM, TRUNCATED, MALFORMED, TOO_DEEP, TOO_MANY_ELEMENTS, INFLATED_TOO_LARGE.
+    """
+    head = read_head(data)
+    body, start, findings = data, head.start, list(head.findings)
+    if head.syntax == DEFLATED:
+        body, start = inflate(data, head.start), 0
+    source = _source(body, little=head.little)
+    dataset = Item(encodings=DEFAULT)
+    _read_elements(source, start, len(body), head.explicit, dataset, 0, ends_with=0)
+    if source.trailing:
+        findings.append(Finding("TRAILING_BYTES"))
+    _settle(dataset, source)
+    return Parsed(head.meta, dataset, head.syntax, tuple(findings))
+
+
+# --- before the data set
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Head:
+    """What comes before the data set: its meta group, where it starts, and how it is really encoded."""
+
+    meta: Item
+    start: int
+    syntax: str
+    explicit: bool
+    little: bool
+    findings: tuple[Finding, ...]
+
+
+def sniff(head: bytes) -> bool:
+    """Whether a file's first bytes (132 or more) are DICOM's, with or without a preamble."""
+    if head[128:132] == b"DICM":
+        return True
+    if len(head) < 8:
+        return False
+    group = head[:2]
+    if group in (b"\x02\0", b"\x08\0") and head[3] == 0:
+        return head[4:6] in VRS or (head[6:8] == b"\0\0" and head[4] < 0x80 and head[5] == 0)
+    return group == b"\0\x08" and head[2] == 0 and head[4:6] in VRS
+
+
+def read_head(data: bytes) -> Head:
+    """The preamble and group 0002 of a file; both may be missing (PS3.10 7.1 asks for them).
+
+    Raises:
+        MalformedError: NOT_DICOM, or TRUNCATED within the group.
+    """
+    if not sniff(data[:132]):
+        raise MalformedError("NOT_DICOM")
+    pos, findings = 132, []
+    if data[128:132] != b"DICM":
+        pos = 0
+        findings.append(Finding("PREAMBLE_MISSING"))
+    meta, pos = _read_meta(data, pos)
+    if not meta:
+        findings.append(Finding("META_MISSING"))
+    syntax = meta.text(0x00020010)
+    if pos >= len(data):
+        raise MalformedError("TRUNCATED")
+    if syntax == DEFLATED:
+        return Head(meta, pos, syntax, True, True, tuple(findings))
+    little = data[pos + 1 : pos + 2] == b"\0" or data[pos : pos + 1] != b"\0"
+    explicit = data[pos + 4 : pos + 6] in VRS
+    if not little:
+        syntax = BIG_ENDIAN
+    elif not explicit:
+        syntax = IMPLICIT if syntax in NATIVE or not syntax else syntax
+    elif syntax in (IMPLICIT, BIG_ENDIAN, ""):
+        syntax = EXPLICIT
+    return Head(meta, pos, syntax, explicit, little, tuple(findings))
+
+
+def _read_meta(data: bytes, pos: int) -> tuple[Item, int]:
+    """Group 0002 ends with the first element of another group; its own length is not believed."""
+    meta = Item(encodings=DEFAULT)
+    header, long = struct.Struct("<HH2sH").unpack_from, struct.Struct("<L").unpack_from
+    while data[pos : pos + 2] == b"\x02\0" and len(data) >= pos + 12:
+        _, number, name, length = header(data, pos)
+        vr = VRS.get(name)
+        if vr is None:
+            start, length, kind = pos + 8, long(data, pos + 4)[0], "UN"
+        elif vr.long:
+            start, length, kind = pos + 12, long(data, pos + 8)[0], vr.name
+        else:
+            start, kind = pos + 8, vr.name
+        if start + length > len(data):
+            raise MalformedError("TRUNCATED", "FileMetaInformation")
+        tag = 0x00020000 | number
+        meta[tag] = Element(tag, kind, data[start : start + length])
+        pos = start + length
+    return meta, pos
+
+
+def inflate(data: bytes, start: int) -> bytes:
+    """The data set of the deflated transfer syntax (PS3.5 A.5), bounded in size and ratio.
+
+    Raises:
+        MalformedError: INFLATED_TOO_LARGE, TRUNCATED, MALFORMED.
+    """
+    room = min(MAX_INFLATED, max(FREE_INFLATED, (len(data) - start) * MAX_RATIO))
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        body = engine.decompress(memoryview(data)[start:], room)
+    except zlib.error:
+        raise MalformedError("MALFORMED") from None
+    if engine.unconsumed_tail:
+        raise MalformedError("INFLATED_TOO_LARGE")
+    if not engine.eof:
+        raise MalformedError("TRUNCATED")
+    return body
+
+
+# --- elements
+
+
+def _read_elements(
+    source: _Source, pos: int, end: int, explicit: bool, item: Item, depth: int, ends_with: int
+) -> int:
+    """Read elements into `item` up to `end`, or to the delimiter `ends_with`; returns where it stopped."""
+    data, header = source.data, source.header
+    interned = _table(explicit, item.encodings)
+    table, open_ended = interned.elements, interned.open_ended
+    fast = explicit and source.little
+    while pos < end:
+        if end - pos < 8:
+            return _stop_at_rest(source, pos, end, depth)
+        group, number, name, length = header(data, pos)
+        tag = group << 16 | number
+        vr = VRS.get(name) if explicit else None
+        if vr is not None and group != 0xFFFE:
+            if vr.long:
+                if end - pos < 12:
+                    return _stop_at_rest(source, pos, end, depth)
+                start = pos + 12
+                length = source.long(data, pos + 8)[0]
+            else:
+                start = pos + 8
+            kind = vr.name
+        else:
+            if tag == ends_with and ends_with:
+                return pos + 8
+            if group == 0xFFFE:
+                pos = _skip_stray(source, pos, tag, depth)
+                continue
+            start = pos + 8
+            length = source.long(data, pos + 4)[0]
+            kind = _implicit_vr(tag)
+            if explicit and not _plausible(name):
+                raise MalformedError("MALFORMED", keyword(tag))
+        stop = start + length
+        if length == _UNDEFINED:
+            if fast and (seen := open_ended.get(data[pos : pos + 12])) and data.startswith(seen[0], pos):
+                item[tag] = seen[1]
+                pos += len(seen[0])
+                continue
+            element, stop = _read_undefined(source, start, end, tag, kind, explicit, item.encodings, depth)
+            raw_size = stop - pos
+            if fast and raw_size <= _INTERN_SEQUENCE and kind == "SQ" and not source.ambiguous:
+                raw = data[pos:stop]
+                interned.keep(raw, element)
+                open_ended[raw[:12]] = (raw, element)
+        elif stop > end:
+            if depth == 0 and PIXEL_DATA in item:
+                return _stop_at_rest(source, pos, end, depth, force=True)
+            raise MalformedError("TRUNCATED", keyword(tag))
+        elif fast and length <= (_INTERN_SEQUENCE if kind == "SQ" else _INTERN_ONE) and tag not in _PIXELS:
+            raw = data[pos:stop]
+            found = table.get(raw)
+            if found is None:
+                count = len(source.ambiguous)
+                element = _read_value(source, start, stop, tag, kind, explicit, item, depth)
+                if len(source.ambiguous) == count:
+                    interned.keep(raw, element)
+            else:
+                element = found
+        else:
+            element = _read_value(source, start, stop, tag, kind, explicit, item, depth)
+        item[tag] = element
+        pos = stop
+        if tag == SPECIFIC_CHARACTER_SET:
+            item.encodings = encodings_of(item.raw(tag))
+            interned = _table(explicit, item.encodings)
+            table, open_ended = interned.elements, interned.open_ended
+    if ends_with:
+        raise MalformedError("TRUNCATED")
+    return pos
+
+
+def _stop_at_rest(source: _Source, pos: int, end: int, depth: int, *, force: bool = False) -> int:
+    """Bytes that can't be an element: after a data set they are left out, within one they are an error."""
+    if depth or not (force or end - pos < 12):
+        raise MalformedError("TRUNCATED")
+    source.trailing = True
+    return end
+
+
+def _skip_stray(source: _Source, pos: int, tag: int, depth: int) -> int:
+    """A delimiter where none belongs: some writers end defined lengths with one too."""
+    if tag in (_ITEM_END, _SEQUENCE_END) and depth and source.long(source.data, pos + 4)[0] == 0:
+        return pos + 8
+    raise MalformedError("MALFORMED")
+
+
+def _plausible(name: bytes) -> bool:
+    """Whether the place of a VR holds the low half of an implicit element's length instead."""
+    return not (65 <= name[0] <= 90 and 65 <= name[1] <= 90)
+
+
+def _implicit_vr(tag: int) -> str:
+    """The VR of an element that doesn't state it; UN where the standard doesn't know the tag."""
+    if tag & 0x10000:
+        return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
+    if not tag & 0xFFFF:
+        return "UL"
+    allowed = allowed_vrs(tag)
+    return allowed[0] if allowed else "UN"
+
+
+def _read_value(
+    source: _Source, start: int, stop: int, tag: int, kind: str, explicit: bool, item: Item, depth: int
+) -> Element:
+    """An element of defined length."""
+    named = normal_vr(tag, kind)
+    if named == "SQ":
+        within = explicit and kind == "SQ"
+        try:
+            items, _ = _read_items(source, start, stop, within, item.encodings, depth, undefined=False)
+            return Element(tag, "SQ", items)
+        except MalformedError as error:
+            if kind == "SQ" or error.rule in ("TOO_DEEP", "TOO_MANY_ELEMENTS"):
+                raise
+            named = "UN"
+    if kind != named or not explicit:
+        _note_ambiguous(source, item, tag)
+    value: Bytes = source.data[start:stop] if stop - start <= _VIEW_FROM and tag not in _PIXELS else b""
+    if not value and stop > start:
+        value = memoryview(source.data)[start:stop]
+    if not source.little and tag not in _PIXELS and len(value) % (unit := UNIT.get(named, 1)) == 0:
+        value = swapped(value, unit)
+    return Element(tag, named, value)
+
+
+def _note_ambiguous(source: _Source, item: Item, tag: int) -> None:
+    if len(allowed_vrs(tag)) > 1:
+        source.ambiguous.append((item, tag))
+
+
+def swapped(value: Bytes, unit: int) -> bytes:
+    """A value with the bytes of each of its units reversed."""
+    if unit == 1:
+        return bytes(value)
+    result = bytearray(len(value))
+    for place in range(unit):
+        result[place::unit] = value[unit - 1 - place :: unit]
+    return bytes(result)
+
+
+def _read_undefined(
+    source: _Source,
+    start: int,
+    end: int,
+    tag: int,
+    kind: str,
+    explicit: bool,
+    encodings: tuple[str, ...],
+    depth: int,
+) -> tuple[Element, int]:
+    """An element of undefined length: a sequence, also as UN (PS3.5 6.2.2), or encapsulated pixels."""
+    if tag == PIXEL_DATA:
+        fragments, stop = _read_fragments(source, start, end)
+        return Element(tag, "OB", fragments), stop
+    if kind not in ("SQ", "UN"):
+        raise MalformedError("MALFORMED", keyword(tag))
+    within = explicit and kind == "SQ"
+    items, stop = _read_items(source, start, end, within, encodings, depth, undefined=True)
+    return Element(tag, "SQ", items), stop
+
+
+def _read_items(
+    source: _Source,
+    pos: int,
+    end: int,
+    explicit: bool,
+    encodings: tuple[str, ...],
+    depth: int,
+    *,
+    undefined: bool,
+) -> tuple[list[Item], int]:
+    """The items of a sequence and where it ends."""
+    if depth >= MAX_DEPTH:
+        raise MalformedError("TOO_DEEP")
+    data, long, header = source.data, source.long, source.header
+    items: list[Item] = []
+    while pos < end:
+        if end - pos < 8:
+            raise MalformedError("TRUNCATED")
+        group, number, _, _ = header(data, pos)
+        tag, length = group << 16 | number, long(data, pos + 4)[0]
+        pos += 8
+        if tag == _SEQUENCE_END:
+            if undefined:
+                return items, pos
+            continue
+        if tag != _ITEM:
+            raise MalformedError("MALFORMED")
+        item = Item(encodings=encodings)
+        open_ended = length == _UNDEFINED
+        stop = end if open_ended else pos + length
+        if stop > end:
+            raise MalformedError("TRUNCATED")
+        how = explicit and not (stop - pos >= 8 and _looks_implicit(data, pos))
+        pos = _read_elements(source, pos, stop, how, item, depth + 1, _ITEM_END if open_ended else 0)
+        items.append(item)
+        source.spend(1 + len(item))
+    if undefined:
+        raise MalformedError("TRUNCATED")
+    return items, pos
+
+
+def _looks_implicit(data: bytes, pos: int) -> bool:
+    """Whether an item in an explicit data set holds implicit elements, as some writers leave it."""
+    name = data[pos + 4 : pos + 6]
+    return name not in VRS and data[pos : pos + 2] != b"\xfe\xff" and data[pos : pos + 2] != b"\xff\xfe"
+
+
+def _read_fragments(source: _Source, pos: int, end: int) -> tuple[Fragments, int]:
+    """Encapsulated pixel data: the Basic Offset Table, then fragments, then the delimiter (PS3.5 A.4)."""
+    view, fragments = memoryview(source.data), []
+    while True:
+        if end - pos < 8:
+            raise MalformedError("TRUNCATED", "PixelData")
+        group, number, _, _ = source.header(source.data, pos)
+        tag, length = group << 16 | number, source.long(source.data, pos + 4)[0]
+        pos += 8
+        if tag == _SEQUENCE_END:
+            break
+        if tag != _ITEM:
+            raise MalformedError("FRAGMENTS_MALFORMED", "PixelData")
+        if length > end - pos:
+            raise MalformedError("TRUNCATED", "PixelData")
+        fragments.append(view[pos : pos + length])
+        pos += length
+        source.spend(1)
+    if not fragments:
+        raise MalformedError("FRAGMENTS_MALFORMED", "PixelData")
+    return Fragments(fragments[0], tuple(fragments[1:])), pos
+
+
+# --- after all elements are known
+
+
+def _settle(dataset: Item, source: _Source) -> None:
+    """Give the attributes whose VR another one decides their VR, and swap big-endian pixels."""
+    signed = dataset.raw(0x00280103)[:1] == b"\x01"
+    for item, tag in source.ambiguous:
+        element = item.get(tag)
+        if element is None or not isinstance(element.value, bytes | memoryview):
+            continue
+        own = item.raw(0x00280103)
+        choice = _choose_vr(tag, own[:1] == b"\x01" if own else signed, item)
+        if choice != element.vr:
+            item[tag] = Element(tag, choice, element.value)
+    pixels = dataset.get(PIXEL_DATA)
+    if not source.little and pixels is not None and isinstance(pixels.value, memoryview):
+        bits = int.from_bytes(dataset.raw(0x00280100)[:2], "little")
+        unit = 1 if pixels.vr == "OB" else max(2, bits // 8)
+        if len(pixels.value) % unit == 0:
+            dataset[PIXEL_DATA] = Element(PIXEL_DATA, pixels.vr, memoryview(swapped(pixels.value, unit)))
+
+
+def _choose_vr(tag: int, signed: bool, item: Item) -> str:
+    """Which of several VRs an implicit element has (PS3.5 A.1, PS3.3 C.7.6.3.1)."""
+    allowed = allowed_vrs(tag)
+    if "SS" in allowed and "US" in allowed and tag != 0x00281200:
+        return "SS" if signed else "US"
+    if tag == 0x00283006:
+        descriptor = item.raw(0x00283002)
+        return "US" if descriptor[:2] == b"\x01\0" else "OW"
+    return "OW" if "OW" in allowed else allowed[0]

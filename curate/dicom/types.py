@@ -1,0 +1,306 @@
+"""The records that the rooms of `curate.dicom` hand to each other.
+
+`profile` says what happens to an attribute, `rewrite` and `verify` do it on the bytes. Both rest on these.
+The engine calls, of `profile`: `decide`, `clean_value`, `is_pure`, `finish_item`, `finish_dataset`,
+`admit_sop_class`, `check_value`, `check_item`, `check_dataset`, `direct_identifiers`. What `clean_value`
+gives is remembered: where `is_pure(tag, vr)` by the raw value for ever; else for the study, by the raw
+value and the raw values of the siblings that `partners(tag)` names (the time of a date, the date of a time).
+A sequence is handled by its items: `decide` says whether it stays at all, `clean_value` is asked of plain
+elements only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from curate.errors import InputError
+from curate.findings import Finding
+
+Bytes = bytes | memoryview
+Dates = Literal["rebase", "remove"]
+Admission = Literal["refuse", "hold", "allow"]
+
+PIXEL_DATA = 0x7FE00010
+SPECIFIC_CHARACTER_SET = 0x00080005
+
+
+class MalformedError(Exception):
+    """The bytes can't be read, or can't be made safe: a rule's code and a keyword path, never a value."""
+
+    def __init__(self, rule: str, tag: str = "") -> None:
+        super().__init__(f"{rule} {tag}".strip())
+        self.rule = rule
+        self.tag = tag
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.rule, self.tag))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """Secrets of one archive, 32 bytes each, derived from its `secret.key`."""
+
+    uid: bytes
+    donor: bytes
+    fold: bytes
+    order: bytes
+    tombstone: bytes
+    storage: bytes
+
+    @classmethod
+    def from_secret(cls, secret: bytes) -> Keys:
+        """The keys that a secret gives: HKDF-SHA256, one label a purpose (RFC 5869)."""
+        labels = (f"curate {name.name}".encode() for name in fields(cls))
+        return cls(*(HKDF(hashes.SHA256(), 32, None, label).derive(secret) for label in labels))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The table `[profile]` of `archive.toml`: which options of PS3.15 apply."""
+
+    dates: Dates = "rebase"
+    retain_safe_private: bool = True
+    clean_descriptors: bool = True
+    secondary_capture: Admission = "refuse"
+    burned_in: Admission = "hold"
+    head: Admission = "allow"
+    dental_and_fetal: Admission = "hold"
+
+    @classmethod
+    def from_mapping(cls, table: Mapping[str, Any]) -> Policy:
+        """The policy that a table states; what it leaves out has the default.
+
+        Raises:
+            InputError: a key that doesn't exist, or a value that its key doesn't take.
+        """
+        known = get_type_hints(cls)
+        for key, value in table.items():
+            if key not in known:
+                allowed = ", ".join(name.name for name in fields(cls))
+                raise InputError(f"[profile] has an unknown key {key!r}", hint=f"Known keys: {allowed}.")
+            choices = get_args(known[key]) or (True, False)
+            if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+                shown = ", ".join(str(choice).lower() for choice in choices)
+                raise InputError(f"[profile] {key} has a value that it does not take", hint=f"Use: {shown}.")
+        return cls(**table)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StudyContext:
+    """What the rewriting of one study rests on besides the policy.
+
+    `shift_us` is added to every date-time of the study (microseconds), so that the donor's first study falls
+    on 2000-01-01 and each study's first acquisition on 12:00:00; None: dates and times are removed.
+    `study_date` is the date after the shift (YYYYMMDD, or empty).
+    `keys` None is the verifier's context: a UID that has the form of a keyed one is kept as it is,
+    `shift_us` is 0, and `donor_id` is what the file says; so rewriting a clean file changes nothing.
+    """
+
+    keys: Keys | None
+    donor_id: str
+    shift_us: int | None
+    study_date: str = ""
+
+
+class Verdict(NamedTuple):
+    """What became of an element: valid for `token` alone (a policy's, or a study's); None: removed."""
+
+    token: object
+    cleaned: Element | None
+    label: str
+    nested: Mapping[str, int]
+
+
+NO_VERDICT = Verdict(None, None, "", {})
+
+
+class Element:
+    """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
+
+    Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
+    `wide` (whether they need more than ASCII) are the writer's, `verdict` is the rewriter's.
+    """
+
+    __slots__ = ("encoded", "tag", "value", "verdict", "vr", "wide")
+
+    def __init__(self, tag: int, vr: str, value: Value) -> None:
+        self.tag = tag
+        self.vr = vr
+        self.value = value
+        self.encoded: bytes | None = None
+        self.wide = False
+        self.verdict: Verdict = NO_VERDICT
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Element):
+            return NotImplemented
+        return (self.tag, self.vr, self.value) == (other.tag, other.vr, other.value)
+
+    def __hash__(self) -> int:
+        return hash((self.tag, self.vr))
+
+    @property
+    def items(self) -> list[Item]:
+        """The items of a sequence; none of any other element."""
+        return self.value if isinstance(self.value, list) else []
+
+
+class Item(dict[int, Element]):
+    """A data set, or an item of a sequence: tag to element.
+
+    `encodings` are the Python codecs of its (own or inherited) Specific Character Set, the first one the
+    default. Only its engine keeps it sorted; a rule that adds an attribute just sets it.
+    """
+
+    __slots__ = ("encodings",)
+
+    def __init__(
+        self, elements: Mapping[int, Element] | None = None, encodings: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(elements or {})
+        self.encodings = encodings
+
+    def __repr__(self) -> str:
+        return f"<Item of {len(self)} elements>"
+
+    def raw(self, tag: int) -> bytes:
+        """The raw value with its padding; empty where absent, or not of a plain VR."""
+        element = self.get(tag)
+        if element is None or isinstance(element.value, list | Fragments):
+            return b""
+        return bytes(element.value)
+
+    def text(self, tag: int) -> str:
+        """The value as ASCII without padding, for codes, UIDs, dates and numbers; never for free text."""
+        return self.raw(tag).decode("ascii", "replace").strip(" \0")
+
+    def items_of(self, tag: int) -> list[Item]:
+        """The items of a sequence; none where it is absent or empty."""
+        element = self.get(tag)
+        return element.items if element is not None else []
+
+    def creator(self, tag: int) -> str | None:
+        """The private creator of a private tag's block; None for standard tags, empty where it is missing."""
+        if not tag & 0x10000:
+            return None
+        block = (tag & 0xFF00) >> 8
+        return self.text((tag & 0xFFFF0000) | block) if block >= 0x10 else ""
+
+    def put(self, tag: int, vr: str, value: bytes | list[Item]) -> None:
+        """Set an attribute; text and numbers come already padded, or are padded here as the VR asks."""
+        if isinstance(value, bytes) and len(value) % 2:
+            value += b" " if vr in _SPACE_PADDED else b"\0"
+        self[tag] = Element(tag, vr, value)
+
+
+_SPACE_PADDED = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT")
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fragments:
+    """Encapsulated pixel data (PS3.5 A.4): the raw Basic Offset Table and the fragments, as views."""
+
+    offsets: Bytes
+    fragments: tuple[Bytes, ...]
+
+
+Value = bytes | memoryview | list[Item] | Fragments
+
+
+class Action(StrEnum):
+    """What happens to an attribute: the codes of PS3.15 Table E.1-1a, `REFUSE` for the whole instance."""
+
+    KEEP = "K"
+    CLEAN = "C"
+    EMPTY = "Z"
+    DUMMY = "D"
+    REMOVE = "X"
+    UID = "U"
+    REFUSE = "REFUSE"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens to an attribute and why.
+
+    `grammar` names what a kept value must pass; `reason` is a sentence for `curate profile`; `rule` is the
+    code of the finding that the verifier makes where the attribute is there or unchanged.
+    """
+
+    action: Action
+    grammar: str = ""
+    reason: str = ""
+    rule: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """What one rewriting did: counts of rules or actions applied, and findings; filled while it runs."""
+
+    applied: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def count(self, what: str) -> None:
+        """One more application of a rule or action."""
+        self.applied[what] = self.applied.get(what, 0) + 1
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Parsed:
+    """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in."""
+
+    meta: Item
+    dataset: Item
+    transfer_syntax: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Rewritten:
+    """A clean Part 10 file: write `chunks` one after the other; the pixel bytes among them are views."""
+
+    chunks: tuple[Bytes, ...]
+    size: int
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax: str
+    frames: int
+    applied: Mapping[str, int]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Scan:
+    """What grouping and sorting need of one file; UIDs are the original ones, so it never leaves the archive.
+
+    `patient` is a keyed fingerprint of PatientID, name and birth date; `earliest` the first acquisition as
+    microseconds since 1970-01-01 on the file's own clock, None where no date is; `position` is in mm along
+    the slice normal.
+    """
+
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    transfer_syntax: str
+    patient: bytes
+    identity_removed: bool
+    study_date: str
+    earliest: int | None
+    position: float | None
+    time: float | None
+    number: int | None
+    frames: int
+    size: int
+    rule: str = ""

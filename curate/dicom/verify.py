@@ -1,0 +1,80 @@
+"""The verdict from the released bytes alone: a file is clean if rewriting it would change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from curate.dicom import profile, reader, rewrite
+from curate.dicom.dictionary import keyword, step
+from curate.dicom.types import PIXEL_DATA, Bytes, Item, MalformedError, Parsed, Policy, Report, StudyContext
+from curate.findings import Finding, merge
+
+
+def verify(data: bytes, policy: Policy) -> tuple[Finding, ...]:
+    """Everything that the rewriter would change in a file, by rule and keyword path."""
+    try:
+        parsed = reader.parse(data)
+    except MalformedError as error:
+        return (Finding(error.rule, tag=error.tag),)
+    context = released_context(parsed.dataset, policy)
+    report = Report()
+    try:
+        item = rewrite.clean_dataset(parsed, context, policy, report)
+        clean = rewrite.assemble(parsed, item, report)
+    except MalformedError as error:
+        return (Finding(error.rule, tag=error.tag),)
+    findings = [*parsed.findings, *report.findings, *profile.check_dataset(policy, parsed.dataset)]
+    if not same(clean.chunks, data):
+        findings += differences(parsed, item, data, clean.chunks) or [Finding("ENCODING_NOT_CANONICAL")]
+    return merge(findings)
+
+
+def released_context(dataset: Item, policy: Policy) -> StudyContext:
+    """The context under which a clean file stays as it is: its own pseudonym, its own dates."""
+    shift = 0 if policy.dates == "rebase" else None
+    return StudyContext(None, dataset.text(0x00100020), shift, dataset.text(0x00080020))
+
+
+def same(chunks: Sequence[Bytes], data: bytes) -> bool:
+    """Whether pieces, one after the other, are exactly these bytes."""
+    view, pos = memoryview(data), 0
+    for chunk in chunks:
+        if view[pos : pos + len(chunk)] != chunk:
+            return False
+        pos += len(chunk)
+    return pos == len(data)
+
+
+def differences(parsed: Parsed, clean: Item, data: bytes, chunks: Sequence[Bytes]) -> list[Finding]:
+    """What differs, first among the elements, else in what holds them."""
+    findings: list[Finding] = []
+    _compare(parsed.dataset, clean, "", findings)
+    if any(data[:128]):
+        findings.append(Finding("PREAMBLE_NOT_ZERO"))
+    head = bytes(chunks[0])
+    length = 132 + 12 + int.from_bytes(head[140:144], "little")
+    if data[132:length] != head[132:length]:
+        findings.append(Finding("META_UNEXPECTED"))
+    pixels = b"".join(chunks[1:])
+    if PIXEL_DATA in parsed.dataset and not data.endswith(pixels):
+        findings.append(Finding("PIXEL_CONTAINER", tag="PixelData"))
+    return findings
+
+
+def _compare(before: Item, after: Item, path: str, findings: list[Finding]) -> None:
+    for tag in sorted({*before, *after}):
+        if tag >> 16 >= 0x7FE0 and not path:
+            continue
+        old, new = before.get(tag), after.get(tag)
+        place = path + keyword(tag)
+        if old is None:
+            findings.append(Finding("ATTRIBUTE_MISSING", tag=place))
+        elif new is None:
+            findings.append(Finding("ATTRIBUTE_NOT_ALLOWED", tag=place))
+        elif isinstance(old.value, list) and isinstance(new.value, list):
+            if len(old.value) != len(new.value):
+                findings.append(Finding("ITEMS_NOT_ALLOWED", tag=place))
+            for index, (first, second) in enumerate(zip(old.value, new.value, strict=False)):
+                _compare(first, second, f"{path}{step(tag, index)}.", findings)
+        elif old != new:
+            findings.append(Finding("VALUE_NOT_CLEAN", tag=place))

@@ -1,0 +1,45 @@
+"""Digests and canonical JSON: the same data gives the same bytes, everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def canonical_json(value: Any) -> str:
+    """JSON by RFC 8785 for what this project stores: strings, integers, booleans, null, lists, objects.
+
+    Raises:
+        ValueError: a float, whose canonical form needs ECMAScript's number format; store text instead.
+    """
+    _refuse_floats(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _refuse_floats(value: Any) -> None:
+    if isinstance(value, float):
+        raise ValueError("canonical JSON holds no floats here")
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple):
+        for entry in value:
+            _refuse_floats(entry)
+
+
+def sha256_json(value: Any) -> str:
+    """SHA-256, in hex, of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, in hex, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_set(digests: Iterable[bytes]) -> bytes:
+    """One SHA-256 over a set of digests, whatever their order: the digest of a study's instances."""
+    return hashlib.sha256(b"".join(sorted(digests))).digest()

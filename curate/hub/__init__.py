@@ -1,0 +1,32 @@
+"""Where releases are published: a folder, the Hugging Face Hub; the only room that opens connections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from curate.errors import InputError
+from curate.hub.protocol import Target
+from curate.hub.retry import Patience
+
+
+def open_target(url: str, *, patience: Patience | None = None) -> Target:
+    """The target of `file:///DIR`, a plain path, or `hf://ORG/NAME`. Opens no connection.
+
+    Raises:
+        InputError: no such kind of target.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "hf":
+        from curate.hub.huggingface import HuggingFaceHub, repository_of  # its client is slow to import
+
+        return HuggingFaceHub(repository_of(url), patience or Patience())
+    if parts.scheme in ("", "file"):
+        from curate.hub.folder import FolderHub
+
+        folder = Path(unquote(parts.path) if parts.scheme else url)
+        return FolderHub(folder.expanduser().absolute())
+    raise InputError(
+        f"{parts.scheme}:// is not a target that curate can publish to",
+        hint="Use file:///DIR or hf://ORG/NAME.",
+    )

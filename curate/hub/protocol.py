@@ -1,0 +1,290 @@
+"""What `publish`, `purge` and `recall` ask of a hub, and the records they exchange."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Protocol
+
+from curate.errors import DamagedError, InputError
+
+RELEASE_FILE = "release.json"
+ATTESTATIONS = "attestations/"
+BLOCK = 1 << 20
+
+Gated = Literal["auto", "manual", False]
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileEntry:
+    """A file of a release: POSIX path, bytes, SHA-256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All files of a release folder, by path; `digest` is the SHA-256 of `release.json`."""
+
+    root: Path
+    version: str
+    digest: str
+    files: Mapping[str, FileEntry]
+
+    @property
+    def tag(self) -> str:
+        """The release's tag on a hub."""
+        return tag_of(self.version)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(entry.size for entry in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What publishing would do: files to send, files that are there already, paths to delete."""
+
+    tag: str
+    send: tuple[FileEntry, ...]
+    unchanged: tuple[FileEntry, ...]
+    delete: tuple[str, ...]
+
+    @property
+    def send_bytes(self) -> int:
+        """Bytes to send."""
+        return sum(entry.size for entry in self.send)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the hub holds the release already."""
+        return not self.send and not self.delete
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published: `commit` is the hub's own name for it, `already` says that nothing was to do."""
+
+    url: str
+    tag: str
+    commit: str
+    sent_files: int
+    sent_bytes: int
+    unchanged_files: int
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Who may read a repository; `None` leaves as is."""
+
+    private: bool | None = None
+    gated: Gated | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Remaining:
+    """Something erased that is still there: `place` is a ref or folder."""
+
+    place: str
+    path: str
+    what: Literal["bytes", "pointer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a purge did, and what it found by looking afterwards."""
+
+    moved: tuple[str, ...]
+    dropped: tuple[str, ...]
+    erased_files: int
+    erased_bytes: int
+    remaining: tuple[Remaining, ...]
+
+
+class Target(Protocol):
+    """A place where releases are published."""
+
+    @property
+    def url(self) -> str:
+        """The target as the maintainer wrote it."""
+        ...
+
+    @property
+    def can_erase(self) -> bool:
+        """Whether a purge is possible; a target that cannot erase never receives anything about a person."""
+        ...
+
+    def plan(self, release: Path, previous: Path | None = None) -> Plan:
+        """What `publish` would send, worked out without a connection.
+
+        `previous` is the folder of the release that was published last, as the archive remembers it.
+        """
+        ...
+
+    def publish(
+        self, release: Path, *, settings: Settings | None = None, progress: Progress | None = None
+    ) -> Published:
+        """Publish a release as a whole or not at all; its tag comes last. Repeating it finishes the work.
+
+        Raises:
+            HubError: the hub refuses, fails, or holds something else.
+            DamagedError: the release's bytes are not those that `release.json` lists.
+        """
+        ...
+
+    def versions(self) -> tuple[str, ...]:
+        """The published versions, oldest first, such as `1.2.0`."""
+        ...
+
+    def holds(self, version: str) -> dict[str, FileEntry]:
+        """The files under a version's tag with the digests of what the hub really holds."""
+        ...
+
+    def read(self, version: str, path: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Bytes of a published file."""
+        ...
+
+    def purge(
+        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress | None = None
+    ) -> Purged:
+        """Put each version's re-cut under its tag, drop tags, and erase all that no tag holds then."""
+        ...
+
+    def close_to_readers(self) -> Settings:
+        """Let nobody but the owner read; gives the settings of before, for `open_to_readers`."""
+        ...
+
+    def open_to_readers(self, settings: Settings) -> None:
+        """Undo `close_to_readers`."""
+        ...
+
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+def version_of(text: str) -> str:
+    """`1.2.0` of `1.2.0` or `v1.2.0`.
+
+    Raises:
+        InputError: it is no version.
+    """
+    if not (match := _VERSION.fullmatch(text)):
+        raise InputError(f"{text!r} is not a version", hint="Write it as 1.2.0 or v1.2.0.")
+    return ".".join(match.groups())
+
+
+def tag_of(text: str) -> str:
+    """`v1.2.0` of `1.2.0` or `v1.2.0`."""
+    return f"v{version_of(text)}"
+
+
+def version_key(text: str) -> tuple[int, ...]:
+    """A key that sorts versions or tags by number."""
+    return tuple(int(part) for part in version_of(text).split("."))
+
+
+def is_tag(text: str) -> bool:
+    """Whether a ref's name is a release's tag."""
+    return text.startswith("v") and _VERSION.fullmatch(text) is not None
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def contents_of(release: Path) -> Contents:
+    """The files of a release folder with the digests that `release.json` states; nothing listed is read.
+
+    Raises:
+        InputError: the folder is no release.
+        DamagedError: a listed file is missing or has another size.
+    """
+    source = release / RELEASE_FILE
+    if not source.is_file():
+        raise InputError(
+            f"{release} is not a release: it has no {RELEASE_FILE}", hint="Run `curate release`."
+        )
+    raw = source.read_bytes()
+    version, listed = parse_release(raw)
+    files = {entry.path: entry for entry in listed}
+    digest = hashlib.sha256(raw).hexdigest()
+    files[RELEASE_FILE] = FileEntry(RELEASE_FILE, len(raw), digest)
+    files |= {entry.path: entry for entry in _attestations(release)}
+    _check_sizes(release, files)
+    return Contents(release, version, digest, dict(sorted(files.items())))
+
+
+def parse_release(raw: bytes) -> tuple[str, tuple[FileEntry, ...]]:
+    """The version and the files that a `release.json` lists.
+
+    Raises:
+        InputError: it is not what `curate release` writes.
+    """
+    try:
+        found = json.loads(raw)
+        listed = tuple(_entry(item) for item in _items(found["files"]))
+        return version_of(found["version"]), listed
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{RELEASE_FILE} cannot be read ({type(error).__name__})", hint="Cut the release again."
+        ) from None
+
+
+def _items(files: Any) -> list[Mapping[str, Any]]:
+    """The file list, written as a list of records or as a mapping by path."""
+    if isinstance(files, dict):
+        return [{"path": path, **facts} for path, facts in files.items()]
+    return list(files)
+
+
+def _entry(item: Mapping[str, Any]) -> FileEntry:
+    path, sha256 = item["path"], item["sha256"]
+    size = item["size"] if "size" in item else item["size_bytes"]
+    if not isinstance(size, int) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ValueError("size or digest")
+    if PurePosixPath(path).is_absolute() or {"", ".", ".."} & set(path.split("/")) or "\\" in path:
+        raise ValueError("path")
+    return FileEntry(path, size, sha256)
+
+
+def _attestations(release: Path) -> list[FileEntry]:
+    """The files that sign `release.json`, and that it therefore cannot list."""
+    folder = release / ATTESTATIONS
+    found = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    return [
+        FileEntry(path.relative_to(release).as_posix(), path.stat().st_size, digest_of(path))
+        for path in found
+    ]
+
+
+def _check_sizes(release: Path, files: Mapping[str, FileEntry]) -> None:
+    for entry in files.values():
+        path = release / entry.path
+        if not path.is_file() or path.stat().st_size != entry.size:
+            raise DamagedError(
+                f"{entry.path} of {release.name} is missing or has another size than {RELEASE_FILE} says",
+                hint="Run `curate check` on the release, then cut it again.",
+            )
+
+
+def plan_for(contents: Contents, held: Mapping[str, FileEntry]) -> Plan:
+    """What is to send and to delete where `held` lies already."""
+    same = {path for path, entry in contents.files.items() if held.get(path) == entry}
+    return Plan(
+        contents.tag,
+        tuple(entry for path, entry in contents.files.items() if path not in same),
+        tuple(entry for path, entry in contents.files.items() if path in same),
+        tuple(sorted(set(held) - set(contents.files))),
+    )

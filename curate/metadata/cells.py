@@ -1,0 +1,179 @@
+"""Rows of cells, as text, from CSV in mixed encodings, XLSX and Parquet; streamed.
+
+Each row comes with the number that a spreadsheet shows for it (the header is usually row 1), and None in
+place of cells where the row cannot be read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import datetime as dt
+import math
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from zipfile import BadZipFile
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import InputError
+
+Row = tuple[int, list[str] | None]
+
+SEPARATORS = (",", ";", "\t", "|")
+LONGEST_CELL = 100_000
+_EXACT_DIGITS = 10**15  # a double holds no longer whole number
+_HINT = "Save the table as CSV (UTF-8), XLSX or Parquet."
+
+
+def read(path: Path, names: frozenset[str]) -> Iterator[Row]:
+    """All rows of a table, the header first; `names` are the columns that tell the separator of a CSV.
+
+    Raises:
+        InputError: the file cannot be opened, or is none of CSV, XLSX and Parquet.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(65536)
+    except OSError as error:
+        message = f"The table {path.name} cannot be read: {error.strerror}."
+        raise InputError(message, hint="Check the path and its permissions.") from None
+    if start.startswith(b"PAR1"):
+        return _parquet(path)
+    if start.startswith(b"PK"):
+        return _xlsx(path)
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError(f"The table {path.name} is in the old Excel format (.xls).", hint="Save it as XLSX.")
+    return _csv(path, _encoding(start), names)
+
+
+def _encoding(start: bytes) -> str:
+    """UTF-16 by its mark or its zero bytes; else UTF-8, in which each stray byte is read as cp1252."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = [start[at::2].count(0) for at in (0, 1)]
+    if max(zeros) > len(start) // 8:
+        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    return "utf-8-sig"
+
+
+def _stray_byte(error: UnicodeError) -> tuple[str, int]:
+    """Reads what is not UTF-8 as cp1252, and what cp1252 lacks as latin-1: exports often mix them."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    stray = error.object[error.start : error.end]
+    text = "".join(_single(byte) for byte in stray)
+    return text, error.end
+
+
+def _single(byte: int) -> str:
+    try:
+        return bytes([byte]).decode("cp1252")
+    except UnicodeDecodeError:
+        return bytes([byte]).decode("latin-1")
+
+
+codecs.register_error("curate-cp1252", _stray_byte)
+
+
+def _csv(path: Path, encoding: str, names: frozenset[str]) -> Iterator[Row]:
+    errors = "curate-cp1252" if encoding == "utf-8-sig" else "replace"
+    csv.field_size_limit(LONGEST_CELL)
+    with path.open(encoding=encoding, errors=errors, newline="") as file:
+        first = file.readline()
+        told = re.fullmatch(r"sep=(.)\s*", first.strip('"\ufeff'))
+        if not told:
+            file.seek(0)
+        separator = told[1] if told else _separator(first, names)
+        yield from _numbered(csv.reader(file, delimiter=separator, strict=True), 2 if told else 1)
+
+
+def _separator(header: str, names: frozenset[str]) -> str:
+    """The separator that shows most of the expected columns."""
+    return max(SEPARATORS, key=lambda mark: sum(plain_name(cell) in names for cell in header.split(mark)))
+
+
+def plain_name(cell: str) -> str:
+    """A column's name as the table's rules write it: lower case, underscores, no quotes."""
+    return re.sub(r"[\s\-]+", "_", cell.strip().strip("\"'\ufeff").strip().casefold())
+
+
+def _numbered(reader: Iterable[list[str]], first: int) -> Iterator[Row]:
+    """Rows with their number; a row that breaks CSV's rules is None, and reading goes on after it."""
+    rows = iter(reader)
+    number = first
+    while True:
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield number, None
+        else:
+            if any(cell.strip() for cell in cells):
+                yield number, cells
+        number += 1
+
+
+def _xlsx(path: Path) -> Iterator[Row]:
+    """The sheet `studies`, or the first one; numbers as a spreadsheet shows them, days in ISO 8601."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # openpyxl's about styles and validation, which do not touch values
+        try:
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        except (BadZipFile, KeyError, ValueError, OSError):
+            raise InputError(f"The table {path.name} is not a readable XLSX file.", hint=_HINT) from None
+        with closing(book):
+            sheet = book["studies"] if "studies" in book.sheetnames else book.worksheets[0]
+            for number, cells in enumerate(sheet.iter_rows(), start=1):
+                texts = [_shown(cell.value, getattr(cell, "number_format", "")) for cell in cells]
+                if any(texts):
+                    yield number, texts
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError):
+        raise InputError(f"The table {path.name} is not a readable Parquet file.", hint=_HINT) from None
+    with file:
+        yield 1, list(file.schema_arrow.names)
+        number = 2
+        for batch in file.iter_batches(batch_size=20_000):
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield number, [_shown(value) for value in values]
+                number += 1
+
+
+def _shown(value: object, number_format: str = "") -> str:
+    """A typed cell as text: leading zeros as its format shows them, whole numbers without a point."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return _shown_float(value, number_format)
+    if isinstance(value, int):
+        zeros = len(number_format) if re.fullmatch(r"0+", number_format or "") else 0
+        return f"{value:.6e}" if abs(value) >= _EXACT_DIGITS else f"{value:0{zeros}d}"
+    if isinstance(value, dt.datetime):
+        return value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return str(value).strip()
+
+
+def _shown_float(value: float, number_format: str) -> str:
+    if math.isnan(value):
+        return ""
+    return _shown(int(value), number_format) if value.is_integer() and math.isfinite(value) else repr(value)
+
+
+def is_blank(cells: Sequence[str]) -> bool:
+    """Whether no cell of a row says anything."""
+    return not any(cell.strip() for cell in cells)

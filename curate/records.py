@@ -1,0 +1,106 @@
+"""The records that the rooms pass to each other: frozen, slotted, without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a release as `release.json` lists it: path from the root, bytes, SHA-256 in hex."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackEntry:
+    """Where one instance lies: the pack's path from the root, offset and size in bytes."""
+
+    pack: str
+    offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveInfo:
+    """What an archive says of itself in `[archive]` of `archive.toml`.
+
+    `population` is `persons` or `test` (phantoms, samples): the card repeats it.
+    """
+
+    title: str
+    publisher: str
+    license: str
+    population: str = "persons"
+    description: str = ""
+    contact: str = ""
+    homepage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionChange:
+    """What one version of a release changed against the one before, as CHANGELOG.md lists it.
+
+    `added`, `removed`, `changed` count studies; `notes` are sentences of the archive, such as a recall's.
+    """
+
+    version: str
+    released: date
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSummary:
+    """All that the card, Croissant, the citation and the changelog state about a release.
+
+    Counts are of the manifest's tables; `table_rows` also has `images` and `previews`. `files` holds every
+    data file (manifest, packs, previews, licences), sorted by path. `license_counts` maps an SPDX id to its
+    number of studies. `tables` holds audited counts only, such as `{"sex": {"F": 12}}`; an entry that
+    had to be hidden is None. `added`, `removed`, `changed` count studies against `previous_version`;
+    `history` holds the versions before this one; `notices` are public notices (a recall), `statements`
+    further sentences for the card, `data_use` DUO codes such as `DUO:0000042`, `responsible` what the
+    archive states for Croissant's RAI properties, by their name without prefix (`dataCollection`).
+    """
+
+    archive: ArchiveInfo
+    version: str
+    released: date
+    previous_version: str | None
+    table_rows: Mapping[str, int]
+    donor_count: int
+    size_bytes: int
+    license_counts: Mapping[str, int]
+    modality_counts: Mapping[str, int]
+    tables: Mapping[str, Mapping[str, int | None]]
+    files: tuple[FileEntry, ...]
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    history: tuple[VersionChange, ...] = ()
+    repository: str | None = None
+    doi: str | None = None
+    gated: str | None = None
+    statements: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()
+    data_use: tuple[str, ...] = ()
+    responsible: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One numbered check of a release: what it proves, how many items it looked at, what it found."""
+
+    name: str
+    title: str
+    looked_at: int
+    findings: tuple[Any, ...] = ()
