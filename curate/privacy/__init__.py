@@ -1,1 +1,1 @@
-"""Disclosure risk: how many donors look alike, what is given up so that enough do, what releases reveal together."""
+"""Disclosure risk: how many donors look alike, and what is given up so that enough do."""

@@ -6,6 +6,7 @@ in a sorted tree for codes. So what two releases say together of a cell is the i
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 END = 2**40
+_TEN = 10  # bands without an end are weighed against so many of the widest
 _BAND = re.compile(r"(\d+)(?:-(\d+)|(\+))?")
 
 
@@ -65,7 +67,7 @@ class Ladder:
 
 
 def age(column: str = "age") -> Hierarchy:
-    """Years, 5, 10 and 20-year bands, 90 and over always one open class (45 CFR 164.514(b)(2)(i)(C)), null."""
+    """Years, 5, 10 and 20-year bands, null; 90 and over is one class (45 CFR 164.514(b)(2)(i)(C))."""
     names = ("years", "5-year bands", "10-year bands", "20-year bands")
     return Hierarchy(column, names, widths=(1, 5, 10, 20), top=90, per_donor=True)
 
@@ -74,6 +76,17 @@ def days(column: str = "days_from_first") -> Hierarchy:
     """Days, weeks, 4 weeks, 52 weeks, "later", null; the first study's 0 stays 0 until null."""
     names = ("days", "weeks", "4 weeks", "52 weeks", "later")
     return Hierarchy(column, names, widths=(1, 7, 28, 364, END), zero_apart=True)
+
+
+def bands(column: str, widths: Sequence[int], *, nullable: bool = True) -> Hierarchy:
+    """Whole numbers from 0 in bands, each width a multiple of the one before.
+
+    Raises:
+        InputError: bands that cut across each other, which two releases could reveal.
+    """
+    if not widths or any(wide % narrow for narrow, wide in itertools.pairwise(widths)):
+        raise InputError(f"{column}: each band must be made of whole smaller ones", hint="Such as 1, 5, 10.")
+    return Hierarchy(column, tuple(f"bands of {width}" for width in widths), tuple(widths), nullable=nullable)
 
 
 def tree(column: str, levels: Sequence[str], paths: Mapping[str, Sequence[str]]) -> Hierarchy:
@@ -188,7 +201,7 @@ def _tree_spans(hierarchy: Hierarchy) -> dict[str, tuple[int, int]]:
 def _losses(hierarchy: Hierarchy, low: Ints, high: Ints) -> Floats:
     """The normalised certainty penalty of each label: 0 for one value, 1 for null."""
     if hierarchy.widths:
-        domain = hierarchy.top if hierarchy.top < END else hierarchy.widths[-2] * 10
+        domain = hierarchy.top if hierarchy.top < END else _TEN * max(w for w in hierarchy.widths if w < END)
     else:
         domain = len(hierarchy.paths)
     loss = np.clip((high - low - 1) / max(domain - 1, 1), 0.0, 1.0)

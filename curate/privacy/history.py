@@ -37,7 +37,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Ever:
-    """Every study ever published, sorted by id: of whom, since which release, and each column's cells."""
+    """Every study ever published: of whom, since which release, and each column's cells."""
 
     study: pa.Array
     donor: pa.Array
@@ -134,10 +134,9 @@ def _intervals(table: pa.Table) -> list[str]:
 
 
 def _study_ids(history: Sequence[pa.Table]) -> pa.Array:
-    if not history:
-        return pa.array([], pa.string())
-    ids = pa.chunked_array([chunk for release in history for chunk in release[STUDY].chunks], pa.string())
-    return ids.unique().take(pc.array_sort_indices(ids.unique()))
+    """Each study once, in the order in which releases name them."""
+    chunks = [chunk for release in history for chunk in pc.cast(release[STUDY], pa.string()).chunks]
+    return pc.unique(pa.chunked_array(chunks, pa.string()))
 
 
 def _intersect(
@@ -176,8 +175,8 @@ def _owners(history: Sequence[pa.Table], places: Sequence[Ints], study: pa.Array
     """
     row, part = np.full(len(study), -1, np.int64), np.zeros(len(study), np.int64)
     donors = [chunk for release in history for chunk in pc.cast(release[DONOR], pa.string()).chunks]
-    owner, names = ranks(pa.chunked_array(donors, pa.string()))
-    start = 0
+    encoded = pc.dictionary_encode(pa.chunked_array(donors, pa.string())).combine_chunks()
+    owner, start = encoded.indices.to_numpy(zero_copy_only=False), 0
     for release, place in zip(history, places, strict=True):
         mine = owner[start : start + release.num_rows]
         if (row[place] >= 0).any() and (row[place] != mine)[row[place] >= 0].any():
@@ -188,4 +187,4 @@ def _owners(history: Sequence[pa.Table], places: Sequence[Ints], study: pa.Array
         if PART in release.column_names:
             part[place] = release[PART].to_numpy()
         start += release.num_rows
-    return names.take(pa.array(row)), part
+    return encoded.dictionary.take(pa.array(row)), part

@@ -1,4 +1,4 @@
-"""What new studies do to donors who are known already: to those who get one, and to those whom they leave behind."""
+"""What new studies do to donors known already: to those who get one, and to those whom they leave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `[privacy]` table of `archive.toml`: how much a release may say about a person, and what it gives up first."""
+"""The `[privacy]` table of `archive.toml`: how much a release may say of a person, what it gives up first."""
 
 from __future__ import annotations
 
@@ -51,8 +51,10 @@ class PrivacyPolicy:
         return self.population == "test"
 
     @classmethod
-    def from_mapping(cls, table: Mapping[str, object]) -> PrivacyPolicy:
+    def from_mapping(cls, table: Mapping[str, object], *, population: str = "persons") -> PrivacyPolicy:
         """The policy of a parsed `[privacy]` table; what it leaves out has its default.
+
+        `population` is that of the archive, where the table names none.
 
         Raises:
             InputError: an unknown key, a wrong type, or a value out of range.
@@ -63,10 +65,11 @@ class PrivacyPolicy:
                 f"[privacy] has unknown keys: {', '.join(unknown)}", hint=f"Known: {', '.join(known)}."
             )
         access = _choice(table, "access", ("open", "gated"))
+        people = {"population": population} | dict(table)
         return cls(
             k=_k(table.get("k", DEFAULT_K[access])),
             access="gated" if access == "gated" else "open",
-            population="test" if _choice(table, "population", ("persons", "test")) == "test" else "persons",
+            population="test" if _choice(people, "population", ("persons", "test")) == "test" else "persons",
             largest_suppressed_share=_share(table.get("largest_suppressed_share", 0.05)),
             give_up_first=_names(table.get("give_up_first", DEFAULT_GIVE_UP_FIRST)),
             later_studies="split"
@@ -75,12 +78,12 @@ class PrivacyPolicy:
         )
 
     def order(self, columns: Sequence[str]) -> tuple[str, ...]:
-        """`columns`, the first to be given up first; a column that the policy does not name goes before all named."""
+        """`columns`, the first to be given up first; those that the policy does not name come before."""
         ranks = {name: rank for rank, name in enumerate(self.give_up_first)}
         return tuple(sorted(columns, key=lambda name: (ranks.get(name, -1), name)))
 
     def weights(self, columns: Sequence[str]) -> dict[str, float]:
-        """The share that each column has in the loss: by its rank, the first given up weighing least; sum 1."""
+        """The share of each column in the loss: by its rank, the first given up weighing least; sum 1."""
         order = self.order(columns)
         total = len(order) * (len(order) + 1) / 2
         return {name: (rank + 1) / total for rank, name in enumerate(order)}

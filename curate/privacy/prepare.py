@@ -1,4 +1,4 @@
-"""From tables to numbers: rows in one order whatever theirs was, values as indices, what is known of each donor."""
+"""From tables to numbers: rows in one order whatever theirs was, and what is known of each donor."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from curate.privacy.classes import Ints, dense, signatures
 from curate.privacy.hierarchy import Hierarchy, Ladder, ladder, ranks, values_of
 from curate.privacy.history import Ever, ever
 from curate.privacy.risk import DONOR, STUDY
-from curate.privacy.search import Node, Studies, Words, mix, words
-from curate.privacy.settle import Batch
+from curate.privacy.search import Node, Studies, Words, combine, mix, words
+from curate.privacy.settle import Batch, Mask
 
 _DAYS = "days_from_first"
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All rows of the release to be, sorted by donor, day and study; and all units, its and earlier ones.
+    """All rows of the release to be, sorted by donor, day and study; all units, its own and earlier ones.
 
     `values[column][row]` indexes a ladder's values; `first` is the release in which the study came first,
-    this one being `release`. A unit is one published id: units 0, 1, 2, ... are the donors' own ids in the order of
-    `donors`, then their further ones. `signature` is what all earlier releases say of a unit, -1 for nothing.
+    this one being `release`. A unit is one published id: units 0, 1, 2, ... are the donors' own in the
+    order of `donors`, then their further ones. What all earlier releases say together of a unit is a number,
+    `signature` (-1 for nothing), and a word, `known` (0 for nothing).
     """
 
     release: int
@@ -40,12 +41,7 @@ class Prepared:
     unit_person: Ints
     unit_part: Ints
     signature: Ints
-
-    @property
-    def known(self) -> Words:
-        """One word for what earlier releases say of each unit; 0 for nothing."""
-        word = mix(self.signature.astype(np.uint64) + np.uint64(1))
-        return np.where(self.signature < 0, np.uint64(0), word)
+    known: Words
 
     @property
     def new(self) -> Ints:
@@ -78,6 +74,7 @@ def prepare(table: pa.Table, hierarchies: Sequence[Hierarchy], history: Sequence
         _column(table, hierarchy, past, index, place, person, past_person)
         for index, hierarchy in enumerate(hierarchies)
     ]
+    signature, known = _signature(past, past_unit, len(unit_person))
     return Prepared(
         release=len(history),
         study=table[STUDY].combine_chunks(),
@@ -88,7 +85,8 @@ def prepare(table: pa.Table, hierarchies: Sequence[Hierarchy], history: Sequence
         ladders=tuple(steps for _, steps in columns),
         unit_person=unit_person,
         unit_part=unit_part,
-        signature=_signature(past, past_unit, len(unit_person)),
+        signature=signature,
+        known=known,
     )
 
 
@@ -110,8 +108,8 @@ def new_batch(data: Prepared, levels: Node) -> Batch:
     return _batch(data, labels, rows, [words(steps, column) for column, steps in enumerate(data.ladders)])
 
 
-def old_batch(data: Prepared, units: npt.NDArray[np.bool_]) -> tuple[Batch, Ints]:
-    """The rows of `units` as published before, their first release being the last column; and where they are."""
+def old_batch(data: Prepared, units: Mask) -> tuple[Batch, Ints]:
+    """The rows of `units` as published before, the first release as last column; and where they are."""
     rows = np.flatnonzero(units[data.unit] & (data.first < data.release))
     labels = np.empty((len(data.ladders) + 1, len(rows)), np.int32)
     for column, steps in enumerate(data.ladders):
@@ -166,12 +164,19 @@ def _units(
     return unit, past_unit, unit_person, np.concatenate([np.zeros(people, np.int64), found[:, 1]])
 
 
-def _signature(past: Ever, past_unit: Ints, units: int) -> Ints:
-    """What all earlier releases say together of each unit, as a number; -1 for nothing."""
-    spans = [span for cells in past.columns for span in (cells.low, cells.high)]
-    row, _ = dense([past.first, *spans], len(past.first))
+def _signature(past: Ever, past_unit: Ints, units: int) -> tuple[Ints, Words]:
+    """What all earlier releases say together of each unit, as a number and as a word."""
+    spans = [past.first, *(span for cells in past.columns for span in (cells.low, cells.high))]
+    row, _ = dense(spans, len(past.first))
     signature, _ = signatures(past_unit, units, row)
-    return np.where(np.bincount(past_unit, minlength=units) > 0, signature, -1)
+    word = np.zeros(len(past.first), np.uint64)
+    for column, span in enumerate(spans):
+        word += mix(span.astype(np.uint64) + np.uint64(column << 48))
+    order = np.argsort(past_unit, kind="stable")
+    lengths = np.bincount(past_unit, minlength=units)
+    known = np.zeros(units, np.uint64)
+    known[lengths > 0] = mix(combine(word[order], lengths[lengths > 0]))
+    return np.where(lengths > 0, signature, -1), known
 
 
 def _column(
@@ -183,26 +188,25 @@ def _column(
     person: Ints,
     past_person: Ints,
 ) -> tuple[Ints, Ladder]:
-    """Each row's value: of new rows their own, of old ones the cell published, null where it was withdrawn."""
+    """Each row's value: of new rows their own, of old ones the cell published or, if wrong, null."""
     raw, found = ranks(values_of(hierarchy, table[hierarchy.column]))
     cells = past.columns[index]
     steps = ladder(hierarchy, found.to_pylist(), [text for text in cells.texts if text is not None])
     published = np.where(cells.cell > 0, len(found) + cells.cell - 1, steps.labels.shape[1] - 1)
-    old, raw = place >= 0, np.where(raw < 0, steps.labels.shape[1] - 1, raw)
-    values = raw.copy()
-    if hierarchy.per_donor:
-        values = _of_first(raw, person, past, past_person, published)
-    elif old.any():
-        cell = published[place[old]]
-        values[old] = np.where(_within(steps, raw[old], cell), cell, steps.labels.shape[1] - 1)
-    values[old & (raw == steps.labels.shape[1] - 1)] = steps.labels.shape[1] - 1
+    null = steps.labels.shape[1] - 1
+    old, raw = place >= 0, np.where(raw < 0, null, raw)
+    values = _of_first(raw, person, past, past_person, published) if hierarchy.per_donor else raw.copy()
+    cell = published[place[old]]
+    right = (raw[old] != null) if hierarchy.per_donor else _within(steps, raw[old], cell)
+    values[old] = np.where(right, cell, null)
     return values, steps
 
 
-def _within(steps: Ladder, raw: Ints, cell: Ints) -> npt.NDArray[np.bool_]:
+def _within(steps: Ladder, raw: Ints, cell: Ints) -> Mask:
     """Whether the value known now lies in the cell published before."""
     inner, outer = steps.labels[0][raw], steps.labels[0][cell]
-    return (steps.low[inner] >= steps.low[outer]) & (steps.high[inner] <= steps.high[outer])
+    inside: Mask = (steps.low[inner] >= steps.low[outer]) & (steps.high[inner] <= steps.high[outer])
+    return inside
 
 
 def _of_first(raw: Ints, person: Ints, past: Ever, past_person: Ints, published: Ints) -> Ints:
@@ -210,6 +214,6 @@ def _of_first(raw: Ints, person: Ints, past: Ever, past_person: Ints, published:
     people = int(max(person.max(initial=-1), past_person.max(initial=-1))) + 1
     value, earliest = np.full(people, -1, np.int64), np.lexsort((np.arange(len(person)), person))[::-1]
     value[person[earliest]] = raw[earliest]
-    order = np.lexsort((np.arange(len(past_person)), past.first))[::-1]
+    order = np.lexsort((pc.rank(past.study).to_numpy(), past.first))[::-1]
     value[past_person[order]] = published[order]
     return value[person]

@@ -93,7 +93,7 @@ def recode(
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """Rows after suppression and holding: where they stand in the table, as they were, how many donors lack."""
+    """Rows after suppression and holding: where they stand in the table, as they were, who is lacking."""
 
     batch: Batch
     rows: Ints
@@ -114,7 +114,7 @@ def _settled_new(data: Prepared, policy: PrivacyPolicy, choice: Choice, order: S
 
 
 def _settled_old(data: Prepared, k: int, order: Sequence[int], new: Batch) -> _Settled:
-    """The studies published before, of donors who get no new one: what withdrawals left alone becomes null."""
+    """The studies of donors who get no new one: what withdrawals left alone becomes null."""
     still = np.bincount(new.unit[new.alive], minlength=len(data.signature))[: len(data.signature)] == 0
     batch, rows = old_batch(data, still)
     before, lacking = batch.labels.copy(), _lacking(batch, k)

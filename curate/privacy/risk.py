@@ -61,7 +61,7 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Who the rows of a table are of: person (donor) and unit (published id) as 0, 1, 2, ..., a unit's person."""
+    """Who the rows of a table are of: person (donor) and unit (published id) as 0, 1, 2, ..."""
 
     person: Ints
     unit: Ints

@@ -7,7 +7,6 @@ The classes are told apart by 64-bit sums; `audit` counts the result again, exac
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ class Choice:
 class _Search:
     """The state of one search: of every node the bound and whether it is open; the best node so far."""
 
-    nodes: Ints
+    nodes: npt.NDArray[np.int8]
     loss: Floats
     below: Floats
     bound: Floats
@@ -78,12 +77,11 @@ def search(
     sizes = [len(ladder.labels) for ladder in ladders]
     if math.prod(sizes) > _LARGEST_LATTICE:
         raise InputError("Too many quasi-identifiers to search", hint="Give some fewer levels, or fix some.")
+    if not rows:
+        return Choice((0,) * len(sizes), 0.0, math.prod(sizes), 0, True)
     losses = [_level_losses(studies, ladder, column) for column, ladder in enumerate(ladders)]
     state = _begin(sizes, losses, weights)
-    while rows:
-        node = _next(state)
-        if node is None or len(state.seen) >= _MOST_NODES:
-            break
+    while (node := _next(state)) is not None and len(state.seen) < _MOST_NODES:
         probe = _probe(state, ladders, node)
         unit = unit_words(studies, ladders, probe)
         position = _learn(state, probe, _at_least_below(studies, unit, k), rows, share)
@@ -93,7 +91,7 @@ def search(
         state.open[position] = False
         studies = _shrink(studies, ladders, state)
     levels = tuple(int(level) for level in state.nodes[state.best[1]])
-    return Choice(levels, state.best[0], len(state.nodes), len(state.seen), _next(state) is None or not rows)
+    return Choice(levels, state.best[0], len(state.nodes), len(state.seen), _next(state) is None)
 
 
 def words(ladder: Ladder, column: int) -> Words:
@@ -111,9 +109,9 @@ def mix(word: Words) -> Words:
 
 def _begin(sizes: Sequence[int], losses: Sequence[Floats], weights: Sequence[float]) -> _Search:
     """All nodes, in an order that settles ties: detail in the weightiest columns first."""
-    nodes = np.array(list(itertools.product(*(range(size) for size in sizes))), np.int64)
+    nodes = np.indices(sizes, np.int8).reshape(len(sizes), -1).T
     order = np.argsort(-np.asarray(weights), kind="stable")
-    nodes = nodes[np.lexsort(nodes.T[order[::-1]])] if nodes.size else nodes
+    nodes = np.ascontiguousarray(nodes[np.lexsort(nodes.T[order[::-1]])])
     loss = np.zeros(len(nodes))
     for column, (level_loss, weight) in enumerate(zip(losses, weights, strict=True)):
         loss += weight * level_loss[nodes[:, column]]
@@ -177,7 +175,8 @@ def unit_words(studies: Studies, ladders: Sequence[Ladder], node: Node) -> Words
         labels = ladder.labels[level]
         if labels.any():
             row += words(ladder, column)[labels][studies.values[column]]
-    return np.add(combine(row, studies.lengths), studies.known)
+    unit: Words = combine(row, studies.lengths) + studies.known
+    return unit
 
 
 def combine(row: Words, lengths: Ints) -> Words:
@@ -200,12 +199,12 @@ def spread(starts: Ints, lengths: Ints) -> Ints:
 def _learn(state: _Search, probe: Node, below: float, rows: float, share: float) -> int:
     """Raise the bounds of the probe and of all that is finer; the probe's position."""
     state.seen.add(probe)
-    finer = (state.nodes <= np.array(probe)).all(axis=1)
+    finer = (state.nodes <= np.array(probe, np.int8)).all(axis=1)
     state.below[finer] = np.maximum(state.below[finer], below)
     out = state.below[finer] / rows
     held = np.maximum(out - share, 0.0)
     state.bound[finer] = (1 - out) * state.loss[finer] + (out - held) + HELD_LOSS * held
-    return int(np.flatnonzero((state.nodes == np.array(probe)).all(axis=1))[0])
+    return int(np.flatnonzero((state.nodes == np.array(probe, np.int8)).all(axis=1))[0])
 
 
 def _shrink(studies: Studies, ladders: Sequence[Ladder], state: _Search) -> Studies:

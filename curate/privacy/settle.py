@@ -16,6 +16,7 @@ from curate.privacy.classes import Ints, factorize, persons
 from curate.privacy.search import Words, combine
 
 Mask = npt.NDArray[np.bool_]
+_MANY = 2**62
 
 
 class Held(IntEnum):
@@ -136,15 +137,16 @@ def _borrow(batch: Batch, left: Mask, k: int, columns: Sequence[int]) -> None:
 
 def _lenders(word: Words, size: Ints, lenders: Ints, k: int, need: int) -> Ints:
     """`need` units of the largest class if it can spare them, or the smallest class that is enough."""
-    if not len(lenders):
-        return lenders
-    largest = lenders[size[lenders] == size[lenders].max()]
-    largest = largest[word[largest] == word[largest[0]]]
+    largest = _alike(word, lenders[size[lenders] == size[lenders].max(initial=0)])
     if len(largest) - need >= k:
         return largest[:need]
     enough = lenders[size[lenders] >= need]
-    smallest = enough[size[enough] == size[enough].min(initial=2**62)]
-    return smallest[word[smallest] == word[smallest[0]]] if len(smallest) else smallest
+    return _alike(word, enough[size[enough] == size[enough].min(initial=_MANY)])
+
+
+def _alike(word: Words, units: Ints) -> Ints:
+    """Those of `units` that are like the first."""
+    return np.compress(word[units] == word[units[:1]], units) if len(units) else units
 
 
 def _bare_words(batch: Batch, columns: Sequence[int]) -> Words:
