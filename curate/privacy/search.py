@@ -182,7 +182,7 @@ def unit_words(studies: Studies, ladders: Sequence[Ladder], node: Node) -> Words
 def combine(row: Words, lengths: Ints) -> Words:
     """One word for the multiset of each unit's rows; the word itself where there is one row."""
     starts = np.cumsum(lengths) - lengths
-    result = row[starts]
+    result: Words = row[starts]
     several = np.flatnonzero(lengths > 1)
     if len(several):
         rows = spread(starts[several], lengths[several])
