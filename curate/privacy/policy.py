@@ -83,10 +83,9 @@ class PrivacyPolicy:
         return tuple(sorted(columns, key=lambda name: (ranks.get(name, -1), name)))
 
     def weights(self, columns: Sequence[str]) -> dict[str, float]:
-        """The share of each column in the loss: by its rank, the first given up weighing least; sum 1."""
+        """The share of each column in the loss, each weighing twice the one given up before it; sum 1."""
         order = self.order(columns)
-        total = len(order) * (len(order) + 1) / 2
-        return {name: (rank + 1) / total for rank, name in enumerate(order)}
+        return {name: 2.0**rank / (2 ** len(order) - 1) for rank, name in enumerate(order)}
 
 
 def _choice(table: Mapping[str, object], key: str, choices: tuple[str, ...]) -> str:

@@ -31,7 +31,7 @@ def together(
             first.setdefault(row["study_id"], (index, (row["donor_id"], row.get("part", 0))))
             for name in columns:
                 if row[name] is not None:
-                    means = _meaning(row[name], trees.get(name))
+                    means = meaning(row[name], trees.get(name))
                     study[name] = study.get(name, means) & means
     said: dict[tuple[str, int], Counter[Any]] = defaultdict(Counter)
     for study, (index, unit) in first.items():
@@ -39,7 +39,7 @@ def together(
     return _shared({key: frozenset(rows.items()) for key, rows in said.items()})
 
 
-def _meaning(text: str, tree: dict[str, Any] | None) -> frozenset[Any]:
+def meaning(text: str, tree: dict[str, Any] | None) -> frozenset[Any]:
     """All values for which a published text may stand."""
     if tree is not None:
         return frozenset(value for value, path in tree.items() if text in path)
