@@ -51,6 +51,8 @@ def signatures(unit: Ints, units: int, row: Ints) -> tuple[Ints, int]:
 
 def persons(group: Ints, groups: int, person: Ints) -> Ints:
     """How many different persons each group has."""
+    if (np.diff(person) > 0).all():
+        return np.bincount(group, minlength=groups)
     pairs, found = dense([group, person], len(group))
     if found == len(group):
         return np.bincount(group, minlength=groups)

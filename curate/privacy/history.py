@@ -10,28 +10,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import InputError
 from curate.findings import Finding
-from curate.privacy.classes import Ints
+from curate.privacy.classes import Ints, dense, factorize
 from curate.privacy.hierarchy import Hierarchy, ladder, ranks
 from curate.privacy.risk import DONOR, PART, STUDY, Risk, class_sizes, risk
 
 FIRST = "first_release"
+Small = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """What is published of one column: each study's interval [low, high), and the narrowest cell's text.
+    """What is published of one column: each study's interval, and the text of its narrowest cell.
 
-    `cell` indexes `texts`, 0 being null.
+    `span[study]` indexes the rows `[low, high)` of `spans`; `cell[study]` indexes `texts`, 0 being null.
     """
 
-    low: Ints
-    high: Ints
-    cell: Ints
+    span: Small
+    spans: Ints
+    cell: Small
     texts: tuple[str | None, ...]
 
 
@@ -93,11 +95,11 @@ def ever(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy]) -> Ever:
 
 
 def together(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy]) -> pa.Table:
-    """All releases as one table: a row for each study ever published, each cell as an interval."""
+    """All releases as one table: a row for each study ever published, each cell a number for its interval."""
     known = ever(history, hierarchies)
     table = {STUDY: known.study, DONOR: known.donor, PART: known.part, FIRST: known.first}
     for hierarchy, cells in zip(hierarchies, known.columns, strict=True):
-        table |= {f"{hierarchy.column}.low": cells.low, f"{hierarchy.column}.high": cells.high}
+        table[hierarchy.column] = cells.span
     return pa.table(table)
 
 
@@ -147,16 +149,19 @@ def _intersect(
     steps = ladder(hierarchy, (), sorted({text for _, texts in found for text in texts}))
     index = {text: label for label, text in enumerate(steps.texts)}
     low, high = np.zeros(studies, np.int64), np.full(studies, steps.high[0])
-    cell = np.zeros(studies, np.int64)
+    cell = np.zeros(studies, np.int32)
     for (rows, texts), place in zip(found, places, strict=True):
-        label = np.array([*(index[text] for text in texts), 0], np.int64)[rows]
+        label = np.array([*(index[text] for text in texts), 0], np.int32)[rows]
         narrower = steps.high[label] - steps.low[label] < steps.high[cell[place]] - steps.low[cell[place]]
         cell[place] = np.where(narrower, label, cell[place])
         low[place] = np.maximum(low[place], steps.low[label])
         high[place] = np.minimum(high[place], steps.high[label])
     apart = np.flatnonzero(low >= high)
     low[apart] = high[apart] = steps.high[0] + 1 + apart
-    return Cells(low, high, cell, steps.texts)
+    span, count = dense([factorize(low)[0], factorize(high)[0]], studies)
+    spans = np.zeros((count, 2), np.int64)
+    spans[span] = np.stack([low, high], axis=1)
+    return Cells(span.astype(np.int32), spans, cell, steps.texts)
 
 
 def _cells(release: pa.Table, hierarchy: Hierarchy) -> tuple[Ints, list[str]]:

@@ -50,6 +50,11 @@ class PrivacyPolicy:
         """Whether the material is of no person."""
         return self.population == "test"
 
+    @property
+    def below_recommended(self) -> bool:
+        """Whether k is below what is recommended for this access."""
+        return self.k < DEFAULT_K[self.access]
+
     @classmethod
     def from_mapping(cls, table: Mapping[str, object], *, population: str = "persons") -> PrivacyPolicy:
         """The policy of a parsed `[privacy]` table; what it leaves out has its default.

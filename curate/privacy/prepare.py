@@ -166,12 +166,12 @@ def _units(
 
 def _signature(past: Ever, past_unit: Ints, units: int) -> tuple[Ints, Words]:
     """What all earlier releases say together of each unit, as a number and as a word."""
-    spans = [past.first, *(span for cells in past.columns for span in (cells.low, cells.high))]
-    row, _ = dense(spans, len(past.first))
+    row, _ = dense([past.first, *(cells.span.astype(np.int64) for cells in past.columns)], len(past.first))
     signature, _ = signatures(past_unit, units, row)
-    word = np.zeros(len(past.first), np.uint64)
-    for column, span in enumerate(spans):
-        word += mix(span.astype(np.uint64) + np.uint64(column << 48))
+    word = mix(past.first.astype(np.uint64))
+    for column, cells in enumerate(past.columns):
+        ends = cells.spans.astype(np.uint64) + np.uint64((column + 1) << 48)
+        word += mix(ends[:, 0] + mix(ends[:, 1]))[cells.span]
     order = np.argsort(past_unit, kind="stable")
     lengths = np.bincount(past_unit, minlength=units)
     known = np.zeros(units, np.uint64)

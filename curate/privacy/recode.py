@@ -55,7 +55,8 @@ class Recoding:
             Finding("PRIVACY_SUPPRESSED", "studies", name, count) for name, count in self.suppressed if count
         ]
         held = [Finding("PRIVACY_HELD", "studies", STUDY, self.held.num_rows)] if self.held.num_rows else []
-        return (*cells, *held, *self.audit.findings())
+        low = [Finding("PRIVACY_LOW_K", "archive.toml", "k")] if self.policy.below_recommended else []
+        return (*cells, *held, *low, *self.audit.findings())
 
 
 def recode(
@@ -137,9 +138,10 @@ def _result(
 ) -> Recoding:
     """Put the rows together again, sorted by study."""
     count = len(data.study)
-    labels = np.stack(
-        [*(s.labels[0][v] for s, v in zip(data.ladders, data.values, strict=True)), data.first + 1]
-    )
+    labels = np.empty((len(data.ladders) + 1, count), np.int32)
+    for column, (steps, values) in enumerate(zip(data.ladders, data.values, strict=True)):
+        labels[column] = steps.labels[0][values]
+    labels[-1] = data.first + 1
     held, lacking, part = np.zeros(count, np.int64), np.zeros(count, np.int64), data.unit_part[data.unit]
     suppressed, touched = np.zeros(len(labels), np.int64), 0
     for group in settled:
@@ -165,7 +167,12 @@ def _result(
 
 
 def _tables(
-    data: Prepared, hierarchies: Sequence[Hierarchy], labels: Ints, held: Ints, lacking: Ints, part: Ints
+    data: Prepared,
+    hierarchies: Sequence[Hierarchy],
+    labels: npt.NDArray[np.int32],
+    held: Ints,
+    lacking: Ints,
+    part: Ints,
 ) -> tuple[pa.Table, pa.Table]:
     """What is published, and what waits."""
     order = pc.array_sort_indices(data.study).to_numpy()

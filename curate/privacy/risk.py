@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import InputError
+from curate.findings import Finding
 from curate.privacy.classes import Ints, dense, persons, signatures
 
 DONOR, STUDY, PART = "donor_id", "study_id", "part"
@@ -53,6 +54,12 @@ class Risk:
     def reached(self) -> bool:
         """Whether no donor stands in a class below k, by any study or by all together."""
         return not (self.by_study.donors_below or self.by_donor.donors_below)
+
+    def findings(self, place: str = "studies") -> tuple[Finding, ...]:
+        """What is wrong with it."""
+        below = max(self.by_study.donors_below, self.by_donor.donors_below)
+        single = [Finding("PRIVACY_LOW_DIVERSITY", place)] if self.by_study.l_distinct == 1 else []
+        return (*([Finding("PRIVACY_BELOW_K", place, count=below)] if below else []), *single)
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""

@@ -44,7 +44,7 @@ def _check_cells(table: pa.Table, archive: Archive) -> None:
         assert days is None or true["days_from_first"] in oracle.meaning(days, None)
 
 
-@pytest.mark.parametrize("seed", range(64))
+@pytest.mark.parametrize("seed", range(36))
 def test_no_release_of_a_random_archive_shows_anybody_below_k(seed: int) -> None:
     """Over five releases with comings, withdrawals and corrections a slow count finds nobody below k."""
     archive, policy, history = Archive(seed), _policy(seed), list[pa.Table]()
