@@ -21,10 +21,10 @@ from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
 from curate.digests import canonical_json, sha256_set
+from curate.donation.coding import HEADER_KEYWORDS, code_study, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
-from curate.steps.intake.coding import HEADER_KEYWORDS, code_study, terms
 from curate.steps.intake.series import keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
