@@ -52,7 +52,7 @@ def demo(
         raise InputError(f"{folder} exists and is not empty.", hint=hint)
     folder.mkdir(parents=True, exist_ok=True)
     archive, hub = folder / "archive", folder / "hub"
-    table = _write_table(folder / "studies.csv")
+    sources, table = donate(folder)
     _say(out, "init", "an archive of test material, licence CC-BY-4.0, no approvals asked for")
     init(
         archive,
@@ -60,7 +60,7 @@ def demo(
         hub_target=hub.resolve().as_uri(),
         approvals=0,
     )
-    report = intake(archive, _sources(), table, deidentify=True)
+    report = intake(archive, sources, table, deidentify=True)
     taken = f"{report.admitted_instances} instances of {report.admitted_studies} studies admitted"
     kept = f"{report.quarantined_instances} quarantined, {report.not_instances} not instances"
     _say(out, "intake", f"{report.files} files: {taken}, {kept}")
@@ -83,9 +83,10 @@ def _say(out: Console, verb: str, what: str) -> None:
     out.print(Text.assemble((f"{verb:<12}", "bold"), what), soft_wrap=True)
 
 
-def _sources() -> list[Path]:
+def donate(folder: Path) -> tuple[list[Path], Path]:
+    """The demo's donation: folders of pydicom's package, and a table of their studies written to `folder`."""
     root = Path(str(files("pydicom"))) / "data" / "test_files" / "dicomdirtests"
-    return [root / name for name in _FOLDERS]
+    return [root / name for name in _FOLDERS], _write_table(folder / "studies.csv")
 
 
 def _write_table(path: Path) -> Path:
