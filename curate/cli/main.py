@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from curate.cli import demo, maintainer, researcher, reviewer, shared
+from curate.cli import demo, hospital, maintainer, researcher, reviewer, shared
 from curate.errors import CurateError
 from curate.identity import TOOL
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+hospital.add_to(app)
 maintainer.add_to(app)
 reviewer.add_to(app)
 researcher.add_to(app)

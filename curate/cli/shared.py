@@ -47,6 +47,11 @@ def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def print_line(value: Mapping[str, Any]) -> None:
+    """One JSON object on a line of its own."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
 def fail(error: CurateError) -> None:
     """One clear message: what, where, what to do next."""
     if "--json" in sys.argv:
