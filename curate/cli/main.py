@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from curate.cli import demo, hospital, maintainer, researcher, reviewer, shared
+from curate.cli import anybody, demo, hospital, maintainer, researcher, reviewer, shared
 from curate.errors import CurateError
 from curate.identity import TOOL
 
@@ -24,6 +24,7 @@ hospital.add_to(app)
 maintainer.add_to(app)
 reviewer.add_to(app)
 researcher.add_to(app)
+anybody.add_to(app)
 demo.add_to(app)
 
 

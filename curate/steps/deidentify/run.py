@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from curate.dicom import identifiers
 from curate.dicom.hierarchy import StudyGroup, day_of, rebased
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Policy
+from curate.donation import policy as policies
 from curate.donation.coding import code_study
 from curate.donation.gate import RowIndex, judge
 from curate.donation.gather import Donation, count_kinds, gather
@@ -102,7 +102,7 @@ def deidentify(
         InputError: sources, table, key or places cannot be used at all.
         LockedError, StorageError, DamagedError: as their messages say; what was written stays.
     """
-    policy = Policy.from_mapping(_profile(profile))
+    policy = policies.of_file(profile)
     key = key or private.default_key(dest)
     private.refuse_overlap(sources, dest, [key, *([mapping] if mapping else [])])
     listed = table.open_table(studies) if studies else None
@@ -114,19 +114,6 @@ def deidentify(
         run = _Run(beside, dest, policy, donation, listed, count, progress)
         run.clean_all(mapping)
         return run.report()
-
-
-def _profile(path: Path | None) -> dict[str, object]:
-    """The table [profile] of a file such as the archive's `archive.toml`."""
-    if path is None:
-        return {}
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8")).get("profile", {})
-    except (OSError, ValueError):
-        raise InputError(f"{path} cannot be read as TOML.", hint="Name the archive's archive.toml.") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path} has no table [profile].", hint="Name the archive's archive.toml.")
-    return found
 
 
 def _partial(dest: Path) -> ExitStack:
