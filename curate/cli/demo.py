@@ -48,7 +48,8 @@ def demo(
     """
     out = shared.console()
     if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} exists and is not empty.", hint=f"Remove it, or name another: curate demo {folder}-2")
+        hint = f"Remove it, or name another: curate demo {folder}-2"
+        raise InputError(f"{folder} exists and is not empty.", hint=hint)
     folder.mkdir(parents=True, exist_ok=True)
     archive, hub = folder / "archive", folder / "hub"
     table = _write_table(folder / "studies.csv")

@@ -62,7 +62,9 @@ def _common_folders(study: StudyGroup[SourceFile]) -> Iterator[str]:
         yield common[depth - 1]
 
 
-HEADER_MAY_TELL = frozenset(("AGE_MISSING", "SEX_UNKNOWN", "REGION_MISSING"))
+HEADER_MAY_TELL = frozenset(
+    ("AGE_MISSING", "AGE_PLACEHOLDER", "SEX_UNKNOWN", "REGION_MISSING", "REGION_PLACEHOLDER")
+)
 """What the table leaves out is no finding until the header does not say it either."""
 
 
