@@ -8,11 +8,7 @@ import warnings
 
 import typer
 
-<<<<<<< HEAD
-from curate.cli import anybody, demo, hospital, maintainer, researcher, reviewer, shared
-=======
-from curate.cli import demo, loading, maintainer, researcher, reviewer, shared
->>>>>>> main
+from curate.cli import anybody, demo, hospital, loading, maintainer, researcher, reviewer, shared
 from curate.errors import CurateError
 from curate.identity import TOOL
 
@@ -28,11 +24,8 @@ hospital.add_to(app)
 maintainer.add_to(app)
 reviewer.add_to(app)
 researcher.add_to(app)
-<<<<<<< HEAD
 anybody.add_to(app)
-=======
 loading.add_to(app)
->>>>>>> main
 demo.add_to(app)
 
 
