@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from curate.cli import demo, maintainer, researcher, reviewer, shared
+from curate.cli import demo, loading, maintainer, researcher, reviewer, shared
 from curate.errors import CurateError
 from curate.identity import TOOL
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 maintainer.add_to(app)
 reviewer.add_to(app)
 researcher.add_to(app)
+loading.add_to(app)
 demo.add_to(app)
 
 

@@ -98,7 +98,9 @@ def software(_argument: str, _vr: str, raw: bytes) -> bytes | None:
 def kernel(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A reconstruction kernel: a known name or a vendor's short code such as B30f or FC08."""
     values = [value.strip() for value in _values(raw)][:2]
-    kept = [_kernel(value) for value in values if len(values) == 1 or not value[:2].isdigit() or len(value) == 1]
+    kept = [
+        _kernel(value) for value in values if len(values) == 1 or not value[:2].isdigit() or len(value) == 1
+    ]
     return _written(kept, raw, 16)
 
 
@@ -108,7 +110,9 @@ def _kernel(text: str) -> str:
     if upper in _words("kernels") or _KERNEL.fullmatch(upper):
         return text if text.isascii() and upper == text.upper() else upper
     words = upper.split(" ")
-    known = all(word in _words("kernels") or (word[:1].isalpha() and _KERNEL.fullmatch(word)) for word in words)
+    known = all(
+        word in _words("kernels") or (word[:1].isalpha() and _KERNEL.fullmatch(word)) for word in words
+    )
     return upper if known and len(words) <= 3 else ""
 
 

@@ -15,6 +15,7 @@ _EMPTY = (
     (0x00080020, "DA"), (0x00080030, "TM"), (0x00080050, "SH"), (0x00080090, "PN"), (0x00100010, "PN"),
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
+_UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
 _SEGMENT_NUMBER = 0x00620004
 _NUMBERED = (
     (0x30060020, 0x30060026, 0x30060022, "ROI"),
@@ -95,9 +96,9 @@ def check_dataset(policy: Policy, item: Item) -> tuple[Finding, ...]:
     found = []
     if not identifiers.is_donor_id(item.text(0x00100020)):
         found.append(Finding("DONOR_ID_MISSING", tag="PatientID"))
-    found.extend(
+    found += [
         Finding("UID_NOT_KEYED", tag=name)
-        for tag, name in ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
+        for tag, name in _UIDS
         if not identifiers.is_new_uid(item.text(tag))
-    )  # fmt: skip
+    ]
     return tuple(found)

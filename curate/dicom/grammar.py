@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Callable
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -215,8 +216,8 @@ def _is_text(run: bytes) -> bool:
 
 
 def _smooth(part: bytes) -> bool:
-    steps = [after - before for before, after in zip(part, part[1:], strict=False) if after != before]
-    turns = sum(first * second < 0 for first, second in zip(steps, steps[1:], strict=False))
+    steps = [after - before for before, after in pairwise(part) if after != before]
+    turns = sum(first * second < 0 for first, second in pairwise(steps))
     return turns <= max(1, len(part) // 8) and all(abs(step) <= 24 for step in steps)
 
 

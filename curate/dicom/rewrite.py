@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from curate.dicom import container, profile, writer
 from curate.dicom.dictionary import keyword, vr_fits
+from curate.dicom.identifiers import is_new_uid
 from curate.dicom.reader import parse
 from curate.dicom.types import (
     PIXEL_DATA,
@@ -36,6 +37,12 @@ from curate.findings import Finding, Severity
 
 Judgement = TypeVar("Judgement")
 _DIRECTORY_RECORDS = 0x00041220
+# What an instance is known by: each must come out as one keyed UID, whatever was there.
+_IDENTITY = {
+    0x00080018: "INSTANCE_UID_MISSING",
+    0x0020000D: "STUDY_UID_MISSING",
+    0x0020000E: "SERIES_UID_MISSING",
+}
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
 _MOST_JUDGEMENTS = 16
@@ -112,8 +119,11 @@ def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
             report.count(what)
     syntax = container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated)
     sop_class, sop_instance = item.text(0x00080016), item.text(0x00080018)
-    if not sop_class or not sop_instance:
-        raise MalformedError("INSTANCE_UID_MISSING", "SOPInstanceUID")
+    if not sop_class:
+        raise MalformedError("INSTANCE_UID_MISSING", "SOPClassUID")
+    for uid_tag, rule in _IDENTITY.items():
+        if not is_new_uid(item.text(uid_tag)):
+            raise MalformedError(rule, keyword(uid_tag))
     chunks: list[Bytes] = [
         writer.file_head(sop_class, sop_instance, syntax) + _before_and_after(item),
         *(pixels.chunks if pixels else ()),

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ KIND = "dataset"
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _SECRETS = re.compile(r"hf_\w+|Bearer\s+\S+|(?<=[?&])[\w-]*(?:sig|token|credential)[\w-]*=[^&\s]+", re.I)
 
+_silencing = threading.Lock()
+_silenced = 0
+_sounds = contextlib.ExitStack()
+
 
 class HeadMovedError(Exception):
     """Someone else committed since the head was read."""
@@ -71,7 +76,24 @@ class Repository:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The client shows no bars and logs no addresses (they are signed); `progress` tells instead."""
+    """While any call lasts, in any thread, the client shows no bars and logs no addresses (they are signed)."""
+    global _silenced
+    with _silencing:
+        if not _silenced:
+            _sounds.enter_context(_silence())
+        _silenced += 1
+    try:
+        yield
+    finally:
+        with _silencing:
+            _silenced -= 1
+            if not _silenced:
+                _sounds.close()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """What the whole process shares: the client's level and bars, and the filters of warnings."""
     level, bars = logging.get_verbosity(), not are_progress_bars_disabled()
     logging.set_verbosity(40)  # errors only
     if bars:

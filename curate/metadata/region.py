@@ -55,6 +55,17 @@ def of_header(body_part_examined: str | None, laterality: str | None = None) -> 
     return _coded(body_part_examined, None if side == "U" else side)
 
 
+def union(several: Iterable[CodedRegion]) -> CodedRegion:
+    """One region for several, refused ones left out; left and right of one region are both sides."""
+    coded = [each for each in several if each.code is not None]
+    if not coded:
+        return _refused("REGION_MISSING", "no region is given")
+    sides = {each.laterality for each in coded}
+    one = len({each.code for each in coded}) == 1
+    side = sides.pop() if len(sides) == 1 else "B" if one and None not in sides else None
+    return _answer((part for each in coded for part in each.codes), side)
+
+
 def disagree(table: CodedRegion, header: CodedRegion) -> bool:
     """Whether two regions lie in different groups (REGION_DISAGREES); unknown ones do not disagree."""
     if table.code is None or header.code is None:

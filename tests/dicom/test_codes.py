@@ -85,7 +85,9 @@ def test_free_content_goes(kind: str) -> None:
     assert finish.finish_item(Policy(), CONTEXT, 0x0040A730, item) is None
 
 
-@pytest.mark.parametrize(("value", "scheme"), [("121033", "DCM"), ("121032", "DCM"), ("29463-7", "LN"), ("27113001", "SCT")])
+@pytest.mark.parametrize(
+    ("value", "scheme"), [("121033", "DCM"), ("121032", "DCM"), ("29463-7", "LN"), ("27113001", "SCT")]
+)
 def test_characteristics_of_the_person_go(value: str, scheme: str) -> None:
     """Age, sex and weight are no content of a released report."""
     item = content_item("NUM", code(value, scheme, "Subject Age"))

@@ -34,24 +34,27 @@ def drafts() -> tuple[Draft, ...]:
 
 
 @cache
-def layers() -> dict[str, tuple[Draft, ...]]:
-    """The bases that have each layer."""
-    found: dict[str, list[Draft]] = defaultdict(list)
+def chosen(count: int, stride: int) -> dict[str, frozenset[str]]:
+    """Of each base the layers that are planted in it: each (or every `stride`th) in `count` bases by turns."""
+    having: dict[str, list[str]] = defaultdict(list)
     for draft in drafts():
         for layer in plant.places(draft):
-            found[layer].append(draft)
-    return {layer: tuple(having) for layer, having in sorted(found.items())}
+            having[layer].append(draft.name)
+    found: dict[str, set[str]] = defaultdict(set)
+    for turn, (layer, names) in list(enumerate(sorted(having.items())))[::stride]:
+        for step in range(min(count, len(names))):
+            found[names[(turn + step * 7) % len(names)]].add(layer)
+    return {name: frozenset(layers) for name, layers in found.items()}
 
 
 def attacks(count: int, stride: int = 1) -> Iterator[tuple[Planted, bytes]]:
-    """Each layer (or every `stride`th) in `count` of the bases that have it, by turns."""
+    """The planted files, each with its base."""
     source = Source(SEED)
-    for turn, (layer, having) in list(enumerate(layers().items()))[::stride]:
-        for step in range(min(count, len(having))):
-            draft = having[(turn + step * 7) % len(having)]
-            planted = plant.one_layer(draft, layer, plant.places(draft)[layer], source)
-            if planted.plants:
-                yield planted, write(draft)
+    for draft in drafts():
+        wanted, before = chosen(count, stride).get(draft.name, frozenset()), write(draft)
+        for layer, places in plant.places(draft).items():
+            if layer in wanted and (planted := plant.one_layer(draft, layer, places, source)).plants:
+                yield planted, before
 
 
 def test_the_search_sees_every_plant_before_the_rewriting() -> None:

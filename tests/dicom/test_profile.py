@@ -22,7 +22,9 @@ DONOR = identifiers.donor_id(KEYS, "one")
 SHIFT = -612_345_678_901_234
 STUDY = StudyContext(KEYS, DONOR, SHIFT, "20000101")
 VERIFIER = StudyContext(None, DONOR, 0, "20000101")
-TABLE = json.loads(resources.vocabulary_path("dicom/data/table_e1_1.json").read_text(encoding="utf-8"))["rules"]
+TABLE = json.loads(resources.vocabulary_path("dicom/data/table_e1_1.json").read_text(encoding="utf-8"))[
+    "rules"
+]
 
 
 def tag_of(keyword: str) -> int:
@@ -30,7 +32,12 @@ def tag_of(keyword: str) -> int:
 
 
 def clean(
-    keyword: str, vr: str, raw: bytes, context: StudyContext = STUDY, policy: Policy | None = None, **others: bytes
+    keyword: str,
+    vr: str,
+    raw: bytes,
+    context: StudyContext = STUDY,
+    policy: Policy | None = None,
+    **others: bytes,
 ) -> bytes | None:
     tag = tag_of(keyword)
     item = Item({tag: Element(tag, vr, raw)}, ("utf-8",))
@@ -137,12 +144,24 @@ def test_private_attributes_proven_safe(on: bool) -> None:
 
 
 PLANTS = st.sampled_from(
-    ["QZJPLANTED", "Puig^Montserrat", "83920471", "12345678Z", "612345678", "19530712", "1.2.826.0.83920471", "C/ Balmes 123"]
+    [
+        "QZJPLANTED",
+        "Puig^Montserrat",
+        "83920471",
+        "12345678Z",
+        "612345678",
+        "19530712",
+        "1.2.826.0.83920471",
+        "C/ Balmes 123",
+    ]
 )
 ATTRIBUTES = sorted(
     (tag, vr)
     for tag, row in DicomDictionary.items()
-    if tag >> 16 >= 8 and row[0] not in ("SQ", "NONE") and tag not in values.dates.TIME_OF and tag >> 16 < 0x7FE0
+    if tag >> 16 >= 8
+    and row[0] not in ("SQ", "NONE")
+    and tag not in values.dates.TIME_OF
+    and tag >> 16 < 0x7FE0
     for vr in row[0].split(" or ")
 )
 CODES = {tag_of(name) for name in ("CodeValue", "LongCodeValue", "CodeMeaning")}
@@ -163,7 +182,10 @@ def test_no_planted_text_passes_any_attribute(place: tuple[int, str], plant: str
 
 
 @settings(max_examples=1500, deadline=None, derandomize=True, database=None)
-@given(st.sampled_from(ATTRIBUTES), st.one_of(st.binary(max_size=24), st.from_regex(r"[A-Z0-9 .\\-]{0,20}").map(str.encode)))
+@given(
+    st.sampled_from(ATTRIBUTES),
+    st.one_of(st.binary(max_size=24), st.from_regex(r"[A-Z0-9 .\\-]{0,20}").map(str.encode)),
+)
 def test_cleaning_a_clean_value_changes_nothing(place: tuple[int, str], raw: bytes) -> None:
     """What the rewriter writes the verifier leaves, bit for bit, and it has even length."""
     tag, vr = place

@@ -30,7 +30,7 @@ GEOMETRY = """
     EchoTime RepetitionTime InversionTime FlipAngle MagneticFieldStrength KVP Exposure ConvolutionKernel
     InstanceNumber AcquisitionNumber ReferencedROINumber ROINumber BeamMeterset NominalBeamEnergy GantryAngle
     PhysicalDeltaX PhysicalDeltaY RegionLocationMinX0 ScanningSequence SequenceVariant CTDIvol SpiralPitchFactor
-""".split()
+""".split()  # noqa: SIM905 - a list of fifty quoted words reads worse
 REFERENCES = ("ReferencedSOPInstanceUID", "ReferencedFrameOfReferenceUID", "SourceImageSequence")
 
 
@@ -46,7 +46,6 @@ def values(dataset: Dataset, path: str = "") -> Iterator[tuple[str, object]]:
             for index, item in enumerate(element.value):
                 yield from values(item, f"{path}{element.keyword}[{index}].")
         elif element.keyword in GEOMETRY and element.value not in (None, ""):
-            value = element.value
             with contextlib.suppress(ValueError):  # a number that is none, such as `1A`
                 yield path + element.keyword, _comparable(element)
 

@@ -8,7 +8,7 @@ from curate import findings
 from curate.dicom import sopclasses
 from curate.dicom.identifying import direct_identifiers
 from curate.dicom.types import Item, Policy
-from curate.findings import Severity
+from curate.findings import Finding, Severity
 
 CLASS = "1.2.840.10008.5.1.4.1.1."
 
@@ -60,8 +60,8 @@ def test_the_policy_decides_about_secondary_captures_and_pixels() -> None:
     capture, burned = instance(CLASS + "7"), instance(modality="CT", burned="YES")
     head = instance(modality="MR", part="BRAIN ")
     assert sopclasses.admit_sop_class(Policy(secondary_capture="allow"), capture) is None
-    assert sopclasses.admit_sop_class(Policy(burned_in="refuse"), burned).rule == "PIXELS_TEXT_REFUSED"  # type: ignore[union-attr]
-    assert sopclasses.admit_sop_class(Policy(head="refuse"), head).rule == "PIXELS_FACE_REFUSED"  # type: ignore[union-attr]
+    assert sopclasses.admit_sop_class(Policy(burned_in="refuse"), burned) == Finding("PIXELS_TEXT_REFUSED")
+    assert sopclasses.admit_sop_class(Policy(head="refuse"), head) == Finding("PIXELS_FACE_REFUSED")
     assert sopclasses.admit_sop_class(Policy(), head) is None
 
 
@@ -83,7 +83,16 @@ def test_pixels_that_ask_for_a_look(item: Item, rules: set[str]) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "weight"),
-    [(b"75.4", 75), (b"39.4", None), (b"40", 40), (b"120.4", 120), (b"121", None), (b"Maria", None), (b"nan", None), (b"1e9", None)],
+    [
+        (b"75.4", 75),
+        (b"39.4", None),
+        (b"40", 40),
+        (b"120.4", 120),
+        (b"121", None),
+        (b"Maria", None),
+        (b"nan", None),
+        (b"1e9", None),
+    ],
 )
 def test_the_weight_is_rounded_or_too_rare(raw: bytes, weight: int | None) -> None:
     """A weight within 40 to 120 kg is rounded to 1 kg; any other tells who it is."""
@@ -113,7 +122,10 @@ def person(**values: bytes) -> Item:
         (person(name=b"Garcia^Maria", id=b"123 "), {"PatientName", "PatientID"}),
         (person(name=b"pseudo-17", id=b"17", removed=b"YES "), set()),
         (person(name=b"", id=b"", age=b"064Y", birth=b""), set()),
-        (person(removed=b"YES ", birth=b"19530712", doctor=b"Puig^Jordi"), {"PatientBirthDate", "ReferringPhysicianName"}),
+        (
+            person(removed=b"YES ", birth=b"19530712", doctor=b"Puig^Jordi"),
+            {"PatientBirthDate", "ReferringPhysicianName"},
+        ),
         (person(name=b"ANONYMOUS ", doctor=b"^^^^", accession=b"0 "), set()),
     ],
 )
@@ -126,4 +138,6 @@ def test_identifiers_inside_sequences_are_found() -> None:
     """A name in an item has its path."""
     outer = Item({}, ("utf-8",))
     outer.put(0x00400275, "SQ", [person(doctor=b"Puig^Jordi")])
-    assert [one.tag for one in direct_identifiers(outer)] == ["RequestAttributesSequence[0].ReferringPhysicianName"]
+    assert [one.tag for one in direct_identifiers(outer)] == [
+        "RequestAttributesSequence[0].ReferringPhysicianName"
+    ]

@@ -37,7 +37,14 @@ def test_only_terms_stay(text: str, rebuilt: str) -> None:
 
 
 @settings(max_examples=800, deadline=None, derandomize=True, database=None)
-@given(st.lists(st.sampled_from([*sorted(terms.vocabulary())[::7], "Puig", "5", "mm", "TE", "30", "b700", "x", "BRAVO", "^", "_"]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from(
+            [*sorted(terms.vocabulary())[::7], "Puig", "5", "mm", "TE", "30", "b700", "x", "BRAVO", "^", "_"]
+        ),
+        max_size=12,
+    )
+)
 def test_rebuilding_twice_changes_nothing(words: list[str]) -> None:
     """A rebuilt description is its own rebuilt form, for every VR's limit."""
     for limit in (16, 64):

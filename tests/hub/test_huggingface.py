@@ -257,8 +257,8 @@ def test_what_the_hub_holds_otherwise_is_not_tagged(hub: HubServer, tmp_path: Pa
         repo = hub.repo(REPO)
         apply = repo.apply
 
-        def other(revision: str, lines: object) -> object:
-            made = apply(revision, lines)  # type: ignore[arg-type]
+        def other(revision: str, lines: object, **how: bool) -> object:
+            made = apply(revision, lines, **how)  # type: ignore[arg-type]
             tree = dict(made.tree)
             tree["README.md"] = repo.add_blob(b"x" * tree["README.md"].size)
             repo.commits[made.oid] = type(made)(made.oid, made.parent, made.title, "", made.date, tree)

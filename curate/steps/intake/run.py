@@ -16,14 +16,14 @@ from curate.dicom import identifiers
 from curate.dicom.hierarchy import StudyGroup, day_of, rebased
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Policy
+from curate.donation.gate import RowIndex, judge
+from curate.donation.gather import Donation, count_kinds, gather
 from curate.errors import InputError
 from curate.findings import Finding, has_errors, merge
 from curate.identity import TOOL, who
 from curate.metadata import table
 from curate.progress import Progress, silent
 from curate.steps.intake.admit import process, quarantine_id
-from curate.steps.intake.gate import RowIndex, judge
-from curate.steps.intake.gather import Donation, count_kinds, gather
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
 _EPOCH_DAY = date(2000, 1, 1)

@@ -122,10 +122,15 @@ def inner_places(draft: Draft) -> Iterator[Place]:
 def inside_of(path: ItemPath) -> Iterator[Place]:
     """Every attribute of the dictionary that holds no single number, in the item at a path."""
     where = "/".join(f"{tag:08X}[{index}]" for tag, index in path)
-    for tag, entry in DicomDictionary.items():
-        vr = entry[0].split(" or ")[0]
-        if tag >> 16 > 8 - 1 and vr not in ("NONE", "SQ", "US", "SS", "UL", "SL", "FL", "FD", "AT"):
-            yield Place("inner", f"inner/{where}/{tag:08X}", in_item(path, tag, vr))
+    for tag, vr in _inner():
+        yield Place("inner", f"inner/{where}/{tag:08X}", in_item(path, tag, vr))
+
+
+@cache
+def _inner() -> tuple[tuple[int, str], ...]:
+    numbers = ("NONE", "SQ", "US", "SS", "UL", "SL", "FL", "FD", "AT")
+    known = [(tag, entry[0].split(" or ")[0]) for tag, entry in DicomDictionary.items() if tag >> 16 >= 8]
+    return tuple((tag, vr) for tag, vr in known if vr not in numbers)
 
 
 def repeater_places(draft: Draft) -> Iterator[Place]:
