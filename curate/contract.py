@@ -191,7 +191,7 @@ def check_schema(name: str, schema: pa.Schema) -> list[Finding]:
         for field in expected
         if field.name not in schema.names
     ]
-    findings += [Finding("TABLE_COLUMN_UNKNOWN", name, n) for n in schema.names if n not in expected.names]
+    findings += [Finding("TABLE_COLUMN_EXTRA", name, n) for n in schema.names if n not in expected.names]
     for field in expected:
         if field.name in schema.names and not _same(field, schema.field(field.name)):
             findings.append(Finding("TABLE_COLUMN_TYPE", name, field.name))

@@ -19,7 +19,7 @@ from curate.errors import DamagedError, InputError, RefusedError
 from curate.findings import Finding
 
 FOLDER = "LICENSES"
-TERMS_PATH = "TERMS.md"
+TERMS_PATH = f"{FOLDER}/TERMS.md"
 OVERVIEW_PATH = "LICENSE.md"
 
 
@@ -110,7 +110,7 @@ def terms() -> str:
 
 
 def classify(raw: str | None, place: str = "") -> License | Finding:
-    """The licence that a raw value names, or what is wrong with the value: missing, unknown, deprecated, conflicting.
+    """The licence that a raw value names, or a finding: missing, unknown, deprecated, conflicting.
 
     One row bears one licence: an expression that names several is conflicting.
     """
@@ -126,10 +126,15 @@ def _problem(value: str) -> str:
     if value.casefold() in _deprecated():
         return "LICENSE_DEPRECATED"
     try:
-        keys = license_expression.get_spdx_licensing().license_keys(value)
-    except license_expression.ExpressionError:
+        keys = _spdx().license_keys(value)
+    except Exception:  # the parser also fails in ways of its own, such as IndexError on "()"
         return "LICENSE_UNKNOWN"
     return "LICENSE_CONFLICTING" if len(keys) > 1 and all(map(_is_spdx, keys)) else "LICENSE_UNKNOWN"
+
+
+@cache
+def _spdx() -> license_expression.Licensing:
+    return license_expression.get_spdx_licensing()  # builds an automaton of 2,400 names: 0.1 s
 
 
 def _is_spdx(key: str) -> bool:
@@ -165,22 +170,34 @@ def hub_license(spdx_ids: Collection[str]) -> tuple[str, str | None]:
     return "other", "-and-".join(entry.casefold() for entry in entries)
 
 
-def may_release(donor_choice: str | None, archive_license: str) -> License:
-    """The licence of a study: what its donor chose, or the archive's where the donor left it to the archive.
+def of_study(donor_choice: str | None, archive_license: str) -> License:
+    """The licence that a study gets: what its donor chose, or the archive's where the donor left it open.
 
     Raises:
         InputError: a licence that is not of the catalogue.
-        RefusedError: the donor chose another licence than the archive would publish under.
     """
-    offered = get(archive_license)
     if not (donor_choice or "").strip():
-        return offered
+        return get(archive_license)
     chosen = find(str(donor_choice))
     if chosen is None:  # a cell of a donor's row: its value is not shown
         raise InputError(
             "the licence that a donor chose is not of the catalogue",
             hint=f"Give one of: {', '.join(catalogue())}.",
         )
+    return chosen
+
+
+def may_release(donor_choice: str | None, offered_license: str) -> License:
+    """The licence under which a study is about to be released, where its donor agreed to that one.
+
+    A wider licence is refused, and so is a narrower one: neither is what the donor chose.
+
+    Raises:
+        InputError: a licence that is not of the catalogue.
+        RefusedError: the donor chose another licence.
+    """
+    offered = get(offered_license)
+    chosen = of_study(donor_choice, offered.spdx_id)
     if chosen != offered:
         raise RefusedError(
             f"a donor chose {chosen.spdx_id}, so the study may not be released under {offered.spdx_id}",
@@ -197,14 +214,15 @@ def check_one(spdx_ids: Iterable[str], place: str) -> list[Finding]:
 def release_files(spdx_ids: Collection[str]) -> dict[str, bytes]:
     """What a release carries of licences: path from the root -> bytes; an overview where there are several.
 
+    A release whose last study was withdrawn has no licence left, only the terms.
+
     Raises:
-        InputError: none given, or one that is not of the catalogue.
+        InputError: a licence that is not of the catalogue.
     """
-    license_id, _ = hub_license(spdx_ids)
     entries = sorted({get(spdx_id) for spdx_id in spdx_ids}, key=lambda entry: entry.spdx_id)
     files = {entry.path: text(entry.spdx_id).encode("utf-8") for entry in entries}
     files[TERMS_PATH] = terms().encode("utf-8")
-    if license_id == "other":  # the Hub links a file of this name
+    if len(entries) > 1:  # the Hub links a file of this name
         files[OVERVIEW_PATH] = _overview(entries).encode("utf-8")
     return files
 
@@ -217,7 +235,7 @@ def _overview(entries: Iterable[License]) -> str:
         "",
         *(f"- {entry.name} (`{entry.spdx_id}`): [{entry.path}]({entry.path})" for entry in entries),
         "",
-        "The terms in [TERMS.md](TERMS.md) stand beside them.",
+        f"The terms in [TERMS.md]({TERMS_PATH}) stand beside them.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -235,7 +253,7 @@ def check_files(used: Collection[str], digests: Mapping[str, str]) -> list[Findi
         elif digests[path] != entry.sha256:
             findings.append(Finding("LICENSE_TEXT_CHANGED", path))
     held = sorted(path for path in digests if path.startswith(f"{FOLDER}/"))
-    findings += [Finding("LICENSE_UNUSED", path) for path in held if path not in wanted]
+    findings += [Finding("LICENSE_UNUSED", path) for path in held if path not in (*wanted, TERMS_PATH)]
     if TERMS_PATH not in digests:
         findings.append(Finding("LICENSE_TERMS_MISSING", TERMS_PATH))
     return findings

@@ -1,1 +1,1 @@
-"""What a release says of itself, for people and for machines: card, Croissant, citation, changelog, DataCite."""
+"""What a release says of itself, to people and machines: card, Croissant, citation, changelog, DataCite."""

@@ -86,13 +86,20 @@ def size_category(rows: int) -> str:
 
 
 def configs(version: str, files: Iterable[FileEntry], table_rows: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The configs that `load_dataset` offers, `studies` first and by default."""
+    """The configs that `load_dataset` offers, `studies` first and by default.
+
+    Each bears a digest of its files: `datasets` keys its cache by the folder's name and the config, so without
+    it two archives' folders `v1.0.0`, or a version and its re-cut, would be taken for the same data.
+    """
     held = tuple(files)
-    return [_config(name, version, default=name == "studies") for name in layout.configs(held, table_rows)]
+    return [
+        _config(name, version, layout.content(name, held), default=name == "studies")
+        for name in layout.configs(held, table_rows)
+    ]
 
 
-def _config(name: str, version: str, *, default: bool) -> dict[str, Any]:
-    config: dict[str, Any] = {"config_name": name, "version": version}
+def _config(name: str, version: str, content: str, *, default: bool) -> dict[str, Any]:
+    config: dict[str, Any] = {"config_name": name, "version": version, "description": f"content {content}"}
     if default:
         config["default"] = True
     config["data_files"] = [{"split": SPLIT, "path": layout.pattern(name)}]

@@ -106,19 +106,25 @@ def check_card(
         findings.append(Finding("CARD_VERSION", PATH))
     if facts.population != population or (population == "test") != (body.TEST_MATERIAL in text):
         findings.append(Finding("CARD_POPULATION", PATH))
-    for name in sorted({*counts, *facts.counts, *facts.shown_counts}):
-        if not (counts.get(name) == facts.counts.get(name) == facts.shown_counts.get(name)):
-            findings.append(Finding("CARD_COUNT", PATH, name))
+    findings += _differences("CARD_COUNT", counts, facts.counts, facts.shown_counts)
     findings += _check_licenses(facts, license_counts)
     return findings + _check_configs(facts, expected_configs(version, files, counts))
 
 
-def _check_licenses(facts: CardFacts, license_counts: Mapping[str, int]) -> list[Finding]:
-    findings = [
-        Finding("CARD_LICENSE", PATH, name)
-        for name in sorted({*license_counts, *facts.licenses, *facts.shown_licenses})
-        if not (license_counts.get(name) == facts.licenses.get(name) == facts.shown_licenses.get(name))
+def _differences(
+    code: str, held: Mapping[str, int], stated: Mapping[str, int], shown: Mapping[str, int]
+) -> list[Finding]:
+    """A finding for each number that the release, the card's YAML and its table do not agree on."""
+    names = sorted({*held, *stated, *shown})
+    return [
+        Finding(code, PATH, name if name in held else "")  # a name that only the card has is not shown
+        for name in names
+        if not (held.get(name) == stated.get(name) == shown.get(name))
     ]
+
+
+def _check_licenses(facts: CardFacts, license_counts: Mapping[str, int]) -> list[Finding]:
+    findings = _differences("CARD_LICENSE", license_counts, facts.licenses, facts.shown_licenses)
     try:
         expected = licenses.hub_license(license_counts)[0] if license_counts else facts.license
     except CurateError:  # an unknown licence is a finding of the rows
@@ -129,15 +135,11 @@ def _check_licenses(facts: CardFacts, license_counts: Mapping[str, int]) -> list
 def _check_configs(facts: CardFacts, configs: Iterable[Mapping[str, Any]]) -> list[Finding]:
     expected = {c["config_name"]: c for c in configs}
     found = {str(c.get("config_name")): c for c in facts.configs}
-    wrong = [
-        name
-        for name in {*expected, *found}
-        if _without_version(expected, name) != _without_version(found, name)
-    ]
-    doubled = len(found) != len(facts.configs)
-    return [Finding("CARD_CONFIG", PATH, name) for name in sorted(wrong)] + (
-        [Finding("CARD_CONFIG", PATH)] if doubled else []
-    )
+    wrong = [name for name in expected if _without_version(expected, name) != _without_version(found, name)]
+    findings = [Finding("CARD_CONFIG", PATH, name) for name in wrong]
+    if set(found) - set(expected) or len(found) != len(facts.configs):
+        findings.append(Finding("CARD_CONFIG", PATH))
+    return findings
 
 
 def _without_version(held: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any] | None:

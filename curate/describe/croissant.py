@@ -1,6 +1,6 @@
 """croissant.json: the release as a Croissant 1.1 dataset (MLCommons), from the data dictionary.
 
-Paths are relative, so that a release loads from the folder where it lies. Digests are those of `release.json`.
+Paths are relative, so that a release loads from the folder where it lies; digests are `release.json`'s.
 """
 
 from __future__ import annotations
@@ -149,13 +149,10 @@ def _description(summary: ReleaseSummary) -> str:
 
 
 def _term(code: str) -> dict[str, str]:
-    terms = json.loads(resources.vocabulary_path("describe/data/duo.json").read_text(encoding="utf-8"))[
-        "terms"
-    ]
+    path = resources.vocabulary_path("describe/data/duo.json")
+    terms: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["terms"]
     if code not in terms:
-        raise InputError(
-            f"{code!r} is not a DUO code", hint=f"Give codes such as {', '.join(list(terms)[:3])}."
-        )
+        raise InputError(f"{code!r} is not a DUO code", hint=f"Give one of: {', '.join(terms)}.")
     number = code.removeprefix("DUO:")
     return {
         "@type": "DefinedTerm",
@@ -170,14 +167,14 @@ def _responsible(summary: ReleaseSummary) -> dict[str, str]:
     if unknown := sorted(set(summary.responsible) - set(RAI)):
         raise InputError(f"{unknown[0]!r} is not an RAI property", hint=f"Give one of: {', '.join(RAI)}.")
     stated = {
-        "personalSensitiveInformation": "Age band, sex, anatomical region and diagnosis category of each study, "
-        "coarsened against disclosure; identifiers are new to the archive."
+        "personalSensitiveInformation": "Age band, sex, anatomical region and diagnosis category of "
+        "each study, coarsened against disclosure; identifiers are new to the archive."
         if summary.archive.population != "test"
         else "None: test material.",
         "dataPreprocessingProtocol": "Headers are de-identified by DICOM PS3.15 Annex E and an allow-list; "
         "pixel data keep their transfer syntax.",
-        "dataReleaseMaintenancePlan": "Versioned releases. A withdrawn study is absent from the next version and "
-        "from earlier ones that stay available; manifest/revocations.parquet lists its instances.",
+        "dataReleaseMaintenancePlan": "Versioned releases. A withdrawn study is absent from the next version "
+        "and from earlier ones that stay available; manifest/revocations.parquet lists its instances.",
     } | {name: markup.plain(text) for name, text in summary.responsible.items()}
     return {f"rai:{name}": stated[name] for name in sorted(stated)}
 
@@ -185,7 +182,7 @@ def _responsible(summary: ReleaseSummary) -> dict[str, str]:
 def distribution(files: Iterable[FileEntry]) -> list[dict[str, Any]]:
     """A FileObject for each data file, with its digest, and a FileSet for each table of many files.
 
-    Beyond 2,000 files of a set only the set is listed: a pack's name is its digest, and `release.json` has all.
+    Beyond 2,000 files of a set only the set is listed: a pack's name is its digest, as `release.json` says.
     """
     held = tuple(files)
     entries = [_file_object(f) for name in contract.MANIFEST_TABLES for f in layout.files_of(name, held)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
@@ -22,6 +23,12 @@ def files_of(table: str, files: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
     glob = pattern(table)
     found = (f for f in files if f.path.count("/") == glob.count("/") and fnmatchcase(f.path, glob))
     return tuple(sorted(found, key=lambda f: f.path))
+
+
+def content(table: str, files: Iterable[FileEntry]) -> str:
+    """One SHA-256, in hex, over the digests of a table's files."""
+    digests = "".join(f.sha256 for f in files_of(table, files))
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def data_files(files: Iterable[FileEntry]) -> tuple[FileEntry, ...]:

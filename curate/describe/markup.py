@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 _INLINE = re.compile(r"[\\`*\[\]<>#|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_START = re.compile(r"^(?:[-+=](?=\s|[-+=]|$)|\d+(?=[.)]))")
+_START = re.compile(r"^(?:[-+=](?=\s|[-+=]|$)|\d+(?=[.)](?:\s|$)))")
 _BIDI = frozenset("\u200e\u200f\u061c\u2028\u2029\ufeff") | {chr(c) for c in range(0x202A, 0x202F)}
 _HIDDEN = _BIDI | {chr(c) for c in range(0x2066, 0x206A)}
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -19,7 +19,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 class _Dumper(yaml.SafeDumper):
     """Block style, no aliases, long lines left whole, several lines as a literal block."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 

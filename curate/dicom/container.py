@@ -6,6 +6,7 @@ Bytes are copied only where something must change; nothing is decoded.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -43,29 +44,57 @@ class Shape:
         return (self.rows * self.columns * samples * self.frames * self.allocated + 7) // 8
 
 
+_SHAPE = (
+    *(0x00280010, 0x00280011, 0x00280002, 0x00280008),
+    *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280004),
+)
+
+
 def shape_of(item: Item) -> Shape:
     """The shape that a data set states.
 
     Raises:
         MalformedError: PIXEL_ATTRIBUTES where it states none that is possible.
     """
-    rows, columns, allocated = (_number(item, tag, 0) for tag in (0x00280010, 0x00280011, 0x00280100))
-    samples = _number(item, 0x00280002, 1)
-    stored = _number(item, 0x00280101, allocated)
-    high = _number(item, 0x00280102, stored - 1)
+    return _shape(*[item.raw(tag) for tag in _SHAPE])
+
+
+@lru_cache(maxsize=256)
+def _shape(
+    rows: bytes,
+    columns: bytes,
+    samples: bytes,
+    frames: bytes,
+    allocated: bytes,
+    stored: bytes,
+    high: bytes,
+    signed: bytes,
+    photometric: bytes,
+) -> Shape:
+    bits = _number(allocated, 0)
     try:
-        frames = int(item.text(0x00280008) or "1")
+        number = int(frames.strip(b" \0") or b"1")
     except ValueError:
-        frames = 0
-    possible = rows and columns and frames > 0 and samples in (1, 3, 4) and allocated in (1, 8, 16, 32, 64)
-    if not possible or not (stored <= high + 1 <= allocated and stored > 0):
+        number = 0
+    shape = Shape(
+        _number(rows, 0),
+        _number(columns, 0),
+        _number(samples, 1),
+        number,
+        bits,
+        _number(stored, bits),
+        _number(high, _number(stored, bits) - 1),
+        _number(signed, 0) == 1,
+        photometric.decode("ascii", "replace").strip(" \0"),
+    )
+    possible = shape.rows and shape.columns and number > 0 and shape.samples in (1, 3, 4)
+    fits = bits in (1, 8, 16, 32, 64) and 0 < shape.stored <= shape.high + 1 <= bits
+    if not (possible and fits):
         raise MalformedError("PIXEL_ATTRIBUTES", "PixelData")
-    signed = _number(item, 0x00280103, 0) == 1
-    return Shape(rows, columns, samples, frames, allocated, stored, high, signed, item.text(0x00280004))
+    return shape
 
 
-def _number(item: Item, tag: int, default: int) -> int:
-    raw = item.raw(tag)
+def _number(raw: bytes, default: int) -> int:
     return int.from_bytes(raw[:2], "little") if len(raw) >= 2 else default
 
 
@@ -134,16 +163,28 @@ def _clean_bits(value: Bytes, shape: Shape) -> tuple[Bytes, bool]:
     mask = ((1 << shape.stored) - 1) << low
     if shape.signed:
         return _clean_signed(samples, shape, value, low)
-    if not int(np.bitwise_or.reduce(samples)) & ~mask:
+    if not _union(value, samples) & ~mask:
         return value, False
     return memoryview((samples & samples.dtype.type(mask)).view("u1")), True
+
+
+def _union(value: Bytes, samples: np.ndarray) -> int:
+    """All bits that any sample has, eight bytes at a time where that comes out even."""
+    if len(value) % 8:
+        return int(np.bitwise_or.reduce(samples))
+    wide = int(np.bitwise_or.reduce(np.frombuffer(value, "<u8")))
+    size, union = 8 * samples.itemsize, 0
+    while wide:
+        union |= wide & (1 << size) - 1
+        wide >>= size
+    return union
 
 
 def _clean_signed(samples: np.ndarray, shape: Shape, value: Bytes, low: int) -> tuple[Bytes, bool]:
     """Two's complement in fewer bits: the rest repeats the sign, or is zero throughout."""
     bound = 1 << shape.high
     numbers = samples.view(f"<i{shape.allocated // 8}")
-    below = int(np.bitwise_or.reduce(samples)) & ((1 << low) - 1) if low else 0
+    below = _union(value, samples) & ((1 << low) - 1) if low else 0
     extended = int(numbers.min()) >= -bound and int(numbers.max()) < bound
     if not below and (extended or int(samples.max()) < 2 * bound):
         return value, False

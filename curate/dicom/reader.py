@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate.dicom.dictionary import UNIT, VRS, allowed_vrs, keyword, normal_vr
 from curate.dicom.text import DEFAULT, encodings_of
@@ -36,44 +36,78 @@ MAX_DEPTH = 32
 MAX_INFLATED = 1 << 31
 MAX_RATIO = 9  # a bomb is refused before it breaks "ten times the file"
 FREE_INFLATED = 1 << 26
-MIN_UNITS = 200_000
-BYTES_A_UNIT = 32
+MIN_UNITS = 50_000
+BYTES_A_UNIT = 40
 
+_HEADER = struct.Struct("<HH2sH").unpack_from
+_LENGTH = struct.Struct("<L").unpack_from
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _TRAILING_PADDING = 0xFFFCFFFC
 _PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
 _INTERN_ONE, _INTERN_SEQUENCE = 1024, 1 << 16
 _INTERN_ALL = 1 << 24  # bytes of raw elements that one table may hold
+_RUNS_A_HEAD = 4
+_WORTH_A_RUN = 8
+_USES_OF_A_RUN = 2  # one file that is scanned, rewritten and verified is not a series
 _VIEW_FROM = 1 << 16
+
+
+class _Run(NamedTuple):
+    """Elements that follow each other byte for byte in file after file."""
+
+    raw: bytes
+    elements: dict[int, Element]
 
 
 @dataclass(slots=True)
 class Interned:
-    """Elements by their raw bytes, and by the head of a sequence of undefined length the last one seen."""
+    """Elements by their raw bytes; by their heads, the last open-ended sequence and the latest runs."""
 
     elements: dict[bytes, Element] = field(default_factory=dict)
     open_ended: dict[bytes, tuple[bytes, Element]] = field(default_factory=dict)
+    runs: dict[bytes, tuple[_Run, ...]] = field(default_factory=dict)
     size: int = 0
 
-    def keep(self, raw: bytes, element: Element) -> Element:
-        """Remember an element; a full table starts anew."""
-        self.size += len(raw) + 200
+    def keep(self, raw: bytes, element: Element) -> None:
+        """Remember an element."""
+        self._grow(len(raw))
+        self.elements[raw] = element
+
+    def keep_runs(self, data: bytes, trail: list[tuple[int, int, int, Element]]) -> None:
+        """Remember which known elements (start, stop, tag, element) followed each other."""
+        first = 0
+        for last in range(len(trail)):
+            if last + 1 < len(trail) and trail[last + 1][0] == trail[last][1]:
+                continue
+            raw = data[trail[first][0] : trail[last][1]]
+            if last > first and len(raw) <= _INTERN_SEQUENCE:
+                run = _Run(raw, {tag: element for _, _, tag, element in trail[first : last + 1]})
+                self._grow(len(raw))
+                self.runs[raw[:8]] = (run, *self.runs.get(raw[:8], ())[: _RUNS_A_HEAD - 1])
+            first = last + 1
+
+    def _grow(self, size: int) -> None:
+        """A full table starts anew."""
+        self.size += size + 200
         if self.size > _INTERN_ALL:
             self.elements.clear()
             self.open_ended.clear()
+            self.runs.clear()
             self.size = 0
-        self.elements[raw] = element
-        return element
 
 
 _tables: dict[tuple[bool, tuple[str, ...]], Interned] = {}
 
 
-def _table(explicit: bool, encodings: tuple[str, ...]) -> Interned:
-    if len(_tables) > 64:
-        _tables.clear()
-    return _tables.setdefault((explicit, encodings), Interned())
+def _table(top: bool, encodings: tuple[str, ...]) -> Interned:
+    """Where elements are shared: apart for the top level, since those below have a bound on their depth."""
+    table = _tables.get((top, encodings))
+    if table is None:
+        if len(_tables) > 64:
+            _tables.clear()
+        table = _tables[(top, encodings)] = Interned()
+    return table
 
 
 @dataclass(slots=True, repr=False)
@@ -84,9 +118,10 @@ class _Source:
     units: int
     little: bool = True
     ambiguous: list[tuple[Item, int]] = field(default_factory=list)
-    header: Callable[[bytes, int], tuple[Any, ...]] = struct.Struct("<HH2sH").unpack_from
-    long: Callable[[bytes, int], tuple[Any, ...]] = struct.Struct("<L").unpack_from
+    header: Callable[[bytes, int], tuple[Any, ...]] = _HEADER
+    long: Callable[[bytes, int], tuple[Any, ...]] = _LENGTH
     trailing: bool = False
+    trail: list[tuple[int, int, int, Element]] = field(default_factory=list)
 
     def spend(self, units: int) -> None:
         """Count elements and items against what a file of this size may hold."""
@@ -115,11 +150,40 @@ def parse(data: bytes) -> Parsed:
         body, start = inflate(data, head.start), 0
     source = _source(body, little=head.little)
     dataset = Item(encodings=DEFAULT)
-    _read_elements(source, start, len(body), head.explicit, dataset, 0, ends_with=0)
+    if head.explicit and head.little:
+        _read_runs(source, start, len(body), dataset)
+    else:
+        _read_elements(source, start, len(body), head.explicit, dataset, 0, ends_with=0)
     if source.trailing:
         findings.append(Finding("TRAILING_BYTES"))
     _settle(dataset, source)
     return Parsed(head.meta, dataset, head.syntax, tuple(findings))
+
+
+def peek(data: bytes, head: Head, last: int) -> Item:
+    """The elements up to tag `last`, at least, of a file of which only the first bytes are known.
+
+    Raises:
+        MalformedError: TRUNCATED where these bytes end before; else as `parse` does.
+    """
+    body, start = data, head.start
+    if head.syntax == DEFLATED:
+        engine = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            body, start = engine.decompress(data[head.start :], MAX_RATIO * len(data)), 0
+        except zlib.error:
+            raise MalformedError("MALFORMED") from None
+    source = _source(body, little=head.little)
+    item = Item(encodings=DEFAULT)
+    try:
+        if head.explicit and head.little:
+            _read_runs(source, start, len(body), item)
+        else:
+            _read_elements(source, start, len(body), head.explicit, item, 0, ends_with=0)
+    except MalformedError as error:
+        if error.rule != "TRUNCATED" or max(item, default=0) < last:
+            raise
+    return item
 
 
 # --- before the data set
@@ -129,7 +193,7 @@ def parse(data: bytes) -> Parsed:
 class Head:
     """What comes before the data set: its meta group, where it starts, and how it is really encoded."""
 
-    meta: Item
+    meta: dict[int, bytes]
     start: int
     syntax: str
     explicit: bool
@@ -164,7 +228,7 @@ def read_head(data: bytes) -> Head:
     meta, pos = _read_meta(data, pos)
     if not meta:
         findings.append(Finding("META_MISSING"))
-    syntax = meta.text(0x00020010)
+    syntax = meta.get(0x00020010, b"").decode("ascii", "replace").strip(" \0")
     if pos >= len(data):
         raise MalformedError("TRUNCATED")
     if syntax == DEFLATED:
@@ -180,24 +244,22 @@ def read_head(data: bytes) -> Head:
     return Head(meta, pos, syntax, explicit, little, tuple(findings))
 
 
-def _read_meta(data: bytes, pos: int) -> tuple[Item, int]:
+def _read_meta(data: bytes, pos: int) -> tuple[dict[int, bytes], int]:
     """Group 0002 ends with the first element of another group; its own length is not believed."""
-    meta = Item(encodings=DEFAULT)
-    header, long = struct.Struct("<HH2sH").unpack_from, struct.Struct("<L").unpack_from
+    meta: dict[int, bytes] = {}
     while data[pos : pos + 2] == b"\x02\0" and len(data) >= pos + 12:
-        _, number, name, length = header(data, pos)
+        _, number, name, length = _HEADER(data, pos)
         vr = VRS.get(name)
         if vr is None:
-            start, length, kind = pos + 8, long(data, pos + 4)[0], "UN"
+            start, length = pos + 8, _LENGTH(data, pos + 4)[0]
         elif vr.long:
-            start, length, kind = pos + 12, long(data, pos + 8)[0], vr.name
+            start, length = pos + 12, _LENGTH(data, pos + 8)[0]
         else:
-            start, kind = pos + 8, vr.name
-        if start + length > len(data):
-            raise MalformedError("TRUNCATED", "FileMetaInformation")
-        tag = 0x00020000 | number
-        meta[tag] = Element(tag, kind, data[start : start + length])
+            start = pos + 8
         pos = start + length
+        if pos > len(data):
+            raise MalformedError("TRUNCATED", "FileMetaInformation")
+        meta[0x00020000 | number] = data[start:pos]
     return meta, pos
 
 
@@ -223,12 +285,39 @@ def inflate(data: bytes, start: int) -> bytes:
 # --- elements
 
 
+def _read_runs(source: _Source, pos: int, end: int, item: Item) -> None:
+    """Read the elements of a data set, in one go those that stood in an earlier file just so."""
+    data = source.data
+    table = _table(True, item.encodings)
+    while pos < end:
+        for run in table.runs.get(data[pos : pos + 8], ()):
+            if data.startswith(run.raw, pos):
+                item.update(run.elements)
+                pos += len(run.raw)
+                break
+        else:
+            pos = _read_elements(source, pos, end, True, item, 0, 0, table.runs)
+            table = _table(True, item.encodings)
+    if len(source.trail) >= _WORTH_A_RUN:
+        table.keep_runs(data, source.trail)
+
+
 def _read_elements(
-    source: _Source, pos: int, end: int, explicit: bool, item: Item, depth: int, ends_with: int
+    source: _Source,
+    pos: int,
+    end: int,
+    explicit: bool,
+    item: Item,
+    depth: int,
+    ends_with: int,
+    runs: Mapping[bytes, object] | None = None,
 ) -> int:
-    """Read elements into `item` up to `end`, or to the delimiter `ends_with`; returns where it stopped."""
+    """Read elements into `item` up to `end`, to the delimiter `ends_with`, or to the head of one of `runs`.
+
+    Returns where it stopped. The one long function: it is what every byte of every header goes through.
+    """
     data, header = source.data, source.header
-    interned = _table(explicit, item.encodings)
+    interned = _table(depth == 0, item.encodings)
     table, open_ended = interned.elements, interned.open_ended
     fast = explicit and source.little
     while pos < end:
@@ -259,13 +348,14 @@ def _read_elements(
                 raise MalformedError("MALFORMED", keyword(tag))
         stop = start + length
         if length == _UNDEFINED:
-            if fast and (seen := open_ended.get(data[pos : pos + 12])) and data.startswith(seen[0], pos):
+            seen = open_ended.get(data[pos : pos + 12]) if fast else None
+            if seen and data.startswith(seen[0], pos) and pos + len(seen[0]) <= end:
                 item[tag] = seen[1]
                 pos += len(seen[0])
                 continue
             element, stop = _read_undefined(source, start, end, tag, kind, explicit, item.encodings, depth)
             raw_size = stop - pos
-            if fast and raw_size <= _INTERN_SEQUENCE and kind == "SQ" and not source.ambiguous:
+            if fast and raw_size <= _INTERN_SEQUENCE and kind == "SQ" and _shareable(element, depth, source):
                 raw = data[pos:stop]
                 interned.keep(raw, element)
                 open_ended[raw[:12]] = (raw, element)
@@ -277,23 +367,37 @@ def _read_elements(
             raw = data[pos:stop]
             found = table.get(raw)
             if found is None:
-                count = len(source.ambiguous)
                 element = _read_value(source, start, stop, tag, kind, explicit, item, depth)
-                if len(source.ambiguous) == count:
+                if _shareable(element, depth, source):
                     interned.keep(raw, element)
             else:
                 element = found
+                element.uses += 1
+                if element.uses > _USES_OF_A_RUN and not depth:
+                    source.trail.append((pos, stop, tag, element))
         else:
             element = _read_value(source, start, stop, tag, kind, explicit, item, depth)
         item[tag] = element
         pos = stop
         if tag == SPECIFIC_CHARACTER_SET:
+            source.trail.clear()  # what follows is shared in another table
             item.encodings = encodings_of(item.raw(tag))
-            interned = _table(explicit, item.encodings)
+            interned = _table(depth == 0, item.encodings)
             table, open_ended = interned.elements, interned.open_ended
+            if runs is not None:
+                return pos
+        if runs and data[pos : pos + 8] in runs:
+            return pos
     if ends_with:
         raise MalformedError("TRUNCATED")
     return pos
+
+
+def _shareable(element: Element, depth: int, source: _Source) -> bool:
+    """Whether an element means the same in every file: nothing open about its VR, no depth below the top."""
+    if source.ambiguous:
+        return False
+    return depth == 0 or not any(inner.items for item in element.items for inner in item.values())
 
 
 def _stop_at_rest(source: _Source, pos: int, end: int, depth: int, *, force: bool = False) -> int:
@@ -332,9 +436,10 @@ def _read_value(
     """An element of defined length."""
     named = normal_vr(tag, kind)
     if named == "SQ":
-        within = explicit and kind == "SQ"
         try:
-            items, _ = _read_items(source, start, stop, within, item.encodings, depth, undefined=False)
+            items, _ = _read_sequence(
+                source, start, stop, kind, explicit, item.encodings, depth, undefined=False
+            )
             return Element(tag, "SQ", items)
         except MalformedError as error:
             if kind == "SQ" or error.rule in ("TOO_DEEP", "TOO_MANY_ELEMENTS"):
@@ -381,9 +486,29 @@ def _read_undefined(
         return Element(tag, "OB", fragments), stop
     if kind not in ("SQ", "UN"):
         raise MalformedError("MALFORMED", keyword(tag))
-    within = explicit and kind == "SQ"
-    items, stop = _read_items(source, start, end, within, encodings, depth, undefined=True)
+    items, stop = _read_sequence(source, start, end, kind, explicit, encodings, depth, undefined=True)
     return Element(tag, "SQ", items), stop
+
+
+def _read_sequence(
+    source: _Source,
+    start: int,
+    end: int,
+    kind: str,
+    explicit: bool,
+    encodings: tuple[str, ...],
+    depth: int,
+    *,
+    undefined: bool,
+) -> tuple[list[Item], int]:
+    """A sequence's items; within UN they are implicit little endian whatever is around them (PS3.5 6.2.2)."""
+    if kind == "SQ":
+        return _read_items(source, start, end, explicit, encodings, depth, undefined=undefined)
+    inner = source if source.little else _source(source.data)
+    inner.units, inner.ambiguous = source.units, source.ambiguous
+    result = _read_items(inner, start, end, False, encodings, depth, undefined=undefined)
+    source.units = inner.units
+    return result
 
 
 def _read_items(

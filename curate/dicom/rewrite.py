@@ -7,11 +7,14 @@ of a series' headers are judged once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import is_
+from typing import Any, NamedTuple, TypeVar, cast
 
 from curate.dicom import container, profile, writer
 from curate.dicom.dictionary import keyword, vr_fits
+from curate.dicom.identifiers import is_new_uid
 from curate.dicom.reader import parse
 from curate.dicom.types import (
     PIXEL_DATA,
@@ -30,12 +33,34 @@ from curate.dicom.types import (
     StudyContext,
     Verdict,
 )
-from curate.findings import Severity
+from curate.findings import Finding, Severity
 
-_PIXELS = frozenset(container.PIXELS)
+Judgement = TypeVar("Judgement")
 _DIRECTORY_RECORDS = 0x00041220
+# What an instance is known by: each must come out as one keyed UID, whatever was there.
+_IDENTITY = {
+    0x00080018: "INSTANCE_UID_MISSING",
+    0x0020000D: "STUDY_UID_MISSING",
+    0x0020000E: "SERIES_UID_MISSING",
+}
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
+_MOST_JUDGEMENTS = 16
+_Watched = tuple[tuple[int, ...], tuple[bytes, ...], Verdict]
+_MOST_REMEMBERED = 1 << 16
+_STRUCTURE = Verdict(None, None, "structure", _NONE)
+_ORPHAN = Verdict(None, None, "no_creator", _NONE)
+_WRONG_VR = Verdict(None, None, "wrong_vr", _NONE)
+_REMOVED = Verdict(None, None, Action.REMOVE.value, _NONE)
+_NO_DECISION = Decision(Action.REMOVE)
+
+
+class _Plan(NamedTuple):
+    """A decision, whether the values under it are pure, and the verdict where it is the same for all."""
+
+    decision: Decision
+    is_pure: bool
+    removed: Verdict | None
 
 
 def rewrite(data: bytes, context: StudyContext, policy: Policy) -> Rewritten:
@@ -62,16 +87,23 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
     """The clean data set, all but its pixels."""
     if _DIRECTORY_RECORDS in parsed.dataset:
         raise MalformedError("DICOMDIR")
-    verdict = profile.admit_sop_class(policy, parsed.dataset)
-    if verdict is not None:
-        if verdict.severity is Severity.ERROR:
-            raise MalformedError(verdict.rule, verdict.tag)
-        report.findings.append(verdict)
     cleaner = _cleaner(policy, context)
+    found = cleaner.of_dataset(profile.admit_sop_class, parsed.dataset)
+    if found is not None:
+        if found.severity is Severity.ERROR:
+            raise MalformedError(found.rule, found.tag)
+        report.findings.append(found)
     counts: Counter[str] = Counter()
     item = cleaner.clean_item(parsed.dataset, 0, counts)
     report.applied.update(counts)
-    return profile.finish_dataset(policy, context, item, report)
+    item = profile.finish_dataset(policy, context, item, report)
+    if context.keys is not None:  # a warning to who admits; to the verifier the file is as it should be
+        report.findings.extend(cleaner.of_dataset(_risks, item))
+    return item
+
+
+def _risks(_policy: Policy, item: Item) -> tuple[Finding, ...]:
+    return profile.pixel_risks(item)
 
 
 def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
@@ -87,8 +119,11 @@ def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
             report.count(what)
     syntax = container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated)
     sop_class, sop_instance = item.text(0x00080016), item.text(0x00080018)
-    if not sop_class or not sop_instance:
-        raise MalformedError("INSTANCE_UID_MISSING", "SOPInstanceUID")
+    if not sop_class:
+        raise MalformedError("INSTANCE_UID_MISSING", "SOPClassUID")
+    for uid_tag, rule in _IDENTITY.items():
+        if not is_new_uid(item.text(uid_tag)):
+            raise MalformedError(rule, keyword(uid_tag))
     chunks: list[Bytes] = [
         writer.file_head(sop_class, sop_instance, syntax) + _before_and_after(item),
         *(pixels.chunks if pixels else ()),
@@ -117,13 +152,19 @@ def _before_and_after(item: Item) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _cleaner(policy: Policy, context: StudyContext) -> _Cleaner:
+def _cleaner_of(policy: Policy, context: StudyContext) -> _Cleaner:
     return _Cleaner(policy, context)
 
 
-@lru_cache(maxsize=1 << 14)
-def _decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) -> Decision:
-    return profile.decide(policy, parent, tag, vr, creator)
+_latest: _Cleaner | None = None
+
+
+def _cleaner(policy: Policy, context: StudyContext) -> _Cleaner:
+    """The cleaner of a study; the one used last is found without hashing."""
+    global _latest
+    if _latest is None or _latest.policy is not policy or _latest.context is not context:
+        _latest = _cleaner_of(policy, context)
+    return _latest
 
 
 @lru_cache(maxsize=256)
@@ -135,12 +176,32 @@ def _pure_token(*_place: object) -> object:
 class _Cleaner:
     """The rules for one study: a policy, a context, and what has been judged under them."""
 
-    __slots__ = ("_tokens", "context", "policy")
+    __slots__ = ("_judgements", "_plans", "_removed", "_tokens", "_watched", "context", "policy")
 
     def __init__(self, policy: Policy, context: StudyContext) -> None:
         self.policy = policy
         self.context = context
         self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
+        self._plans: dict[tuple[int, int, str, str | None], _Plan] = {}
+        self._removed: set[tuple[int, int, str, object]] = set()
+        self._judgements: dict[
+            tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
+        ] = {}
+        self._watched: dict[tuple[object, ...], tuple[_Watched, ...]] = {}
+
+    def of_dataset(self, judge: Callable[[Policy, Item], Judgement], item: Item) -> Judgement:
+        """What a rule says of a data set as a whole: remembered with the elements that it looked at."""
+        known = self._judgements.setdefault((judge, PIXEL_DATA in item), [])
+        for tags, elements, judgement in known:
+            if all(map(is_, map(item.get, tags), elements)):
+                return cast("Judgement", judgement)
+        item.seen = set()
+        try:
+            judgement = judge(self.policy, item)
+        finally:
+            tags, item.seen = tuple(item.seen), None
+        known[:] = [(tags, tuple(map(item.get, tags)), judgement), *known[: _MOST_JUDGEMENTS - 1]]
+        return judgement
 
     def clean_item(self, item: Item, parent: int, counts: Counter[str]) -> Item:
         """A new item of what stays of this one."""
@@ -151,19 +212,26 @@ class _Cleaner:
         pure, bound = tokens
         kept = Item(encodings=_UTF8)
         labels = []
+        private = False
         for tag, element in item.items():
             verdict = element.verdict
-            if verdict.token is not pure and verdict.token is not bound:
-                verdict = self._judge(element, parent, item, tokens)
-                if verdict.token is not None:
-                    element.verdict = verdict
+            token = verdict.token
+            if token is not pure and token is not bound:
+                if tag & 0x10000:
+                    verdict = self._judge_private(element, parent, item, tokens)
+                    private = private or verdict.cleaned is not None
+                else:
+                    verdict = self._judge(element, parent, item, tokens, None)
+                    if verdict.token is not None:
+                        element.verdict = verdict
             if verdict.cleaned is not None:
                 kept[tag] = verdict.cleaned
             labels.append(verdict.label)
             if verdict.nested:
                 counts.update(verdict.nested)
         counts.update(labels)
-        self._keep_creators(item, kept)
+        if private:
+            self._keep_creators(item, kept)
         return kept
 
     def _keep_creators(self, item: Item, kept: Item) -> None:
@@ -173,31 +241,93 @@ class _Cleaner:
             if block not in kept:
                 kept.put(block, "LO", item.text(block).encode("ascii"))
 
-    def _judge(self, element: Element, parent: int, item: Item, tokens: tuple[object, object]) -> Verdict:
-        tag, vr = element.tag, element.vr
-        pure, bound = tokens
-        creator = item.creator(tag)
-        if _is_structure(tag) or creator == "" or (tag in _PIXELS and not parent):
-            return Verdict(None if creator == "" else pure, None, "structure", _NONE)
-        if not vr_fits(tag, vr):
-            return Verdict(pure, None, "wrong_vr", _NONE)
-        decision = _decide(self.policy, parent, tag, vr, creator)
-        action = decision.action
-        if action is Action.REFUSE:
-            raise MalformedError(decision.rule, keyword(tag))
-        scope = None if creator is not None else pure
-        if action is Action.REMOVE or isinstance(element.value, Fragments):
-            return Verdict(scope, None, action.value, _NONE)
-        if isinstance(element.value, list):
-            return self._judge_sequence(element, None if creator is not None else bound, decision)
-        raw = bytes(element.value)
-        value = profile.clean_value(self.policy, self.context, parent, tag, vr, raw, item.encodings, item)
-        cleaned = None if value is None else Element(tag, vr, value)
-        if scope is not None and not profile.is_pure(tag, vr):
-            scope = bound if not _partner(tag, vr) else None
-        return Verdict(scope, cleaned, action.value, _NONE)
+    def _judge_private(
+        self, element: Element, parent: int, item: Item, tokens: tuple[object, object]
+    ) -> Verdict:
+        """Private attributes depend on their block's creator: their verdicts aren't kept with them."""
+        tag = element.tag
+        if tag & 0xFFFF < 0x1000:
+            return _STRUCTURE
+        creator = item.get((tag & 0xFFFF0000) | (tag & 0xFF00) >> 8)
+        if creator is None or not isinstance(creator.value, bytes):
+            return _ORPHAN
+        key = (parent, tag, element.vr, creator.value)
+        if key in self._removed:
+            return _REMOVED
+        verdict = self._judge(element, parent, item, tokens, item.creator(tag))
+        if verdict.label == Action.REMOVE.value and len(self._removed) < _MOST_REMEMBERED:
+            self._removed.add(key)
+        return Verdict(None, verdict.cleaned, verdict.label, verdict.nested)
 
-    def _judge_sequence(self, element: Element, scope: object, decision: Decision) -> Verdict:
+    def _plan(self, parent: int, tag: int, vr: str, creator: str | None) -> _Plan:
+        """What is done with an attribute wherever it stands so."""
+        key = (parent, tag, vr, creator)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._make_plan(parent, tag, vr, creator)
+            if len(self._plans) < _MOST_REMEMBERED:
+                self._plans[key] = plan
+        return plan
+
+    def _make_plan(self, parent: int, tag: int, vr: str, creator: str | None) -> _Plan:
+        if _is_structure(tag):
+            return _Plan(_NO_DECISION, False, _STRUCTURE)
+        if not vr_fits(tag, vr):
+            return _Plan(_NO_DECISION, False, _WRONG_VR)
+        decision = profile.decide(self.policy, parent, tag, vr, creator)
+        removed = _REMOVED if decision.action is Action.REMOVE else None
+        return _Plan(decision, profile.is_pure(tag, vr), removed)
+
+    def _judge(
+        self, element: Element, parent: int, item: Item, tokens: tuple[object, object], creator: str | None
+    ) -> Verdict:
+        pure, bound = tokens
+        decision, is_pure, removed = self._plan(parent, element.tag, element.vr, creator)
+        if removed is not None:
+            return Verdict(pure, None, removed.label, _NONE)
+        if decision.action is Action.REFUSE:
+            raise MalformedError(decision.rule, keyword(element.tag))
+        if isinstance(element.value, Fragments):
+            return _REMOVED
+        if isinstance(element.value, list):
+            return self._judge_sequence(element, bound, decision)
+        if is_pure:
+            return self._clean(element, parent, item, decision, pure)
+        return self._clean_watched(element, parent, item, decision, bound)
+
+    def _clean_watched(
+        self, element: Element, parent: int, item: Item, decision: Decision, bound: object
+    ) -> Verdict:
+        """A value that may rest on its siblings: its verdict is valid where those are the same."""
+        key = (parent, element.tag, element.vr, element.value)
+        known = self._watched.get(key, ())
+        for siblings, values, verdict in known:
+            if values == tuple(map(item.raw, siblings)):
+                return verdict
+        item.seen = set()
+        try:
+            verdict = self._clean(element, parent, item, decision, None)
+        finally:
+            siblings, item.seen = tuple(item.seen - {element.tag}), None
+        if not siblings:
+            return Verdict(bound, verdict.cleaned, verdict.label, verdict.nested)
+        if len(self._watched) < _MOST_REMEMBERED and len(known) < 8:
+            self._watched[key] = (*known, (siblings, tuple(map(item.raw, siblings)), verdict))
+        return verdict
+
+    def _clean(self, element: Element, parent: int, item: Item, decision: Decision, token: object) -> Verdict:
+        """A plain element with the value that the profile gives it."""
+        tag, vr = element.tag, element.vr
+        raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
+        value = profile.clean_value(
+            self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
+        )
+        if value is None:
+            return Verdict(token, None, Action.REMOVE.value, _NONE)
+        cleaned = element if value == raw and len(raw) % 2 == 0 else Element(tag, vr, value)
+        return Verdict(token, cleaned, decision.action.value, _NONE)
+
+    def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:
         counts: Counter[str] = Counter()
         items = []
         if decision.action is not Action.EMPTY:
@@ -207,22 +337,11 @@ class _Cleaner:
                 if finished is not None:
                     items.append(finished)
         if element.items and not items and decision.action is not Action.EMPTY:
-            return Verdict(scope, None, Action.REMOVE.value, counts)
-        return Verdict(scope, Element(element.tag, "SQ", items), decision.action.value, counts)
+            return Verdict(token, None, Action.REMOVE.value, counts)
+        return Verdict(token, Element(element.tag, "SQ", items), decision.action.value, counts)
 
 
 def _is_structure(tag: int) -> bool:
     """Whether a tag never is content: group lengths, groups below 0008, character sets, pixels, padding."""
     group, number = tag >> 16, tag & 0xFFFF
-    return (
-        number == 0
-        or group < 8
-        or group >= 0x7FE0
-        or tag == SPECIFIC_CHARACTER_SET
-        or (group & 1 == 1 and number < 0x1000)
-    )
-
-
-def _partner(tag: int, vr: str) -> bool:
-    """Whether a value depends on its siblings: a date and its time move together."""
-    return vr in ("DA", "TM", "DT") or tag == PIXEL_DATA
+    return number == 0 or group < 8 or group >= 0x7FE0 or tag == SPECIFIC_CHARACTER_SET

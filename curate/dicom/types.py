@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from cryptography.hazmat.primitives import hashes
@@ -100,12 +101,14 @@ class StudyContext:
     `study_date` is the date after the shift (YYYYMMDD, or empty).
     `keys` None is the verifier's context: a UID that has the form of a keyed one is kept as it is,
     `shift_us` is 0, and `donor_id` is what the file says; so rewriting a clean file changes nothing.
+    `names` are words of the person's own identifiers (`profile.words_of`): no description repeats them.
     """
 
     keys: Keys | None
     donor_id: str
     shift_us: int | None
     study_date: str = ""
+    names: frozenset[str] = frozenset()
 
 
 class Verdict(NamedTuple):
@@ -124,10 +127,10 @@ class Element:
     """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
-    `wide` (whether they need more than ASCII) are the writer's, `verdict` is the rewriter's.
+    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's.
     """
 
-    __slots__ = ("encoded", "tag", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "tag", "uses", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -135,15 +138,13 @@ class Element:
         self.value = value
         self.encoded: bytes | None = None
         self.wide = False
+        self.uses = 0
         self.verdict: Verdict = NO_VERDICT
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Element):
             return NotImplemented
         return (self.tag, self.vr, self.value) == (other.tag, other.vr, other.value)
-
-    def __hash__(self) -> int:
-        return hash((self.tag, self.vr))
 
     @property
     def items(self) -> list[Item]:
@@ -155,26 +156,33 @@ class Item(dict[int, Element]):
     """A data set, or an item of a sequence: tag to element.
 
     `encodings` are the Python codecs of its (own or inherited) Specific Character Set, the first one the
-    default. Only its engine keeps it sorted; a rule that adds an attribute just sets it.
+    default. Only its engine keeps it sorted; a rule that adds an attribute just sets it. `seen`, where it is
+    set, notes which attributes `raw`, `text` and `items_of` were asked for: what a cleaned value rests on.
     """
 
-    __slots__ = ("encodings",)
+    __slots__ = ("encodings", "seen")
 
     def __init__(
         self, elements: Mapping[int, Element] | None = None, encodings: tuple[str, ...] = ()
     ) -> None:
         super().__init__(elements or {})
         self.encodings = encodings
+        self.seen: set[int] | None = None
 
     def __repr__(self) -> str:
         return f"<Item of {len(self)} elements>"
 
     def raw(self, tag: int) -> bytes:
         """The raw value with its padding; empty where absent, or not of a plain VR."""
+        if self.seen is not None:
+            self.seen.add(tag)
         element = self.get(tag)
-        if element is None or isinstance(element.value, list | Fragments):
+        if element is None:
             return b""
-        return bytes(element.value)
+        value = element.value
+        if isinstance(value, bytes):
+            return value
+        return bytes(value) if isinstance(value, memoryview) else b""
 
     def text(self, tag: int) -> str:
         """The value as ASCII without padding, for codes, UIDs, dates and numbers; never for free text."""
@@ -182,6 +190,8 @@ class Item(dict[int, Element]):
 
     def items_of(self, tag: int) -> list[Item]:
         """The items of a sequence; none where it is absent or empty."""
+        if self.seen is not None:
+            self.seen.add(tag)
         element = self.get(tag)
         return element.items if element is not None else []
 
@@ -194,14 +204,20 @@ class Item(dict[int, Element]):
 
     def put(self, tag: int, vr: str, value: bytes | list[Item]) -> None:
         """Set an attribute; text and numbers come already padded, or are padded here as the VR asks."""
-        if isinstance(value, bytes) and len(value) % 2:
-            value += b" " if vr in _SPACE_PADDED else b"\0"
-        self[tag] = Element(tag, vr, value)
+        self[tag] = plain(tag, vr, value) if isinstance(value, bytes) else Element(tag, vr, value)
 
 
 _SPACE_PADDED = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT")
 )
+
+
+@lru_cache(maxsize=1 << 13)
+def plain(tag: int, vr: str, value: bytes) -> Element:
+    """An element with a padded value, shared among all that ask for the same."""
+    if len(value) % 2:
+        value += b" " if vr in _SPACE_PADDED else b"\0"
+    return Element(tag, vr, value)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -257,7 +273,7 @@ class Report:
 class Parsed:
     """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in."""
 
-    meta: Item
+    meta: Mapping[int, bytes]
     dataset: Item
     transfer_syntax: str
     findings: tuple[Finding, ...] = ()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from curate.dicom import profile, reader, rewrite
 from curate.dicom.dictionary import keyword, step
 from curate.dicom.types import PIXEL_DATA, Bytes, Item, MalformedError, Parsed, Policy, Report, StudyContext
-from curate.findings import Finding, merge
+from curate.findings import Finding, Severity, merge
+
+_TEMPORAL_INFORMATION = 0x00280303
 
 
 def verify(data: bytes, policy: Policy) -> tuple[Finding, ...]:
@@ -15,31 +19,38 @@ def verify(data: bytes, policy: Policy) -> tuple[Finding, ...]:
     try:
         parsed = reader.parse(data)
     except MalformedError as error:
-        return (Finding(error.rule, tag=error.tag),)
+        return _refused(error)
     context = released_context(parsed.dataset, policy)
     report = Report()
     try:
         item = rewrite.clean_dataset(parsed, context, policy, report)
         clean = rewrite.assemble(parsed, item, report)
     except MalformedError as error:
-        return (Finding(error.rule, tag=error.tag),)
+        return _refused(error)
     findings = [*parsed.findings, *report.findings, *profile.check_dataset(policy, parsed.dataset)]
     if not same(clean.chunks, data):
         findings += differences(parsed, item, data, clean.chunks) or [Finding("ENCODING_NOT_CANONICAL")]
     return merge(findings)
 
 
+def _refused(error: MalformedError) -> tuple[Finding, ...]:
+    """Why nothing can be said of a file; what intake merely leaves out is an error in a release."""
+    finding = Finding(error.rule, tag=error.tag)
+    return (finding,) if finding.severity is Severity.ERROR else (Finding("NOT_AN_INSTANCE"), finding)
+
+
 def released_context(dataset: Item, policy: Policy) -> StudyContext:
     """The context under which a clean file stays as it is: its own pseudonym, its own dates."""
-    shift = 0 if policy.dates == "rebase" else None
+    removed = policy.dates == "remove" or dataset.text(_TEMPORAL_INFORMATION) == "REMOVED"
+    shift = None if removed else 0
     return StudyContext(None, dataset.text(0x00100020), shift, dataset.text(0x00080020))
 
 
 def same(chunks: Sequence[Bytes], data: bytes) -> bool:
     """Whether pieces, one after the other, are exactly these bytes."""
-    view, pos = memoryview(data), 0
+    whole, pos = np.frombuffer(data, "u1"), 0
     for chunk in chunks:
-        if view[pos : pos + len(chunk)] != chunk:
+        if not np.array_equal(whole[pos : pos + len(chunk)], np.frombuffer(chunk, "u1")):
             return False
         pos += len(chunk)
     return pos == len(data)

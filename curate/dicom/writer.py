@@ -58,7 +58,7 @@ def padded(vr: str, value: bytes) -> bytes:
 
 def encode_elements(item: Item) -> bytes:
     """All elements of an item in the order of their tags."""
-    return b"".join([element.encoded or encode(element) for _, element in sorted(item.items())])
+    return b"".join([item[tag].encoded or encode(item[tag]) for tag in sorted(item)])
 
 
 def encode_item(item: Item) -> bytes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +41,10 @@ KIND = "dataset"
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _SECRETS = re.compile(r"hf_\w+|Bearer\s+\S+|(?<=[?&])[\w-]*(?:sig|token|credential)[\w-]*=[^&\s]+", re.I)
 
+_silencing = threading.Lock()
+_silenced = 0
+_sounds = contextlib.ExitStack()
+
 
 class HeadMovedError(Exception):
     """Someone else committed since the head was read."""
@@ -70,7 +76,24 @@ class Repository:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The client shows no bars and logs no addresses (they are signed); `progress` tells instead."""
+    """While any call lasts, in any thread, the client shows no bars and logs no addresses (they are signed)."""
+    global _silenced
+    with _silencing:
+        if not _silenced:
+            _sounds.enter_context(_silence())
+        _silenced += 1
+    try:
+        yield
+    finally:
+        with _silencing:
+            _silenced -= 1
+            if not _silenced:
+                _sounds.close()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """What the whole process shares: the client's level and bars, and the filters of warnings."""
     level, bars = logging.get_verbosity(), not are_progress_bars_disabled()
     logging.set_verbosity(40)  # errors only
     if bars:
@@ -125,9 +148,22 @@ def head(repo: Repository, branch: str = MAIN) -> str:
     return found[name]
 
 
-def small_file(repo: Repository, revision: str, path: str) -> bytes:
-    """The bytes of a file at a revision."""
-    return repo.call(f"reading {path}", lambda: ranged(repo, revision, path, 0, None))
+def small_file(repo: Repository, revision: str, item: RepoFile) -> bytes:
+    """The bytes of a file, compared with the id that the tree states for them."""
+
+    def fetch() -> bytes:
+        data = ranged(repo, revision, item.path, 0, None)
+        stated = item.lfs.sha256 if item.lfs else item.blob_id
+        if stated != (hashlib.sha256(data).hexdigest() if item.lfs else git_oid(data)):
+            raise ConnectionError("the bytes changed on the way")  # neither client notices
+        return data
+
+    return repo.call(f"reading {item.path}", fetch)
+
+
+def git_oid(data: bytes) -> str:
+    """Git's id of a blob, by which the Hub lists regular files."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def ranged(repo: Repository, revision: str, path: str, offset: int, length: int | None) -> bytes:

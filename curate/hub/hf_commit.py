@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from huggingface_hub import CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.hf_api import RepoFile
 
 from curate.errors import HubError
 from curate.hub import hf_client as client
 from curate.hub import hf_files as files
 from curate.hub.hf_client import KIND, HeadMovedError, Repository
 from curate.hub.hf_files import Addition
-from curate.hub.protocol import ATTESTATIONS, RELEASE_FILE, Contents, Plan, Progress, is_tag, parse_release
+from curate.hub.protocol import ATTESTATIONS, RELEASE_FILE, Contents, Plan, is_tag, parse_release
+from curate.progress import Progress, silent
 
 LARGE_FILES_A_COMMIT = 25_000  # the Hub's documented bound
 _HEADS = 4  # how often a head that moves is followed
@@ -25,7 +27,7 @@ def tags(repo: Repository) -> dict[str, str]:
 
 
 def bring(
-    repo: Repository, branch: str, contents: Contents, message: str, progress: Progress | None = None
+    repo: Repository, branch: str, contents: Contents, message: str, progress: Progress = silent
 ) -> tuple[str, Plan]:
     """Bring a branch to a release by one commit, or none; gives the commit and what was sent.
 
@@ -64,11 +66,13 @@ def _plan(repo: Repository, head: str, contents: Contents) -> Plan:
     return Plan(contents.tag, send, same, extra)
 
 
-def _refuse_strangers(repo: Repository, head: str, held: Collection[str], extra: Sequence[str]) -> None:
+def _refuse_strangers(
+    repo: Repository, head: str, held: Mapping[str, RepoFile], extra: Sequence[str]
+) -> None:
     """Only what an earlier release brought is ever deleted."""
     unknown = {path for path in extra if not path.startswith(ATTESTATIONS)}
     if unknown and RELEASE_FILE in held:
-        _, listed = parse_release(client.small_file(repo, head, RELEASE_FILE))
+        _, listed = parse_release(client.small_file(repo, head, held[RELEASE_FILE]))
         unknown -= {entry.path for entry in listed} | {RELEASE_FILE}
     if unknown:
         raise HubError(

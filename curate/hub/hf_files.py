@@ -13,8 +13,10 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._runtime import is_xet_available
 
 from curate.errors import DamagedError, HubError
-from curate.hub.hf_client import KIND, Repository
-from curate.hub.protocol import Contents, FileEntry, Plan, Progress
+from curate.hub.hf_client import KIND, Repository, git_oid
+from curate.hub.protocol import Contents, Plan
+from curate.progress import Progress
+from curate.records import FileEntry
 
 _BATCH = 64
 
@@ -37,7 +39,7 @@ class _Watched(io.FileIO):
         if start <= self._seen < start + len(block):
             self._digest.update(block[self._seen - start :])
             self._seen = start + len(block)
-            if self._seen >= self._entry.size and self._digest.hexdigest() != self._entry.sha256:
+            if self._seen >= self._entry.size_bytes and self._digest.hexdigest() != self._entry.sha256:
                 raise damaged(self._entry.path)
         return block
 
@@ -67,7 +69,7 @@ def to_add(entry: FileEntry, path: str) -> Addition:
     """The operation that adds a file of a release."""
     made = Addition(entry.path, path)
     made.entry = entry
-    if made.upload_info.size != entry.size:
+    if made.upload_info.size != entry.size_bytes:
         raise damaged(entry.path)
     if not is_xet_available():  # Xet hashes in its own pass; `sent_as_stated` compares
         made.upload_info.sha256 = bytes.fromhex(entry.sha256)
@@ -79,11 +81,6 @@ def sent_as_stated(made: Addition) -> bool:
     return not made.upload_info.is_hashed or made.upload_info.sha256.hex() == made.entry.sha256
 
 
-def git_oid(data: bytes) -> str:
-    """Git's id of a blob, by which the Hub lists regular files."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
 def differences(held: Mapping[str, RepoFile], contents: Contents) -> set[str]:
     """Paths of a release that the hub lacks or holds otherwise, and paths that only the hub has."""
     found = set(held) - set(contents.files)
@@ -93,7 +90,7 @@ def differences(held: Mapping[str, RepoFile], contents: Contents) -> set[str]:
 
 
 def _same(item: RepoFile | None, entry: FileEntry, contents: Contents) -> bool:
-    if item is None or item.size != entry.size:
+    if item is None or item.size != entry.size_bytes:
         return False
     if item.lfs is not None:
         return item.lfs.sha256 == entry.sha256
@@ -114,29 +111,25 @@ def compare(held: Mapping[str, RepoFile], contents: Contents) -> None:
         )
 
 
-def send(
-    repo: Repository, branch: str, contents: Contents, plan: Plan, progress: Progress | None
-) -> list[Addition]:
+def send(repo: Repository, branch: str, contents: Contents, plan: Plan, progress: Progress) -> list[Addition]:
     """Upload what is large, a few files at a time; what the hub has stored already costs one question."""
     made: list[Addition] = []
-    done = 0
-    for batch in _batches(plan.send):
-        additions = [to_add(entry, str(contents.root / entry.path)) for entry in batch]
-        repo.call("sending files", lambda batch=additions: _preupload(repo, branch, batch))  # type: ignore[misc]
-        for addition in additions:
-            if not sent_as_stated(addition):
-                raise damaged(addition.entry.path)
-        made += additions
-        done += sum(entry.size for entry in batch)
-        if progress:
-            progress(done, plan.send_bytes)
+    waiting: list[Addition] = []
+    for entry in progress.over(plan.send, "files", len(plan.send)):
+        waiting.append(to_add(entry, str(contents.root / entry.path)))
+        progress.add(bytes=entry.size_bytes)
+        if len(waiting) == _BATCH or len(made) + len(waiting) == len(plan.send):
+            made += _preupload(repo, branch, waiting)
+            waiting = []
     return made
 
 
-def _preupload(repo: Repository, branch: str, additions: Sequence[Addition]) -> None:
-    repo.api.preupload_lfs_files(repo.name, additions, repo_type=KIND, revision=branch, free_memory=False)
+def _preupload(repo: Repository, branch: str, additions: Sequence[Addition]) -> Sequence[Addition]:
+    def upload() -> None:
+        repo.api.preupload_lfs_files(repo.name, additions, repo_type=KIND, revision=branch, free_memory=False)
 
-
-def _batches(entries: Sequence[FileEntry]) -> Iterator[Sequence[FileEntry]]:
-    for start in range(0, len(entries), _BATCH):
-        yield entries[start : start + _BATCH]
+    repo.call("sending files", upload)
+    for addition in additions:
+        if not sent_as_stated(addition):
+            raise damaged(addition.entry.path)
+    return additions

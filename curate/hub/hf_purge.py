@@ -8,35 +8,26 @@ from pathlib import Path
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import LFSFileInfo, RepoFile
 
+from curate import version as versions
 from curate.errors import HubError
 from curate.hub import hf_client as client
 from curate.hub import hf_files as files
 from curate.hub.hf_client import KIND, MAIN, Repository
 from curate.hub.hf_commit import bring, set_tag, tags
-from curate.hub.protocol import (
-    Contents,
-    Progress,
-    Purged,
-    Remaining,
-    contents_of,
-    is_tag,
-    tag_of,
-    version_key,
-)
+from curate.hub.protocol import Contents, Purged, Remaining, contents_of, is_tag
+from curate.progress import Progress
 
 _BRANCH = "purge-"
 
 
-def purge(
-    repo: Repository, recuts: Mapping[str, Path], drop: Collection[str], progress: Progress | None
-) -> Purged:
+def purge(repo: Repository, recuts: Mapping[str, Path], drop: Collection[str], progress: Progress) -> Purged:
     """Leave under each tag its re-cut release, or what it held, as one commit without history.
 
     Raises:
         HubError: the hub refuses or fails; the same call again finishes the work.
     """
-    wanted = {tag_of(version): contents_of(path) for version, path in recuts.items()}
-    dropped = {tag_of(version) for version in drop}
+    wanted = {versions.tag(version): contents_of(path) for version, path in recuts.items()}
+    dropped = {versions.tag(version) for version in drop}
     # (1) dropped tags go at once
     for tag in sorted(dropped & set(tags(repo))):
         _delete_tag(repo, tag)
@@ -44,10 +35,10 @@ def purge(
     known = _places(repo)
     clean = _clean_commits(repo, wanted)
     # (2) main, which is the newest version
-    newest = max(kept, key=version_key)
+    newest = max(kept, key=versions.parse)
     moved = _recut_main(repo, newest, wanted.get(newest), clean, progress)
     # (3) every other tag, on a branch of its own that is squashed
-    for tag in sorted(kept - {newest}, key=version_key):
+    for tag in sorted(kept - {newest}, key=versions.parse):
         moved += _recut_tag(repo, tag, wanted.get(tag), clean, progress)
     # (4) what no tag holds any more is erased, (5) and looked for
     erased = _erase(repo, kept)
@@ -97,7 +88,7 @@ def _clean_commits(repo: Repository, wanted: Mapping[str, Contents]) -> frozense
 
 
 def _recut_main(
-    repo: Repository, newest: str, contents: Contents | None, clean: frozenset[str], progress: Progress | None
+    repo: Repository, newest: str, contents: Contents | None, clean: frozenset[str], progress: Progress
 ) -> list[str]:
     """Bring `main` to the newest version, without what was before it, and its tag there."""
     if contents is not None:
@@ -109,7 +100,7 @@ def _recut_main(
 
 
 def _recut_tag(
-    repo: Repository, tag: str, contents: Contents | None, clean: frozenset[str], progress: Progress | None
+    repo: Repository, tag: str, contents: Contents | None, clean: frozenset[str], progress: Progress
 ) -> list[str]:
     """Put a tag on a commit without parents that holds its re-cut release, or what it held before."""
     branch, at = f"{_BRANCH}{tag}", tags(repo).get(tag)
@@ -124,7 +115,6 @@ def _recut_tag(
     if len(_history(repo, branch)) > 1:
         _squash(repo, branch, f"Release {tag.removeprefix('v')}")
     _move_tag(repo, tag, client.head(repo, branch))
-    _delete_branch(repo, branch)
     return [tag]
 
 
@@ -144,13 +134,17 @@ def _squash(repo: Repository, branch: str, message: str) -> None:
 
 
 def _move_tag(repo: Repository, tag: str, commit: str) -> bool:
-    at = tags(repo).get(tag)
-    if at == commit:
-        return False
-    if at is not None:
+    """Put a tag on another commit; meanwhile a branch remembers it, so that no interruption loses it."""
+    at, branch = tags(repo).get(tag), f"{_BRANCH}{tag}"
+    if at not in (None, commit):
+        if branch not in _branches(repo):
+            _create_branch(repo, branch, commit)
         _delete_tag(repo, tag)
-    set_tag(repo, tag, commit)
-    return True
+    if at != commit:
+        set_tag(repo, tag, commit)
+    if branch in _branches(repo):
+        _delete_branch(repo, branch)
+    return at != commit
 
 
 def _delete_tag(repo: Repository, tag: str) -> None:

@@ -27,6 +27,7 @@ _BASIS_WORDS = {
 }
 _BASIS_OF = {word: basis for basis, words in _BASIS_WORDS.items() for word in words.split()}
 _SYSTEM = re.compile(r"^(?:ICD|CIE|CIM)[- ]?10(?:[- ]?(?:CM|ES|MC))?\s*[:|/ ]\s*")
+_LOOKUP = re.compile(r"[A-Z][0-9A-Z]{2}(?:[.,]?[0-9A-Z]{0,4})?(?:\.?-)?")
 _SHAPE = re.compile(r"[A-Z]\d[0-9A-Z](?:[.,]?[0-9A-Z]{0,4})?(?:\.?-)?")
 _ICD9 = re.compile(r"\d{3}(?:[.,]\d{1,2})?|E\d{3}[.,]\d|V\d{2}[.,]\d{1,2}")
 _MANGLED = re.compile(
@@ -67,7 +68,7 @@ def code(raw: str | None, basis: str | None = None) -> CodedDiagnosis:
         return _refused("DIAGNOSIS_MISSING", "no diagnosis is given; write an ICD-10-CM code, or none")
     plain = _SYSTEM.sub("", text).rstrip("*+†‡ ")
     compact = plain.replace(" ", "")
-    category = _category_of(compact) if _SHAPE.fullmatch(compact) else None
+    category = _category_of(compact) if _LOOKUP.fullmatch(compact) else None
     if category is None:
         return _explained(plain, compact)
     found = categories()[category]
@@ -118,15 +119,21 @@ def _category_of(compact: str) -> str | None:
 
 def _explained(plain: str, compact: str) -> CodedDiagnosis:
     """Why a text is no code: in the order in which a person would want to hear it."""
+    if len(plain.split()) > 1 and all(_SHAPE.fullmatch(word) for word in plain.split()):
+        return _several()
     if _SHAPE.fullmatch(compact):
         return _refused("DIAGNOSIS_NO_SUCH_CODE", "ICD-10-CM (April 2026) has no such code")
     if _ICD9.fullmatch(compact):
         return _refused("DIAGNOSIS_NO_SUCH_CODE", "looks like ICD-9 or a number; write the ICD-10-CM code")
-    if _MANGLED.fullmatch(compact):
+    if _MANGLED.fullmatch(plain):
         return _refused("DIAGNOSIS_MANGLED", "a number or a date, as a spreadsheet makes of a code")
     if _SEVERAL.search(plain):
-        return _refused("DIAGNOSIS_SEVERAL", "several codes; write the one that led to the study")
+        return _several()
     return _refused("DIAGNOSIS_FREE_TEXT", "free text; write an ICD-10-CM code in this column, or none")
+
+
+def _several() -> CodedDiagnosis:
+    return _refused("DIAGNOSIS_SEVERAL", "several codes; write the one that led to the study")
 
 
 def _refused(rule: str, reason: str) -> CodedDiagnosis:

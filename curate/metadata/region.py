@@ -35,8 +35,8 @@ class Region:
 class CodedRegion(Coded):
     """A region: `code` is SNOMED CT, or several joined with +; `codes` are its parts.
 
-    `group` is coarse (head, neck, chest, abdomen, pelvis, trunk, spine, upper limb ...); `laterality` is R, L,
-    B or None.
+    `group` is coarse (head, neck, chest, abdomen, pelvis, trunk, spine, upper limb ...); `laterality` is R,
+    L, B or None.
     """
 
     codes: tuple[str, ...] = ()
@@ -53,6 +53,17 @@ def of_header(body_part_examined: str | None, laterality: str | None = None) -> 
     """The region of a header's BodyPartExamined and (Image)Laterality; U, unpaired, is no laterality."""
     side = (laterality or "").strip().upper()
     return _coded(body_part_examined, None if side == "U" else side)
+
+
+def union(several: Iterable[CodedRegion]) -> CodedRegion:
+    """One region for several, refused ones left out; left and right of one region are both sides."""
+    coded = [each for each in several if each.code is not None]
+    if not coded:
+        return _refused("REGION_MISSING", "no region is given")
+    sides = {each.laterality for each in coded}
+    one = len({each.code for each in coded}) == 1
+    side = sides.pop() if len(sides) == 1 else "B" if one and None not in sides else None
+    return _answer((part for each in coded for part in each.codes), side)
 
 
 def disagree(table: CodedRegion, header: CodedRegion) -> bool:
@@ -150,8 +161,7 @@ def _from_text(text: str, given: str | None) -> CodedRegion:
     sides = {side for side in (*read.sides, given) if side}
     if len(sides) > 1:
         return _refused("LATERALITY_CONFLICT", "more than one laterality")
-    codes = [body_parts().get(term, term) for term in read.terms]
-    return _answer(codes, next(iter(sides), None))
+    return _answer(read.codes, next(iter(sides), None))
 
 
 def _answer(codes: Iterable[str], laterality: str | None) -> CodedRegion:

@@ -11,34 +11,36 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from curate import resources
 from curate.metadata.coded import fold
 
 AND = "&"
-_SIDE_BY_SIDE = frozenset({"NECK", "CHEST", "ABDOMEN", "PELVIS", "ABDOMENPELVIS", "CHESTABDOMEN"})
+_SIDE_BY_SIDE = ("NECK", "CHEST", "ABDOMEN", "PELVIS", "ABDOMENPELVIS", "CHESTABDOMEN")
 _DICOM_SIDES = frozenset({"R", "L", "B"})
 
 
 class Read(NamedTuple):
-    """What a text says: region terms and lateralities, or the rule that refuses it and why."""
+    """What a text says: SNOMED CT codes and lateralities, or the rule that refuses it and why."""
 
-    terms: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     sides: frozenset[str] = frozenset()
     rule: str = ""
     reason: str = ""
 
 
-_Term = tuple[tuple[str, ...], str | None, bool]  # regions, implied laterality, only alone
+_Term = tuple[tuple[str, ...], str | None, bool]  # codes, implied laterality, only alone
 
 
 class _Lexicon(NamedTuple):
     terms: dict[str, _Term]
     sides: dict[str, str]
     noise: frozenset[str]
+    posture: frozenset[str]
     ambiguous: dict[str, str]
     placeholders: frozenset[str]
+    neighbours: frozenset[str]
     longest: int
 
 
@@ -51,7 +53,7 @@ def read(text: str) -> Read:
     doubt = ambiguity(text)
     if doubt:
         return Read(rule="REGION_AMBIGUOUS", reason=doubt)
-    found: list[tuple[str, str]] = list(_pieces(words))
+    found = _standing(list(_pieces(words)))
     if any(kind == "unknown" for kind, _ in found):
         return Read(rule="REGION_UNKNOWN", reason="not in the reviewed table of terms")
     return _assembled(found)
@@ -66,8 +68,7 @@ def side(raw: str | None) -> str | None:
 
 def ambiguity(text: str) -> str:
     """Why a text has more than one reading, or nothing; `CAP` is an English abbreviation in capitals only."""
-    ignored = _lexicon().noise | _lexicon().sides.keys()
-    meaningful = " ".join(word for word in tokens(text) if word not in ignored)
+    meaningful = " ".join(run for kind, run in _pieces(tokens(text)) if kind not in ("noise", "side"))
     if meaningful == "cap" and "CAP" not in text:
         return ""
     return _lexicon().ambiguous.get(meaningful, "")
@@ -83,7 +84,7 @@ def tokens(text: str) -> list[str]:
 
 
 def _pieces(words: list[str]) -> Iterator[tuple[str, str]]:
-    """(kind, text) for each longest known run of words: term, side, noise, and, unknown."""
+    """(kind, text) for each longest known run of words: term, side, noise, and, or, posture, unknown."""
     lexicon = _lexicon()
     at = 0
     while at < len(words):
@@ -97,13 +98,26 @@ def _pieces(words: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _kind(run: str, lexicon: _Lexicon) -> str:
-    if run == AND:
-        return "and"
+    if run in (AND, "o", "or"):
+        return "and" if run == AND else "or"
+    if run in lexicon.posture:
+        return "posture"
     if run in lexicon.terms:
         return "term"
     if run in lexicon.sides:
         return "side"
     return "noise" if run in lexicon.noise or re.fullmatch(r"\d|\d+mm", run) else ""
+
+
+def _standing(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Read "de pie" as standing behind a region, as the foot where there is none; else as unknown."""
+    if not any(kind == "term" for kind, _ in found):
+        return [("term", "pie") if kind == "posture" else (kind, run) for kind, run in found]
+    read: list[tuple[str, str]] = []
+    for kind, run in found:
+        apart = not read or read[-1][0] == "and"
+        read.append(("unknown" if apart else "noise", run) if kind == "posture" else (kind, run))
+    return read
 
 
 def _assembled(found: list[tuple[str, str]]) -> Read:
@@ -115,12 +129,14 @@ def _assembled(found: list[tuple[str, str]]) -> Read:
         sides |= {implied} if implied else set()
         if alone and len(runs) > 1:
             return Read(rule="REGION_AMBIGUOUS", reason="a word with another meaning beside other regions")
-    terms = tuple(term for run in runs for term in lexicon.terms[run][0])
-    if not terms:
+    codes = tuple(code for run in runs for code in lexicon.terms[run][0])
+    if not codes:
         return Read(rule="REGION_UNKNOWN", reason="names no region")
+    if len(set(codes)) > 1 and any(kind == "or" for kind, _ in found):
+        return Read(rule="REGION_AMBIGUOUS", reason="one region or another")
     if _side_by_side(found):
         return Read(rule="REGION_AMBIGUOUS", reason="two regions side by side; write and between them")
-    return Read(terms, frozenset(sides))
+    return Read(codes, frozenset(sides))
 
 
 def _side_by_side(found: list[tuple[str, str]]) -> bool:
@@ -131,40 +147,57 @@ def _side_by_side(found: list[tuple[str, str]]) -> bool:
             before = ()
         if kind == "term":
             here = _lexicon().terms[run][0]
-            if before and here != before and not {*here, *before} <= _SIDE_BY_SIDE:
+            if before and here != before and not {*here, *before} <= _lexicon().neighbours:
                 return True
             before = here
     return False
 
 
+def _data(name: str) -> dict[str, Any]:
+    path = resources.vocabulary_path(f"metadata/data/{name}")
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
 @cache
 def _lexicon() -> _Lexicon:
-    raw = json.loads(resources.vocabulary_path("metadata/data/region_terms.json").read_text(encoding="utf-8"))
-    terms: dict[str, _Term] = {
-        _key(text): (tuple(each), None, False) for text, each in raw["several"].items()
-    }
-    for region, lists in raw["terms"].items():
-        for kind, texts in lists.items():
-            for text in texts:
-                _add(terms, _key(text), (region,), "B" if kind == "both" else None, kind == "alone")
+    raw, regions = _data("region_terms.json"), _data("regions.json")
+    code_of = {entry["term"]: entry["code"] for entry in regions["regions"]}
+    terms = _terms(raw, regions, code_of)
     noise = frozenset(_key(word) for words in raw["noise"].values() for word in words)
     sides = {_key(word): side for side, words in raw["laterality"].items() for word in words}
     placeholders = frozenset(fold(word) for word in raw["placeholders"])
     ambiguous = {_key(text): why for text, why in raw["ambiguous"].items()}
     longest = max(len(text.split()) for text in (*terms, *noise))
-    return _Lexicon(terms, sides, noise, ambiguous, placeholders, longest)
+    neighbours = frozenset(code_of[term] for term in _SIDE_BY_SIDE)
+    posture = frozenset(_key(text) for text in raw["posture"])
+    return _Lexicon(terms, sides, noise, posture, ambiguous, placeholders, neighbours, longest)
 
 
-def _add(
-    terms: dict[str, _Term], key: str, regions: tuple[str, ...], implied: str | None, alone: bool
-) -> None:
+def _terms(raw: dict[str, Any], regions: dict[str, Any], code_of: dict[str, str]) -> dict[str, _Term]:
+    """All terms: the reviewed ones, and the standard's meanings where they are none of these."""
+    terms: dict[str, _Term] = {}
+    for text, several in raw["several"].items():
+        _add(terms, text, (tuple(code_of[term] for term in several), None, False))
+    for region, lists in raw["terms"].items():
+        for kind, texts in lists.items():
+            meant = ((code_of.get(region, region),), "B" if kind == "both" else None, kind == "alone")
+            for text in texts:
+                _add(terms, text, meant)
+    for entry in regions["regions"]:
+        alone = entry["group"] == "not a region"
+        terms.setdefault(_key(entry["meaning"]), ((entry["code"],), None, alone))
+    return terms
+
+
+def _add(terms: dict[str, _Term], text: str, meant: _Term) -> None:
     """Enter a term once.
 
     Raises:
         ValueError: the table gives one term two meanings; a defect of the table.
     """
-    if terms.setdefault(key, (regions, implied, alone)) != (regions, implied, alone):
-        raise ValueError(f"region_terms.json gives {key!r} two meanings")
+    if terms.setdefault(_key(text), meant) != meant:
+        raise ValueError(f"region_terms.json gives {text!r} two meanings")
 
 
 def _key(text: str) -> str:

@@ -31,7 +31,8 @@ class Fault:
 
     def strikes(self, endpoint: str, line: str) -> bool:
         """Whether this fault hits this call; counts the calls that match."""
-        if self.match != endpoint and not re.search(self.match, line):
+        named = re.fullmatch(r"[a-z-]+", self.match) is not None
+        if not (self.match == endpoint if named else re.search(self.match, line)):
             return False
         self.seen += 1
         wanted = {self.nth} if isinstance(self.nth, int) else self.nth

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,19 +13,26 @@ import pytest
 from tests.hub.server import HubServer
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A running hub; this process's `huggingface_hub` and `datasets` talk to it while the test runs."""
+@contextlib.contextmanager
+def pointed_at(server: HubServer, home: Path) -> Iterator[None]:
+    """While it lasts, this process's `huggingface_hub` talks to the server."""
     import huggingface_hub
     from huggingface_hub import constants
 
-    with HubServer() as server:
-        for name, value in server.environment(tmp_path / "hf").items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # read when it was imported
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment(home).items():
+            patch.setenv(name, value)
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # read when it was imported
         huggingface_hub.close_session()  # its connections are shared, and remember proxies
-        yield server
+        yield
         huggingface_hub.close_session()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[HubServer]:
+    """A running hub that this process's clients are pointed at."""
+    with HubServer() as server, pointed_at(server, tmp_path / "hf"):
+        yield server
 
 
 @pytest.fixture

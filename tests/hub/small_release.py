@@ -53,7 +53,7 @@ def seal(folder: Path, version: str) -> Path:
     """Write `release.json` over what the folder holds."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     listed = [
-        {"path": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        {"path": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in ((name, (folder / name).read_bytes()) for name in names)
         if not name.startswith("attestations/") and name != "release.json"
     ]

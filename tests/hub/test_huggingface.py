@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import socket
 from pathlib import Path
 
@@ -56,8 +58,6 @@ def test_next_version_sends_only_what_changed(hub: HubServer, tmp_path: Path) ->
     size = unread.stat().st_size
     unread.unlink()
     unread.touch()
-    import os
-
     os.truncate(unread, size)  # if its bytes were read, its digest would be wrong
     plan = target().plan(second, first)
     done = target().publish(second)
@@ -128,8 +128,6 @@ def test_a_file_that_is_not_what_was_cut_never_leaves(
     pack.write_bytes(bytes(pack.stat().st_size))
     with pytest.raises(DamagedError, match="does not have the digest"):
         target().publish(release)
-    import hashlib
-
     assert not hub.repo(REPO).tags
     assert hashlib.sha256(pack.read_bytes()).hexdigest() not in hub.repo(REPO).lfs
     assert pack_of(release, 2).split("/")[-1].removesuffix(".parquet") not in hub.repo(REPO).lfs
@@ -210,6 +208,34 @@ def test_a_head_that_moved_is_followed(hub: HubServer, tmp_path: Path) -> None:
     ]
 
 
+def test_nothing_is_committed_on_a_head_that_was_not_seen(hub: HubServer, tmp_path: Path) -> None:
+    """A stranger's file that arrives between look and commit stops the publishing before its commit."""
+
+    def meddle() -> None:
+        repo = hub.repo(REPO)
+        tree = {**repo.commit("main").tree, "thesis.txt": repo.add_blob(b"not ours")}
+        repo.refs["refs/heads/main"] = repo.add_commit(repo.refs["refs/heads/main"], "edit", tree).oid
+
+    hub.fail("commit", before=meddle)
+    with pytest.raises(HubError, match="belong to no release"):
+        target().publish(make_release(tmp_path / "r1"))
+    assert [commit.title for commit in hub.repo(REPO).history()] == ["edit", "initial commit"]
+    assert not hub.repo(REPO).tags
+
+
+def test_nothing_secret_is_printed(
+    hub: HubServer, tmp_path: Path, capfd: pytest.CaptureFixture[str], no_waiting: list[float]
+) -> None:
+    """The client's warnings would show signed addresses; neither they nor the login reach the terminal."""
+    hub.fail("lfs-part", status=503)
+    hub.fail("lfs-put", reset_midway=True, nth=2)
+    hub.fail("commit", status=500)
+    hub.multipart_above, hub.part_size = 2000, 700
+    target().publish(make_release(tmp_path / "r1"))
+    printed = capfd.readouterr()
+    assert printed.out + printed.err == ""
+
+
 def test_a_tag_set_elsewhere_meanwhile_is_an_error(hub: HubServer, tmp_path: Path) -> None:
     """A tag that someone else sets on another commit is never taken for ours."""
     repo_created = make_release(tmp_path / "r1")
@@ -231,8 +257,8 @@ def test_what_the_hub_holds_otherwise_is_not_tagged(hub: HubServer, tmp_path: Pa
         repo = hub.repo(REPO)
         apply = repo.apply
 
-        def other(revision: str, lines: object) -> object:
-            made = apply(revision, lines)  # type: ignore[arg-type]
+        def other(revision: str, lines: object, **how: bool) -> object:
+            made = apply(revision, lines, **how)  # type: ignore[arg-type]
             tree = dict(made.tree)
             tree["README.md"] = repo.add_blob(b"x" * tree["README.md"].size)
             repo.commits[made.oid] = type(made)(made.oid, made.parent, made.title, "", made.date, tree)

@@ -1,0 +1,51 @@
+# Every target does all of its own set-up in .venv, from the hash-pinned requirements.lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+# as many test processes as processors
+JOBS ?= auto
+
+.PHONY: demo test test-long check lint types fuzz bench golden lock clean
+
+demo: $(VENV)/ready
+	@rm -rf demo
+	@$(BIN)/curate demo demo
+
+test: $(VENV)/ready
+	$(PYTEST) -n $(JOBS) -m "not long"
+
+test-long: $(VENV)/ready
+	$(PYTEST) -n $(JOBS) -m long
+
+check: lint types test
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check curate tests benchmarks
+
+types: $(VENV)/ready
+	$(BIN)/mypy
+
+fuzz: $(VENV)/ready
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
+
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks.main_job
+
+golden: $(VENV)/ready
+	$(BIN)/python -m tests.regenerate_golden
+
+# resolve the dependencies anew; needs uv
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group dev --extra cluster \
+		pyproject.toml -o requirements.lock
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		echo "Python cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist

@@ -1,0 +1,6 @@
+"""`python -m curate`."""
+
+from curate.cli.main import run
+
+if __name__ == "__main__":
+    run()

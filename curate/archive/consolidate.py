@@ -1,0 +1,124 @@
+"""Give new studies their final packs and preview shards: small ones are merged up to the target size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate import contract, durable
+from curate.archive import packs, tables
+from curate.archive.layout import Archive
+from curate.archive.ledger import StudyRecord
+from curate.digests import sha256_file
+
+
+def consolidate(archive: Archive) -> None:
+    """Merge the packs of studies that no release holds yet, in the order of their ids.
+
+    A study of half the target size or more keeps its own packs. Each group is written, then recorded in one
+    transaction; a kill in between leaves an unused file that the next run writes again or removes.
+    """
+    fresh = [s for s in archive.ledger.studies() if not s.merged]
+    for group in _groups(fresh, archive.config.target_pack_bytes):
+        records = store(archive, group) if len(group) > 1 else group
+        with archive.ledger.transaction():
+            for record in records:
+                archive.ledger.put_study(replace(record, merged=1))
+    _shard_previews(archive)
+    remove_unused(archive)
+
+
+def study_bytes(record: StudyRecord) -> int:
+    """Size of a study's instances in bytes."""
+    return sum(tables.from_ipc(record.instances)["size_bytes"].to_pylist())
+
+
+def _groups(studies: Iterable[StudyRecord], target: int) -> Iterator[list[StudyRecord]]:
+    group: list[StudyRecord] = []
+    total = 0
+    for study in studies:
+        size = study_bytes(study)
+        if size * 2 >= target:
+            yield [study]
+            continue
+        if group and total + size > target:
+            yield group
+            group, total = [], 0
+        group.append(study)
+        total += size
+    if group:
+        yield group
+
+
+def pack_rows(root: Path, record: StudyRecord) -> Iterator[packs.PackRow]:
+    """A study's instances out of its present packs, in their order."""
+    for row in tables.from_ipc(record.instances).to_pylist():
+        data = packs.read_instance(root / row["pack"], row["offset_bytes"], row["size_bytes"])
+        yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
+
+
+def store(archive: Archive, group: list[StudyRecord]) -> list[StudyRecord]:
+    """One new pack of several studies; their records with the new places."""
+    rows = (row for record in group for row in pack_rows(archive.root, record))
+    packed = packs.store_pack(rows, archive.root, archive.temporary / "pack")
+    path, places, result = packs.pack_path(packed.sha256), iter(packed.places), []
+    for record in group:
+        instances = tables.from_ipc(record.instances)
+        offsets = [next(places)[0] for _ in range(instances.num_rows)]
+        result.append(replace(record, instances=tables.to_ipc(_placed(instances, path, offsets))))
+    return result
+
+
+def _placed(instances: pa.Table, path: str, offsets: list[int]) -> pa.Table:
+    names = instances.schema.names
+    columns = {name: instances[name] for name in names}
+    columns["pack"] = pa.array([path] * len(offsets), pa.string())
+    columns["offset_bytes"] = pa.array(offsets, pa.int64())
+    return pa.table(columns, schema=instances.schema)
+
+
+def _shard_previews(archive: Archive) -> None:
+    """Write the previews of new studies as shards under content names, and note each study's shard."""
+    fresh = [s for s in archive.ledger.studies() if s.previews is not None]
+    for start in range(0, len(fresh), 500):
+        group = fresh[start : start + 500]
+        path = _write_shard(archive, pa.concat_tables(tables.from_ipc(s.previews or b"") for s in group))
+        with archive.ledger.transaction():
+            for study in group:
+                payload = {**study.payload, "preview": path}
+                archive.ledger.put_study(replace(study, previews=None, payload=payload))
+
+
+def _write_shard(archive: Archive, rows: pa.Table) -> str:
+    schema = contract.table("previews").schema
+    temporary = archive.temporary / "previews"
+    with durable.storage_errors("write previews"):
+        durable.step("write", temporary)
+        pq.write_table(
+            rows.cast(schema), temporary, compression="none", store_schema=False, row_group_size=500
+        )
+        durable.fsync_file(temporary)
+        digest = sha256_file(temporary)
+        path = f"previews/{digest}.parquet"
+        target = archive.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.chmod(0o444)
+        durable.rename(temporary, target)
+    return path
+
+
+def remove_unused(archive: Archive) -> None:
+    """Remove packs and previews that no study of the ledger needs."""
+    used: set[str] = set()
+    for record in archive.ledger.studies():
+        used.update(tables.from_ipc(record.instances)["pack"].unique().to_pylist())
+        used.add(record.payload.get("preview", ""))
+    with durable.storage_errors("remove unused packs"):
+        for kind in ("packs", "previews"):
+            for path in sorted((archive.root / kind).rglob("*.parquet")):
+                if path.relative_to(archive.root).as_posix() not in used:
+                    durable.remove(path)

@@ -1,0 +1,107 @@
+"""`curate demo`: the whole main job on the real files that pydicom's package carries."""
+
+from __future__ import annotations
+
+import csv
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from curate.cli import shared
+from curate.errors import CurateError, InputError
+from curate.findings import has_errors
+from curate.records import ArchiveInfo
+from curate.steps.check import check
+from curate.steps.init import init
+from curate.steps.intake import intake
+from curate.steps.publish import publish
+from curate.steps.release import release
+
+_FOLDERS = ("77654033", "98892001", "98892003")
+_ROWS = (
+    # StudyInstanceUID, donor, age, sex, region, diagnosis, basis: invented, for test material
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196527414.5534.0.1", "donor-1", "47", "F", "cervical spine", "M54.2", "referral"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1", "donor-1", "42", "F", "head", "none", "report"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1194734704.16302.0.1", "donor-2", "43", "M", "heart", "I25.10", "discharge"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.427", "donor-2", "45", "M", "neck", "I65.2", "report"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.133", "donor-2", "45", "M", "cap", "R51.9", "referral"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1", "donor-2", "45 anys", "M", "cerebro", "none", "report"),
+)
+_COLUMNS = ("study", "donor", "age", "sex", "region", "diagnosis", "diagnosis_basis", "consent", "consent_date")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(rich_help_panel="Anybody")(demo)
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")] = Path("demo"),
+) -> None:
+    """Run the whole main job on real test images: intake, release, check, publish, load.
+
+    Example: curate demo demo/
+    """
+    out = shared.console()
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} exists and is not empty.", hint=f"Remove it, or name another: curate demo {folder}-2")
+    folder.mkdir(parents=True, exist_ok=True)
+    archive, hub = folder / "archive", folder / "hub"
+    table = _write_table(folder / "studies.csv")
+    _say(out, "init", "an archive of test material, licence CC-BY-4.0, no approvals asked for")
+    init(
+        archive,
+        ArchiveInfo("curate demo", "The curate authors", "CC-BY-4.0", "test"),
+        hub_target=hub.resolve().as_uri(),
+        approvals=0,
+    )
+    report = intake(archive, _sources(), table, deidentify=True)
+    taken = f"{report.admitted_instances} instances of {report.admitted_studies} studies admitted"
+    kept = f"{report.quarantined_instances} quarantined, {report.not_instances} not instances"
+    _say(out, "intake", f"{report.files} files: {taken}, {kept}")
+    cut = release(archive)
+    _say(out, "release", f"version {cut.version} in {cut.path}")
+    results = check(cut.path)
+    if any(has_errors(result.findings) for result in results):
+        raise CurateError("The release does not pass its checks.", hint=f"See them: curate check {cut.path}")
+    looked = max(result.looked_at for result in results)
+    _say(out, "check", f"{len(results)} checks passed over {looked} instances")
+    done = publish(archive, cut.version)
+    _say(out, "publish", f"{done.tag} at {done.url}: {done.sent_files} files, {shared.size(done.sent_bytes)}")
+    _load(out, hub, done.tag)
+    _say(out, "try next", f"curate check {cut.path}")
+    out.print(Text(f"            curate quarantine {archive}"))
+    out.print(Text(f"            less {cut.path / 'README.md'}"))
+
+
+def _say(out: Console, verb: str, what: str) -> None:
+    out.print(Text.assemble((f"{verb:<12}", "bold"), what), soft_wrap=True)
+
+
+def _sources() -> list[Path]:
+    root = Path(str(files("pydicom"))) / "data" / "test_files" / "dicomdirtests"
+    return [root / name for name in _FOLDERS]
+
+
+def _write_table(path: Path) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        writer.writerows((*row, "given", "2024-01-31") for row in _ROWS)
+    return path
+
+
+def _load(out: Console, hub: Path, tag: str) -> None:
+    """Load what was published as any researcher would, and show its first study."""
+    from datasets import disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    studies = load_dataset(str(hub / tag), "studies", split="train")
+    first = {name: value for name, value in studies[0].items() if isinstance(value, int | str | list)}
+    _say(out, "load", f'load_dataset("{hub / tag}", "studies"): {len(studies)} studies, the first:')
+    for name, value in first.items():
+        out.print(Text(f"            {name} = {value!r}"), soft_wrap=True)

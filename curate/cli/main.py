@@ -1,0 +1,87 @@
+"""The application, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+import typer
+
+from curate.cli import demo, loading, maintainer, researcher, reviewer, shared
+from curate.errors import CurateError
+from curate.identity import TOOL
+
+app = typer.Typer(
+    name="curate",
+    help="Cut and publish open releases of donated, anonymised medical images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+maintainer.add_to(app)
+reviewer.add_to(app)
+researcher.add_to(app)
+loading.add_to(app)
+demo.add_to(app)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(TOOL)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Cut and publish open releases of donated, anonymised medical images."""
+    del version
+
+
+def run() -> None:
+    """Run the command: 0 done, 1 findings that are errors, 2 refusal or usage, 3 hub."""
+    warnings.simplefilter("ignore")  # libraries' warnings can quote values of a file
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        app()
+    except CurateError as error:
+        shared.fail(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. What was finished is kept; run the same command again to go on.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # the last boundary: a traceback could show a value
+        if os.environ.get("CURATE_DEBUG"):
+            raise
+        shared.fail(_defect(error))
+        sys.exit(2)
+
+
+def _defect(error: Exception) -> CurateError:
+    if isinstance(error, OSError) and error.strerror:
+        return CurateError(
+            f"The system refused: {error.strerror}.", hint="Mend the cause, then run it again."
+        )
+    hint = "Please report this place; CURATE_DEBUG=1 shows the details, which may hold values of a file."
+    return CurateError(
+        f"curate met a defect of its own: {type(error).__name__} in {_place(error)}.", hint=hint
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Module and line of our own code where an error arose."""
+    place, trace = "curate", error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        if name.startswith("curate."):
+            place = f"{name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

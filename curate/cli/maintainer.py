@@ -1,0 +1,211 @@
+"""The maintainer's commands: init, intake, quarantine, release, publish."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from curate.cli import shared
+from curate.cli.progress import progress
+from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, WorkersOption
+from curate.findings import rule
+from curate.records import ArchiveInfo
+from curate.steps.init import init as init_archive
+from curate.steps.intake import IntakeReport
+from curate.steps.intake import intake as take_in
+from curate.steps.publish import Publication, parse_gated
+from curate.steps.publish import publish as publish_release
+from curate.steps.quarantine import waiting
+from curate.steps.release import release as cut_release
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (init, intake, quarantine, release, publish):
+        app.command(rich_help_panel="Maintainer")(command)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
+    title: Annotated[str, typer.Option(help="What the data set is called.")],
+    publisher: Annotated[str, typer.Option(help="Who publishes it.")],
+    license_id: Annotated[
+        str, typer.Option("--license", help="SPDX identifier, such as CC-BY-4.0.")
+    ] = "CC-BY-4.0",
+    hub: Annotated[str, typer.Option(help="file:///DIR or hf://ORG/NAME; a folder beside by default.")] = "",
+    population: Annotated[str, typer.Option(help="persons, or test for phantoms and samples.")] = "persons",
+    approvals: Annotated[int, typer.Option(min=0, help="Approvals that publishing asks for.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an archive: its configuration, secret key, ledger and folders.
+
+    Example: curate init archive --title "Chest CT of Girona" --publisher "Hospital X" --license CC-BY-4.0
+    """
+    info = ArchiveInfo(title, publisher, license_id, population)
+    init_archive(folder, info, hub_target=hub, approvals=approvals)
+    if as_json:
+        shared.print_json({"archive": str(folder), "license": license_id, "population": population})
+        return
+    out = shared.console()
+    out.print(Text(f"Made the archive {folder}."))
+    out.print(Text(f"Keep {folder / 'secret.key'} safe and backed up: without it no id can be made again."))
+    out.print(Text(f"Next: curate intake {folder} SOURCE --studies TABLE.csv"), style="bold")
+
+
+def intake(
+    archive: ArchiveArgument,
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders, files, .zip, .tar(.gz).", metavar="SOURCE...")
+    ],
+    studies: Annotated[Path, typer.Option(help="CSV, XLSX or Parquet, one row a study.")],
+    deidentify: Annotated[
+        bool,
+        typer.Option("--deidentify", help="Accept studies with direct identifiers, and remove them here."),
+    ] = False,
+    workers: WorkersOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a donation in: each study is verified, rewritten and admitted, or quarantined with the reasons.
+
+    Example: curate intake archive incoming/ --studies studies.csv
+    """
+    shown = progress(quiet=quiet)
+    report = take_in(archive, sources, studies, deidentify=deidentify, workers=workers, progress=shown)
+    if as_json:
+        shared.print_json(_intake_json(report))
+    else:
+        _print_intake(archive, report)
+
+
+_INTAKE_NUMBERS = (
+    *("files", "admitted_instances", "quarantined_instances", "not_instances"),
+    *("admitted_studies", "unchanged_studies", "quarantined_studies", "size_bytes"),
+)
+
+
+def _intake_json(report: IntakeReport) -> dict[str, object]:
+    return {
+        **{name: getattr(report, name) for name in _INTAKE_NUMBERS},
+        "codes": report.codes,
+        "kinds": report.kinds,
+        "not_instances_named": [{"place": place, "kind": kind} for place, kind in report.other],
+        "findings": [shared.finding_json(finding) for finding in report.findings],
+    }
+
+
+def _print_intake(archive: Path, report: IntakeReport) -> None:
+    out = shared.console()
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.items())
+    studies = f"{report.admitted_studies:,} new studies, {report.unchanged_studies:,} there already"
+    table = shared.columns("count", "what", right=("count",), header=False)
+    table.add_row(f"{report.files:,}", "files looked at, of these")
+    table.add_row(f"{report.admitted_instances:,}", f"instances admitted ({studies})")
+    whole = f"{report.quarantined_studies:,} whole studies"
+    table.add_row(f"{report.quarantined_instances:,}", f"instances quarantined ({whole})")
+    table.add_row(f"{report.not_instances:,}", f"no instances of a study{': ' + kinds if kinds else ''}")
+    out.print(table)
+    if report.findings:
+        out.print()
+        shared.print_findings(report.findings, out)
+    if report.quarantined_instances:
+        out.print(Text(f"\nSee what waits: curate quarantine {archive}"))
+    if report.admitted_studies:
+        out.print(Text(f"Next: curate release {archive}"), style="bold")
+
+
+def quarantine(archive: ArchiveArgument, as_json: JsonOption = False) -> None:
+    """List what waits and why.
+
+    Example: curate quarantine archive
+    """
+    entries = waiting(archive)
+    if as_json:
+        shared.print_json([asdict(entry) for entry in entries])
+        return
+    out = shared.console()
+    if not entries:
+        out.print("Nothing waits.")
+        return
+    table = shared.columns("id", "since", "files", "size", "why", right=("files", "size"))
+    for entry in entries:
+        why = "\n".join(
+            f"{code} ({count:,}): {rule(code).title.rstrip('.')}" for code, count in entry.codes.items()
+        )
+        table.add_row(entry.id, entry.at[:10], f"{entry.files:,}", shared.size(entry.size_bytes), Text(why))
+    out.print(table)
+
+
+def release(archive: ArchiveArgument, quiet: QuietOption = False, as_json: JsonOption = False) -> None:
+    """Cut the next version into a folder; with nothing new, write nothing.
+
+    Example: curate release archive
+    """
+    cut = cut_release(archive, progress(quiet=quiet))
+    if as_json:
+        shared.print_json({**asdict(cut), "path": str(cut.path)})
+        return
+    out = shared.console()
+    if not cut.new:
+        out.print(Text(f"Nothing new since {cut.version}, in {cut.path}."))
+        return
+    out.print(
+        Text(f"Cut {cut.version}: {cut.studies:,} studies, {cut.instances:,} instances, in {cut.path}.")
+    )
+    out.print(Text(f"{cut.added:,} studies added, {cut.removed:,} removed, {cut.held:,} held back."))
+    out.print(Text(f"Digest {cut.digest}"), style="dim")
+    out.print(Text(f"Next: curate check {cut.path}"), style="bold")
+
+
+def publish(
+    archive: ArchiveArgument,
+    version: Annotated[str, typer.Argument(help="Such as 1.2.0.", metavar="VERSION")],
+    to: Annotated[
+        str, typer.Option(help="file:///DIR or hf://ORG/NAME; the archive's own hub by default.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent; open no connection.")
+    ] = False,
+    gated: Annotated[str | None, typer.Option(help="auto, manual or off: who may download.")] = None,
+    workers: WorkersOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a version that passes every check and has its approvals; its tag comes last.
+
+    Example: curate publish archive 1.0.0 --to hf://my-org/my-archive
+    """
+    done = publish_release(
+        archive,
+        version,
+        to,
+        dry_run=dry_run,
+        settings=parse_gated(gated),
+        workers=workers or 1,
+        progress=progress(quiet=quiet),
+    )
+    if as_json:
+        shared.print_json(asdict(done))
+    else:
+        _print_published(done)
+
+
+def _print_published(done: Publication) -> None:
+    out = shared.console()
+    what = f"{done.sent_files:,} files ({shared.size(done.sent_bytes)})"
+    if done.dry_run:
+        out.print(
+            Text(
+                f"Would send {what} to {done.url} as {done.tag}; {done.unchanged_files:,} are there already."
+            )
+        )
+    elif done.already:
+        out.print(Text(f"{done.tag} is published at {done.url} already, and is what it should be."))
+    else:
+        out.print(
+            Text(f"Published {done.tag} at {done.url}: sent {what}, {done.unchanged_files:,} were there.")
+        )

@@ -1,0 +1,114 @@
+"""What the commands share: options, and how records become text or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from curate.errors import CurateError
+from curate.findings import Finding, Severity, rule
+
+ArchiveArgument = Annotated[Path, typer.Argument(help="The archive's folder.", metavar="ARCHIVE")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes; as many as processors by default.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+_SHOWN_PLACES = 3
+
+
+def console(*, err: bool = False) -> Console:
+    """Where text goes; wide where it is not a terminal."""
+    plain = Console(stderr=err, highlight=False)
+    return plain if plain.is_terminal else Console(stderr=err, highlight=False, width=140)
+
+
+def columns(*names: str, right: Sequence[str] = (), header: bool = True) -> Table:
+    """An empty plain table."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_header=header)
+    for name in names:
+        table.add_column(name, overflow="fold", justify="right" if name in right else "left")
+    return table
+
+
+def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def fail(error: CurateError) -> None:
+    """One clear message: what, where, what to do next."""
+    if "--json" in sys.argv:
+        print_json({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
+    out = console(err=True)
+    out.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
+    if error.hint:
+        out.print(Text.assemble(("Next:  ", "bold"), error.hint), soft_wrap=True)
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """A finding with its severity and title."""
+    entry = rule(finding.rule)
+    return {
+        "rule": finding.rule,
+        "severity": entry.severity.value,
+        "title": entry.title,
+        "place": finding.place,
+        "tag": finding.tag,
+        "count": finding.count,
+        "next": entry.next,
+    }
+
+
+def print_findings(findings: Iterable[Finding], out: Console) -> None:
+    """A table by rule: how often, the first places, what to do next; errors first."""
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_rule.setdefault(finding.rule, []).append(finding)
+    order = list(Severity)
+    table = columns("severity", "rule", "count", "where", "what, and what next", right=("count",))
+    for code, found in sorted(
+        by_rule.items(), key=lambda pair: (order.index(rule(pair[0]).severity), pair[0])
+    ):
+        entry = rule(code)
+        count = sum(finding.count for finding in found)
+        severity = Text(entry.severity.value, style=_STYLES[entry.severity])
+        told = Text(f"{entry.title.rstrip('.')}. {entry.next}")
+        table.add_row(severity, code, f"{count:,}", Text(_places(found)), told)
+    if by_rule:
+        out.print(table)
+
+
+def _places(found: Sequence[Finding]) -> str:
+    places = list(dict.fromkeys(" ".join(filter(None, (f.place, f.tag))) for f in found))
+    more = f" and {len(places) - _SHOWN_PLACES} more" if len(places) > _SHOWN_PLACES else ""
+    return ", ".join(filter(None, places[:_SHOWN_PLACES])) + more
+
+
+def codes(findings: Iterable[Finding]) -> dict[str, int]:
+    """How often each rule was found."""
+    counts: Counter[str] = Counter()
+    for finding in findings:
+        counts[finding.rule] += finding.count
+    return dict(sorted(counts.items()))
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

@@ -1,0 +1,104 @@
+"""Rules across the elements of an item and of the data set; and what the verifier asks beside them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from curate.dicom import codes, content, identifiers
+from curate.dicom.sopclasses import WEIGHT, needs_weight
+from curate.dicom.types import Element, Item, Policy, Report, StudyContext
+from curate.findings import Finding
+
+EDITION = "2026d"
+_METHOD = f"DICOM PS3.15 Table E.1-1 {EDITION}"
+_EMPTY = (
+    (0x00080020, "DA"), (0x00080030, "TM"), (0x00080050, "SH"), (0x00080090, "PN"), (0x00100010, "PN"),
+    (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
+)  # fmt: skip
+_UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
+_SEGMENT_NUMBER = 0x00620004
+_NUMBERED = (
+    (0x30060020, 0x30060026, 0x30060022, "ROI"),
+    (0x00620002, 0x00620005, _SEGMENT_NUMBER, "Segment"),
+)
+_STRUCTURED = (0x0040A730, 0x00400555, 0x00400610)
+
+
+def finish_item(policy: Policy, context: StudyContext, parent: int, item: Item) -> Item | None:
+    """An item of a sequence after its values are clean; None: the item goes."""
+    if content.VALUE_TYPE in item and parent:
+        codes.strip(item)
+        return content.finish(item)
+    if codes.is_code(item):
+        return codes.clean(parent, item)
+    for owner, name, number, word in _NUMBERED:
+        if parent == owner and item.text(name) == word:
+            item.put(name, item[name].vr, f"{word} {_number(item, number)}".strip().encode())
+    return item
+
+
+def _number(item: Item, tag: int) -> str:
+    """The number by which a structure or segment goes where its name does not stay."""
+    raw = item.raw(tag)
+    text = str(int.from_bytes(raw, "little")) if tag == _SEGMENT_NUMBER else item.text(tag)
+    return text if text.isdigit() and len(text) <= 5 else ""
+
+
+def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Report) -> Item:
+    """The data set with what PS3.15 E.1.1 asks for, and empty where the standard asks for a value of type 2."""
+    codes.strip(item)
+    for tag, vr in _EMPTY:
+        if tag not in item:
+            item.put(tag, vr, b"")
+    if WEIGHT in item and not needs_weight(item):
+        del item[WEIGHT]
+    donor = context.donor_id if identifiers.is_donor_id(context.donor_id) else ""
+    item.put(0x00100020, "LO", donor.encode())
+    item.put(0x00120062, "CS", b"YES ")
+    item.put(0x00120063, "LO", _METHOD.encode())
+    moved = context.shift_us is not None
+    item[0x00120064] = _method_codes(tuple(_methods(policy, moved, item)))
+    item.put(0x00280303, "CS", b"MODIFIED" if moved else b"REMOVED ")
+    return item
+
+
+def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:
+    """The profile and the options really applied (PS3.16 CID 7050)."""
+    applied = [("113100", "Basic Application Confidentiality Profile")]
+    if any(tag in item for tag in _STRUCTURED):
+        applied.append(("113104", "Clean Structured Content Option"))
+    if policy.clean_descriptors:
+        applied.append(("113105", "Clean Descriptors Option"))
+    if moved:
+        applied.append(("113107", "Retain Longitudinal Temporal Information Modified Dates Option"))
+    if item.raw(WEIGHT):
+        applied.append(("113108", "Retain Patient Characteristics Option"))
+    if policy.retain_safe_private and any(tag & 0x10000 for tag in item):
+        applied.append(("113111", "Retain Safe Private Option"))
+    return applied
+
+
+@lru_cache(maxsize=256)
+def _method_codes(methods: tuple[tuple[str, str], ...]) -> Element:
+    return Element(0x00120064, "SQ", [_code(*code) for code in methods])
+
+
+def _code(value: str, meaning: str) -> Item:
+    item = Item()
+    item.put(codes.CODE_VALUE, "SH", value.encode())
+    item.put(codes.SCHEME, "SH", b"DCM ")
+    item.put(codes.MEANING, "LO", meaning.encode())
+    return item
+
+
+def check_dataset(policy: Policy, item: Item) -> tuple[Finding, ...]:
+    """What a released data set must say of itself, beyond that rewriting it changes nothing."""
+    found = []
+    if not identifiers.is_donor_id(item.text(0x00100020)):
+        found.append(Finding("DONOR_ID_MISSING", tag="PatientID"))
+    found += [
+        Finding("UID_NOT_KEYED", tag=name)
+        for tag, name in _UIDS
+        if not identifiers.is_new_uid(item.text(tag))
+    ]
+    return tuple(found)

@@ -1,0 +1,297 @@
+"""Grammars of values that stay: numbers in range, terms, UIDs of the standard, bulk numbers.
+
+Each takes (argument, vr, raw) and gives the canonical raw value, or None where the value does not pass. A value
+that passes comes from a closed vocabulary or from a bounded range, so that nothing can hide in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Callable
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from curate import resources
+
+TEXT_NUMBERS = ("DS", "IS")
+_BULK = frozenset(("LT", "OB", "OD", "OF", "OL", "OV", "OW", "ST", "UN", "UR", "UT"))
+_BINARY = {
+    "US": "H",
+    "SS": "h",
+    "UL": "L",
+    "SL": "l",
+    "FL": "f",
+    "FD": "d",
+    "SV": "q",
+    "UV": "Q",
+    "OF": "f",
+    "OD": "d",
+    "OL": "L",
+    "OW": "H",
+}
+_NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
+_TEXTUAL = re.compile(rb"[A-Za-z0-9 .,:;/^_=+*&()@'\\\\!?#%-]{4,}\x00{0,7}")
+_LETTERS = 4  # numbers such as 36.4 repeat a printable byte; text has more different ones
+_TEXT_RUN = re.compile(rb"[\x20-\x7e]{12,}")
+_RUN = re.compile(rb"[\x20-\x7e]{6,}")
+
+
+def data(name: str) -> Any:
+    """The entries of a data file of this room."""
+    return json.loads(resources.vocabulary_path(f"dicom/data/{name}").read_text(encoding="utf-8"))["entries"]
+
+
+@cache
+def code_strings() -> frozenset[str]:
+    """The closed vocabulary of code strings."""
+    return frozenset(data("cs.json")["any"])
+
+
+@cache
+def standard_uids() -> dict[str, str]:
+    """Registered UIDs and their kinds (PS3.6 Annex A)."""
+    table: dict[str, str] = data("uids.json")
+    return table
+
+
+def even(value: bytes, pad: bytes) -> bytes:
+    """Padded to even length."""
+    return value + pad if len(value) % 2 else value
+
+
+def split(raw: bytes) -> list[str]:
+    """The values of a multi-valued ASCII element, trimmed; text beyond ASCII becomes what no grammar has."""
+    return [part.strip(" \0") for part in raw.decode("ascii", "replace").split("\\")]
+
+
+def count(vr: str, raw: bytes) -> int:
+    """How many values a raw value has, bulk data as one."""
+    if vr in _BINARY and not vr.startswith("O"):
+        return len(raw) // struct.calcsize("<" + _BINARY[vr])
+    return 1 if vr in _BULK else raw.count(b"\\") + 1
+
+
+@lru_cache(maxsize=512)
+def bounds(argument: str) -> tuple[float, float]:
+    """The range that an argument such as `0,100` states."""
+    low, high = argument.split(",")
+    return float(low), float(high)
+
+
+def number(argument: str, vr: str, raw: bytes) -> bytes | None:
+    """Numbers within bounds, in canonical form; digits of an identifier are out of range."""
+    low, high = bounds(argument)
+    if vr in TEXT_NUMBERS:
+        return _decimal(low, high, vr, raw)
+    kind = _BINARY.get(vr)
+    return _binary(low, high, kind, raw) if kind else None
+
+
+def big(argument: str, vr: str, raw: bytes) -> bytes | None:
+    """Numbers of many digits, rounded to six significant ones, from 10^7 to four, so that no identifier fits."""
+    checked = number(argument, vr, raw)
+    if not checked:
+        return checked
+    if vr in TEXT_NUMBERS:
+        return even("\\".join(_rounded_text(part, vr) for part in split(checked)).encode(), b" ")
+    kind = _BINARY[vr]
+    values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
+    rounded = [_rounded(value) if kind in "fd" else int(_rounded(value)) for value in values]
+    return struct.pack(f"<{len(rounded)}{kind}", *rounded)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}") if abs(value) < 1e7 else float(f"{value:.4g}")
+
+
+def _rounded_text(text: str, vr: str) -> str:
+    """One number rounded; a decimal string from 10^7 keeps six digits, since it is written with its exponent."""
+    if not text:
+        return ""
+    value = float(text)
+    if vr == "DS" and abs(value) >= 1e7:
+        return f"{value:.5e}"
+    value = _rounded(value)
+    return str(int(value)) if value == int(value) else decimal_string(value)
+
+
+def _decimal(low: float, high: float, vr: str, raw: bytes) -> bytes | None:
+    if not raw.strip(b" \0"):
+        return b""
+    parts = [_canonical(part, low, high, vr) for part in split(raw)]
+    if any(part is None for part in parts):
+        return None
+    return even("\\".join(part or "" for part in parts).encode(), b" ")
+
+
+@lru_cache(maxsize=65536)
+def _canonical(text: str, low: float, high: float, vr: str) -> str | None:
+    """One number of DS or IS; empty stays empty (PS3.5 6.2)."""
+    if not text:
+        return ""
+    if len(text) > 40 or not _NUMBER.fullmatch(text):
+        return None
+    value = float(text)
+    if not low <= value <= high or (value and abs(value) < 1e-30):
+        return None
+    if value == int(value) and abs(value) < 1e12:
+        return str(int(value))
+    if vr == "IS":
+        return None
+    return decimal_string(value, max(16, len(text)))
+
+
+def decimal_string(value: float, limit: int = 16) -> str:
+    """The shortest decimal string that is nearest to a number.
+
+    At most 16 characters (PS3.5 6.2), or as many as the file itself used: a position is not made less exact.
+    """
+    text = repr(value)
+    for digits in range(17, 0, -1):
+        if len(text) <= limit:
+            return text
+        text = f"{value:.{digits}g}"
+    return text
+
+
+def _binary(low: float, high: float, kind: str, raw: bytes) -> bytes | None:
+    size = struct.calcsize("<" + kind)
+    if not raw:
+        return b""
+    if len(raw) % size:
+        return None
+    values = struct.unpack(f"<{len(raw) // size}{kind}", raw)
+    if not all(low <= value <= high for value in values):  # a NaN is in no range
+        return None
+    if kind in "fd" and any(value and abs(value) < 1e-20 for value in values):
+        return None
+    several = len(raw) > size or (size == 8 and high > 5e5)
+    return None if several and reads_as_text(raw) else raw
+
+
+def reads_as_text(raw: bytes) -> bool:
+    """Whether bytes that should be numbers are letters, digits and usual signs throughout."""
+    return _TEXTUAL.fullmatch(raw) is not None and len(set(raw) - {0, 32}) >= (
+        _LETTERS if len(raw) < 8 else _LETTERS + 1
+    )
+
+
+def floats(argument: str, vr: str, raw: bytes) -> bytes | None:
+    """Bulk floating-point numbers: finite, within bounds, nowhere a run of text."""
+    if not raw:
+        return b""
+    kind = {"OF": "<f4", "FL": "<f4", "OD": "<f8", "FD": "<f8"}.get(vr)
+    if kind is None or len(raw) % int(kind[2]):
+        return None
+    low, high = bounds(argument)
+    values = np.frombuffer(raw, kind)
+    if not (np.isfinite(values).all() and (values >= low).all() and (values <= high).all()):
+        return None
+    texts = (len(set(run.group())) >= 2 * _LETTERS for run in _TEXT_RUN.finditer(raw))
+    return None if reads_as_text(raw) or any(texts) else raw
+
+
+def indices(_argument: str, vr: str, raw: bytes) -> bytes | None:
+    """Bulk indices: below 2^28, so that four characters of text are out of range."""
+    if len(raw) % 4 or vr not in ("OL", "UL") or reads_as_text(raw):
+        return None
+    return raw if not raw or int(np.frombuffer(raw, "<u4").max()) < 1 << 28 else None
+
+
+def lut(_argument: str, _vr: str, raw: bytes) -> bytes | None:
+    """A lookup table: steps, ramps and curves, but no run of bytes that reads as text."""
+    if reads_as_text(raw):
+        return None
+    return None if any(_is_text(run.group()) for run in _RUN.finditer(raw)) else raw
+
+
+def _is_text(run: bytes) -> bool:
+    """Whether a printable run of a table jumps as text does: a curve goes by small steps and rarely turns."""
+    return not any(all(_smooth(run[start::stride]) for start in range(stride)) for stride in (1, 2))
+
+
+def _smooth(part: bytes) -> bool:
+    steps = [after - before for before, after in pairwise(part) if after != before]
+    turns = sum(first * second < 0 for first, second in pairwise(steps))
+    return turns <= max(1, len(part) // 8) and all(abs(step) <= 24 for step in steps)
+
+
+def terms(_argument: str, _vr: str, raw: bytes) -> bytes | None:
+    """Code strings of the closed vocabulary; one that is not in it becomes empty where others stay."""
+    if not raw.strip(b" \0"):
+        return b""
+    known = code_strings()
+    values = [part.upper() for part in split(raw)]
+    kept = [value if value in known else "" for value in values]
+    if not any(kept):
+        return None
+    return even("\\".join(kept).encode(), b" ")
+
+
+def standard_uid(_argument: str, _vr: str, raw: bytes) -> bytes | None:
+    """UIDs that the standard registers."""
+    values = split(raw)
+    known = standard_uids()
+    return even("\\".join(values).encode(), b"\0") if all(value in known for value in values) else None
+
+
+def attribute_tags(_argument: str, _vr: str, raw: bytes) -> bytes | None:
+    """Attribute tags: standard ones that the dictionary has."""
+    from pydicom.datadict import dictionary_has_tag
+
+    if not raw or len(raw) % 4:
+        return b"" if not raw else None
+    words = struct.unpack(f"<{len(raw) // 2}H", raw)
+    tags = [group << 16 | element for group, element in zip(words[::2], words[1::2], strict=True)]
+    return raw if all(not tag & 0x10000 and dictionary_has_tag(tag) for tag in tags) else None
+
+
+def constant(argument: str, _vr: str, raw: bytes) -> bytes | None:
+    """Always the same value."""
+    return even(argument.encode(), b" ")
+
+
+def context_identifier(_argument: str, _vr: str, raw: bytes) -> bytes | None:
+    """Numbers of context groups and templates of PS3.16."""
+    value = raw.decode("ascii", "replace").strip(" \0")
+    return even(value.encode(), b" ") if re.fullmatch(r"[1-9]\d{0,4}", value) and int(value) < 20000 else None
+
+
+_NUCLEI = ("1H", "H", "3HE", "7LI", "13C", "19F", "23NA", "31P", "129XE", "17O", "2H", "H1")
+_RESCALE = ("HU", "OD", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "OD REL", "PVAL", "NORMALIZED")
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str, str, bytes], bytes | None]:
+    def grammar(_argument: str, _vr: str, raw: bytes) -> bytes | None:
+        value = raw.decode("ascii", "replace").strip(" \0").upper()
+        return b"" if not value else even(value.encode(), b" ") if value in choices else None
+
+    return grammar
+
+
+nucleus = _one_of(_NUCLEI)
+rescale = _one_of(_RESCALE)
+
+
+def words(argument: str, _vr: str, raw: bytes) -> bytes | None:
+    """One of the words of the argument."""
+    value = raw.decode("ascii", "replace").strip(" \0").upper()
+    return b"" if not value else even(value.encode(), b" ") if value in argument.split(",") else None
+
+
+def ge_bvalue(_argument: str, vr: str, raw: bytes) -> bytes | None:
+    """GE's b-value: the first of four integers, sometimes with 10^9 added, which goes."""
+    parts = split(raw)
+    if vr != "IS" or not all(re.fullmatch(r"\d{1,10}", part) for part in parts):
+        return None
+    first = int(parts[0])
+    first -= 1_000_000_000 if first >= 1_000_000_000 else 0
+    rest = [int(part) for part in parts[1:]]
+    if first > 20000 or any(part > 999 for part in rest):
+        return None
+    return even("\\".join(map(str, [first, *rest])).encode(), b" ")

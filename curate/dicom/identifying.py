@@ -1,0 +1,118 @@
+"""Direct identifiers: what makes an intake that does not de-identify quarantine a study."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from pydicom.datadict import keyword_dict
+
+from curate.dicom.terms import words_of
+from curate.dicom.text import decode_text
+from curate.dicom.types import Item
+from curate.findings import Finding, merge
+
+PATIENT = ("PatientID", "PatientName")
+_ALWAYS = [
+    "PatientBirthDate",
+    "PatientBirthTime",
+    "OtherPatientIDs",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "PatientTelecomInformation",
+    "MilitaryRank",
+    "MedicalRecordLocator",
+    "CountryOfResidence",
+    "RegionOfResidence",
+    "PatientInsurancePlanCodeSequence",
+    "InsurancePlanIdentification",
+    "PatientReligiousPreference",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers",
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "NameOfPhysiciansReadingStudy",
+    "PhysiciansOfRecord",
+    "RequestingPhysician",
+    "ScheduledPerformingPhysicianName",
+    "ConsultingPhysicianName",
+    "InstitutionAddress",
+    "AdmissionID",
+    "IssuerOfPatientID",
+    "PatientComments",
+    "AdditionalPatientHistory",
+    "FillerOrderNumberImagingServiceRequest",
+    "PlacerOrderNumberImagingServiceRequest",
+    "ResponsiblePerson",
+    "VerifyingObserverName",
+    "PersonName",
+    "PersonAddress",
+    "PersonTelephoneNumbers",
+    "ContentCreatorName",
+    "ReviewerName",
+    "DigitalSignaturesSequence",
+    "CurrentPatientLocation",
+    "PatientInstitutionResidence",
+    "StudyComments",
+    "VisitComments",
+]
+_BLANK = re.compile(
+    r"(anonym(i[sz]ed?|ous)?|anon|none|unknown|removed( by ctp)?|deidentified|de-identified|xxx*|[-^=\s.]*|"
+    r"no ?name|n/?a|0+)",
+    re.IGNORECASE,
+)
+
+
+@cache
+def _tags() -> dict[int, str]:
+    return {keyword_dict[keyword]: keyword for keyword in _ALWAYS if keyword in keyword_dict}
+
+
+@cache
+def _patient() -> dict[int, str]:
+    return {keyword_dict[keyword]: keyword for keyword in PATIENT}
+
+
+def direct_identifiers(item: Item) -> list[Finding]:
+    """Every direct identifier, by keyword path; a pseudonym of what says it is de-identified is none."""
+    removed = item.text(0x00120062) == "YES"
+    return list(merge(_found(item, "", removed)))
+
+
+def _found(item: Item, path: str, removed: bool) -> list[Finding]:
+    found = []
+    for tag, element in item.items():
+        name = _tags().get(tag) or ("" if removed else _patient().get(tag, ""))
+        if isinstance(element.value, list):
+            for index, inner in enumerate(element.value):
+                found += _found(inner, f"{path}{_step(tag)}[{index}].", removed)
+        elif name and not _BLANK.fullmatch(decode_text(item.raw(tag), item.encodings).strip()):
+            found.append(Finding("DIRECT_IDENTIFIER", tag=path + name))
+    return found
+
+
+def _step(tag: int) -> str:
+    from pydicom.datadict import keyword_for_tag
+
+    return keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def identifying_words(item: Item) -> frozenset[str]:
+    """The words of all names and numbers of persons in a data set, for `StudyContext.names`."""
+    return words_of(_texts(item))
+
+
+def _texts(item: Item) -> list[str]:
+    texts = []
+    for tag, element in item.items():
+        if isinstance(element.value, list):
+            for inner in element.value:
+                texts += _texts(inner)
+        elif element.vr == "PN" or tag in _tags() or tag in _patient():
+            texts.append(decode_text(item.raw(tag), item.encodings))
+    return texts

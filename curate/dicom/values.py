@@ -1,0 +1,205 @@
+"""How a value is cleaned: by a grammar that rests on the value alone, or on the study and the item around it."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms
+from curate.dicom.sopclasses import rounded_weight
+from curate.dicom.types import Item, StudyContext
+
+PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
+    "num": grammar.number,
+    "big": grammar.big,
+    "floats": grammar.floats,
+    "indices": grammar.indices,
+    "lut": grammar.lut,
+    "cs": grammar.terms,
+    "uid-standard": grammar.standard_uid,
+    "at": grammar.attribute_tags,
+    "const": grammar.constant,
+    "cid": grammar.context_identifier,
+    "nucleus": grammar.nucleus,
+    "rescale": grammar.rescale,
+    "words": grammar.words,
+    "geb": grammar.ge_bvalue,
+    "code": codes.code_text,
+    "scheme": codes.scheme_name,
+    "version": codes.scheme_version,
+    "meaning": codes.code_text,
+    "vendor": equipment.vendor,
+    "model": equipment.model,
+    "software": equipment.software,
+    "kernel": equipment.kernel,
+    "sequence": equipment.sequence,
+    "bodypart": anatomy.body_part,
+    "icc": icc.clean,
+}
+NAMED = frozenset(("terms", "label", "label-cs", "vendor", "model", "software"))
+_TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
+_DUMMY_SIZES = {"FD": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "FL": 4, "SL": 4, "UL": 4}
+_WELL_KNOWN = ("Well-known frame of reference", "Well-known SOP Instance")
+_SMALL = re.compile(r"[A-Z]{0,2}\d{1,3}")
+_LABEL = re.compile(r"L[0-9A-F]{8}")
+_REMOVED = b"REMOVED "
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A raw value and what its cleaning may rest on."""
+
+    context: StudyContext
+    tag: int
+    vr: str
+    raw: bytes
+    encodings: tuple[str, ...]
+    item: Item
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing but padding is there."""
+        return not self.raw.strip(b" \0")
+
+    @property
+    def ascii(self) -> str:
+        """The text without padding; what ASCII lacks becomes what no grammar has."""
+        return self.raw.decode("ascii", "replace").strip(" \0")
+
+
+def uid(value: Value) -> bytes | None:
+    """Keyed UIDs, consistent over the archive; well-known ones stay."""
+    values = value.raw.decode("utf-8", "replace").strip(" \0").split("\\")
+    new = [_new_uid(value.context, part.strip(" \0")) for part in values]
+    return grammar.even("\\".join(new).encode(), b"\0")
+
+
+def _new_uid(context: StudyContext, original: str) -> str:
+    if not original or grammar.standard_uids().get(original) in _WELL_KNOWN:
+        return original
+    if context.keys is None:
+        return original if identifiers.is_new_uid(original) else ""
+    return identifiers.new_uid(context.keys, original)
+
+
+def donor(value: Value) -> bytes | None:
+    """The donor's pseudonym."""
+    known = identifiers.is_donor_id(value.context.donor_id)
+    return grammar.even(value.context.donor_id.encode(), b" ") if known else b""
+
+
+def date(value: Value) -> bytes | None:
+    """A day moved by the study's shift, together with its time."""
+    shift = value.context.shift_us
+    if value.blank or shift is None:
+        return None if shift is None else b""
+    time_raw = value.item.raw(dates.TIME_OF.get(value.tag, 0))
+    return dates.clean_date(value.raw, time_raw, shift, value.context.study_date)
+
+
+def time(value: Value) -> bytes | None:
+    """A time of day moved by the study's shift."""
+    shift = value.context.shift_us
+    if value.blank or shift is None:
+        return None if shift is None else b""
+    return dates.clean_time(value.raw, shift)
+
+
+def datetime(value: Value) -> bytes | None:
+    """A date-time moved by the study's shift."""
+    shift = value.context.shift_us
+    if value.blank or shift is None:
+        return None if shift is None else b""
+    return dates.clean_datetime(value.raw, shift, value.context.study_date)
+
+
+def description(value: Value) -> bytes | None:
+    """A description rebuilt from the vocabulary."""
+    rebuilt = terms.rebuild(value.vr, value.raw, value.encodings, value.context.names)
+    return rebuilt or (b"" if value.blank else None)
+
+
+def roi(value: Value) -> bytes | None:
+    """The name of a region of interest."""
+    return anatomy.roi_name(value.raw, value.encodings)
+
+
+def segment(value: Value) -> bytes | None:
+    """The label of a segment."""
+    return anatomy.segment_label(value.raw, value.encodings)
+
+
+def label(value: Value) -> bytes | None:
+    """An identifier inside the object: kept where it is a small number, else keyed, so that it still refers."""
+    text, keys = value.ascii, value.context.keys
+    if not text or _SMALL.fullmatch(text):
+        return grammar.even(text.encode(), b" ")
+    if keys is None:
+        return grammar.even(text.encode(), b" ") if _LABEL.fullmatch(text) else None
+    digest = hmac.digest(keys.uid, b"label " + value.raw.strip(b" \0"), "sha256")
+    return grammar.even(f"L{digest[:4].hex().upper()}".encode(), b" ")
+
+
+def weight(value: Value) -> bytes | None:
+    """The weight to 1 kg; `finish_dataset` takes it out of all but quantitative objects."""
+    rounded = rounded_weight(value.raw)
+    return None if rounded is None else grammar.even(str(rounded).encode(), b" ")
+
+
+def creator(value: Value) -> bytes | None:
+    """The creator of a private block that holds a safe attribute."""
+    known = (value.tag >> 16, value.ascii) in private.creators()
+    return grammar.even(value.ascii.encode(), b" ") if known else None
+
+
+def longitudinal(value: Value) -> bytes | None:
+    """What was done to dates (PS3.15 E.3.6)."""
+    return _REMOVED if value.context.shift_us is None else b"MODIFIED"
+
+
+def nothing(_value: Value) -> bytes | None:
+    """Not a value that is cleaned here."""
+    return None
+
+
+CONTEXTUAL: dict[str, Callable[[Value], bytes | None]] = {
+    "uid": uid,
+    "donor": donor,
+    "date": date,
+    "time": time,
+    "datetime": datetime,
+    "terms": description,
+    "roi": roi,
+    "segment": segment,
+    "label": label,
+    "label-cs": label,
+    "weight": weight,
+    "creator": creator,
+    "longitudinal": longitudinal,
+    "charset": nothing,
+    "pixels": nothing,
+    "items": nothing,
+}
+
+
+def instead(value: Value, name: str, kind: str) -> bytes | None:
+    """What stands for a value that did not pass: what the attribute's type asks for."""
+    if kind in ("1", "1C") and name in NAMED:
+        return _REMOVED
+    if kind == "1" and value.vr in ("DA", "TM", "DT") and value.context.shift_us is not None:
+        return dates.dummy(value.vr, value.context.study_date)
+    return None if kind == "3" else b""
+
+
+def dummy(value: Value) -> bytes | None:
+    """A value without meaning that is right for its VR (PS3.15 action D)."""
+    vr = value.vr
+    if vr in ("DA", "TM", "DT"):
+        return dates.dummy(vr, value.context.study_date)
+    if vr in _TEXT_VRS:
+        return _REMOVED
+    if vr in _DUMMY_SIZES:
+        return bytes(_DUMMY_SIZES[vr])
+    return {"AS": b"000Y", "DS": b"0 ", "IS": b"0 "}.get(vr, b"\0\0")

@@ -1,0 +1,87 @@
+"""The minimum metadata of one study: the table's row first, the header where the table says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from curate.findings import Finding
+from curate.metadata import age, region, sex
+from curate.metadata.coded import Coded, is_missing
+from curate.metadata.table import StudyRow
+from curate.records import Row
+
+HEADER_KEYWORDS = ("PatientAge", "PatientSex", "BodyPartExamined", "Laterality", "Modality")
+
+
+def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, list[Finding]]:
+    """Coded columns of `studies`, and where table and header disagree, by column and never by value.
+
+    What the table leaves out is taken from the header; what neither says is unknown.
+
+    Raises:
+        ValueError: no row; a defect of the program, since a study without one is never admitted.
+    """
+    if row is None:
+        raise ValueError("a study without a row")
+    stated = {key: str(value) for key, value in header.items() if isinstance(value, str)}
+    findings: list[Finding] = []
+    years = _age(row, stated, findings)
+    gender = _sex(row, stated, findings)
+    place = _region(row, stated, findings)
+    findings += [
+        Finding(rule, "", column)
+        for rule, column, known in (
+            ("AGE_MISSING", "age", years.age_years is not None),
+            ("SEX_UNKNOWN", "sex", bool(gender.code) and gender.code != "U"),
+            ("REGION_MISSING", "region", bool(place.codes)),
+        )
+        if not known
+    ]
+    return {
+        "age_years": None if years.age_years is None else int(years.age_years),
+        "sex": gender.code or "U",
+        "region_codes": list(place.codes),
+        "region": place.meaning or None,
+        "region_group": place.group or None,
+        "laterality": place.laterality,
+        "diagnosis_code": row.diagnosis.code,
+        "diagnosis_title": row.diagnosis.meaning if row.diagnosis.code else None,
+        "diagnosis_basis": row.diagnosis_basis,
+    }, findings
+
+
+def terms(row: StudyRow | None) -> Row:
+    """What the donor agreed to, as the archive keeps it."""
+    if row is None:
+        return {}
+    day = row.consent_date.isoformat() if row.consent_date else None
+    names = ("scope", "consent_version", "consent_language", "given_by")
+    return {"consent_date": day, **{name: getattr(row, name) for name in names}}
+
+
+def _age(row: StudyRow, stated: Mapping[str, str], findings: list[Finding]) -> age.CodedAge:
+    from_header = age.code(stated.get("PatientAge"))
+    if is_missing(row.raw.get("age")):
+        return from_header
+    if age.disagree(row.age, from_header):
+        findings.append(Finding("AGE_DISAGREES", "", "age"))
+    return row.age
+
+
+def _sex(row: StudyRow, stated: Mapping[str, str], findings: list[Finding]) -> Coded:
+    from_header = sex.code(stated.get("PatientSex"))
+    if is_missing(row.raw.get("sex")):
+        return from_header
+    if sex.disagree(row.sex, from_header):
+        findings.append(Finding("SEX_DISAGREES", "", "sex"))
+    return row.sex
+
+
+def _region(row: StudyRow, stated: Mapping[str, str], findings: list[Finding]) -> region.CodedRegion:
+    from_header = region.of_header(stated.get("BodyPartExamined"), stated.get("Laterality"))
+    if is_missing(row.raw.get("region")):
+        return from_header
+    if region.disagree(row.region, from_header):
+        findings.append(Finding("REGION_DISAGREES", "", "region"))
+    return row.region

@@ -1,0 +1,36 @@
+"""A whole version from a hub into a folder, every file with its digest verified."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from curate import durable
+from curate.errors import HubError
+from curate.hub.protocol import RELEASE_FILE, Target, parse_release
+from curate.progress import Progress, silent
+
+_PIECE = 16 << 20
+
+
+def download(target: Target, version: str, folder: Path, progress: Progress = silent) -> None:
+    """Fetch `release.json` and every file that it lists.
+
+    Raises:
+        HubError: the hub fails, or what arrived is not what `release.json` lists.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sealed = target.read(version, RELEASE_FILE)
+    (folder / RELEASE_FILE).write_bytes(sealed)
+    _, entries = parse_release(sealed)
+    for entry in progress.over(entries, "files", len(entries)):
+        path = folder / entry.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        with durable.storage_errors("download the release"), path.open("wb") as out:
+            for offset in range(0, entry.size_bytes, _PIECE):
+                piece = target.read(version, entry.path, offset, min(_PIECE, entry.size_bytes - offset))
+                digest.update(piece)
+                out.write(piece)
+        if digest.hexdigest() != entry.sha256:
+            raise HubError(f"{entry.path} arrived other than it was released.", hint="Run it again.")

@@ -1,0 +1,117 @@
+"""Which instances are wanted: one SQL condition over studies, series and instances, read-only and locked in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from curate import contract
+from curate.errors import InputError
+
+TABLES = ("instances", "series", "studies")
+_WANTED = (
+    "study_id",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "sha256",
+    "pack",
+    "offset_bytes",
+    "size_bytes",
+    "license",
+)
+_PACK = re.compile(r"packs/[0-9a-f]{2}/[0-9a-f]{64}\.parquet")
+
+
+def select(paths: Mapping[str, Path], where: str | None = None) -> pa.Table:
+    """The instances that a condition chooses, by pack and offset; all of them without one.
+
+    Columns of `instances` have their names; of `series` and `studies` too, but those that an earlier table
+    has already are `series_...` and `study_...` (`study_size_bytes`). Subqueries may name the three tables.
+
+    `paths` are the local files of the three tables.
+
+    Raises:
+        InputError: the condition is no single expression over these columns.
+    """
+    with duckdb.connect() as database:
+        _prepare(database, paths)
+        try:
+            found = database.view("manifest")
+            if where is not None:
+                found = found.filter(duckdb.SQLExpression(where))
+            rows = found.project(", ".join(_WANTED)).order("pack, offset_bytes").to_arrow_table()
+        except duckdb.Error as error:
+            raise InputError(f"the condition cannot be used: {_line(error)}", hint=_columns_hint()) from None
+    _check_ids(rows)
+    return rows
+
+
+def _prepare(database: duckdb.DuckDBPyConnection, paths: Mapping[str, Path]) -> None:
+    """Views over the tables; after that no file, network, setting or extension is within reach."""
+    for name, path in ((name, paths[name]) for name in TABLES):
+        quoted = str(path).replace("'", "''")
+        database.execute(f"CREATE VIEW {name} AS FROM read_parquet('{quoted}')")
+    database.execute(f"CREATE VIEW manifest AS {_joined()}")
+    allowed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in map(paths.__getitem__, TABLES))
+    for setting in (
+        f"allowed_paths = [{allowed}]",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "python_enable_replacements = false",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        database.execute(f"SET {setting}")
+
+
+def _joined() -> str:
+    seen: set[str] = set()
+    shown: list[str] = []
+    for name, prefix in zip(TABLES, ("", "series_", "study_"), strict=True):
+        for column in contract.table(name).columns:
+            if (
+                column.name in ("study_id", "SeriesInstanceUID", "license", "release_version")
+                and name != "instances"
+            ):
+                continue
+            alias = f"{prefix}{column.name}" if column.name.casefold() in seen else column.name
+            seen.add(alias.casefold())
+            shown.append(f'{name}."{column.name}" AS "{alias}"')
+    return (
+        f"SELECT {', '.join(shown)} FROM instances JOIN series USING (study_id, SeriesInstanceUID)"  # noqa: S608
+        " JOIN studies USING (study_id)"
+    )
+
+
+def _line(error: Exception) -> str:
+    """The first line of what duckdb says, and its suggestion where it has one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [lines[0], *(line for line in lines[1:] if line.startswith(("Candidate", "Did you mean")))]
+    return " ".join(kept)[:300]
+
+
+def _columns_hint() -> str:
+    return "Write it as for instance: region_group = 'chest' AND Modality = 'CT' (strings in single quotes)."
+
+
+def _check_ids(rows: pa.Table) -> None:
+    """Names of files are made of ids: refuse what is none.
+
+    Raises:
+        InputError: the manifest holds what no archive of ours writes.
+    """
+    for name in ("study_id", "SeriesInstanceUID", "SOPInstanceUID"):
+        if not _all(contract.is_published_uid(text) for text in rows[name].unique().to_pylist()):
+            raise InputError(
+                f"the manifest's {name} is not in order.", hint="Run `curate check` on the release."
+            )
+    if not _all(_PACK.fullmatch(path) for path in rows["pack"].unique().to_pylist()):
+        raise InputError("the manifest's pack is not in order.", hint="Run `curate check` on the release.")
+
+
+def _all(found: Iterable[object]) -> bool:
+    return all(bool(one) for one in found)

@@ -1,0 +1,1 @@
+"""What the pixels of an instance show."""

@@ -1,0 +1,32 @@
+"""How steps tell that they advance, without knowing how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """What a step calls; the CLI draws it, a notebook may ignore it."""
+
+    def over(self, items: Iterable[T], unit: str, total: int | None = None) -> Iterator[T]:
+        """The items, counted as they pass."""
+        ...
+
+    def add(self, **amounts: int) -> None:
+        """More of what is counted beside the items, such as bytes."""
+        ...
+
+
+class _Silent:
+    def over(self, items: Iterable[T], unit: str, total: int | None = None) -> Iterator[T]:
+        del unit, total
+        yield from items
+
+    def add(self, **amounts: int) -> None:
+        del amounts
+
+
+silent: Progress = _Silent()

@@ -1,0 +1,5 @@
+"""`curate intake`: scan, verify, then admit or quarantine every study of a donation."""
+
+from curate.steps.intake.run import IntakeReport, intake
+
+__all__ = ["IntakeReport", "intake"]

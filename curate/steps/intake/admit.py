@@ -1,0 +1,376 @@
+"""What one worker does with one study: rewrite, verify, pack; or keep it, encrypted, for a person to decide."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from curate import contract, durable
+from curate.archive import packs, tables, vault
+from curate.archive.ledger import QuarantineEntry, StudyRecord
+from curate.dicom import identifiers, profile, references
+from curate.dicom.facts import facts_of
+from curate.dicom.reader import parse
+from curate.dicom.rewrite import rewrite_parsed
+from curate.dicom.types import MalformedError, Policy, Rewritten, StudyContext
+from curate.dicom.verify import verify
+from curate.digests import canonical_json, sha256_set
+from curate.donation.coding import HEADER_KEYWORDS, code_study, terms
+from curate.findings import Finding, Severity, has_errors, merge
+from curate.pixels.preview import preview
+from curate.records import Row
+from curate.steps.intake.series import keywords, series_row
+from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is gathered while a study's instances pass by."""
+
+    digests: dict[str, bytes] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    facts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    packs: list[tuple[Path, packs.Packed]] = field(default_factory=list)
+    applied: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    refused: list[SourceInstance] = field(default_factory=list)
+    header: dict[str, Any] = field(default_factory=dict)
+    references: list[references.Reference] = field(default_factory=list)
+    previews: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    sources: set[bytes] = field(default_factory=set)
+    refused_sources: set[bytes] = field(default_factory=set)
+    already: int = 0
+    size_bytes: int = 0
+
+
+class _StudyRefusedError(Exception):
+    """The study as a whole goes to quarantine; the findings say why."""
+
+
+def process(task: StudyTask) -> StudyResult:
+    """Admit a study, or as much of it as the rules allow; what they refuse is kept for a person to decide."""
+    if has_errors(task.findings):
+        return _refuse(task, task.findings)
+    work = _Work()
+    try:
+        _pack_all(task, work)
+        return _admitted(task, work)
+    except _StudyRefusedError:
+        return _refuse(task, (*task.findings, *work.findings))
+    finally:
+        for path in task.temporary.glob(f"{task.study_id}.*"):
+            path.unlink(missing_ok=True)
+
+
+def _pack_all(task: StudyTask, work: _Work) -> None:
+    """Write the study's packs under temporary names; a pack is closed before it passes the target size."""
+    rows = _clean_rows(task, work)
+    ahead = next(rows, None)
+    while ahead is not None:
+        path = task.temporary / f"{task.study_id}.{len(work.packs)}"
+        part = _Part(ahead, rows, task.target_pack_bytes)
+        with durable.storage_errors("write a pack"):
+            work.packs.append((path, packs.write_pack(part, path)))
+        ahead = part.ahead
+
+
+class _Part:
+    """The rows of one pack; what would make it too large stays in `ahead`."""
+
+    def __init__(self, first: packs.PackRow, rest: Iterator[packs.PackRow], target: int) -> None:
+        self.ahead: packs.PackRow | None = first
+        self._rest, self._room = rest, target
+
+    def __iter__(self) -> Iterator[packs.PackRow]:
+        total = 0
+        while self.ahead is not None and (not total or total + len(self.ahead.data) <= self._room):
+            row, self.ahead = self.ahead, None
+            total += len(row.data)
+            yield row
+            self.ahead = next(self._rest, None)
+
+
+def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
+    policy = Policy.from_mapping(task.profile)
+    context = StudyContext(task.keys, task.donor_id, task.shift_us, task.study_date)
+    for instance in task.instances:
+        try:
+            data = instance.path.read_bytes()
+        except OSError:
+            _set_aside(work, instance, Finding("FILE_UNREADABLE", instance.place))
+            continue
+        digest = hashlib.sha256(data).digest()
+        if instance.duplicate and work.digests.get(instance.instance_uid) not in (None, digest):
+            work.findings.append(Finding("INSTANCE_UID_CONFLICT", instance.place))
+            raise _StudyRefusedError
+        if digest in task.known or digest in work.sources:
+            work.already += 1
+            continue
+        if digest in work.refused_sources:
+            work.refused.append(instance)
+            continue
+        if task.known:
+            _look_only(task, work, instance, data, context, policy)
+            work.refused_sources.add(digest)
+            continue
+        work.digests[instance.instance_uid] = digest
+        row = _clean(task, work, instance, data, context, policy)
+        (work.refused_sources if row is None else work.sources).add(digest)
+        if row is not None:
+            yield row
+
+
+def _look_only(
+    task: StudyTask, work: _Work, instance: SourceInstance, data: bytes, context: StudyContext, policy: Policy
+) -> None:
+    """A new instance of a study that is there already waits: by its own rule, or because it comes late."""
+    scratch = _Work(header={"": ""})
+    if _clean(task, scratch, instance, data, context, policy) is None:
+        work.findings += scratch.findings
+        work.refused.append(instance)
+    else:
+        _set_aside(work, instance, Finding("STUDY_ALREADY_ADMITTED", instance.place))
+
+
+def _set_aside(work: _Work, instance: SourceInstance, finding: Finding) -> None:
+    work.findings.append(finding)
+    work.refused.append(instance)
+
+
+def _clean(
+    task: StudyTask,
+    work: _Work,
+    instance: SourceInstance,
+    data: bytes,
+    context: StudyContext,
+    policy: Policy,
+) -> packs.PackRow | None:
+    """One clean instance; None where a rule refuses it."""
+    try:
+        parsed = parse(data)
+        if not task.deidentify and (direct := profile.direct_identifiers(parsed.dataset)):
+            work.findings += [Finding(f.rule, instance.place, f.tag) for f in direct]
+            raise _StudyRefusedError
+        if not work.header:
+            work.header = facts_of(parsed.dataset, HEADER_KEYWORDS)
+        rewritten = rewrite_parsed(parsed, context, policy)
+        clean = b"".join(rewritten.chunks)
+        verdict = [f for f in verify(clean, policy) if f.severity is Severity.ERROR]
+    except MalformedError as error:
+        _set_aside(work, instance, Finding(error.rule, instance.place, error.tag))
+        return None
+    if verdict:
+        _set_aside(work, instance, Finding("REWRITE_NOT_CLEAN", instance.place, verdict[0].tag))
+        return None
+    found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
+    work.findings += found
+    if has_errors(found):
+        raise _StudyRefusedError
+    return _row(task, work, rewritten, clean)
+
+
+def _row(task: StudyTask, work: _Work, rewritten: Rewritten, clean: bytes) -> packs.PackRow:
+    dataset = parse(clean).dataset
+    series, instance = rewritten.series_uid, rewritten.sop_instance_uid
+    facts = {**facts_of(dataset, keywords()), "TransferSyntaxUID": rewritten.transfer_syntax}
+    work.facts[series].append(facts)
+    work.references += references.references(dataset, instance)
+    work.applied.update(rewritten.applied)
+    work.size_bytes += len(clean)
+    work.rows.append(
+        {
+            "study_id": task.study_id,
+            "SeriesInstanceUID": series,
+            "SOPInstanceUID": instance,
+            "sha256": hashlib.sha256(clean).digest(),
+            "size_bytes": len(clean),
+            "SOPClassUID": rewritten.sop_class_uid,
+            "transfer_syntax": rewritten.transfer_syntax,
+            "frames": rewritten.frames,
+        }
+    )
+    return packs.PackRow(task.study_id, series, instance, clean)
+
+
+def _admitted(task: StudyTask, work: _Work) -> StudyResult:
+    entry = _keep(task, work.refused, work.findings, "part") if work.refused else None
+    if not work.rows:
+        return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
+    coded, found = code_study(task.row, work.header)
+    work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
+    if has_errors(found):
+        raise _StudyRefusedError
+    record = _record(task, work, coded)
+    for path, packed in work.packs:
+        _give_name(task.root, path, packed)
+    admitted = len(work.rows) + work.already
+    findings = merge((*task.findings, *work.findings))
+    return StudyResult(admitted, len(work.refused), findings, record, entry, work.size_bytes)
+
+
+def _give_name(root: Path, path: Path, packed: packs.Packed) -> None:
+    target = root / packs.pack_path(packed.sha256)
+    with durable.storage_errors("store a pack"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            path.chmod(0o444)
+            durable.rename(path, target)
+
+
+def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
+    instances = _instance_rows(work)
+    series_rows, previews = _series_rows(task, work, instances)
+    digests = [row["sha256"] for row in instances]
+    facts = {
+        "modalities": sorted({row["Modality"] for row in series_rows if row["Modality"]}),
+        "series_count": len(series_rows),
+        "instance_count": len(instances),
+        "size_bytes": work.size_bytes,
+        "sha256": sha256_set(digests).hex(),
+    }
+    payload = {
+        "license": task.license,
+        "fold": task.fold,
+        "day": task.day,
+        "coded": coded,
+        "facts": facts,
+        "terms": terms(task.row),
+        "evidence": _evidence(task, work),
+        "preview_rows": len(previews),
+    }
+    links = references.series_links(work.references, instances, series_rows)
+    return StudyRecord(
+        task.study_id,
+        task.donor_id,
+        b"".join(sorted(work.sources)),
+        payload,
+        _ipc("series", series_rows),
+        _ipc("instances", instances),
+        _ipc("references", [{"study_id": task.study_id, **link} for link in links]),
+        _ipc("previews", previews) if previews else None,
+    )
+
+
+def _ipc(name: str, rows: list[Row]) -> bytes:
+    """Rows without the columns that only a release knows."""
+    table = contract.to_arrow(name, rows)
+    return tables.to_ipc(
+        table.drop_columns([c for c in ("license", "release_version") if c in table.schema.names])
+    )
+
+
+def _instance_rows(work: _Work) -> list[Row]:
+    places = [
+        (packs.pack_path(packed.sha256), offset) for _, packed in work.packs for offset, _ in packed.places
+    ]
+    counts: Counter[str] = Counter()
+    for row, (path, offset) in zip(work.rows, places, strict=True):
+        row |= {"pack": path, "offset_bytes": offset, "slice_index": counts[row["SeriesInstanceUID"]]}
+        counts[row["SeriesInstanceUID"]] += 1
+    return work.rows
+
+
+def _series_rows(task: StudyTask, work: _Work, instances: list[Row]) -> tuple[list[Row], list[Row]]:
+    by_series: dict[str, list[tuple[int, Row]]] = defaultdict(list)
+    for number, row in enumerate(instances):
+        by_series[row["SeriesInstanceUID"]].append((number, row))
+    rows, previews = [], []
+    paths = [path for path, packed in work.packs for _ in packed.places]
+    for uid, members in sorted(by_series.items()):
+        inside = [row for _, row in members]
+        rows.append(
+            {
+                **series_row(work.facts[uid]),
+                "study_id": task.study_id,
+                "SeriesInstanceUID": uid,
+                "SOPClassUIDs": sorted({row["SOPClassUID"] for row in inside}),
+                "instance_count": len(inside),
+                "frame_count": sum(row["frames"] for row in inside),
+                "size_bytes": sum(row["size_bytes"] for row in inside),
+            }
+        )
+        number, middle = members[len(members) // 2]
+        data = packs.read_instance(paths[number], middle["offset_bytes"], middle["size_bytes"])
+        if middle["frames"] and (png := preview(data)) is not None:
+            image = {"bytes": png, "path": f"{uid}.png"}
+            previews.append({"study_id": task.study_id, "SeriesInstanceUID": uid, "image": image})
+    return rows, previews
+
+
+def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    for finding in work.findings:
+        if finding.severity is not Severity.ERROR:
+            counts[finding.rule] += finding.count
+    return {
+        "table": {"edition": profile.EDITION, "sha256": profile.rules_digest()},
+        "profile": asdict(Policy.from_mapping(task.profile)),
+        "applied": dict(sorted(work.applied.items())),
+        "warnings": dict(sorted(counts.items())),
+        "refused_instances": len(work.refused),
+        "deidentified_by": "archive" if task.deidentify else "hospital",
+        "tool": task.tool,
+    }
+
+
+def _refuse(task: StudyTask, findings: tuple[Finding, ...]) -> StudyResult:
+    """The whole study to quarantine, what is there already apart."""
+    entry = _keep(task, list(task.instances), list(findings), "study")
+    return StudyResult(0, len(task.instances), merge(findings), None, entry)
+
+
+def quarantine_id(task: StudyTask, kind: str) -> str:
+    """A name for what waits: keyed, so that it says nothing, and the same when it is sent again."""
+    return "Q" + identifiers.order(task.keys, f"quarantine {kind} {task.study_uid}").hex()[:24]
+
+
+def _keep(task: StudyTask, kept: list[SourceInstance], findings: list[Finding], kind: str) -> QuarantineEntry:
+    """Encrypt the original files under the quarantine's key; the entry says how many and why, nothing else."""
+    name = quarantine_id(task, kind)
+    codes: Counter[str] = Counter()
+    for finding in findings:
+        if finding.severity is not Severity.NOTE:
+            codes[finding.rule] += finding.count
+    target = task.root / "quarantine" / name[1:3] / f"{name}.vault"
+    size = 0
+    index = [{"place": i.place, "path": str(i.path)} for i in kept]
+    listed = canonical_json({"files": index, "findings": _plain(findings)}).encode()
+    with (
+        vault.sealing(target, task.temporary / f"{task.study_id}.vault", task.keys.storage) as out,
+        tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        _add(tar, "index.json", listed)
+        for number, instance in enumerate(kept, 1):
+            size += _add_file(tar, f"{number:06d}.dcm", instance.path)
+    return QuarantineEntry(name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size)
+
+
+def _plain(findings: list[Finding]) -> list[dict[str, Any]]:
+    return [{"rule": f.rule, "place": f.place, "tag": f.tag, "count": f.count} for f in merge(findings)]
+
+
+def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            _add_stream(tar, name, file, size)
+            return size
+    except OSError:  # it could not be read before either; the index names it
+        return 0
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    _add_stream(tar, name, io.BytesIO(data), len(data))
+
+
+def _add_stream(tar: tarfile.TarFile, name: str, stream: IO[bytes], size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o600
+    tar.addfile(info, stream)

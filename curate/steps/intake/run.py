@@ -1,0 +1,277 @@
+"""The coordinator of an intake: gathers, gates, sends each study to a worker, alone writes the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+from curate import clock, durable, parallel
+from curate.archive import layout
+from curate.archive.layout import Archive
+from curate.archive.ledger import QuarantineEntry
+from curate.dicom import identifiers
+from curate.dicom.hierarchy import StudyGroup, day_of, rebased
+from curate.dicom.sources import SourceFile
+from curate.dicom.types import Keys, Policy
+from curate.donation.gate import RowIndex, judge
+from curate.donation.gather import Donation, count_kinds, gather
+from curate.errors import InputError
+from curate.findings import Finding, has_errors, merge
+from curate.identity import TOOL, who
+from curate.metadata import table
+from curate.progress import Progress, silent
+from curate.steps.intake.admit import process, quarantine_id
+from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
+
+_EPOCH_DAY = date(2000, 1, 1)
+
+
+@dataclass(slots=True)
+class IntakeReport:
+    """What became of every file: `files` = admitted + quarantined + not instances.
+
+    `findings` are merged; `other` names what is no study's instance by its place and kind.
+    """
+
+    files: int = 0
+    admitted_instances: int = 0
+    quarantined_instances: int = 0
+    not_instances: int = 0
+    admitted_studies: int = 0
+    unchanged_studies: int = 0
+    quarantined_studies: int = 0
+    size_bytes: int = 0
+    other: tuple[tuple[str, str], ...] = ()
+    kinds: dict[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """How often each rule was found, over all files."""
+        counts: Counter[str] = Counter()
+        for finding in self.findings:
+            counts[finding.rule] += finding.count
+        return dict(sorted(counts.items()))
+
+
+def intake(
+    root: Path,
+    sources: list[Path],
+    studies: Path,
+    *,
+    deidentify: bool = False,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> IntakeReport:
+    """Take a donation in: admit each study whose row, consent and bytes allow it, keep the rest encrypted.
+
+    Taking in the same again changes nothing; a killed run is finished by the next one.
+
+    Raises:
+        InputError: a source or the table cannot be used at all.
+        LockedError, StorageError, DamagedError: as their messages say; what was admitted stays.
+    """
+    with layout.opened(root, write=True) as archive:
+        policy = Policy.from_mapping(archive.config.profile)
+        listed = table.open_table(studies)
+        keys = Keys.from_secret(archive.secret)
+        count = workers or parallel.default_workers()
+        donation = gather(sources, archive.temporary / "unpacked", keys, count, progress)
+        if not donation.files:
+            raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
+        rows = RowIndex.of(listed.rows(), donation.grouped.studies)
+        run = _Run(archive, keys, policy, deidentify, rows, [*listed.findings, *donation.findings])
+        tasks = list(run.tasks(donation))
+        run.anchor(tasks)
+        done = parallel.map_unordered(process, run.placed(tasks), count)
+        for task, result in progress.over(done, "studies", len(tasks)):
+            run.record(task, result)
+            progress.add(instances=result.admitted, size_bytes=result.size_bytes)
+        return run.report(donation)
+
+
+class _Run:
+    """One intake: what it was given, and what it has found so far."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        keys: Keys,
+        policy: Policy,
+        deidentify: bool,
+        rows: RowIndex,
+        findings: list[Finding],
+    ) -> None:
+        self.archive, self.keys, self.policy = archive, keys, policy
+        self.deidentify, self.rows, self.findings = deidentify, rows, findings
+        self.totals = IntakeReport()
+        self.earliest: dict[str, int] = {}
+
+    def tasks(self, donation: Donation) -> Iterator[StudyTask]:
+        """A task for each study, and one for all instances that belong to none."""
+        for study in donation.grouped.studies:
+            yield self._task(study)
+        for file, finding in donation.loose:
+            yield self._loose(file, finding)
+
+    def _task(self, study: StudyGroup[SourceFile]) -> StudyTask:
+        study_id = identifiers.new_uid(self.keys, study.study_uid)
+        place = study.members[0].place.place
+        findings = [Finding(f.rule, place, f.tag) for f in study.findings]
+        rows = self.rows.of_study(study)
+        donor, spdx, row = "", self.archive.config.info.license, None
+        if self.archive.ledger.tombstoned(identifiers.tombstone(self.keys, study.study_uid)):
+            findings.append(Finding("STUDY_WITHDRAWN", place))
+        elif len(rows) == 1:
+            row = rows[0]
+            judged, spdx = judge(row, clock.now().date(), self.archive.config.cooling_off_days, spdx)
+            findings += judged
+            donor = identifiers.donor_id(self.keys, row.donor) if row.donor.strip() else ""
+        else:
+            findings.append(Finding("STUDY_NOT_IN_TABLE" if not rows else "STUDY_ROWS_CONFLICT", place))
+        if study.earliest is not None and donor:
+            self.earliest[study_id] = study.earliest
+        known = self.archive.ledger.study(study_id)
+        digests = known.source if known else b""
+        held = frozenset(digests[start : start + 32] for start in range(0, len(digests), 32))
+        task = self._new(study.study_uid, study_id, donor, _instances(self.keys, study), findings)
+        return replace(task, license=spdx, row=row, known=held)
+
+    def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
+        """A file that belongs to no study waits by itself, under a name of its content's place."""
+        uid = f"loose {file.path}"
+        instance = SourceInstance(file.place, file.path, "", "")
+        return self._new(uid, identifiers.new_uid(self.keys, uid), "", (instance,), [finding])
+
+    def _new(
+        self,
+        uid: str,
+        study_id: str,
+        donor: str,
+        instances: tuple[SourceInstance, ...],
+        findings: list[Finding],
+    ) -> StudyTask:
+        return StudyTask(
+            root=self.archive.root,
+            temporary=self.archive.temporary,
+            keys=self.keys,
+            study_uid=uid,
+            study_id=study_id,
+            donor_id=donor,
+            instances=instances,
+            findings=tuple(findings),
+            profile=dict(self.archive.config.profile),
+            deidentify=self.deidentify,
+            target_pack_bytes=self.archive.config.target_pack_bytes,
+            at=clock.stamp(),
+            tool=TOOL,
+            license="",
+            fold=identifiers.fold(self.keys, donor) if donor else 0,
+        )
+
+    def anchor(self, tasks: list[StudyTask]) -> None:
+        """Fix each donor's first day before any of its studies is rewritten: it can never change."""
+        first: dict[str, int] = {}
+        for task in tasks:
+            if task.study_id in self.earliest and not has_errors(task.findings):
+                moment = self.earliest[task.study_id]
+                first[task.donor_id] = min(moment, first.get(task.donor_id, moment))
+        with self.archive.ledger.transaction():
+            for donor, moment in sorted(first.items()):
+                self.archive.ledger.put_anchor(donor, day_of(moment).isoformat())
+
+    def placed(self, tasks: list[StudyTask]) -> Iterator[StudyTask]:
+        """The tasks with their place in the donor's time."""
+        for task in tasks:
+            anchor = self.archive.ledger.anchor(task.donor_id)
+            moment = self.earliest.get(task.study_id)
+            if anchor is None or moment is None or self.policy.dates == "remove":
+                yield task
+            else:
+                shift, day = rebased(moment, date.fromisoformat(anchor))
+                days = (date(int(day[:4]), int(day[4:6]), int(day[6:])) - _EPOCH_DAY).days
+                yield replace(task, shift_us=shift, study_date=day, day=days)
+
+    def record(self, task: StudyTask, result: StudyResult) -> None:
+        """Write what became of a study; the ledger comes last, in one transaction."""
+        ledger = self.archive.ledger
+        gone = self._resolved(task, result)
+        with ledger.transaction():
+            if result.record is not None:
+                ledger.put_study(result.record)
+                facts = result.record.payload["facts"]
+                payload = {
+                    key: facts[key] for key in ("instance_count", "series_count", "size_bytes", "sha256")
+                }
+                ledger.append(clock.stamp(), "admitted", task.study_id, payload, who=who(), tool=TOOL)
+            if result.entry is not None and self._new_entry(result.entry):
+                ledger.put_quarantine(result.entry)
+                payload = {"codes": result.entry.codes, "files": result.entry.files}
+                ledger.append(clock.stamp(), "quarantined", task.study_id, payload, who=who(), tool=TOOL)
+            for name in gone:
+                ledger.delete_quarantine(name)
+        for name in gone:
+            durable.remove(vault_path(self.archive, name))
+        self._count(task, result)
+
+    def _new_entry(self, entry: QuarantineEntry) -> bool:
+        known = {e.id: e for e in self.archive.ledger.quarantined()}.get(entry.id)
+        return known is None or (known.codes, known.files) != (entry.codes, entry.files)
+
+    def _resolved(self, task: StudyTask, result: StudyResult) -> list[str]:
+        """Entries that a study no longer needs: it was admitted since, or in parts where it was refused."""
+        waiting = {entry.id for entry in self.archive.ledger.quarantined() if entry.study_id == task.study_id}
+        kept = result.entry.id if result.entry else ""
+        ours = {quarantine_id(task, "study"), quarantine_id(task, "part")}
+        if result.entry is None and not result.admitted:
+            return []
+        return sorted((waiting & ours) - {kept})
+
+    def _count(self, task: StudyTask, result: StudyResult) -> None:
+        totals = self.totals
+        totals.admitted_instances += result.admitted
+        totals.quarantined_instances += result.quarantined
+        totals.size_bytes += result.size_bytes
+        totals.admitted_studies += result.record is not None
+        totals.unchanged_studies += result.record is None and result.admitted > 0
+        totals.quarantined_studies += bool(
+            result.entry and not result.admitted and task.instances[0].instance_uid
+        )
+        self.findings = [f for f in self.findings if f not in result.findings] + list(result.findings)
+
+    def report(self, donation: Donation) -> IntakeReport:
+        """The whole account."""
+        totals = self.totals
+        totals.files = donation.files
+        totals.not_instances = len(donation.other)
+        totals.other, totals.kinds = donation.other, count_kinds(donation.other)
+        others = self.rows.others
+        unmatched = [Finding("ROW_WITHOUT_STUDY", "table", count=others)] if others else []
+        totals.findings = merge([*self.findings, *unmatched])
+        return totals
+
+
+def vault_path(archive: Archive, name: str) -> Path:
+    """Where what waits under a name lies."""
+    return archive.quarantine / name[1:3] / f"{name}.vault"
+
+
+def _instances(keys: Keys, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
+    """The study's files in the order of the manifest: by the series' new UIDs, then as their slices lie."""
+    doubled: dict[str, int] = defaultdict(int)
+    for same in study.doubles:
+        doubled[same[0].scan.sop_instance_uid] = len(same)
+    return tuple(
+        SourceInstance(
+            member.place.place,
+            member.place.path,
+            series.series_uid,
+            member.scan.sop_instance_uid,
+            doubled[member.scan.sop_instance_uid] > 1,
+        )
+        for series in sorted(study.series, key=lambda s: identifiers.new_uid(keys, s.series_uid))
+        for member in series.members
+    )

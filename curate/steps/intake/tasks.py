@@ -1,0 +1,67 @@
+"""What one worker is told of one study, and what it answers: plain records that any process can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate.archive.ledger import QuarantineEntry, StudyRecord
+from curate.dicom.types import Keys
+from curate.findings import Finding
+from curate.metadata.table import StudyRow
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SourceInstance:
+    """One file of a study: its safe place, its path, and where the series' order puts it."""
+
+    place: str
+    path: Path
+    series_uid: str
+    instance_uid: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StudyTask:
+    """One study to admit or to quarantine.
+
+    `findings` that are errors send it to quarantine as a whole. `known` are the digests of the original
+    instances that the archive holds already; `row` is the study's row of the table, coded; `shift_us` and
+    `study_date` place it in the donor's rebased time, `day` counts days from 2000-01-01.
+    """
+
+    root: Path
+    temporary: Path
+    keys: Keys
+    study_uid: str
+    study_id: str
+    donor_id: str
+    instances: tuple[SourceInstance, ...]
+    findings: tuple[Finding, ...]
+    profile: Mapping[str, Any]
+    deidentify: bool
+    target_pack_bytes: int
+    at: str
+    tool: str
+    license: str
+    shift_us: int | None = None
+    study_date: str = ""
+    day: int | None = None
+    fold: int = 0
+    known: frozenset[bytes] = frozenset()
+    row: StudyRow | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StudyResult:
+    """What became of a study: its record where it is new and admitted, its entry where something waits."""
+
+    admitted: int
+    quarantined: int
+    findings: tuple[Finding, ...]
+    record: StudyRecord | None = None
+    entry: QuarantineEntry | None = None
+    size_bytes: int = 0

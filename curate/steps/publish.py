@@ -1,0 +1,155 @@
+"""`curate publish`: only what passes every check, has its approvals, and holds nothing withdrawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from curate import clock, hub
+from curate.archive import layout
+from curate.archive.layout import Archive
+from curate.archive.reviews import approvals, release_folder
+from curate.digests import sha256_file
+from curate.errors import InputError, RefusedError
+from curate.findings import Severity
+from curate.hub.protocol import Plan, Settings, Target
+from curate.identity import TOOL, who
+from curate.progress import Progress, silent
+from curate.verify import check_release
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What `publish` did, or with `dry_run` would do: files and bytes sent, files that were there already."""
+
+    version: str
+    tag: str
+    url: str
+    commit: str
+    sent_files: int
+    sent_bytes: int
+    unchanged_files: int
+    already: bool
+    dry_run: bool = False
+
+
+def publish(
+    root: Path,
+    version: str,
+    to: str = "",
+    *,
+    dry_run: bool = False,
+    settings: Settings | None = None,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> Publication:
+    """Publish a version to `to`, or to the hub that `archive.toml` names; its tag comes last.
+
+    Raises:
+        RefusedError: the release does not pass its checks, lacks approvals, or holds a withdrawn study.
+        InputError: no such version or target.
+        HubError: the hub refuses, fails, or holds something else than what was sent.
+    """
+    with layout.opened(root, write=not dry_run) as archive:
+        folder = release_folder(archive, version)
+        target = hub.open_target(to or archive.config.hub_target)
+        if dry_run:
+            return _planned(archive, folder, target)
+        _refuse_unapproved(archive, folder)
+        _refuse_withdrawn(archive, folder)
+        _refuse_unchecked(folder, workers, progress)
+        published = target.publish(folder, settings=settings)
+        _record(archive, folder, target.url, published.commit)
+        return Publication(
+            folder.name,
+            published.tag,
+            published.url,
+            published.commit,
+            published.sent_files,
+            published.sent_bytes,
+            published.unchanged_files,
+            published.already,
+        )
+
+
+def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
+    before = [e.subject for e in archive.ledger.events("published") if e.payload["target"] == target.url]
+    previous = archive.releases / before[-1] if before else None
+    plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
+    sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
+    return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True)
+
+
+def _refuse_unapproved(archive: Archive, folder: Path) -> None:
+    required = archive.config.approvals_required
+    if not required or _only_removes(archive, folder.name):
+        return
+    digest = sha256_file(folder / "release.json")
+    all_of_them = approvals(archive, folder.name)
+    reviewers = {a.reviewer for a in all_of_them if a.digest == digest}
+    if len(reviewers) < required:
+        stale = "; its bytes changed after an approval" if all_of_them and not reviewers else ""
+        raise RefusedError(
+            f"Release {folder.name} has {len(reviewers)} of {required} approvals{stale}.",
+            hint=f"Have it reviewed, then: curate approve {archive.root} {folder.name} --as NAME",
+        )
+
+
+def _only_removes(archive: Archive, version: str) -> bool:
+    """A release that only removes is never held up."""
+    cuts = list(archive.ledger.events("release_opened", version))
+    return bool(
+        cuts
+        and cuts[-1].payload["previous"]
+        and not cuts[-1].payload["added"]
+        and cuts[-1].payload["removed"]
+    )
+
+
+def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
+    present = set(archive.ledger.study_ids())
+    listed = pq.read_table(folder / "manifest" / "studies.parquet", columns=["study_id"])
+    gone = set(listed["study_id"].to_pylist()) - present
+    if gone:
+        raise RefusedError(
+            f"Release {folder.name} holds {len(gone)} studies that the archive no longer has.",
+            hint=f"Cut it again without them: curate release {archive.root}",
+        )
+
+
+def _refuse_unchecked(folder: Path, workers: int, progress: Progress) -> None:
+    results = check_release(folder, workers=workers, progress=progress)
+    errors = [f for result in results for f in result.findings if f.severity is Severity.ERROR]
+    if errors:
+        raise RefusedError(
+            f"Release {folder.name} does not pass its checks: {len(errors)} findings.",
+            hint=f"See them: curate check {folder}",
+        )
+
+
+def _record(archive: Archive, folder: Path, target: str, commit: str) -> None:
+    payload = {"target": target, "commit": commit, "digest": sha256_file(folder / "release.json")}
+    before = archive.ledger.events("published", folder.name)
+    if any(event.payload == payload for event in before):
+        return
+    with archive.ledger.transaction():
+        archive.ledger.append(clock.stamp(), "published", folder.name, payload, who=who(), tool=TOOL)
+
+
+def parse_gated(text: str | None) -> Settings | None:
+    """The settings of `--gated auto|manual|off`.
+
+    Raises:
+        InputError: another word.
+    """
+    if text is None:
+        return None
+    if text == "auto":
+        return Settings(gated="auto")
+    if text == "manual":
+        return Settings(gated="manual")
+    if text == "off":
+        return Settings(gated=False)
+    raise InputError("--gated takes auto, manual or off.", hint="Write --gated manual, for instance.")

@@ -1,0 +1,271 @@
+"""Cut a release: decide its version, write the folder beside the archive's packs, seal it by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from curate import clock, contract, durable, licenses, resources
+from curate import version as versions
+from curate.archive import layout
+from curate.archive.consolidate import consolidate
+from curate.archive.layout import Archive
+from curate.archive.ledger import Event
+from curate.describe import card, changelog, citation, croissant
+from curate.digests import canonical_json, sha256_file
+from curate.errors import RefusedError
+from curate.identity import TOOL, who
+from curate.progress import Progress, silent
+from curate.records import FileEntry, ReleaseSummary, VersionChange
+from curate.steps.release import manifest
+from curate.steps.release.published import Decision, decide
+
+MAX_FILES = 90_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What `release` did: the version, its folder, the digest of `release.json`, and whether it is new."""
+
+    version: str
+    path: Path
+    digest: str
+    new: bool
+    studies: int
+    instances: int
+    added: int
+    removed: int
+    held: int
+
+
+def release(root: Path, progress: Progress = silent) -> Cut:
+    """Cut the next version of an archive, or say that there is nothing new.
+
+    The bytes are a function of the ledger up to the `release_opened` event, the keys and the code. A run
+    that was killed is finished by the next one under the same version and date.
+
+    Raises:
+        RefusedError: no study may be released, a licence forbids it, or there would be too many files.
+        LockedError, StorageError, DamagedError: as their messages say; the archive is as it was.
+    """
+    with layout.opened(root, write=True) as archive:
+        consolidate(archive)
+        decision = decide(archive)
+        if not decision.published and not _cuts(archive):
+            raise RefusedError(
+                "No study may be released.", hint=f"See what waits and why: curate quarantine {root}"
+            )
+        content = _content(archive, decision)
+        last = _cuts(archive)[-1] if _cuts(archive) else None
+        if last and last.payload["content"] == content and _folder(archive, last.subject).is_dir():
+            return _cut_of(archive, last, new=False)
+        opened = _open(archive, decision, content)
+        return _write(archive, decision, opened, progress)
+
+
+def _cuts(archive: Archive) -> list[Event]:
+    return list(archive.ledger.events("released"))
+
+
+def _published(archive: Archive) -> list[str]:
+    return [event.subject for event in archive.ledger.events("published")]
+
+
+def _folder(archive: Archive, version: str) -> Path:
+    return archive.releases / versions.normal(version)
+
+
+def _content(archive: Archive, decision: Decision) -> str:
+    """One digest over all that a release says, its version and date apart."""
+    digest = hashlib.sha256(f"{archive.config.digest} {contract.VERSION} {_contract_digest()}\n".encode())
+    for record in archive.ledger.studies():
+        if record.study_id in decision.published:
+            shown = decision.published[record.study_id]
+            facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": shown}
+            digest.update(f"{record.study_id} {record.donor_id} {canonical_json(facts)}\n".encode())
+    for revoked, _ in archive.ledger.revocations():
+        digest.update(revoked)
+    return digest.hexdigest()
+
+
+def _contract_digest() -> str:
+    text = "".join(resources.manifest_text(f"{name}.json") for name in contract.MANIFEST_TABLES)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _open(archive: Archive, decision: Decision, content: str) -> Event:
+    """The `release_opened` event of this content: an unfinished one is taken up again."""
+    opened = list(archive.ledger.events("release_opened"))
+    if opened and opened[-1].payload["content"] == content:
+        return opened[-1]
+    published = _published(archive)
+    previous = published[-1] if published else None
+    before = _studies_of(archive, previous)
+    added = sorted(decision.published.keys() - before)
+    version = versions.following(
+        previous,
+        contract_changed=previous is not None and _contract_of(archive, previous) != contract.VERSION,
+        added=bool(added),
+    )
+    payload = {
+        "content": content,
+        "config": archive.config.digest,
+        "contract": contract.VERSION,
+        "date": clock.now().date().isoformat(),
+        "previous": previous,
+        "added": len(added),
+        "removed": len(before.keys() - decision.published.keys()),
+    }
+    with archive.ledger.transaction():
+        archive.ledger.append(clock.stamp(), "release_opened", version, payload, who=who(), tool=TOOL)
+        for digest, since in list(archive.ledger.revocations()):
+            if since is None:
+                archive.ledger.put_revocation(digest, version)
+    return list(archive.ledger.events("release_opened"))[-1]
+
+
+def _studies_of(archive: Archive, version: str | None) -> dict[str, str]:
+    """study_id -> first_version of an earlier release of this archive."""
+    if version is None:
+        return {}
+    path = _folder(archive, version) / "manifest" / "studies.parquet"
+    return {
+        row["study_id"]: row["first_version"]
+        for batch in contract.read_batches(path, ["study_id", "first_version"])
+        for row in batch.to_pylist()
+    }
+
+
+def _contract_of(archive: Archive, version: str) -> Any:
+    return json.loads((_folder(archive, version) / "release.json").read_text("utf-8"))["contract"]
+
+
+def _write(archive: Archive, decision: Decision, opened: Event, progress: Progress) -> Cut:
+    version, previous = opened.subject, opened.payload["previous"]
+    folder = archive.temporary / f"release-{version}"
+    with durable.storage_errors("write the release"):
+        (folder / "manifest").mkdir(parents=True)
+        before = _studies_of(archive, previous)
+        first = {study: before.get(study, version) for study in decision.published}
+        chosen = (s for s in archive.ledger.studies() if s.study_id in decision.published)
+        counted = progress.over(chosen, "studies", len(decision.published))
+        revoked = ((digest, since or version) for digest, since in archive.ledger.revocations())
+        totals = manifest.write(folder / "manifest", counted, decision.published, first, version, revoked)
+        if len(totals.files) > MAX_FILES:
+            raise RefusedError(
+                f"The release would have {len(totals.files):,} packs; hubs take {MAX_FILES:,} files.",
+                hint="Raise target_size_mb in [packs] of archive.toml.",
+            )
+        for path in sorted(totals.files):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            durable.link(archive.root / path, folder / path)
+        _write_licenses(folder, totals.licenses)
+        summary = _summary(archive, decision, opened, totals, _entries(folder))
+        _write_texts(folder, summary)
+        digest = _seal(folder, summary, opened)
+        target = _folder(archive, version)
+        if target.exists():
+            durable.remove(target)
+        durable.rename(folder, target)
+    with archive.ledger.transaction():
+        payload = {"content": opened.payload["content"], "digest": digest, "held": decision.held}
+        payload |= {"studies": totals.rows["studies"], "instances": totals.rows["instances"]}
+        payload |= {"added": opened.payload["added"], "removed": opened.payload["removed"]}
+        archive.ledger.append(clock.stamp(), "released", version, payload, who=who(), tool=TOOL)
+    return _cut_of(archive, _cuts(archive)[-1], new=True)
+
+
+def _write_licenses(folder: Path, used: Iterable[str]) -> None:
+    (folder / "LICENSES").mkdir()
+    for path, content in sorted(licenses.release_files(list(used)).items()):
+        durable.write_bytes(folder / path, content)
+
+
+def _entries(folder: Path) -> tuple[FileEntry, ...]:
+    """All files of the folder; a pack's or a preview shard's digest is its name, so it is not read again."""
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        named = name.startswith(("packs/", "previews/"))
+        found.append(FileEntry(name, path.stat().st_size, path.stem if named else sha256_file(path)))
+    return tuple(sorted(found, key=lambda entry: entry.path))
+
+
+def _summary(
+    archive: Archive, decision: Decision, opened: Event, totals: manifest.Totals, files: tuple[FileEntry, ...]
+) -> ReleaseSummary:
+    published = _published(archive)
+    cuts = {event.subject: event.payload for event in archive.ledger.events("release_opened")}
+    history = tuple(
+        VersionChange(version, date.fromisoformat(cut["date"]), cut["added"], cut["removed"])
+        for version, cut in reversed(cuts.items())
+        if version in published and version != opened.subject
+    )
+    return ReleaseSummary(
+        archive=archive.config.info,
+        version=opened.subject,
+        released=date.fromisoformat(opened.payload["date"]),
+        previous_version=opened.payload["previous"],
+        table_rows=dict(totals.rows),
+        donor_count=len(totals.donors),
+        size_bytes=totals.size_bytes,
+        license_counts=dict(totals.licenses),
+        modality_counts=dict(totals.modalities),
+        tables=decision.tables,
+        files=files,
+        added=opened.payload["added"],
+        removed=opened.payload["removed"],
+        history=history,
+        statements=decision.statements,
+    )
+
+
+def _write_texts(folder: Path, summary: ReleaseSummary) -> None:
+    texts = {
+        "README.md": card.card(summary),
+        "croissant.json": croissant.croissant_json(summary),
+        "CITATION.cff": citation.citation_cff(summary),
+        "CHANGELOG.md": changelog.changelog(summary),
+    }
+    for name, text in texts.items():
+        durable.write_bytes(folder / name, text.encode())
+
+
+def _seal(folder: Path, summary: ReleaseSummary, opened: Event) -> str:
+    """Write `release.json`, which lists every other file; its SHA-256 is the release's identity."""
+    files = {e.path: {"sha256": e.sha256, "size_bytes": e.size_bytes} for e in _entries(folder)}
+    sealed = {
+        "version": summary.version,
+        "date": opened.payload["date"],
+        "contract": contract.VERSION,
+        "title": summary.archive.title,
+        "publisher": summary.archive.publisher,
+        "population": summary.archive.population,
+        "tool": TOOL,
+        "counts": {**summary.table_rows, "donors": summary.donor_count},
+        "previous": _previous(folder, opened),
+        "statements": list(summary.statements),
+        "files": files,
+    }
+    text = canonical_json(sealed) + "\n"
+    durable.write_bytes(folder / "release.json", text.encode())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _previous(folder: Path, opened: Event) -> dict[str, str] | None:
+    version = opened.payload["previous"]
+    if version is None:
+        return None
+    path = folder.parent.parent / "releases" / version / "release.json"
+    return {"version": version, "sha256": sha256_file(path)}
+
+
+def _cut_of(archive: Archive, event: Event, *, new: bool) -> Cut:
+    numbers = {key: event.payload[key] for key in ("studies", "instances", "added", "removed", "held")}
+    path = _folder(archive, event.subject)
+    return Cut(event.subject, path, event.payload["digest"], new, **numbers)

@@ -1,0 +1,143 @@
+"""Check (5): every instance lies where the manifest says, has its digest, parses, and obeys the profile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate import parallel
+from curate.archive.packs import instance_places
+from curate.dicom.facts import facts_of
+from curate.dicom.reader import parse
+from curate.dicom.types import MalformedError, Policy
+from curate.dicom.verify import verify
+from curate.errors import DamagedError
+from curate.findings import Finding, merge
+from curate.progress import Progress, silent
+from curate.records import CheckResult
+from curate.verify.seal import Seal
+from curate.verify.tables import connect, shard_paths
+
+_FACTS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "PatientID")
+
+
+@dataclass(frozen=True, slots=True)
+class _PackTask:
+    """One pack with the manifest's rows of its instances, in the order of their offsets."""
+
+    path: Path
+    place: str
+    rows: tuple[tuple[Any, ...], ...]
+    profile: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _PackVerdict:
+    sha256: str
+    instances: int
+    findings: tuple[Finding, ...]
+
+
+def check_instances(
+    seal: Seal, workers: int, progress: Progress = silent
+) -> tuple[CheckResult, dict[str, str]]:
+    """The verdict on all instances, and the digest of every pack that was read on the way."""
+    findings: list[Finding] = []
+    digests: dict[str, str] = {}
+    count = 0
+    tasks = list(_tasks(seal))
+    done = parallel.map_unordered(_check_pack, tasks, workers)
+    for task, verdict in progress.over(done, "packs", len(tasks)):
+        digests[task.place] = verdict.sha256
+        count += verdict.instances
+        findings += verdict.findings
+    listed = set(shard_paths(seal, "images"))
+    named = {task.place for task in tasks}
+    findings += [Finding("PACK_UNKNOWN", path) for path in sorted(listed - named)]
+    title = "Every instance has its digest, parses, and obeys the profile"
+    return CheckResult("instances", title, count, merge(findings)), digests
+
+
+def _tasks(seal: Seal) -> Iterable[_PackTask]:
+    profile = _profile(seal)
+    query = (
+        "SELECT pack, offset_bytes, i.size_bytes, i.sha256, i.study_id, SeriesInstanceUID, SOPInstanceUID,"
+        " SOPClassUID, transfer_syntax, frames, donor_id"
+        " FROM instances i LEFT JOIN studies s USING (study_id) ORDER BY pack, offset_bytes"
+    )
+    with connect(seal) as db:
+        cursor = db.execute(query)
+        held: list[tuple[Any, ...]] = []
+        while batch := cursor.fetchmany(50_000):
+            for row in batch:
+                if held and row[0] != held[0][0]:
+                    yield _PackTask(seal.folder / held[0][0], held[0][0], tuple(held), profile)
+                    held = []
+                held.append(row)
+        if held:
+            yield _PackTask(seal.folder / held[0][0], held[0][0], tuple(held), profile)
+
+
+def _profile(seal: Seal) -> Mapping[str, Any]:
+    """The options of the profile that the release states; an unusable statement is a finding elsewhere."""
+    stated = seal.content.get("profile")
+    return stated if isinstance(stated, dict) else {}
+
+
+def _check_pack(task: _PackTask) -> _PackVerdict:
+    try:
+        with task.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        places = list(instance_places(task.path))
+        ids = _ids(task.path)
+    except (OSError, DamagedError, pa.ArrowException):
+        return _PackVerdict("", 0, (Finding("PACK_UNREADABLE", task.place),))
+    findings = _check_places(task, places, ids)
+    policy = Policy.from_mapping(task.profile)
+    with task.path.open("rb") as file:
+        for row in task.rows:
+            file.seek(row[1])
+            findings += _check_instance(row, file.read(max(row[2], 0)), policy)
+    return _PackVerdict(digest, len(places), tuple(findings))
+
+
+def _ids(path: Path) -> list[tuple[str, str, str, str]]:
+    columns = ["study_id", "SeriesInstanceUID", "SOPInstanceUID", "dicom.path"]
+    with pq.ParquetFile(path) as file:
+        table = file.read(columns=columns)
+    names = table["dicom"].combine_chunks().field("path").to_pylist()
+    return list(zip(*(table[c].to_pylist() for c in columns[:3]), names, strict=True))
+
+
+def _check_places(
+    task: _PackTask, places: list[tuple[int, int]], ids: list[tuple[str, str, str, str]]
+) -> list[Finding]:
+    """The pack's own rows and the manifest's rows of it are the same instances at the same places."""
+    stated = [(row[1], row[2], row[4], row[5], row[6], f"{row[6]}.dcm") for row in task.rows]
+    held = [(*place, *names) for place, names in zip(places, ids, strict=True)]
+    missing, unknown = set(held) - set(stated), set(stated) - set(held)
+    findings = [Finding("INSTANCE_NOT_LISTED", task.place, count=len(missing))] if missing else []
+    return findings + ([Finding("INSTANCE_NOT_THERE", task.place, count=len(unknown))] if unknown else [])
+
+
+def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> list[Finding]:
+    instance = f"instance {row[6]}"
+    if hashlib.sha256(data).digest() != bytes(row[3]):
+        return [Finding("INSTANCE_DIGEST", instance)]
+    try:
+        parsed = parse(data)
+    except MalformedError as error:
+        return [Finding(error.rule, instance, error.tag)]
+    findings = [Finding(f.rule, instance, f.tag, f.count) for f in verify(data, policy)]
+    facts = facts_of(parsed.dataset, _FACTS)
+    stated = dict(zip(_FACTS, (row[4], row[5], row[6], row[7], row[10]), strict=True))
+    findings += [Finding("ROW_DIFFERS", instance, k) for k, v in stated.items() if facts.get(k) != v]
+    if parsed.transfer_syntax != row[8]:
+        findings.append(Finding("ROW_DIFFERS", instance, "transfer_syntax"))
+    return findings

@@ -1,0 +1,57 @@
+"""What `check` proves of a release, from its own bytes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from curate.errors import DamagedError
+from curate.findings import Finding, has_errors
+from curate.progress import Progress, silent
+from curate.records import CheckResult
+from curate.verify import seal as sealing
+from curate.verify import tables, texts
+from curate.verify.instances import check_instances
+from curate.verify.seal import Seal
+
+
+def check_release(folder: Path, *, workers: int = 1, progress: Progress = silent) -> list[CheckResult]:
+    """All checks of a release folder, in order; a release passes if no finding is an error.
+
+    Raises:
+        InputError: the folder is no release at all.
+    """
+    # (1) release.json is in order
+    seal, findings = sealing.read(folder)
+    results = [CheckResult("seal", "release.json is in order", 1, tuple(findings))]
+    if seal is None:
+        return results
+    # (2) every table obeys the contract: what follows rests on it
+    results.append(_guarded(tables.check_contract, seal, "contract"))
+    if has_errors(results[-1].findings):
+        return [results[0], sealing.check_files(seal), results[1]]
+    # (3) every instance has its digest, parses, and obeys the profile
+    instances, digests = check_instances(seal, workers, progress)
+    # (4) every file has its digest, nothing is missing or extra
+    results.append(sealing.check_files(seal, digests))
+    results.append(instances)
+    # (5) keys join both ways, counts agree, nothing revoked is there; (6) digests of studies;
+    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog
+    rest = (
+        tables.check_joins,
+        texts.check_digests,
+        texts.check_previews,
+        texts.check_licenses,
+        texts.check_texts,
+    )
+    return results + [_guarded(check, seal, check.__name__.removeprefix("check_")) for check in rest]
+
+
+def _guarded(check: Callable[[Seal], CheckResult], seal: Seal, name: str) -> CheckResult:
+    """A check that meets what no reader can read says so as a finding."""
+    try:
+        return check(seal)
+    except (duckdb.Error, DamagedError, OSError):
+        return CheckResult(name, "The tables can be read", 0, (Finding("TABLE_UNREADABLE", name),))

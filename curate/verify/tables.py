@@ -1,0 +1,196 @@
+"""Checks (3) and (4): every table obeys the contract, and the tables agree with each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate import contract
+from curate.findings import Finding
+from curate.records import CheckResult
+from curate.verify.seal import Seal
+
+
+def table_path(name: str) -> str:
+    """A manifest table's path from the release's root."""
+    return f"manifest/{name}.parquet"
+
+
+def check_contract(seal: Seal) -> CheckResult:
+    """Every manifest table, pack and preview shard has the contract's columns, types and values."""
+    findings: list[Finding] = []
+    rows = 0
+    for name in contract.MANIFEST_TABLES:
+        found, count = _check_file(name, seal.folder / table_path(name), table_path(name))
+        findings += found
+        rows += count
+    for config in ("images", "previews"):
+        for path in shard_paths(seal, config):
+            schema = _schema(seal.folder / path)
+            if schema is None:
+                findings.append(Finding("TABLE_UNREADABLE", path))
+            else:
+                findings += [Finding(f.rule, path, f.tag) for f in contract.check_schema(config, schema)]
+    return CheckResult("contract", "Every table obeys the contract", rows, tuple(findings))
+
+
+def shard_paths(seal: Seal, config: str) -> list[str]:
+    """Paths of the packs (`images`) or preview shards (`previews`) that the seal lists."""
+    folder = {"images": "packs/", "previews": "previews/"}[config]
+    return sorted(path for path in seal.files if path.startswith(folder))
+
+
+def _schema(path: Path) -> pa.Schema | None:
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def _check_file(name: str, path: Path, place: str) -> tuple[list[Finding], int]:
+    schema = _schema(path)
+    if schema is None:
+        return [Finding("TABLE_UNREADABLE", place)], 0
+    findings = contract.check_schema(name, schema)
+    if findings:
+        return findings, 0
+    rows = 0
+    try:
+        for batch in contract.read_batches(path):
+            rows += batch.num_rows
+            findings += contract.check_batch(name, batch)
+    except (pa.ArrowException, OSError):
+        findings.append(Finding("TABLE_UNREADABLE", place))
+    return findings, rows
+
+
+_JOINS: tuple[tuple[str, str, str], ...] = (
+    ("KEY_STUDY_WITHOUT_SERIES", "studies", "FROM studies ANTI JOIN series USING (study_id)"),
+    ("KEY_STUDY_WITHOUT_EVIDENCE", "studies", "FROM studies ANTI JOIN evidence USING (study_id)"),
+    ("KEY_UNKNOWN_STUDY", "series", "FROM series ANTI JOIN studies USING (study_id)"),
+    ("KEY_UNKNOWN_STUDY", "evidence", "FROM evidence ANTI JOIN studies USING (study_id)"),
+    ("KEY_UNKNOWN_STUDY", "references", 'FROM "references" ANTI JOIN studies USING (study_id)'),
+    (
+        "KEY_SERIES_WITHOUT_INSTANCES",
+        "series",
+        "FROM series ANTI JOIN instances USING (study_id, SeriesInstanceUID)",
+    ),
+    (
+        "KEY_UNKNOWN_SERIES",
+        "instances",
+        "FROM instances ANTI JOIN series USING (study_id, SeriesInstanceUID)",
+    ),
+    (
+        "KEY_UNKNOWN_SERIES",
+        "references",
+        'FROM "references" ANTI JOIN series USING (study_id, SeriesInstanceUID)',
+    ),
+    ("KEY_UNKNOWN_SERIES", "previews", "FROM previews ANTI JOIN series USING (study_id, SeriesInstanceUID)"),
+    (
+        "COUNT_SERIES",
+        "studies",
+        "FROM studies JOIN (SELECT study_id, count(*) n, sum(instance_count) i, sum(size_bytes) b"
+        " FROM series GROUP BY ALL) USING (study_id)"
+        " WHERE n <> series_count OR i <> instance_count OR b <> studies.size_bytes",
+    ),
+    (
+        "COUNT_INSTANCES",
+        "series",
+        "FROM series JOIN (SELECT SeriesInstanceUID, count(*) n, sum(size_bytes) b, sum(frames) f"
+        " FROM instances GROUP BY ALL) USING (SeriesInstanceUID)"
+        " WHERE n <> instance_count OR b <> series.size_bytes OR f <> frame_count",
+    ),
+    (
+        "LICENSE_DIFFERS",
+        "series",
+        "FROM series JOIN studies USING (study_id) WHERE series.license <> studies.license",
+    ),
+    (
+        "LICENSE_DIFFERS",
+        "instances",
+        "FROM instances JOIN studies USING (study_id) WHERE instances.license <> studies.license",
+    ),
+    (
+        "SLICE_INDEX",
+        "instances",
+        "FROM (SELECT min(slice_index) a, max(slice_index) b, count(*) n, count(DISTINCT slice_index) d"
+        " FROM instances GROUP BY SeriesInstanceUID) WHERE a <> 0 OR b <> n - 1 OR d <> n",
+    ),
+    (
+        "DONOR_SPLIT",
+        "studies",
+        "FROM (SELECT count(DISTINCT fold) n, min(fold) a, max(fold) b FROM studies GROUP BY donor_id)"
+        " WHERE n <> 1 OR a < 0 OR b > 9",
+    ),
+    (
+        "DONOR_AGE_BANDS",
+        "studies",
+        "FROM (SELECT count(DISTINCT (age_low_years, age_high_years)) n FROM studies"
+        " WHERE age_low_years IS NOT NULL GROUP BY donor_id) WHERE n > 1",
+    ),
+    (
+        "REVOKED_ROW",
+        "instances",
+        "FROM instances JOIN revocations ON sha256_of_sha256 = unhex(sha256(sha256))",
+    ),
+)
+
+
+def connect(seal: Seal) -> duckdb.DuckDBPyConnection:
+    """The tables of a release as views of an in-memory database that can reach nothing else."""
+    db = duckdb.connect(":memory:")
+    db.execute("SET threads = 2")
+    db.execute("SET preserve_insertion_order = true")
+    for name in contract.MANIFEST_TABLES:
+        path = str(seal.folder / table_path(name)).replace("'", "''")
+        db.execute(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}')")
+    shards = [str(seal.folder / path).replace("'", "''") for path in shard_paths(seal, "previews")]
+    if shards:
+        names = ", ".join(f"'{path}'" for path in shards)
+        db.execute(f"CREATE VIEW previews AS SELECT * FROM read_parquet([{names}])")
+    else:
+        db.execute("CREATE VIEW previews AS SELECT study_id, SeriesInstanceUID FROM series WHERE false")
+    return db
+
+
+def check_joins(seal: Seal) -> CheckResult:
+    """Keys are unique and join both ways, counts agree, rows are sorted, nothing revoked is there."""
+    findings: list[Finding] = []
+    with connect(seal) as db:
+        for rule, name, query in _JOINS:
+            count = _scalar(db, f"SELECT count(*) {query}")
+            if count:
+                findings.append(Finding(rule, name, count=count))
+        for name in contract.MANIFEST_TABLES:
+            findings += _check_order(db, name)
+            if name != "revocations":
+                stated = (seal.version,)
+                count = _scalar(db, f'SELECT count(*) FROM "{name}" WHERE release_version <> ?', stated)
+                if count:
+                    findings.append(Finding("VERSION_DIFFERS", name, "release_version", count))
+            if _scalar(db, f'SELECT count(*) FROM "{name}"') != seal.content["counts"].get(name):
+                findings.append(Finding("COUNT_STATED", "release.json", name))
+        total = _scalar(db, "SELECT count(*) FROM instances")
+    return CheckResult("keys", "Keys join both ways and counts agree", total, tuple(findings))
+
+
+def _check_order(db: duckdb.DuckDBPyConnection, name: str) -> list[Finding]:
+    table = contract.table(name)
+    key = ", ".join(f'"{column}"' for column in table.key)
+    doubled = _scalar(db, f'SELECT count(*) - count(DISTINCT ({key})) FROM "{name}"')
+    findings = [Finding("KEY_DOUBLED", name, table.key[0], doubled)] if doubled else []
+    row = ", ".join(f'"{column}"' for column in table.sort)
+    unsorted = _scalar(
+        db,
+        f'SELECT count(*) FROM (SELECT ({row}) AS here, lag(({row})) OVER () AS before FROM "{name}")'
+        " WHERE before > here",
+    )
+    return findings + ([Finding("TABLE_NOT_SORTED", name)] if unsorted else [])
+
+
+def _scalar(db: duckdb.DuckDBPyConnection, query: str, values: tuple[object, ...] = ()) -> int:
+    row = db.execute(query, values).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,342 @@
+"""In and around the pixels: fragments, offset tables, segments, padding, unused bits, overlays, icons."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+from tests.planter.places.place import Place, Planter
+from tests.planter.raw import PIXEL_DATA, RLE, Draft, Elem, Fragments, encode, find, head, put, sequence, text
+from tests.planter.tokens import Token
+
+JPEG = {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)}
+LOSSLESS = {f"1.2.840.10008.1.2.4.{number}" for number in (57, 70)}
+JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}
+J2K = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
+
+
+def _fragments(change: Callable[[Fragments, bytes], None]) -> Planter:
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        pixels = find(draft.items, PIXEL_DATA)
+        if pixels is None or not isinstance(pixels.value, Fragments):
+            return ()
+        change(pixels.value, token.text.encode())
+        return (token.text.encode(),)
+
+    return plant
+
+
+def _table(fragments: Fragments, letters: bytes) -> None:
+    fragments.table = (letters * 2)[:8] + (letters * 2)[:12]
+
+
+def _longer_table(fragments: Fragments, letters: bytes) -> None:
+    fragments.table = (fragments.table or bytes(4)) + letters + b"\0\0"
+
+
+def _extra_part(fragments: Fragments, letters: bytes) -> None:
+    fragments.parts.append(letters)
+
+
+def _middle_part(fragments: Fragments, letters: bytes) -> None:
+    fragments.parts.insert(0, letters)
+
+
+def _tail(fragments: Fragments, letters: bytes) -> None:
+    fragments.tail += letters
+
+
+def _tail_element(fragments: Fragments, letters: bytes) -> None:
+    fragments.tail += encode([text(0x00100010, "LO", letters)])
+
+
+def _after_image(fragments: Fragments, letters: bytes) -> None:
+    fragments.parts[-1] += letters
+
+
+def _before_image(fragments: Fragments, letters: bytes) -> None:
+    fragments.parts[0] = letters + fragments.parts[0]
+
+
+def _segment(marker: int, at: str = "start") -> Callable[[Fragments, bytes], None]:
+    """A marker segment right after SOI (or SIZ of JPEG 2000), or just before the scan (or first tile)."""
+
+    def change(fragments: Fragments, letters: bytes) -> None:
+        part = fragments.parts[0]
+        body = b"\0\x01" + letters
+        made = struct.pack(">HH", marker, len(body) + 2) + body
+        early = 2 if marker != 0xFF64 else 4 + struct.unpack(">H", part[4:6])[0]
+        where = early if at == "start" else part.index(b"\xff\x90" if marker == 0xFF64 else b"\xff\xda")
+        fragments.parts[0] = part[:where] + made + part[where:]
+
+    return change
+
+
+def _tile_comment(fragments: Fragments, letters: bytes) -> None:
+    """A COM in a tile-part's header, its length told in SOT."""
+    part = fragments.parts[0]
+    at = part.index(b"\xff\x90")
+    made = struct.pack(">HHH", 0xFF64, len(letters) + 4, 1) + letters
+    length = struct.unpack(">I", part[at + 6 : at + 10])[0]
+    sot = part[at : at + 6] + struct.pack(">I", length + len(made) if length else 0) + part[at + 10 : at + 12]
+    fragments.parts[0] = part[:at] + sot + made + part[at + 12 :]
+
+
+def _unused_table(marker: int, start: bytes, size: int) -> Callable[[Fragments, bytes], None]:
+    """A quantisation table that no component uses, its entries letters."""
+
+    def change(fragments: Fragments, letters: bytes) -> None:
+        part = fragments.parts[0]
+        body = start + (letters * 7)[:size]
+        fragments.parts[0] = part[:2] + struct.pack(">HH", marker, len(body) + 2) + body + part[2:]
+
+    return change
+
+
+def _second_image(fragments: Fragments, letters: bytes) -> None:
+    """After the end of the image a second one, with a comment."""
+    fragments.parts[-1] += b"\xff\xd8\xff\xfe\x00\x0c" + letters + b"\xff\xd9"
+
+
+def _fill_bytes(fragments: Fragments, letters: bytes) -> None:
+    """Fill bytes before a comment's marker (ISO 10918-1 B.1.1.2)."""
+    part = fragments.parts[0]
+    fragments.parts[0] = part[:2] + b"\xff\xff\xff\xfe\x00\x0c" + letters + part[2:]
+
+
+def _rle_header(fragments: Fragments, letters: bytes) -> None:
+    """The unused offsets of the RLE header."""
+    part = fragments.parts[0]
+    fragments.parts[0] = part[:40] + (letters * 3)[:24] + part[64:]
+
+
+def _rle_gap(fragments: Fragments, letters: bytes) -> None:
+    """Bytes between the RLE header and the first segment."""
+    part = fragments.parts[0]
+    count = struct.unpack_from("<I", part)[0]
+    offsets = [at + len(letters) for at in struct.unpack_from(f"<{count}I", part, 4)]
+    start = struct.pack(f"<I{count}I", count, *offsets)
+    fragments.parts[0] = start + part[len(start) : 64] + letters + part[64:]
+
+
+ENCAPSULATED: tuple[tuple[str, Callable[[Fragments, bytes], None], frozenset[str]], ...] = (
+    ("offset table", _table, frozenset()),
+    ("longer offset table", _longer_table, frozenset()),
+    ("last fragment", _extra_part, frozenset()),
+    ("first fragment", _middle_part, frozenset()),
+    ("between fragments", _tail, frozenset()),
+    ("element between fragments", _tail_element, frozenset()),
+    ("after the image", _after_image, frozenset()),
+    ("before the image", _before_image, frozenset(JPEG | JPEG_LS | J2K)),
+    ("second image", _second_image, frozenset(JPEG | JPEG_LS | J2K)),
+    ("COM", _segment(0xFFFE), frozenset(JPEG | JPEG_LS)),
+    (
+        "DQT unused",
+        _unused_table(0xFFDB, b"\x03", 64),
+        frozenset(JPEG - LOSSLESS),
+    ),
+    ("COM before the scan", _segment(0xFFFE, "late"), frozenset(JPEG | JPEG_LS)),
+    ("COM after fill bytes", _fill_bytes, frozenset(JPEG | JPEG_LS)),
+    *((f"APP{n}", _segment(0xFFE0 + n), frozenset(JPEG | JPEG_LS)) for n in (0, 1, 2, 7, 8, 13, 14, 15)),
+    *((f"JPG{n}", _segment(0xFFF0 + n), frozenset(JPEG)) for n in (0, 7, 13)),
+    ("J2K COM", _segment(0xFF64), frozenset(J2K)),
+    ("J2K COM late", _segment(0xFF64, "late"), frozenset(J2K)),
+    ("J2K tile COM", _tile_comment, frozenset(J2K)),
+    ("RLE header", _rle_header, frozenset({RLE})),
+    ("RLE gap", _rle_gap, frozenset({RLE})),
+)
+
+
+def fragment_places(draft: Draft) -> Iterator[Place]:
+    """Everything that surrounds or interrupts a coded image; each has a file of its own."""
+    pixels = find(draft.items, PIXEL_DATA)
+    if pixels is None or not isinstance(pixels.value, Fragments):
+        return
+    for name, change, syntaxes in ENCAPSULATED:
+        if not syntaxes or draft.syntax in syntaxes:
+            yield Place(f"coded-{name}", f"pixels/{name}", _fragments(change))
+    for tag in (0x7FE00001, 0x7FE00002, 0x7FE00003):
+        raw = lambda t, tag=tag: Elem(tag, "OV", (t.text * 2).encode()[:16])  # noqa: E731
+        yield Place(f"coded-extended-{tag & 3}", f"pixels/extended offsets {tag:08X}", _put(raw))
+
+
+def _put(make: Callable[[Token], Elem]) -> Planter:
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        put(draft.items, make(token))
+        return (token.text.encode(),)
+
+    return plant
+
+
+def _native(draft: Draft) -> Elem | None:
+    pixels = find(draft.items, PIXEL_DATA)
+    return pixels if pixels is not None and isinstance(pixels.value, bytes) else None
+
+
+def _longer(extra: Callable[[Token], bytes]) -> Planter:
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        pixels = _native(draft)
+        if pixels is None:
+            return ()
+        pixels.value = pixels.raw + extra(token)
+        return (token.text.encode(),)
+
+    return plant
+
+
+def _stored(draft: Draft) -> tuple[int, int]:
+    allocated, stored = (find(draft.items, tag) for tag in (0x00280100, 0x00280101))
+    return tuple(struct.unpack("<H", elem.raw)[0] if elem else 0 for elem in (allocated, stored))  # type: ignore[return-value]
+
+
+def _unused_bits(start: int) -> Planter:
+    """The token in the bits above BitsStored, some bits a pixel."""
+
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        pixels = _native(draft)
+        allocated, stored = _stored(draft)
+        if pixels is None or allocated != 16 or stored >= 16:
+            return ()
+        bits = "".join(f"{letter:08b}" for letter in token.text.encode())
+        width = 16 - stored
+        values = [int(bits[at : at + width].ljust(width, "0"), 2) for at in range(0, len(bits), width)]
+        raw = bytearray(pixels.raw)
+        if len(raw) < 2 * (start + len(values)):
+            return ()
+        for index, value in enumerate(values, start):
+            pixel = struct.unpack_from("<H", raw, 2 * index)[0] & (1 << stored) - 1
+            struct.pack_into("<H", raw, 2 * index, pixel | value << stored)
+        pixels.value = bytes(raw)
+        return (bytes(raw[2 * start : 2 * (start + len(values))]),)
+
+    return plant
+
+
+def _overlay(group: int) -> Planter:
+    """A 16 by 16 overlay plane that holds the token."""
+
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        base = group << 16
+        for elem in (
+            Elem(base | 0x10, "US", struct.pack("<H", 16)),
+            Elem(base | 0x11, "US", struct.pack("<H", 16)),
+            text(base | 0x40, "CS", "G"),
+            Elem(base | 0x50, "SS", struct.pack("<hh", 1, 1)),
+            Elem(base | 0x100, "US", struct.pack("<H", 1)),
+            Elem(base | 0x102, "US", struct.pack("<H", 0)),
+            text(base | 0x22, "LO", token.text),
+            text(base | 0x1500, "LO", token.text),
+            Elem(base | 0x3000, "OW", (token.text.encode() * 4)[:32]),
+            text(base | 0x4000, "LT", token.text),
+        ):
+            put(draft.items, elem)
+        return (token.text.encode(),)
+
+    return plant
+
+
+def _low_bits(draft: Draft, token: Token) -> tuple[bytes, ...]:
+    """The token below the stored bits, which lie at the top of each word."""
+    pixels = _native(draft)
+    allocated, stored = _stored(draft)
+    if pixels is None or allocated != 16 or stored != 12 or len(pixels.raw) < 200:
+        return ()
+    put(draft.items, Elem(0x00280102, "US", struct.pack("<H", 15)))
+    nibbles = [part for letter in token.text.encode() for part in (letter >> 4, letter & 15)]
+    words = [word << 4 & 0xFFFF for (word,) in struct.iter_unpack("<H", pixels.raw)]
+    words[: len(nibbles)] = [word | part for word, part in zip(words, nibbles, strict=False)]
+    pixels.value = struct.pack(f"<{len(words)}H", *words)
+    return (pixels.value[: 2 * len(nibbles)],)
+
+
+def _embedded_overlay(draft: Draft, token: Token) -> tuple[bytes, ...]:
+    """A retired overlay that lives in the pixels' unused bits."""
+    needles = _unused_bits(100)(draft, token)
+    if not needles:
+        return ()
+    _, stored = _stored(draft)
+    base = 0x60060000
+    for elem in (
+        Elem(base | 0x10, "US", struct.pack("<H", 16)),
+        Elem(base | 0x11, "US", struct.pack("<H", 16)),
+        text(base | 0x40, "CS", "G"),
+        Elem(base | 0x50, "SS", struct.pack("<hh", 1, 1)),
+        Elem(base | 0x100, "US", struct.pack("<H", 16)),
+        Elem(base | 0x102, "US", struct.pack("<H", stored)),
+    ):
+        put(draft.items, elem)
+    return needles
+
+
+def _icon(token: Token) -> Elem:
+    return sequence(
+        0x00880200,
+        [
+            Elem(0x00280010, "US", struct.pack("<H", 8)),
+            Elem(0x00280011, "US", struct.pack("<H", 8)),
+            text(0x00100010, "PN", token.name),
+            Elem(PIXEL_DATA, "OB", (token.text.encode() * 7)[:64]),
+        ],
+    )
+
+
+def _other(tag: int, vr: str) -> Planter:
+    return _put(lambda token: Elem(tag, vr, (token.text * 8).encode()[:64]))
+
+
+def _lut(token: Token) -> Elem:
+    return sequence(
+        0x00283000,
+        [
+            Elem(0x00283002, "US", struct.pack("<HHH", 16, 0, 16)),
+            text(0x00283003, "LO", token.text),
+            text(0x00283004, "LO", "HU"),
+            Elem(0x00283006, "OW", (token.text.encode() * 4)[:32]),
+        ],
+    )
+
+
+def _icc(token: Token) -> Elem:
+    """A colour profile whose copyright and description texts name somebody."""
+    tags = struct.pack(">I4sII", 1, b"cprt", 144, 20)
+    profile = bytearray(132) + tags + b"text" + bytes(4) + token.text.encode() + b"\0\0"
+    struct.pack_into(">I", profile, 0, len(profile))
+    profile[36:40] = b"acsp"
+    return Elem(0x00282000, "OB", bytes(profile) + b"\0" * (len(profile) % 2))
+
+
+def image_places(draft: Draft) -> Iterator[Place]:
+    """Everything around pixels that are not coded, and what lies beside them."""
+    if _native(draft) is not None:
+        yield Place("native-longer", "pixels/longer", _longer(lambda t: t.text.encode()))
+        yield Place(
+            "native-much-longer", "pixels/much longer", _longer(lambda t: bytes(4096) + t.text.encode())
+        )
+        yield Place("native-odd", "pixels/longer, odd", _longer(lambda t: t.text.encode() + b"X"))
+        for start in (0, 40):
+            yield Place("native-bits", f"pixels/unused bits from {start}", _unused_bits(start))
+        yield Place("native-low-bits", "pixels/unused low bits", _low_bits)
+        yield Place("native-overlay", "pixels/embedded overlay", _embedded_overlay)
+    for group in (0x6000, 0x6002, 0x601E, 0x6001, 0x60FE):
+        yield Place("overlay", f"pixels/overlay {group:04X}", _overlay(group))
+    yield Place("icon", "pixels/icon", _put(_icon))
+    yield Place("lut", "pixels/lookup table", _put(_lut))
+    yield Place("icc", "pixels/colour profile", _put(_icc))
+    for tag, vr in (
+        (0x7FE00008, "OF"),
+        (0x7FE00009, "OD"),
+        (0x7FE00020, "OW"),
+        (0x7F000010, "OW"),
+        (0x7FE00030, "OW"),
+    ):
+        yield Place(f"other-pixels-{tag:08X}", f"pixels/other {tag:08X}", _other(tag, vr))
+    for tag in (0x00281201, 0x00281221, 0x00280120, 0x00281408, 0x50003000, 0x50003002, 0x00281101):
+        yield Place(f"palette-{tag:08X}", f"pixels/palette {tag:08X}", _other(tag, "OW"))
+    yield Place("pixels-un", "pixels/second as UN", _put_last)
+
+
+def _put_last(draft: Draft, token: Token) -> tuple[bytes, ...]:
+    """A second PixelData after the first."""
+    raw = token.text.encode()
+    draft.items.append(Elem(PIXEL_DATA, "UN", verbatim=head(PIXEL_DATA, "UN", len(raw)) + raw))
+    return (raw,)

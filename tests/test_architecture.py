@@ -1,0 +1,119 @@
+"""Imports point one way, rules and texts agree with the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from curate.findings import rules
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "curate"
+
+# a room may import rooms of a lower level only; `steps/<verb>` and `cli` see what lies below them
+LEVELS = (
+    ("errors",),
+    ("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
+    ("contract", "licenses", "parallel"),
+    ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),
+    ("verify", "loading", "pages", "donation"),
+    ("steps",),
+    ("cli",),
+)
+LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
+FREE = {1, 2}  # single modules of one level may import each other
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "curate":
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names if alias.name.split(".")[0] == "curate")
+    return found
+
+
+def _modules() -> list[Path]:
+    return sorted(p for p in PACKAGE.rglob("*.py") if "_data" not in p.parts)
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_imports_point_one_way(path: Path) -> None:
+    """A module imports rooms of lower levels only, neighbours and other steps never."""
+    room = _room(path)
+    if room in ("__init__", "__main__"):
+        return
+    assert room in LEVEL, f"{room} has no place in the order of the rooms"
+    for name in _imports(path):
+        parts = name.split(".")
+        if len(parts) < 2 or parts[1] not in LEVEL:
+            continue
+        other = parts[1]
+        if other == room:
+            if room == "steps":
+                mine = path.relative_to(PACKAGE).parts[1].removesuffix(".py")
+                assert mine == "recall" or parts[2] == mine, f"{path.name} imports another step: {name}"
+            continue
+        lower = LEVEL[other] < LEVEL[room] or (LEVEL[other] == LEVEL[room] and LEVEL[room] in FREE)
+        assert lower, f"{path.name} imports {name}, which lies beside or above it"
+
+
+def test_every_rule_is_used_and_every_used_rule_is_known() -> None:
+    """Each code that the program can report stands in rules.json, and each entry there is reported somewhere."""
+    source = "".join(p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.py"))
+    source += "".join(p.read_text(encoding="utf-8") for p in PACKAGE.rglob("data/*.json"))
+    formed = re.findall(r'f"([A-Z_]+)\{[^}]*\}([A-Z_]*)"', source)  # such as f"TABLE_{name}_MISSING"
+    unused = [
+        code
+        for code in rules()
+        if f'"{code}"' not in source
+        and not any(code.startswith(start) and code.endswith(end) for start, end in formed)
+    ]
+    assert unused == []
+    reported = set(re.findall(r'Finding\(\s*"([A-Z][A-Z0-9_]+)"', source))
+    reported |= set(re.findall(r'MalformedError\(\s*"([A-Z][A-Z0-9_]+)"', source))
+    assert sorted(reported - rules().keys()) == []
+
+
+def test_only_the_hub_opens_connections() -> None:
+    """No room but the hub and loading imports a networked library."""
+    networked = re.compile(
+        r"^\s*(?:from|import) (huggingface_hub|requests|urllib\.request|http\.client|socketserver)", re.M
+    )
+    for path in _modules():
+        if _room(path) not in ("hub", "loading"):
+            assert not networked.search(path.read_text(encoding="utf-8")), path
+
+
+def test_no_traceback_is_swallowed_silently() -> None:
+    """A bare `except: pass` stands nowhere."""
+    for path in _modules():
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"except( Exception)?:\s*(pass|\.\.\.)\s*$", text, re.M), path
+
+
+def test_no_path_of_a_machine_and_no_registry_stands_in_the_project() -> None:
+    """No file names a home, a temporary folder of a person, or a package registry's address."""
+    words = re.compile(
+        "|".join(
+            ["/ho" + "me/", "/ro" + "ot/", "index" + "-url", r"pypi\.o" + "rg", "file" + "s.pythonhosted"]
+        )
+    )
+    listed = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*.toml"),
+        ROOT / "Makefile",
+        ROOT / "requirements.lock",
+        *_modules(),
+    ]
+    for path in listed:
+        if path.is_file():
+            assert not words.search(path.read_text(encoding="utf-8")), path
