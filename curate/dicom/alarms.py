@@ -8,7 +8,7 @@ from functools import cache
 
 from pydicom.datadict import keyword_for_tag
 
-from curate.dicom.grammar import data
+from curate.dicom.grammar import code_strings, data
 from curate.dicom.terms import fold, vocabulary
 from curate.dicom.text import decode_text
 from curate.dicom.types import Item
@@ -18,27 +18,36 @@ _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _DNI = re.compile(r"(?<![A-Z0-9])([XYZ]?)(\d{7,8})[- ]?([A-Z])(?![A-Z0-9])")
 _CIP = re.compile(r"(?<![A-Z0-9])([A-Z]{4})[ -]?([01])[ -]?(\d{6})[ -]?(\d{2,3})(?!\d)")
 _NASS = re.compile(r"(?<!\d)(\d{2})[ /-]?(\d{7,8})[ /-]?(\d{2})(?!\d)")
-_PHONE = re.compile(r"(?<![\d.])(?:\+|00)\d{1,3}[ .-]?(?:\d[ .-]?){8,11}(?!\d)|(?<![\d.])[6789]\d{2}[ .-]?\d{3}[ .-]?\d{3}(?!\d)|(?<![\d.])[6789]\d{1,2}(?:[ .-]\d{2,3}){3}(?!\d)|(?<!\d)\(\d{3}\) ?\d{3}-\d{4}(?!\d)|(?<![\d.])\d{3}-\d{3}-\d{4}(?!\d)")  # fmt: skip
+_PHONE = re.compile(
+    r"(?<![\d.])(?:\+|00)\d{1,3}[ .-]?(?:\d[ .-]?){8,11}(?!\d)|(?<![\d.])[6789]\d{2}[ .-]?\d{3}[ .-]?\d{3}(?!\d)|"
+    r"(?<![\d.])[6789]\d{1,2}(?:[ .-]\d{2,3}){3}(?!\d)|(?<!\d)\(\d{3}\) ?\d{3}-\d{4}(?!\d)|"
+    r"(?<![\d.])\d{3}-\d{3}-\d{4}(?!\d)"
+)
 _EMAIL = re.compile(r"[A-Z0-9._%+-]+@[A-Z0-9.-]+\.[A-Z]{2,}")
 _URL = re.compile(r"(?:HTTPS?|FTP|FILE)://\S+|\bWWW\.[A-Z0-9-]+\.")
 _PATH = re.compile(r"\b[A-Z]:\\{1,2}\w+|\\\\\\\\\w+|/(?:HOME|USERS)/\w+")
 _ADDRESS = re.compile(
-    r"(?<![A-Z])(?:C/|CALLE|CARRER|CRTA|CARRETERA|AVDA?\.?|AVENIDA|AVINGUDA|PLAZA|PLACA|PASEO|PASSEIG|RAMBLA|RONDA|TRAVESSERA|"
-    r"STREET|ROAD|AVENUE|BOULEVARD)(?![A-Z])[ .]?[A-Z ]{2,30},? ?(?:N[Oº.]{0,2} ?)?\d{1,4}\b|"
-    r"\b\d{1,5} [A-Z ]{2,30} (?:ST|STREET|RD|ROAD|AVE|AVENUE|DRIVE|DR|LANE|BLVD)\b|\b(?:0[1-9]|[1-4]\d|5[0-2])\d{3} [A-Z]{4,}"
+    r"(?<![A-Z])(?:C/|CALLE|CARRER|CRTA|CARRETERA|AVDA?\.?|AVENIDA|AVINGUDA|PLAZA|PLACA|PASEO|PASSEIG|RAMBLA|RONDA|"
+    r"TRAVESSERA|STREET|ROAD|AVENUE|BOULEVARD)(?![A-Z])[ .]?[A-Z ]{2,30},? ?(?:N[O.]{0,2} ?)?\d{1,4}\b|"
+    r"\b\d{1,5} [A-Z ]{2,30} (?:ST|STREET|RD|ROAD|AVE|AVENUE|DRIVE|DR|LANE|BLVD)\b|"
+    r"\b(?:0[1-9]|[1-4]\d|5[0-2])\d{3} [A-Z]{4,}"
 )
+_MONTHS = "JAN|ENE|GEN|FEB|MAR|APR|ABR|MAY|MAI|JUN|JUL|AUG|AGO|SEP|SET|OCT|NOV|DEC|DIC|DES"
 _DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d{2}([-/.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])|"
     r"(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|1[0-2])\2(?:19|20)?\d{2})(?!\d)|"
-    r"\b\d{1,2}[- ](?:DE )?(?:JAN|ENE|GEN|FEB|MAR|APR|ABR|MAY|MAI|JUN|JUL|AUG|AGO|SEP|SET|OCT|NOV|DEC|DIC|DES)[A-Z]*[- ](?:DE |DEL )?\d{2,4}\b"
+    rf"\b\d{{1,2}}[- ](?:DE )?(?:{_MONTHS})[A-Z]*[- ](?:DE |DEL )?\d{{2,4}}\b"
 )
-_RECORD = re.compile(r"\b(?:MRN|NHC|NHS|HC|HISTORIA|HISTORY|EXP|SSN|PATIENT ?ID|ID|ACC)[ .:#Nº-]{1,4}[A-Z]?\d{4,}|(?<![\d.])\d{6,12}(?![\d.])")
+_RECORD = re.compile(
+    r"\b(?:MRN|NHC|NHS|HC|HISTORIA|HISTORY|EXP|SSN|PATIENT ?ID|ID|ACC)[ .:#-]{1,4}[A-Z]?\d{4,}|"
+    r"(?<![\d.])\d{6,12}(?![\d.])"
+)
 _SSN = re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)")
 _WORD = re.compile(r"[A-Z]{3,}")
 _TITLE = re.compile(r"\b(?:DR|DRA|SR|SRA|MR|MRS|MS|PROF|DON|DONA)\.? +[A-Z]{3,}")
-_CLINICAL = frozenset(
-    "CORONAL SALA MARTIN ROSA PI LI LEE MAR PAZ LUZ SOL CRUZ VERA COLL BLANCO CAMPO PENA PLAZA MAS COSTA COSTAS FRANCO KING WILLIS".split()
-)
+# Names that stand in clinical texts as words.
+_CLINICAL = frozenset(("CORONAL", "SALA", "PI", "LI", "LEE", "MAR", "PAZ", "LUZ", "SOL", "CRUZ", "VERA", "COLL",
+                       "BLANCO", "CAMPO", "PENA", "PLAZA", "MAS", "COSTA", "COSTAS", "FRANCO", "KING"))  # fmt: skip
 
 _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN", "OB"))
 
@@ -47,6 +56,12 @@ _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT
 def given_names() -> frozenset[str]:
     """Frequent given names, folded."""
     return frozenset(data("names.json")["given"].split())
+
+
+@cache
+def _known_words() -> frozenset[str]:
+    """Words of the clinical vocabulary and of code strings: no names."""
+    return vocabulary() | {word for term in code_strings() for word in term.replace("_", " ").split()}
 
 
 @cache
@@ -90,12 +105,12 @@ def _name(text: str) -> bool:
     """A given name beside a surname, two names with a caret between them, or a title before a word."""
     words = [word for word in _WORD.findall(text) if word not in _CLINICAL]
     persons = [word for word in words if word in given_names() or word in surnames()]
-    persons = [word for word in persons if word not in vocabulary()]
+    persons = [word for word in persons if word not in _known_words()]
     if "^" in text and persons:
         return True
     if any(word in given_names() for word in persons) and len(set(persons)) > 1:
         return True
-    return any(match.group().split()[-1] not in vocabulary() for match in _TITLE.finditer(text))
+    return any(match.group().split()[-1] not in _known_words() for match in _TITLE.finditer(text))
 
 
 def _found(pattern: re.Pattern[str]) -> Callable[[str], bool]:

@@ -10,7 +10,10 @@ from curate.dicom.terms import fold, rebuild_text
 from curate.dicom.text import decode_text
 
 # Body parts that would state the sex become the region around them.
-_WIDER = dict.fromkeys(("PROSTATE", "UTERUS", "CERVIX", "OVARY", "TESTIS", "TESTICLE", "PENIS", "VAGINA", "SCROTUM", "ENDOMETRIUM", "FETUS", "PLACENTA", "PENILE VESSELS", "VULVA", "SCROTAL", "R OVARY", "L OVARY", "R TESTIS", "L TESTIS", "FETAL HEART", "FETAL POLE", "UTERINE FUNDUS"), "PELVIS")  # fmt: skip
+_SEXED = ("PROSTATE", "UTERUS", "CERVIX", "OVARY", "TESTIS", "TESTICLE", "PENIS", "VAGINA", "SCROTUM", "ENDOMETRIUM",
+          "FETUS", "PLACENTA", "PENILE VESSELS", "VULVA", "SCROTAL", "R OVARY", "L OVARY", "R TESTIS", "L TESTIS",
+          "FETAL HEART", "FETAL POLE", "UTERINE FUNDUS")  # fmt: skip
+_WIDER = dict.fromkeys(_SEXED, "PELVIS")
 _SIDES = {"L": "L", "LEFT": "L", "LT": "L", "IZQ": "L", "IZQUIERDO": "L", "IZQUIERDA": "L", "ESQ": "L",
           "R": "R", "RIGHT": "R", "RT": "R", "DER": "R", "DERECHO": "R", "DERECHA": "R", "DRET": "R",
           "DRETA": "R"}  # fmt: skip

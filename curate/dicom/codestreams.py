@@ -17,18 +17,93 @@ _IN_JPEG_LS = re.compile(rb"\xff+[\x80-\xcf\xd8-\xfe]")
 _IN_J2K = re.compile(rb"\xff[\x90\x93-\xff]")
 _SOI, _EOI, _SOS, _DHT, _DQT, _DRI, _DNL, _DAC, _LSE = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xDC, 0xCC, 0xF8
 _FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7))
-_J2K_MAIN = frozenset(
-    (0x50, 0x51, 0x52, 0x53, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61, 0x63)
-)
-_COM, _TLM, _SOT, _SOD, _EOC = 0x64, 0x55, 0x90, 0x93, 0xD9
+_LOSSLESS, _PROGRESSIVE = frozenset((0xC3, 0xC7, 0xCB, 0xCF, 0xF7)), 0xC2
+_J2K_KEPT = frozenset((0x50, 0x51, 0x52, 0x53, 0x56, 0x59, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61))
+_J2K_DROPPED = frozenset((0x55, 0x57, 0x58, 0x63, 0x64))  # TLM, PLM, PLT, CRG, COM: no decoder needs them
+_SOT, _SOD = 0x90, 0x93
 
 
 def _refuse() -> MalformedError:
     return MalformedError("CODESTREAM_MALFORMED", "PixelData")
 
 
+class _Tables:
+    """One DHT or DQT segment: its tables, and which of them a scan has used."""
+
+    __slots__ = ("_raw", "marker", "slots", "used")
+
+    def __init__(self, marker: int, raw: Bytes) -> None:
+        self.marker = marker
+        self._raw = raw
+        self.slots = _split_tables(marker, bytes(raw[4:]))
+        self.used: set[int] = set()
+
+    def written(self) -> list[Bytes]:
+        """The segment with the tables that are used; nothing where none is."""
+        if len(self.used) == len(self.slots):
+            return [self._raw]
+        kept = b"".join(table for index, (_, table) in enumerate(self.slots) if index in self.used)
+        return [bytes((0xFF, self.marker)) + struct.pack(">H", 2 + len(kept)) + kept] if kept else []
+
+
+def _split_tables(marker: int, segment: bytes) -> list[tuple[int, bytes]]:
+    """The tables of a segment with their destinations (class and identifier)."""
+    tables, pos = [], 0
+    while pos < len(segment):
+        if marker == _DHT:
+            stop = pos + 17 + sum(segment[pos + 1 : pos + 17])
+            slot = segment[pos]
+        else:
+            stop = pos + (129 if segment[pos] >> 4 else 65)
+            slot = segment[pos] & 15
+        if stop > len(segment):
+            raise _refuse()
+        tables.append((slot, segment[pos:stop]))
+        pos = stop
+    return tables
+
+
+class _InForce:
+    """The tables that the next scan would find at each destination."""
+
+    __slots__ = ("_kind", "_tables", "components")
+
+    def __init__(self) -> None:
+        self._tables: dict[tuple[int, int], tuple[_Tables, int]] = {}
+        self.components: dict[int, int] = {}
+        self._kind = 0
+
+    def define(self, tables: _Tables) -> None:
+        """What a segment defines takes the place of what was there."""
+        for index, (slot, _) in enumerate(tables.slots):
+            self._tables[tables.marker, slot] = (tables, index)
+
+    def frame(self, marker: int, segment: bytes) -> None:
+        """Which quantisation table each component of the frame asks for; lossless ones ask for none."""
+        self.components = dict(zip(segment[6::3], segment[8::3], strict=True))
+        self._kind = marker
+
+    def scan(self, segment: bytes) -> None:
+        """Mark what a scan's components ask for: of the Huffman tables DC, AC or both (ISO 10918-1 B.2.3)."""
+        lossless = self._kind in _LOSSLESS
+        first = segment[-3]
+        for place in range(segment[0]):
+            component, selectors = segment[1 + 2 * place : 3 + 2 * place]
+            if lossless or self._kind != _PROGRESSIVE or first == 0:
+                self._use(_DHT, selectors >> 4)
+            if not lossless and (self._kind != _PROGRESSIVE or first):
+                self._use(_DHT, 0x10 | selectors & 15)
+            if not lossless:
+                self._use(_DQT, self.components.get(component, 0))
+
+    def _use(self, marker: int, slot: int) -> None:
+        if (marker, slot) in self._tables:
+            tables, index = self._tables[marker, slot]
+            tables.used.add(index)
+
+
 def clean_jpeg(data: Bytes, *, lossless_ls: bool = False) -> list[Bytes]:
-    """A JPEG or JPEG-LS frame without COM, APPn and what follows EOI (ISO 10918-1 B, ISO 14495-1 C).
+    """A JPEG or JPEG-LS frame without COM, APPn, unused tables and what follows EOI (ISO 10918-1 B, 14495-1 C).
 
     Raises:
         MalformedError: CODESTREAM_MALFORMED where a segment isn't what the standard says.
@@ -36,40 +111,49 @@ def clean_jpeg(data: Bytes, *, lossless_ls: bool = False) -> list[Bytes]:
     search = (_IN_JPEG_LS if lossless_ls else _IN_JPEG).search
     if bytes(data[:2]) != b"\xff\xd8":
         raise _refuse()
-    kept: list[Bytes] = [b"\xff\xd8"]
-    marks = _ColourMarks()
-    pos = run = 2
+    kept: list[Bytes | _Tables] = []
+    marks, force = _ColourMarks(), _InForce()
+    pos, in_scan = 2, False
     while True:
         match = search(data, pos)
-        if match is None or (match.start() != pos and not marks.in_scan):
+        if match is None or (match.start() != pos and not in_scan):
             raise _refuse()
-        pos, after = match.start(), match.end()
-        marker = data[after - 1]
+        kept.append(data[pos : match.start()])  # entropy-coded data, or nothing
+        pos = match.end()  # fill bytes before a marker say nothing
+        marker = data[pos - 1]
         if marker == _EOI:
-            kept.append(data[run:pos])
-            kept.append(b"\xff\xd9")
             break
-        if after - pos > 2 or len(data) < after + 2:
-            if len(data) < after + 2:
-                raise _refuse()
-            kept.append(data[run:pos])  # fill bytes before a marker say nothing
-            pos = run = after - 2
-        length = data[after] << 8 | data[after + 1]
-        stop = after + length
-        if length < 2 or stop > len(data):
+        if len(data) < pos + 2:
             raise _refuse()
-        segment = bytes(data[after + 2 : stop])
+        stop = pos + (data[pos] << 8 | data[pos + 1])
+        if stop < pos + 2 or stop > len(data):
+            raise _refuse()
+        segment, raw = bytes(data[pos + 2 : stop]), data[pos - 2 : stop]
         if 0xE0 <= marker <= 0xEF or marker == 0xFE:
-            kept.append(data[run:pos])
             marks.see(marker, segment)
-            run = stop
-        elif not _well_formed(marker, segment):
+        elif marker in (_DHT, _DQT):
+            tables = _Tables(marker, raw)
+            force.define(tables)
+            kept.append(tables)
+        elif _well_formed(marker, segment):
+            if marker in _FRAMES:
+                force.frame(marker, segment)
+            elif marker == _SOS:
+                force.scan(segment)
+            kept.append(raw)
+        else:
             raise _refuse()
-        elif marker in _FRAMES:
-            marks.components = tuple(segment[6::3])
-        marks.in_scan = marker == _SOS  # entropy-coded data follow a scan's header, and nothing else
+        in_scan = marker == _SOS
         pos = stop
-    return [kept[0], *marks.segments(lossless_ls), *(piece for piece in kept[1:] if len(piece))]
+    return _assembled(kept, marks.segments(tuple(force.components), lossless_ls=lossless_ls))
+
+
+def _assembled(kept: list[Bytes | _Tables], first: list[Bytes]) -> list[Bytes]:
+    """The pieces of a frame between SOI and EOI."""
+    pieces: list[Bytes] = [b"\xff\xd8", *first]
+    for piece in kept:
+        pieces += piece.written() if isinstance(piece, _Tables) else [piece]
+    return [piece for piece in [*pieces, b"\xff\xd9"] if len(piece)]
 
 
 def _well_formed(marker: int, segment: bytes) -> bool:
@@ -83,30 +167,18 @@ def _well_formed(marker: int, segment: bytes) -> bool:
         return size in (2, 3, 4)
     if marker == _DAC:
         return size % 2 == 0 and size <= 64
-    if marker == _LSE:
-        return size >= 1 and (size == 11 if segment[0] == 1 else segment[0] in (2, 3, 4))
-    if marker in (_DHT, _DQT):
-        pos = 0
-        while pos < size:
-            if marker == _DHT:
-                pos += 17 + sum(segment[pos + 1 : pos + 17])
-            else:
-                pos += 129 if segment[pos] >> 4 else 65
-        return pos == size
-    return False
+    return marker == _LSE and size == 11 and segment[0] == 1
 
 
 class _ColourMarks:
     """What the application segments say of the colour transform, which decoders follow."""
 
-    __slots__ = ("adobe", "components", "in_scan", "jfif", "ls_transform")
+    __slots__ = ("adobe", "jfif", "ls_transform")
 
     def __init__(self) -> None:
         self.adobe: int | None = None
         self.ls_transform = 0
         self.jfif = False
-        self.components: tuple[int, ...] = ()
-        self.in_scan = False
 
     def see(self, marker: int, segment: bytes) -> None:
         """Take note of an application segment that is dropped."""
@@ -117,20 +189,20 @@ class _ColourMarks:
         elif marker == 0xE8 and segment[:4] == b"mrfx" and len(segment) >= 5 and segment[4] <= 5:
             self.ls_transform = segment[4]
 
-    def segments(self, lossless_ls: bool) -> list[Bytes]:
+    def segments(self, components: tuple[int, ...], *, lossless_ls: bool) -> list[Bytes]:
         """The segments that must stay, rebuilt."""
         if lossless_ls:
             return [b"\xff\xe8\x00\x07mrfx" + bytes([self.ls_transform])] if self.ls_transform else []
         transform = self.adobe
-        if transform is None and self.jfif and self.components == (0x52, 0x47, 0x42):
+        if transform is None and self.jfif and components == (0x52, 0x47, 0x42):
             transform = 1
-        if transform is None or len(self.components) < 3:
+        if transform is None or len(components) < 3:
             return []
         return [b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])]
 
 
 def clean_jpeg_2000(data: Bytes) -> list[Bytes]:
-    """A JPEG 2000 (also High-Throughput) frame without COM and what follows EOC (ISO 15444-1 A).
+    """A JPEG 2000 (also High-Throughput) frame without comments, pointers and what follows EOC (ISO 15444-1 A).
 
     Raises:
         MalformedError: CODESTREAM_MALFORMED where a segment isn't what the standard says.
@@ -139,20 +211,17 @@ def clean_jpeg_2000(data: Bytes) -> list[Bytes]:
         raise _refuse()
     main, pos = _j2k_header(data, 2, _SOT)
     tiles: list[Bytes] = []
-    shortened = False
     while pos < len(data) - 1 and data[pos] == 0xFF and data[pos + 1] == _SOT:
-        tile, pos, cut = _j2k_tile_part(data, pos)
+        tile, pos = _j2k_tile_part(data, pos)
         tiles.extend(tile)
-        shortened = shortened or cut
     if not tiles or bytes(data[pos : pos + 2]) not in (b"\xff\xd9", b"", b"\0", b"\0\0"):
         raise _refuse()
-    kept = [piece for marker, piece in main if not (shortened and marker == _TLM)]
-    return [b"\xff\x4f", *kept, *tiles, b"\xff\xd9"]
+    return [b"\xff\x4f", *main, *tiles, b"\xff\xd9"]
 
 
-def _j2k_header(data: Bytes, pos: int, last: int) -> tuple[list[tuple[int, Bytes]], int]:
-    """The segments up to a marker, comments left out, as (marker, bytes), and where they end."""
-    pieces: list[tuple[int, Bytes]] = []
+def _j2k_header(data: Bytes, pos: int, last: int) -> tuple[list[Bytes], int]:
+    """The segments up to a marker that a decoder needs, and where they end."""
+    pieces: list[Bytes] = []
     while True:
         if len(data) < pos + 4 or data[pos] != 0xFF:
             raise _refuse()
@@ -161,15 +230,15 @@ def _j2k_header(data: Bytes, pos: int, last: int) -> tuple[list[tuple[int, Bytes
             return pieces, pos
         length = data[pos + 2] << 8 | data[pos + 3]
         stop = pos + 2 + length
-        if length < 2 or stop > len(data) or not (marker in _J2K_MAIN or marker == _COM):
+        if length < 2 or stop > len(data) or marker not in _J2K_KEPT | _J2K_DROPPED:
             raise _refuse()
-        if marker != _COM:
-            pieces.append((marker, data[pos:stop]))
+        if marker in _J2K_KEPT:
+            pieces.append(data[pos:stop])
         pos = stop
 
 
-def _j2k_tile_part(data: Bytes, pos: int) -> tuple[list[Bytes], int, bool]:
-    """One tile-part: its pieces, where it ends, whether comments were cut out of its header."""
+def _j2k_tile_part(data: Bytes, pos: int) -> tuple[list[Bytes], int]:
+    """One tile-part: its pieces, and where it ends; its length is what is left of it."""
     if len(data) < pos + 14 or bytes(data[pos + 2 : pos + 4]) != b"\x00\x0a":
         raise _refuse()
     tile, size, part, parts = struct.unpack(">HLBB", data[pos + 4 : pos + 12])
@@ -181,10 +250,9 @@ def _j2k_tile_part(data: Bytes, pos: int) -> tuple[list[Bytes], int, bool]:
         stop = match.start() if match else len(data)
     if stop < body + 2 or stop > len(data):
         raise _refuse()
-    kept = sum(len(piece) for _, piece in pieces)
-    cut = body - pos - 12 - kept
+    cut = body - pos - 12 - sum(map(len, pieces))
     marker = b"\xff\x90\x00\x0a" + struct.pack(">HLBB", tile, size - cut if size else 0, part, parts)
-    return [marker, *(piece for _, piece in pieces), data[body:stop]], stop, cut > 0
+    return [marker, *pieces, data[body:stop]], stop
 
 
 def clean_rle(data: Bytes, pixels: int, segments: int) -> list[Bytes]:

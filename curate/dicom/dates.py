@@ -37,6 +37,7 @@ TIME_OF = {keyword_dict[day]: keyword_dict[time] for day, time in _PAIRS}
 DATE_OF = {time: day for day, time in TIME_OF.items()}
 
 
+@lru_cache(maxsize=1 << 12)
 def parse_date(raw: bytes) -> date | None:
     """The day that a raw DA states."""
     match = _DATE.fullmatch(raw.decode("ascii", "replace").strip(" \0"))
@@ -48,6 +49,7 @@ def parse_date(raw: bytes) -> date | None:
         return None
 
 
+@lru_cache(maxsize=1 << 12)
 def parse_time(raw: bytes) -> int | None:
     """Microseconds since midnight that a raw TM states."""
     match = _TIME.fullmatch(raw.decode("ascii", "replace").strip(" \0"))
@@ -89,6 +91,7 @@ def _round(microseconds: int) -> int:
     return (microseconds + 50) // 100 * 100
 
 
+@lru_cache(maxsize=1 << 12)
 def near(day: date, study_date: str) -> bool:
     """Whether a moved day belongs to the study: near its date, and within the rebased era."""
     study = parse_date(study_date.encode())

@@ -82,6 +82,7 @@ def software(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     for value in _values(raw):
         kept = []
         for word in re.split(r"[^A-Z0-9./]+", value.upper()):
+            word = word.strip(".")
             digits = sum(map(str.isdigit, word))
             if word in _words("software"):
                 kept.append(word)
@@ -96,20 +97,23 @@ def software(_argument: str, _vr: str, raw: bytes) -> bytes | None:
 
 def kernel(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A reconstruction kernel: a known name or a vendor's short code such as B30f or FC08."""
-    return _written([_kernel(value.strip()) for value in _values(raw)], raw, 16)
+    values = [value.strip() for value in _values(raw)][:2]
+    kept = [
+        _kernel(value) for value in values if len(values) == 1 or not value[:2].isdigit() or len(value) == 1
+    ]
+    return _written(kept, raw, 16)
 
 
 @lru_cache(maxsize=4096)
 def _kernel(text: str) -> str:
-    upper = text.upper()
-    if upper in _words("kernels") or (_KERNEL.fullmatch(upper) and len(upper) <= 6):
-        return text if text.isascii() else upper
-    words = upper.replace("\\", " ").split()
-    return (
-        upper
-        if words and all(word in _words("kernels") or _KERNEL.fullmatch(word) for word in words[:4])
-        else ""
+    upper = " ".join(text.upper().split())
+    if upper in _words("kernels") or _KERNEL.fullmatch(upper):
+        return text if text.isascii() and upper == text.upper() else upper
+    words = upper.split(" ")
+    known = all(
+        word in _words("kernels") or (word[:1].isalpha() and _KERNEL.fullmatch(word)) for word in words
     )
+    return upper if known and len(words) <= 3 else ""
 
 
 def sequence(_argument: str, _vr: str, raw: bytes) -> bytes | None:

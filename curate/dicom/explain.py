@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
 
 from curate.dicom import private, profile
@@ -99,7 +98,9 @@ def explain(tag: int, policy: Policy, creator: str | None = None) -> Explanation
     becomes = GRAMMARS.get(name, "") if decision.action is not Action.REMOVE else ""
     keyword = keyword_for_tag(tag) or ""
     text = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-    return Explanation(text, keyword, vr, decision.action, becomes, decision.reason, row.basic if row else "", creator or "")
+    return Explanation(
+        text, keyword, vr, decision.action, becomes, decision.reason, row.basic if row else "", creator or ""
+    )
 
 
 def find(what: str, policy: Policy) -> list[Explanation]:
@@ -122,7 +123,7 @@ def find(what: str, policy: Policy) -> list[Explanation]:
 
 def everything(policy: Policy) -> Iterator[Explanation]:
     """Every attribute of the dictionary and of the table, then the private ones that are proven safe."""
-    tags = {tag for tag in DicomDictionary if tag >> 16 >= 8}
+    tags = {tag for tag in keyword_dict.values() if tag >> 16 >= 8}
     tags |= {int(row, 16) for row in profile.table() if re.fullmatch("[0-9A-F]{8}", row)}
     yield from (explain(tag, policy) for tag in sorted(tags))
     for creator, group, element in sorted(private.safe(), key=lambda key: (key[1], key[0], key[2])):
@@ -153,7 +154,9 @@ def markdown(policy: Policy | None = None) -> str:
 
 def _changed(policy: Policy, other: Policy) -> int:
     pairs = zip(everything(policy), everything(other), strict=True)
-    return sum(first.action is not second.action or first.becomes != second.becomes for first, second in pairs)
+    return sum(
+        first.action is not second.action or first.becomes != second.becomes for first, second in pairs
+    )
 
 
 def _vr(tag: int) -> str:

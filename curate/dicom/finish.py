@@ -15,6 +15,7 @@ _EMPTY = (
     (0x00080020, "DA"), (0x00080030, "TM"), (0x00080050, "SH"), (0x00080090, "PN"), (0x00100010, "PN"),
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
+_UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
 _SEGMENT_NUMBER = 0x00620004
 _NUMBERED = (
     (0x30060020, 0x30060026, 0x30060022, "ROI"),
@@ -55,19 +56,20 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     item.put(0x00100020, "LO", donor.encode())
     item.put(0x00120062, "CS", b"YES ")
     item.put(0x00120063, "LO", _METHOD.encode())
-    item[0x00120064] = _method_codes(tuple(_methods(policy, item)))
-    item.put(0x00280303, "CS", b"MODIFIED" if policy.dates == "rebase" else b"REMOVED ")
+    moved = context.shift_us is not None
+    item[0x00120064] = _method_codes(tuple(_methods(policy, moved, item)))
+    item.put(0x00280303, "CS", b"MODIFIED" if moved else b"REMOVED ")
     return item
 
 
-def _methods(policy: Policy, item: Item) -> list[tuple[str, str]]:
+def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:
     """The profile and the options really applied (PS3.16 CID 7050)."""
     applied = [("113100", "Basic Application Confidentiality Profile")]
     if any(tag in item for tag in _STRUCTURED):
         applied.append(("113104", "Clean Structured Content Option"))
     if policy.clean_descriptors:
         applied.append(("113105", "Clean Descriptors Option"))
-    if policy.dates == "rebase":
+    if moved:
         applied.append(("113107", "Retain Longitudinal Temporal Information Modified Dates Option"))
     if item.raw(WEIGHT):
         applied.append(("113108", "Retain Patient Characteristics Option"))
@@ -94,9 +96,9 @@ def check_dataset(policy: Policy, item: Item) -> tuple[Finding, ...]:
     found = []
     if not identifiers.is_donor_id(item.text(0x00100020)):
         found.append(Finding("DONOR_ID_MISSING", tag="PatientID"))
-    found.extend(
+    found += [
         Finding("UID_NOT_KEYED", tag=name)
-        for tag, name in ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
+        for tag, name in _UIDS
         if not identifiers.is_new_uid(item.text(tag))
-    )  # fmt: skip
+    ]
     return tuple(found)

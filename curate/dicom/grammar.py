@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Callable
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ _BINARY = {
     "OW": "H",
 }
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
-_TEXTUAL = re.compile(rb"[A-Za-z0-9 .,:;/^_=+*&()@'-]{4,}\x00{0,7}")
+_TEXTUAL = re.compile(rb"[A-Za-z0-9 .,:;/^_=+*&()@'\\\\!?#%-]{4,}\x00{0,7}")
 _LETTERS = 4  # numbers such as 36.4 repeat a printable byte; text has more different ones
 _TEXT_RUN = re.compile(rb"[\x20-\x7e]{12,}")
 _RUN = re.compile(rb"[\x20-\x7e]{6,}")
@@ -92,23 +93,30 @@ def number(argument: str, vr: str, raw: bytes) -> bytes | None:
 
 
 def big(argument: str, vr: str, raw: bytes) -> bytes | None:
-    """Numbers of many digits, rounded to six significant ones, so that no identifier fits."""
+    """Numbers of many digits, rounded to six significant ones, from 10^7 to four, so that no identifier fits."""
     checked = number(argument, vr, raw)
     if not checked:
         return checked
     if vr in TEXT_NUMBERS:
-        parts = [_rounded(part) for part in split(checked)]
-        return even("\\".join(parts).encode(), b" ")
+        return even("\\".join(_rounded_text(part, vr) for part in split(checked)).encode(), b" ")
     kind = _BINARY[vr]
     values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
-    rounded = [float(f"{value:.6g}") if kind in "fd" else int(float(f"{value:.6g}")) for value in values]
+    rounded = [_rounded(value) if kind in "fd" else int(_rounded(value)) for value in values]
     return struct.pack(f"<{len(rounded)}{kind}", *rounded)
 
 
-def _rounded(text: str) -> str:
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}") if abs(value) < 1e7 else float(f"{value:.4g}")
+
+
+def _rounded_text(text: str, vr: str) -> str:
+    """One number rounded; a decimal string from 10^7 keeps six digits, since it is written with its exponent."""
     if not text:
         return ""
-    value = float(f"{float(text):.6g}")
+    value = float(text)
+    if vr == "DS" and abs(value) >= 1e7:
+        return f"{value:.5e}"
+    value = _rounded(value)
     return str(int(value)) if value == int(value) else decimal_string(value)
 
 
@@ -135,14 +143,17 @@ def _canonical(text: str, low: float, high: float, vr: str) -> str | None:
         return str(int(value))
     if vr == "IS":
         return None
-    return decimal_string(value)
+    return decimal_string(value, max(16, len(text)))
 
 
-def decimal_string(value: float) -> str:
-    """The shortest decimal string of at most 16 characters (PS3.5 6.2) that is nearest to a number."""
+def decimal_string(value: float, limit: int = 16) -> str:
+    """The shortest decimal string that is nearest to a number.
+
+    At most 16 characters (PS3.5 6.2), or as many as the file itself used: a position is not made less exact.
+    """
     text = repr(value)
     for digits in range(17, 0, -1):
-        if len(text) <= 16:
+        if len(text) <= limit:
             return text
         text = f"{value:.{digits}g}"
     return text
@@ -205,8 +216,8 @@ def _is_text(run: bytes) -> bool:
 
 
 def _smooth(part: bytes) -> bool:
-    steps = [after - before for before, after in zip(part, part[1:], strict=False) if after != before]
-    turns = sum(first * second < 0 for first, second in zip(steps, steps[1:], strict=False))
+    steps = [after - before for before, after in pairwise(part) if after != before]
+    turns = sum(first * second < 0 for first, second in pairwise(steps))
     return turns <= max(1, len(part) // 8) and all(abs(step) <= 24 for step in steps)
 
 

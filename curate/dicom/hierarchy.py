@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 
-from curate.dicom.types import Scan
+from curate.dicom.types import Keys, Policy, Scan, StudyContext
 from curate.findings import Finding
 
 Place = TypeVar("Place", bound=Hashable)
@@ -126,9 +126,24 @@ def day_of(moment: int) -> date:
 def rebased(earliest: int, first: date) -> tuple[int, str]:
     """How far a study's dates move (microseconds), and the date that it gets.
 
-    The donor's first study (on `first`) falls on 2000-01-01, this one as many days later as it was, and its
-    first acquisition on 12:00:00.
+    The donor's first study (on `first`, by its own clock) falls on 2000-01-01, this one as many days later as
+    it was, and its first acquisition on 12:00:00.
     """
     day = FIRST_STUDY + (day_of(earliest) - first)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     return (noon - _EPOCH) // _MICROSECOND - earliest, f"{day:%Y%m%d}"
+
+
+def study_context(
+    keys: Keys,
+    donor: str,
+    earliest: int | None,
+    first: date | None,
+    policy: Policy,
+    names: frozenset[str] = frozenset(),
+) -> StudyContext:
+    """How a study is rewritten: its dates move, or go where the policy or a lack of any says so."""
+    if policy.dates == "remove" or earliest is None:
+        return StudyContext(keys, donor, None, names=names)
+    shift, day = rebased(earliest, first or day_of(earliest))
+    return StudyContext(keys, donor, shift, day, names)

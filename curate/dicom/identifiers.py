@@ -9,6 +9,7 @@ import re
 from curate.dicom.types import Keys
 
 _UID = re.compile(r"2\.25\.(0|[1-9][0-9]{0,38})")
+_SMALLEST = 1 << 96  # of 2**32 keyed UIDs one is smaller; what somebody typed is
 _DONOR = re.compile(r"D[a-z2-7]{26}")
 FOLDS = 10
 
@@ -24,7 +25,7 @@ def new_uid(keys: Keys, original: str) -> str:
 def is_new_uid(uid: str) -> bool:
     """Whether a UID has the form that `new_uid` gives."""
     match = _UID.fullmatch(uid)
-    if not match or (number := int(match[1])) >> 128:
+    if not match or (number := int(match[1])) >> 128 or number < _SMALLEST:
         return False
     return number >> 76 & 0xF == 8 and number >> 62 & 3 == 2
 

@@ -62,7 +62,8 @@ _ALWAYS = [
     "VisitComments",
 ]
 _BLANK = re.compile(
-    r"(anonymi[sz]ed?|anon|none|unknown|removed( by ctp)?|deidentified|de-identified|xxx*|[-^=\s.]*|no ?name|n/?a|0+)",
+    r"(anonym(i[sz]ed?|ous)?|anon|none|unknown|removed( by ctp)?|deidentified|de-identified|xxx*|[-^=\s.]*|"
+    r"no ?name|n/?a|0+)",
     re.IGNORECASE,
 )
 

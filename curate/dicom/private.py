@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 from curate.dicom.grammar import data
 
-SafePrivate = dict[tuple[str, int, int], tuple[str, str]]
+
+@dataclass(frozen=True, slots=True)
+class Safe:
+    """One private attribute: its VR, how many values it has at most, their grammar, and why it stays."""
+
+    vr: str
+    most: int
+    grammar: str
+    why: str
 
 
 @cache
-def safe() -> SafePrivate:
-    """(creator, group, element within its block) to (grammar, why)."""
+def safe() -> dict[tuple[str, int, int], Safe]:
+    """By creator, group and element within its block."""
     return {
-        (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): (
-            entry["grammar"],
-            entry["why"],
+        (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): Safe(
+            entry["vr"], entry["vm"], entry["grammar"], entry["why"]
         )
         for entry in data("private.json")
     }
@@ -27,8 +35,8 @@ def creators() -> frozenset[tuple[int, str]]:
     return frozenset((group, creator) for creator, group, _ in safe())
 
 
-def grammar(tag: int, creator: str | None) -> tuple[str, str] | None:
-    """The grammar of a private attribute and why it stays; None where it is not proven safe."""
+def find(tag: int, creator: str | None) -> Safe | None:
+    """What is known of a private attribute; None where it is not proven safe."""
     return safe().get((creator or "", tag >> 16, tag & 0xFF))
 
 

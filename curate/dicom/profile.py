@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache, lru_cache
+
 from pydicom.datadict import dictionary_VM
 
 from curate import resources
@@ -24,10 +25,10 @@ __all__ = (
     "finish_dataset",
     "finish_item",
     "identifying_words",
-    "pixel_risks",
-    "rounded_weight",
     "is_pure",
     "partners",
+    "pixel_risks",
+    "rounded_weight",
 )
 
 MODIFIED_DATES, DESCRIPTORS = "retain_longitudinal_modified_dates", "clean_descriptors"
@@ -116,7 +117,7 @@ def decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) 
     """What happens to an attribute inside a sequence (`parent`; 0 at the top), and why."""
     row = row_of(tag)
     if tag & 0x10000:
-        return _decide_private(policy, tag, creator)
+        return _decide_private(policy, tag, vr, creator)
     entry = allowed().get(tag)
     if row is not None:
         return _decide_row(policy, parent, tag, vr, row, entry)
@@ -127,14 +128,16 @@ def decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) 
     return Decision(action, entry.grammar, entry.why, "VALUE_NOT_CLEAN")
 
 
-def _decide_private(policy: Policy, tag: int, creator: str | None) -> Decision:
-    if policy.retain_safe_private:
+def _decide_private(policy: Policy, tag: int, vr: str, creator: str | None) -> Decision:
+    if policy.retain_safe_private and vr != "SQ":
         if private.is_block(tag):
             return Decision(
                 Action.CLEAN, "creator", "block of a private attribute proven safe", "VALUE_NOT_CLEAN"
             )
-        if found := private.grammar(tag, creator):
-            return Decision(Action.CLEAN, found[0], f"private, proven safe: {found[1]}", "VALUE_NOT_CLEAN")
+        if found := private.find(tag, creator):
+            return Decision(
+                Action.CLEAN, found.grammar, f"private, proven safe: {found.why}", "VALUE_NOT_CLEAN"
+            )
     return Decision(Action.REMOVE, "", "private, not proven safe (Table E.1-1: X)", "ATTRIBUTE_NOT_ALLOWED")
 
 
@@ -233,12 +236,16 @@ def clean_value(
     value = values.Value(context, tag, vr, raw, encodings, item)
     if decision.action is Action.DUMMY:
         return values.dummy(value)
+    most = most_values(tag)
+    if known := private.find(tag, item.creator(tag)):
+        vr = known.vr if vr == "UN" else vr  # a private attribute of an implicit VR comes without its own
+        most = known.most
     name, argument = parse_grammar(decision.grammar)
     pure = values.PURE.get(name)
     if pure is None:
         cleaned = values.CONTEXTUAL[name](value)
     else:
-        cleaned = pure(argument, vr, raw) if grammar.count(vr, raw) <= most_values(tag) else None
+        cleaned = pure(argument, vr, raw) if grammar.count(vr, raw) <= most else None
     if cleaned is not None:
         return cleaned
     entry = allowed().get(tag)

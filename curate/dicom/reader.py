@@ -37,7 +37,7 @@ MAX_INFLATED = 1 << 31
 MAX_RATIO = 9  # a bomb is refused before it breaks "ten times the file"
 FREE_INFLATED = 1 << 26
 MIN_UNITS = 50_000
-BYTES_A_UNIT = 32
+BYTES_A_UNIT = 40
 
 _HEADER = struct.Struct("<HH2sH").unpack_from
 _LENGTH = struct.Struct("<L").unpack_from
@@ -49,6 +49,7 @@ _INTERN_ONE, _INTERN_SEQUENCE = 1024, 1 << 16
 _INTERN_ALL = 1 << 24  # bytes of raw elements that one table may hold
 _RUNS_A_HEAD = 4
 _WORTH_A_RUN = 8
+_USES_OF_A_RUN = 2  # one file that is scanned, rewritten and verified is not a series
 _VIEW_FROM = 1 << 16
 
 
@@ -157,6 +158,32 @@ def parse(data: bytes) -> Parsed:
         findings.append(Finding("TRAILING_BYTES"))
     _settle(dataset, source)
     return Parsed(head.meta, dataset, head.syntax, tuple(findings))
+
+
+def peek(data: bytes, head: Head, last: int) -> Item:
+    """The elements up to tag `last`, at least, of a file of which only the first bytes are known.
+
+    Raises:
+        MalformedError: TRUNCATED where these bytes end before; else as `parse` does.
+    """
+    body, start = data, head.start
+    if head.syntax == DEFLATED:
+        engine = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            body, start = engine.decompress(data[head.start :], MAX_RATIO * len(data)), 0
+        except zlib.error:
+            raise MalformedError("MALFORMED") from None
+    source = _source(body, little=head.little)
+    item = Item(encodings=DEFAULT)
+    try:
+        if head.explicit and head.little:
+            _read_runs(source, start, len(body), item)
+        else:
+            _read_elements(source, start, len(body), head.explicit, item, 0, ends_with=0)
+    except MalformedError as error:
+        if error.rule != "TRUNCATED" or max(item, default=0) < last:
+            raise
+    return item
 
 
 # --- before the data set
@@ -345,7 +372,8 @@ def _read_elements(
                     interned.keep(raw, element)
             else:
                 element = found
-                if not depth:
+                element.uses += 1
+                if element.uses > _USES_OF_A_RUN and not depth:
                     source.trail.append((pos, stop, tag, element))
         else:
             element = _read_value(source, start, stop, tag, kind, explicit, item, depth)

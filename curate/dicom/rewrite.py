@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from operator import is_
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from curate.dicom import container, profile, writer
 from curate.dicom.dictionary import keyword, vr_fits
+from curate.dicom.identifiers import is_new_uid
 from curate.dicom.reader import parse
 from curate.dicom.types import (
     PIXEL_DATA,
@@ -36,6 +37,12 @@ from curate.findings import Finding, Severity
 
 Judgement = TypeVar("Judgement")
 _DIRECTORY_RECORDS = 0x00041220
+# What an instance is known by: each must come out as one keyed UID, whatever was there.
+_IDENTITY = {
+    0x00080018: "INSTANCE_UID_MISSING",
+    0x0020000D: "STUDY_UID_MISSING",
+    0x0020000E: "SERIES_UID_MISSING",
+}
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
 _MOST_JUDGEMENTS = 16
@@ -43,7 +50,17 @@ _Watched = tuple[tuple[int, ...], tuple[bytes, ...], Verdict]
 _MOST_REMEMBERED = 1 << 16
 _STRUCTURE = Verdict(None, None, "structure", _NONE)
 _ORPHAN = Verdict(None, None, "no_creator", _NONE)
+_WRONG_VR = Verdict(None, None, "wrong_vr", _NONE)
 _REMOVED = Verdict(None, None, Action.REMOVE.value, _NONE)
+_NO_DECISION = Decision(Action.REMOVE)
+
+
+class _Plan(NamedTuple):
+    """A decision, whether the values under it are pure, and the verdict where it is the same for all."""
+
+    decision: Decision
+    is_pure: bool
+    removed: Verdict | None
 
 
 def rewrite(data: bytes, context: StudyContext, policy: Policy) -> Rewritten:
@@ -80,7 +97,8 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
     item = cleaner.clean_item(parsed.dataset, 0, counts)
     report.applied.update(counts)
     item = profile.finish_dataset(policy, context, item, report)
-    report.findings.extend(cleaner.of_dataset(_risks, item))
+    if context.keys is not None:  # a warning to who admits; to the verifier the file is as it should be
+        report.findings.extend(cleaner.of_dataset(_risks, item))
     return item
 
 
@@ -101,8 +119,11 @@ def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
             report.count(what)
     syntax = container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated)
     sop_class, sop_instance = item.text(0x00080016), item.text(0x00080018)
-    if not sop_class or not sop_instance:
-        raise MalformedError("INSTANCE_UID_MISSING", "SOPInstanceUID")
+    if not sop_class:
+        raise MalformedError("INSTANCE_UID_MISSING", "SOPClassUID")
+    for uid_tag, rule in _IDENTITY.items():
+        if not is_new_uid(item.text(uid_tag)):
+            raise MalformedError(rule, keyword(uid_tag))
     chunks: list[Bytes] = [
         writer.file_head(sop_class, sop_instance, syntax) + _before_and_after(item),
         *(pixels.chunks if pixels else ()),
@@ -155,13 +176,13 @@ def _pure_token(*_place: object) -> object:
 class _Cleaner:
     """The rules for one study: a policy, a context, and what has been judged under them."""
 
-    __slots__ = ("_decisions", "_judgements", "_removed", "_tokens", "_watched", "context", "policy")
+    __slots__ = ("_judgements", "_plans", "_removed", "_tokens", "_watched", "context", "policy")
 
     def __init__(self, policy: Policy, context: StudyContext) -> None:
         self.policy = policy
         self.context = context
         self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
-        self._decisions: dict[tuple[int, int, str, str | None], Decision] = {}
+        self._plans: dict[tuple[int, int, str, str | None], _Plan] = {}
         self._removed: set[tuple[int, int, str, object]] = set()
         self._judgements: dict[
             tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
@@ -238,33 +259,39 @@ class _Cleaner:
             self._removed.add(key)
         return Verdict(None, verdict.cleaned, verdict.label, verdict.nested)
 
-    def _decide(self, parent: int, tag: int, vr: str, creator: str | None) -> Decision:
+    def _plan(self, parent: int, tag: int, vr: str, creator: str | None) -> _Plan:
+        """What is done with an attribute wherever it stands so."""
         key = (parent, tag, vr, creator)
-        decision = self._decisions.get(key)
-        if decision is None:
-            decision = profile.decide(self.policy, parent, tag, vr, creator)
-            if len(self._decisions) < _MOST_REMEMBERED:
-                self._decisions[key] = decision
-        return decision
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._make_plan(parent, tag, vr, creator)
+            if len(self._plans) < _MOST_REMEMBERED:
+                self._plans[key] = plan
+        return plan
+
+    def _make_plan(self, parent: int, tag: int, vr: str, creator: str | None) -> _Plan:
+        if _is_structure(tag):
+            return _Plan(_NO_DECISION, False, _STRUCTURE)
+        if not vr_fits(tag, vr):
+            return _Plan(_NO_DECISION, False, _WRONG_VR)
+        decision = profile.decide(self.policy, parent, tag, vr, creator)
+        removed = _REMOVED if decision.action is Action.REMOVE else None
+        return _Plan(decision, profile.is_pure(tag, vr), removed)
 
     def _judge(
         self, element: Element, parent: int, item: Item, tokens: tuple[object, object], creator: str | None
     ) -> Verdict:
-        tag, vr = element.tag, element.vr
         pure, bound = tokens
-        if _is_structure(tag):
-            return Verdict(pure, None, "structure", _NONE)
-        if not vr_fits(tag, vr):
-            return Verdict(pure, None, "wrong_vr", _NONE)
-        decision = self._decide(parent, tag, vr, creator)
-        action = decision.action
-        if action is Action.REFUSE:
-            raise MalformedError(decision.rule, keyword(tag))
-        if action is Action.REMOVE or isinstance(element.value, Fragments):
-            return Verdict(pure, None, Action.REMOVE.value, _NONE)
+        decision, is_pure, removed = self._plan(parent, element.tag, element.vr, creator)
+        if removed is not None:
+            return Verdict(pure, None, removed.label, _NONE)
+        if decision.action is Action.REFUSE:
+            raise MalformedError(decision.rule, keyword(element.tag))
+        if isinstance(element.value, Fragments):
+            return _REMOVED
         if isinstance(element.value, list):
             return self._judge_sequence(element, bound, decision)
-        if profile.is_pure(tag, vr):
+        if is_pure:
             return self._clean(element, parent, item, decision, pure)
         return self._clean_watched(element, parent, item, decision, bound)
 

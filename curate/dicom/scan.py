@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hmac
 import math
-import struct
-import zlib
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
-from curate.dicom.dictionary import VRS
-from curate.dicom.reader import DEFLATED, MAX_DEPTH, Head, read_head
-from curate.dicom.types import Keys, MalformedError, Scan
+from curate.dicom.reader import peek, read_head
+from curate.dicom.types import Item, Keys, MalformedError, Scan
 
 FIRST_READ = 1 << 14
 DICOMDIR = "1.2.840.10008.1.3.10"
-_UNDEFINED = 0xFFFFFFFF
 _LAST = 0x00280008
+_FIRST_YEAR, _LAST_YEAR = 1850, 2150
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATES = (
     (0x00080022, 0x00080032),
@@ -25,32 +22,6 @@ _DATES = (
     (0x00080020, 0x00080030),
 )
 _ACQUISITION = 0x0008002A
-_WANTED = frozenset(
-    (
-        0x00080016,
-        0x00080018,
-        0x00080060,
-        _ACQUISITION,
-        *(tag for pair in _DATES for tag in pair),
-        0x00100010,
-        0x00100020,
-        0x00100030,
-        0x00120062,
-        0x00181060,
-        0x0020000D,
-        0x0020000E,
-        0x00200013,
-        0x00200032,
-        0x00200037,
-        0x00200100,
-        0x00201041,
-        _LAST,
-    )
-)
-
-
-class _MoreError(Exception):
-    """The bytes read so far end before what is wanted."""
 
 
 def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
@@ -58,14 +29,10 @@ def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
     want = FIRST_READ
     data = file.read(min(want, size))
     while True:
-        whole = len(data) >= size
         try:
-            return _scan(data, size, keys, whole=whole)
-        except _MoreError:
-            if whole:
-                return nothing("TRUNCATED", size)
+            return _scan(data, size, keys)
         except MalformedError as error:
-            if whole or error.rule == "NOT_DICOM":
+            if error.rule != "TRUNCATED" or len(data) >= size:
                 return nothing(error.rule, size)
         want *= 8
         more = file.read(min(want, size) - len(data))
@@ -79,41 +46,36 @@ def nothing(rule: str, size: int) -> Scan:
     return Scan("", "", "", "", "", "", b"", False, "", None, None, None, None, 0, size, rule)
 
 
-def _scan(data: bytes, size: int, keys: Keys, *, whole: bool) -> Scan:
+def _scan(data: bytes, size: int, keys: Keys) -> Scan:
     head = read_head(data)
-    sop_class = head.meta.get(0x00020002, b"").decode("latin-1").strip(" \0")
-    if sop_class == DICOMDIR:
+    if head.meta.get(0x00020002, b"").strip(b" \0") == DICOMDIR.encode():
         return nothing("DICOMDIR", size)
-    body, start = data, head.start
-    if head.syntax == DEFLATED:
-        try:
-            body, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], len(data) * 8), 0
-        except zlib.error:
-            raise MalformedError("MALFORMED") from None
-        whole = False
-    values = _values(body, start, head, whole=whole)
-    text = {tag: raw.decode("latin-1").strip(" \0") for tag, raw in values.items()}
-    return _record(text, head.syntax, size, keys)
+    item = peek(data, head, _LAST)
+    return _record(_Text(item), head.syntax, size, keys)
 
 
-def _record(text: dict[int, str], syntax: str, size: int, keys: Keys) -> Scan:
-    def get(tag: int) -> str:
-        return text.get(tag, "")
+class _Text:
+    """The values of a data set as text, without padding."""
 
-    earliest = _earliest(text)
+    __slots__ = ("_item",)
+
+    def __init__(self, item: Item) -> None:
+        self._item = item
+
+    def __call__(self, tag: int) -> str:
+        raw = self._item.raw(tag)
+        return raw.decode("latin-1").strip(" \0") if raw else ""
+
+
+def _record(get: _Text, syntax: str, size: int, keys: Keys) -> Scan:
+    earliest = _earliest(get)
     number = _number(get(0x00200013))
-    sop_class = get(0x00080016)
-    rule = "DICOMDIR" if sop_class == DICOMDIR else ""
-    if not rule and not get(0x0020000D):
-        rule = "STUDY_UID_MISSING"
-    if not rule and not get(0x0020000E):
-        rule = "SERIES_UID_MISSING"
-    if not rule and not (sop_class and get(0x00080018)):
-        rule = "INSTANCE_UID_MISSING"
+    sop_class, sop_instance = get(0x00080016), get(0x00080018)
+    study, series = get(0x0020000D), get(0x0020000E)
     return Scan(
-        study_uid=get(0x0020000D),
-        series_uid=get(0x0020000E),
-        sop_instance_uid=get(0x00080018),
+        study_uid=study,
+        series_uid=series,
+        sop_instance_uid=sop_instance,
         sop_class_uid=sop_class,
         modality=get(0x00080060),
         transfer_syntax=syntax,
@@ -122,73 +84,22 @@ def _record(text: dict[int, str], syntax: str, size: int, keys: Keys) -> Scan:
         study_date=get(0x00080020).replace(".", "")[:8],
         earliest=earliest,
         position=_position(get(0x00200032), get(0x00200037), get(0x00201041)),
-        time=_time(text, earliest),
+        time=_time(get, earliest),
         number=int(number) if number is not None else None,
         frames=int(_number(get(_LAST)) or 1),
         size=size,
-        rule=rule,
+        rule=_missing(study, series, sop_class, sop_instance),
     )
 
 
-def _values(data: bytes, pos: int, head: Head, *, whole: bool) -> dict[int, bytes]:
-    """The wanted values at the top level, up to Number of Frames."""
-    order = "<" if head.little else ">"
-    header, long = struct.Struct(f"{order}HH2sH").unpack_from, struct.Struct(f"{order}L").unpack_from
-    values: dict[int, bytes] = {}
-    while True:
-        if pos + 12 > len(data):
-            if whole:
-                return values
-            raise _MoreError
-        group, number, name, length = header(data, pos)
-        tag = group << 16 | number
-        if tag > _LAST:
-            return values
-        vr = VRS.get(name) if head.explicit else None
-        if vr is None:
-            start, length = pos + 8, long(data, pos + 4)[0]
-        elif vr.long:
-            start, length = pos + 12, long(data, pos + 8)[0]
-        else:
-            start = pos + 8
-        if length == _UNDEFINED:
-            within = head.explicit and vr is not None and vr.name != "UN"
-            pos = _skip(data, start, within, order, 0)
-            continue
-        if start + length > len(data):
-            raise _MoreError
-        if tag in _WANTED:
-            values[tag] = data[start : start + length]
-        pos = start + length
-
-
-def _skip(data: bytes, pos: int, explicit: bool, order: str, depth: int) -> int:
-    """Where a sequence, or an item, of undefined length ends."""
-    if depth > 2 * MAX_DEPTH:
-        raise MalformedError("TOO_DEEP")
-    header, long = struct.Struct(f"{order}HH2sH").unpack_from, struct.Struct(f"{order}L").unpack_from
-    while True:
-        if pos + 12 > len(data):
-            if pos + 8 > len(data):
-                raise _MoreError
-            if header(data, pos)[:2] in ((0xFFFE, 0xE0DD), (0xFFFE, 0xE00D)):
-                return pos + 8
-            raise _MoreError
-        group, number, name, length = header(data, pos)
-        if group == 0xFFFE and number in (0xE0DD, 0xE00D):
-            return pos + 8
-        vr = VRS.get(name) if explicit and group != 0xFFFE else None
-        if vr is None:
-            pos, length = pos + 8, long(data, pos + 4)[0]
-        elif vr.long:
-            pos, length = pos + 12, long(data, pos + 8)[0]
-        else:
-            pos += 8
-        if length == _UNDEFINED:
-            within = explicit and (vr is None or vr.name != "UN")
-            pos = _skip(data, pos, within, order, depth + 1)
-        else:
-            pos += length
+def _missing(study: str, series: str, sop_class: str, sop_instance: str) -> str:
+    if sop_class == DICOMDIR:
+        return "DICOMDIR"
+    if not study:
+        return "STUDY_UID_MISSING"
+    if not series:
+        return "SERIES_UID_MISSING"
+    return "" if sop_class and sop_instance else "INSTANCE_UID_MISSING"
 
 
 def _fingerprint(keys: Keys, patient_id: str, name: str, birth_date: str) -> bytes:
@@ -222,31 +133,33 @@ def _position(position: str, orientation: str, location: str) -> float | None:
     return round(sum(x * y for x, y in zip(point, normal, strict=True)), 4)
 
 
-def _time(text: dict[int, str], earliest: int | None) -> float | None:
+def _time(get: _Text, earliest: int | None) -> float | None:
     """What orders instances at one place: temporal position, trigger time, or the clock in seconds."""
     for tag in (0x00200100, 0x00181060):
-        number = _number(text.get(tag, ""))
+        number = _number(get(tag))
         if number is not None:
             return number
     return earliest / 1e6 if earliest is not None else None
 
 
-def _earliest(text: dict[int, str]) -> int | None:
-    moment = text.get(_ACQUISITION, "")
+def _earliest(get: _Text) -> int | None:
+    moment = get(_ACQUISITION)
     found = microseconds(moment[:8], moment[8:]) if len(moment) >= 8 else None
     for date, time in _DATES:
         if found is not None:
             break
-        found = microseconds(text.get(date, ""), text.get(time, ""))
+        found = microseconds(get(date), get(time))
     return found
 
 
 def microseconds(date: str, time: str) -> int | None:
-    """A DA and a TM as microseconds since 1970-01-01; midnight without a time, None without a date."""
+    """A DA and a TM as microseconds since 1970-01-01; midnight without a time, None without a likely date."""
     date, time = date.replace(".", ""), time.replace(":", "")
     whole, _, part = time.split("+")[0].split("-")[0].partition(".")
     whole = (whole + "000000")[:6]
     try:
+        if not _FIRST_YEAR <= int(date[:4]) <= _LAST_YEAR:
+            return None
         day = datetime(int(date[:4]), int(date[4:6]), int(date[6:8]), tzinfo=UTC)
         clock = timedelta(
             hours=int(whole[:2]),

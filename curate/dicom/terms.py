@@ -15,6 +15,7 @@ _TOKEN = re.compile(r"[A-Z0-9]+(?:\.[0-9]+)?[A-Z]*\*?")
 _UNIT = r"MM|CM|M|SEC|S|MS|MIN|T|KV|KVP|KEV|MAS|MA|HZ|KHZ|MHZ|DEG|ML|MBQ|MCI|CH|DIR|DIRS|D|GY|CGY|PH|X|W|ISO"
 _QUANTITY = re.compile(rf"(\d{{1,4}}(?:\.\d{{1,3}})?)({_UNIT})")
 _BVALUE = re.compile(r"B(\d{1,5})(?:T|S)?")
+_BEQUALS = re.compile(r"\bB *= *(\d)")
 _NAMED = frozenset(("TE", "TR", "TI", "FA", "B"))
 _PREFIXES = ("T2*", "T1W", "T2W", "T1", "T2", "3D", "2D", "4D", "PD", "AX", "SAG", "COR")
 _REPLACED = (
@@ -70,6 +71,7 @@ def _pass(text: str, names: frozenset[str]) -> list[str]:
     folded = fold(text[:256])
     for old, new in _REPLACED:
         folded = folded.replace(old, new)
+    folded = _BEQUALS.sub(r"B\1", folded)
     tokens = [part for token in _TOKEN.findall(folded) for part in _parts(token)]
     kept, strangers = _choose(tokens, names)
     kept = list(dict.fromkeys(kept))

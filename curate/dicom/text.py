@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
-from pydicom.charset import decode_bytes, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 
 DEFAULT = ("iso8859",)
-_DELIMITERS = {0x0D, 0x0A, 0x0C, 0x09}
+_ESCAPE = re.compile(rb"(?=\x1b)")
+_STATEFUL = ("iso2022_jp", "iso2022_jp_2", "iso_ir_58")  # codecs that want the escape sequence itself
 
 
 @lru_cache(maxsize=256)
@@ -20,9 +22,17 @@ def encodings_of(raw: bytes) -> tuple[str, ...]:
 
 def decode_text(raw: bytes, encodings: tuple[str, ...]) -> str:
     """The text of a raw value, code extensions (ISO 2022) included; what can't be decoded is replaced."""
-    if b"\x1b" not in raw and len(encodings) > 0:
-        return raw.decode(encodings[0], "replace").rstrip(" \0")
-    try:
-        return decode_bytes(raw, list(encodings or DEFAULT), set(_DELIMITERS)).rstrip(" \0")
-    except (LookupError, UnicodeError, ValueError):
-        return raw.decode("latin-1").rstrip(" \0")
+    first = (encodings or DEFAULT)[0]
+    if b"\x1b" not in raw:
+        return raw.decode(first, "replace").rstrip(" \0")
+    return "".join(_fragment(part, first) for part in _ESCAPE.split(raw)).rstrip(" \0")
+
+
+def _fragment(raw: bytes, first: str) -> str:
+    """One run of text, from an escape sequence on; an unknown sequence is taken as text."""
+    for length in (4, 3):
+        codec = CODES_TO_ENCODINGS.get(raw[:length])
+        if codec is not None:
+            rest = raw if codec in _STATEFUL else raw[length:]
+            return rest.decode(codec, "replace")
+    return raw.decode(first, "replace")

@@ -69,7 +69,7 @@ class Policy:
     retain_safe_private: bool = True
     clean_descriptors: bool = True
     secondary_capture: Admission = "refuse"
-    burned_in: Admission = "hold"
+    burned_in: Admission = "allow"
     head: Admission = "allow"
     dental_and_fetal: Admission = "hold"
 
@@ -127,10 +127,10 @@ class Element:
     """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
-    `wide` (whether they need more than ASCII) are the writer's, `verdict` is the rewriter's.
+    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's.
     """
 
-    __slots__ = ("encoded", "tag", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "tag", "uses", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -138,6 +138,7 @@ class Element:
         self.value = value
         self.encoded: bytes | None = None
         self.wide = False
+        self.uses = 0
         self.verdict: Verdict = NO_VERDICT
 
     def __eq__(self, other: object) -> bool:

@@ -11,6 +11,8 @@ from curate.dicom.dictionary import keyword, step
 from curate.dicom.types import PIXEL_DATA, Bytes, Item, MalformedError, Parsed, Policy, Report, StudyContext
 from curate.findings import Finding, Severity, merge
 
+_TEMPORAL_INFORMATION = 0x00280303
+
 
 def verify(data: bytes, policy: Policy) -> tuple[Finding, ...]:
     """Everything that the rewriter would change in a file, by rule and keyword path."""
@@ -39,7 +41,8 @@ def _refused(error: MalformedError) -> tuple[Finding, ...]:
 
 def released_context(dataset: Item, policy: Policy) -> StudyContext:
     """The context under which a clean file stays as it is: its own pseudonym, its own dates."""
-    shift = 0 if policy.dates == "rebase" else None
+    removed = policy.dates == "remove" or dataset.text(_TEMPORAL_INFORMATION) == "REMOVED"
+    shift = None if removed else 0
     return StudyContext(None, dataset.text(0x00100020), shift, dataset.text(0x00080020))
 
 

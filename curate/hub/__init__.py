@@ -1,4 +1,4 @@
-"""Where releases are published: a folder, the Hugging Face Hub; the only room that opens connections."""
+"""Where releases are published: a folder, the Hugging Face Hub, a bucket; the only networked room."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from curate.hub.retry import Patience
 
 
 def open_target(url: str, *, patience: Patience | None = None) -> Target:
-    """The target of `file:///DIR`, a plain path, or `hf://ORG/NAME`. Opens no connection.
+    """The target of `file:///DIR`, a plain path, `hf://ORG/NAME` or `s3://BUCKET/PREFIX`. Opens no connection.
 
     Raises:
         InputError: no such kind of target.
@@ -26,7 +26,11 @@ def open_target(url: str, *, patience: Patience | None = None) -> Target:
 
         folder = Path(unquote(parts.path) if parts.scheme else url)
         return FolderHub(folder.expanduser().absolute())
+    if parts.scheme == "s3":
+        from curate.hub.s3 import S3Hub
+
+        return S3Hub(parts.netloc, parts.path.strip("/"), patience or Patience())
     raise InputError(
         f"{parts.scheme}:// is not a target that curate can publish to",
-        hint="Use file:///DIR or hf://ORG/NAME.",
+        hint="Use file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX.",
     )

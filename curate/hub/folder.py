@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.errors import HubError, StorageError
+from curate import durable
+from curate import version as versions
+from curate.digests import sha256_file
+from curate.errors import HubError
 from curate.hub import folder_store as store
 from curate.hub.protocol import (
     Contents,
     Plan,
-    Progress,
     Published,
     Purged,
     Remaining,
     Settings,
     contents_of,
-    digest_of,
     plan_for,
-    tag_of,
-    version_key,
-    version_of,
 )
+from curate.progress import Progress, silent
 from curate.records import FileEntry
 
 
@@ -51,7 +48,7 @@ class FolderHub:
         return Plan(plan.tag, plan.send, plan.unchanged, ())
 
     def publish(
-        self, release: Path, *, settings: Settings | None = None, progress: Progress | None = None
+        self, release: Path, *, settings: Settings | None = None, progress: Progress = silent
     ) -> Published:
         """Copy a release to `DIR/<tag>/`, verifying each digest on the way, then name the tag.
 
@@ -62,7 +59,7 @@ class FolderHub:
         """
         del settings  # a folder's readers are those whom its file system lets in
         contents = contents_of(release)
-        with _storage(self.root):
+        with durable.storage_errors(f"write to {self.root}"):
             self.root.mkdir(parents=True, exist_ok=True)
             refs = store.refs(self.root)
             if contents.tag in refs:
@@ -75,7 +72,7 @@ class FolderHub:
 
     def versions(self) -> tuple[str, ...]:
         """The published versions, oldest first."""
-        return tuple(version_of(tag) for tag in sorted(store.refs(self.root), key=version_key))
+        return tuple(versions.normal(tag) for tag in sorted(store.refs(self.root), key=versions.parse))
 
     def folder_of(self, version: str) -> Path:
         """Where a published version lies.
@@ -89,7 +86,7 @@ class FolderHub:
         """The files under a tag, each hashed."""
         folder = store.place(self.root, _known(self, version))
         return {
-            name: FileEntry(name, path.stat().st_size, digest_of(path))
+            name: FileEntry(name, path.stat().st_size, sha256_file(path))
             for name, path in ((path.relative_to(folder).as_posix(), path) for path in store.files(folder))
         }
 
@@ -105,21 +102,21 @@ class FolderHub:
                 return file.read(-1 if length is None else length)
         except FileNotFoundError:
             raise HubError(
-                f"{self.url} has no {path} in {tag_of(version)}", hint="List the version's files first."
+                f"{self.url} has no {path} in {versions.tag(version)}", hint="List the version's files first."
             ) from None
 
     def purge(
-        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress | None = None
+        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent
     ) -> Purged:
         """Replace each version by its re-cut, drop tags, delete the rest, and look at what is left."""
         before = _inventory(self.root)
-        with _storage(self.root):
+        with durable.storage_errors(f"write to {self.root}"):
             moved = [
-                tag_of(version)
-                for version in sorted(recuts, key=version_key)
+                versions.tag(version)
+                for version in sorted(recuts, key=versions.parse)
                 if _recut(self.root, _known(self, version), contents_of(recuts[version]), progress)
             ]
-            dropped = tuple(sorted(tag_of(version) for version in drop))
+            dropped = tuple(sorted(versions.tag(version) for version in drop))
             store.write_refs(
                 self.root, {tag: at for tag, at in store.refs(self.root).items() if tag not in dropped}
             )
@@ -133,14 +130,14 @@ class FolderHub:
         """Hide every version's folder, at once."""
         for tag in store.refs(self.root):
             with contextlib.suppress(FileNotFoundError):
-                store.rename(self.root / tag, store.closed(self.root, tag))
+                durable.rename(self.root / tag, store.closed(self.root, tag))
         return Settings(private=False)
 
     def open_to_readers(self, settings: Settings) -> None:
         """Show every version's folder again."""
         for tag in store.refs(self.root) if not settings.private else ():
             with contextlib.suppress(FileNotFoundError):
-                store.rename(store.closed(self.root, tag), self.root / tag)
+                durable.rename(store.closed(self.root, tag), self.root / tag)
 
 
 def _published(
@@ -152,7 +149,7 @@ def _published(
 
 
 def _known(hub: FolderHub, version: str) -> str:
-    tag = tag_of(version)
+    tag = versions.tag(version)
     if tag not in store.refs(hub.root):
         raise HubError(f"{hub.url} has no {tag}", hint="`curate publish` it, or ask for a published version.")
     return tag
@@ -167,7 +164,7 @@ def _same_or_refuse(hub: FolderHub, refs: Mapping[str, str], contents: Contents)
         )
 
 
-def _recut(root: Path, tag: str, contents: Contents, progress: Progress | None) -> bool:
+def _recut(root: Path, tag: str, contents: Contents, progress: Progress) -> bool:
     """Put a re-cut release under its tag; says whether anything changed."""
     if contents.tag != tag:
         raise HubError(f"the re-cut of {tag} says that it is {contents.tag}", hint="Cut it again.")
@@ -202,18 +199,3 @@ def _leftovers(root: Path) -> Iterator[Remaining]:
     for path in store.files(root):
         if path not in accounted:
             yield Remaining(path.relative_to(root).parts[0], path.relative_to(root).as_posix(), "bytes")
-
-
-@contextlib.contextmanager
-def _storage(root: Path) -> Iterator[None]:
-    """Tell what the file system refused in one line."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise StorageError(
-            f"{root}: {os.strerror(error.errno or 0)}",
-            hint="Free some space, then run the same command again."
-            if full
-            else "Check the folder's rights.",
-        ) from None

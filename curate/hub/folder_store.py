@@ -6,22 +6,21 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
+from curate import durable
+from curate import version as versions
+from curate.digests import sha256_file
 from curate.errors import CurateError, DamagedError, HubError
 from curate.hub.protocol import (
     BLOCK,
     RELEASE_FILE,
     Contents,
-    Progress,
     contents_of,
-    digest_of,
-    tag_of,
-    version_key,
 )
+from curate.progress import Progress
 from curate.records import FileEntry
 
 REFS = "refs.json"
@@ -36,7 +35,7 @@ def refs(root: Path) -> dict[str, str]:
     """
     try:
         found = json.loads((root / REFS).read_bytes())
-        return {tag_of(tag): str(digest) for tag, digest in found["tags"].items()}
+        return {versions.tag(tag): str(digest) for tag, digest in found["tags"].items()}
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError, CurateError):
@@ -47,15 +46,11 @@ def refs(root: Path) -> dict[str, str]:
 
 def write_refs(root: Path, tags: Mapping[str, str]) -> None:
     """Name the tags, all at once."""
-    ordered = {tag: tags[tag] for tag in sorted(tags, key=version_key)}
+    ordered = {tag: tags[tag] for tag in sorted(tags, key=versions.parse)}
+    text = json.dumps({"format": 1, "tags": ordered}, indent=1) + "\n"
     temporary = root / f".{REFS}.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump({"format": 1, "tags": ordered}, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(root / REFS)
-    _sync(root)
+    with durable.writing(root / REFS, temporary) as file:
+        file.write(text.encode())
 
 
 def place(root: Path, tag: str) -> Path:
@@ -79,7 +74,7 @@ def _partial(root: Path, contents: Contents) -> Path:
     return root / f".{contents.tag}.{contents.digest[:16]}.partial"
 
 
-def build(root: Path, contents: Contents, progress: Progress | None = None) -> tuple[int, int]:
+def build(root: Path, contents: Contents, progress: Progress) -> tuple[int, int]:
     """Bring `DIR/<tag>/` to the release; gives the files and bytes that were copied, not linked.
 
     Raises:
@@ -92,25 +87,23 @@ def build(root: Path, contents: Contents, progress: Progress | None = None) -> t
         raise HubError(f"{final} is in the way and is no release", hint="Move it away, then publish again.")
     partial = _partial(root, contents)
     sources = _sources(root, contents.tag)
-    files = size = seen = 0
-    for entry in contents.files.values():
+    files = size = 0
+    for entry in progress.over(contents.files.values(), "files", len(contents.files)):
         if _bring(partial / entry.path, entry, contents.root, sources):
             files, size = files + 1, size + entry.size_bytes
-        seen += entry.size_bytes
-        if progress:
-            progress(seen, contents.size_bytes)
+            progress.add(bytes=entry.size_bytes)
     _seal(partial, contents)
     if final.exists():  # what a killed run left, or what a purge replaces: away for one rename only
         delete(old(root, contents.tag))
-        rename(final, old(root, contents.tag))
-    rename(partial, final)
+        durable.rename(final, old(root, contents.tag))
+    durable.rename(partial, final)
     return files, size
 
 
 def _sources(root: Path, own: str) -> dict[str, Path]:
     """Published files by digest, to link instead of copying: of the newest versions and the tag's own."""
     found: dict[str, Path] = {}
-    published = sorted(refs(root), key=version_key)
+    published = sorted(refs(root), key=versions.parse)
     for tag in {*published[-2:], *(tag for tag in published if tag == own)}:
         folder = place(root, tag)
         with contextlib.suppress(CurateError):
@@ -124,33 +117,28 @@ def _bring(target: Path, entry: FileEntry, source: Path, published: Mapping[str,
         return False  # it got its name only after it was whole, verified and synced
     target.parent.mkdir(parents=True, exist_ok=True)
     if (twin := published.get(entry.sha256)) and twin.stat().st_size == entry.size_bytes:
-        with contextlib.suppress(OSError):  # other file system, too many links: then copy
-            os.link(twin, target)
-            return False
+        durable.link(twin, target)
+        return False
     temporary = target.with_name(f".{target.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    if _copy(source / entry.path, temporary) != entry.sha256:
-        temporary.unlink()
-        raise DamagedError(
-            f"{entry.path} does not have the digest that {RELEASE_FILE} states",
-            hint="Run `curate check` on the release, then cut it again.",
-        )
-    temporary.chmod(0o444)
-    temporary.replace(target)
+    temporary.unlink(missing_ok=True)  # of a killed run, and read-only
+    with durable.writing(target, temporary, 0o444) as out:
+        if _copy(source / entry.path, out) != entry.sha256:
+            raise DamagedError(
+                f"{entry.path} does not have the digest that {RELEASE_FILE} states",
+                hint="Run `curate check` on the release, then cut it again.",
+            )
     return True
 
 
-def _copy(source: Path, target: Path) -> str:
+def _copy(source: Path, out: IO[bytes]) -> str:
     """Copy, or share blocks where the file system can, and hash in the same pass; gives the SHA-256."""
     digest = hashlib.sha256()
-    with source.open("rb") as reader, target.open("xb") as writer:
-        shared = _share(reader.fileno(), writer.fileno())
+    with source.open("rb") as reader:
+        shared = _share(reader.fileno(), out.fileno())
         while block := reader.read(BLOCK):
             digest.update(block)
             if not shared:
-                writer.write(block)
-        writer.flush()
-        os.fsync(writer.fileno())
+                out.write(block)
     return digest.hexdigest()
 
 
@@ -166,15 +154,15 @@ def _seal(folder: Path, contents: Contents) -> None:
     """Nothing missing, nothing extra; then synced and read-only."""
     for path in files(folder):
         if path.relative_to(folder).as_posix() not in contents.files:
-            path.unlink()
+            durable.remove(path)
     if not _is_complete(folder, contents):
         raise HubError(
             f"{folder} does not hold what was copied to it", hint="Check the disk, then publish again."
         )
     for below in [path for path in folder.rglob("*") if path.is_dir()]:
-        _sync(below)
+        durable.fsync_folder(below)
         below.chmod(0o555)
-    _sync(folder)
+    durable.fsync_folder(folder)
     folder.chmod(0o755)  # renaming a folder needs it writable; sealed by its contents
 
 
@@ -182,7 +170,7 @@ def _is_complete(folder: Path, contents: Contents) -> bool:
     """Whether a folder has the release's files by name and size, and its `release.json` by digest."""
     found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files(folder)}
     wanted = {entry.path: entry.size_bytes for entry in contents.files.values()}
-    return found == wanted and digest_of(folder / RELEASE_FILE) == contents.digest
+    return found == wanted and sha256_file(folder / RELEASE_FILE) == contents.digest
 
 
 def delete(folder: Path) -> None:
@@ -190,25 +178,10 @@ def delete(folder: Path) -> None:
     if folder.is_dir():
         for below in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
             below.chmod(0o755)
-        shutil.rmtree(folder)
-        _sync(folder.parent)
+        durable.remove(folder)
+        durable.fsync_folder(folder.parent)
 
 
 def files(folder: Path) -> list[Path]:
     """Every file below a folder."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def rename(source: Path, target: Path) -> None:
-    """Rename, durably."""
-    source.rename(target)
-    _sync(target.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

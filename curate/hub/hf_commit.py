@@ -13,7 +13,8 @@ from curate.hub import hf_client as client
 from curate.hub import hf_files as files
 from curate.hub.hf_client import KIND, HeadMovedError, Repository
 from curate.hub.hf_files import Addition
-from curate.hub.protocol import ATTESTATIONS, RELEASE_FILE, Contents, Plan, Progress, is_tag, parse_release
+from curate.hub.protocol import ATTESTATIONS, RELEASE_FILE, Contents, Plan, is_tag, parse_release
+from curate.progress import Progress, silent
 
 LARGE_FILES_A_COMMIT = 25_000  # the Hub's documented bound
 _HEADS = 4  # how often a head that moves is followed
@@ -26,7 +27,7 @@ def tags(repo: Repository) -> dict[str, str]:
 
 
 def bring(
-    repo: Repository, branch: str, contents: Contents, message: str, progress: Progress | None = None
+    repo: Repository, branch: str, contents: Contents, message: str, progress: Progress = silent
 ) -> tuple[str, Plan]:
     """Bring a branch to a release by one commit, or none; gives the commit and what was sent.
 

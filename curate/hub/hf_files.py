@@ -14,7 +14,8 @@ from huggingface_hub.utils._runtime import is_xet_available
 
 from curate.errors import DamagedError, HubError
 from curate.hub.hf_client import KIND, Repository, git_oid
-from curate.hub.protocol import Contents, Plan, Progress
+from curate.hub.protocol import Contents, Plan
+from curate.progress import Progress
 from curate.records import FileEntry
 
 _BATCH = 64
@@ -110,29 +111,25 @@ def compare(held: Mapping[str, RepoFile], contents: Contents) -> None:
         )
 
 
-def send(
-    repo: Repository, branch: str, contents: Contents, plan: Plan, progress: Progress | None
-) -> list[Addition]:
+def send(repo: Repository, branch: str, contents: Contents, plan: Plan, progress: Progress) -> list[Addition]:
     """Upload what is large, a few files at a time; what the hub has stored already costs one question."""
     made: list[Addition] = []
-    done = 0
-    for batch in _batches(plan.send):
-        additions = [to_add(entry, str(contents.root / entry.path)) for entry in batch]
-        repo.call("sending files", lambda batch=additions: _preupload(repo, branch, batch))  # type: ignore[misc]
-        for addition in additions:
-            if not sent_as_stated(addition):
-                raise damaged(addition.entry.path)
-        made += additions
-        done += sum(entry.size_bytes for entry in batch)
-        if progress:
-            progress(done, plan.send_bytes)
+    waiting: list[Addition] = []
+    for entry in progress.over(plan.send, "files", len(plan.send)):
+        waiting.append(to_add(entry, str(contents.root / entry.path)))
+        progress.add(bytes=entry.size_bytes)
+        if len(waiting) == _BATCH or len(made) + len(waiting) == len(plan.send):
+            made += _preupload(repo, branch, waiting)
+            waiting = []
     return made
 
 
-def _preupload(repo: Repository, branch: str, additions: Sequence[Addition]) -> None:
-    repo.api.preupload_lfs_files(repo.name, additions, repo_type=KIND, revision=branch, free_memory=False)
+def _preupload(repo: Repository, branch: str, additions: Sequence[Addition]) -> Sequence[Addition]:
+    def upload() -> None:
+        repo.api.preupload_lfs_files(repo.name, additions, repo_type=KIND, revision=branch, free_memory=False)
 
-
-def _batches(entries: Sequence[FileEntry]) -> Iterator[Sequence[FileEntry]]:
-    for start in range(0, len(entries), _BATCH):
-        yield entries[start : start + _BATCH]
+    repo.call("sending files", upload)
+    for addition in additions:
+        if not sent_as_stated(addition):
+            raise damaged(addition.entry.path)
+    return additions

@@ -11,6 +11,7 @@ from pathlib import Path
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import DatasetInfo, RepoFile
 
+from curate import version as versions
 from curate.errors import HubError, InputError
 from curate.hub import hf_client as client
 from curate.hub import hf_files as files
@@ -19,17 +20,14 @@ from curate.hub.hf_commit import bring, set_tag, tags
 from curate.hub.protocol import (
     Contents,
     Plan,
-    Progress,
     Published,
     Purged,
     Settings,
     contents_of,
     plan_for,
-    tag_of,
-    version_key,
-    version_of,
 )
 from curate.hub.retry import Patience
+from curate.progress import Progress, silent
 from curate.records import FileEntry
 
 
@@ -51,7 +49,7 @@ class HuggingFaceHub:
         return plan_for(contents_of(release), contents_of(previous).files if previous else {})
 
     def publish(
-        self, release: Path, *, settings: Settings | None = None, progress: Progress | None = None
+        self, release: Path, *, settings: Settings | None = None, progress: Progress = silent
     ) -> Published:
         """One commit and one tag, whatever fails on the way and however often it is run.
 
@@ -78,20 +76,22 @@ class HuggingFaceHub:
     def versions(self) -> tuple[str, ...]:
         """The published versions, oldest first."""
         found = tags(client.connect(self.name, self.patience))
-        return tuple(version_of(tag) for tag in sorted(found, key=version_key))
+        return tuple(versions.normal(tag) for tag in sorted(found, key=versions.parse))
 
     def holds(self, version: str) -> dict[str, FileEntry]:
         """The files under a tag: a large object's digest is its id, a small file is fetched and hashed."""
         repo = client.connect(self.name, self.patience)
-        return {path: _fact(repo, tag_of(version), item) for path, item in _tagged(repo, version).items()}
+        return {
+            path: _fact(repo, versions.tag(version), item) for path, item in _tagged(repo, version).items()
+        }
 
     def read(self, version: str, path: str, offset: int = 0, length: int | None = None) -> bytes:
         """Bytes of a published file by one range request."""
-        repo, tag = client.connect(self.name, self.patience), tag_of(version)
+        repo, tag = client.connect(self.name, self.patience), versions.tag(version)
         return repo.call(f"reading {path}", lambda: client.ranged(repo, tag, path, offset, length))
 
     def purge(
-        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress | None = None
+        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent
     ) -> Purged:
         """Move tags to their re-cut releases, without history, erase what none holds, and look again."""
         from curate.hub.hf_purge import purge
@@ -163,7 +163,7 @@ def _create(repo: Repository, settings: Settings) -> DatasetInfo:
 
 
 def _tagged(repo: Repository, version: str) -> dict[str, RepoFile]:
-    return client.tree(repo, tag_of(version))
+    return client.tree(repo, versions.tag(version))
 
 
 def _fact(repo: Repository, tag: str, item: RepoFile) -> FileEntry:
@@ -188,8 +188,8 @@ def _already(hub: HuggingFaceHub, repo: Repository, commit: str, contents: Conte
 
 
 def _refuse_older(repo: Repository, tagged: Collection[str], contents: Contents) -> None:
-    newest = max(tagged, key=version_key, default=contents.tag)
-    if version_key(newest) > version_key(contents.tag):
+    newest = max(tagged, key=versions.parse, default=contents.tag)
+    if versions.parse(newest) > versions.parse(contents.tag):
         raise HubError(
             f"{repo.name} holds {newest} already, which is later than {contents.tag}",
             hint="Publish versions in their order, or cut the next one.",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
+from curate import version as versions
+from curate.digests import sha256_file
 from curate.errors import DamagedError, InputError
+from curate.progress import Progress, silent
 from curate.records import FileEntry
 
 RELEASE_FILE = "release.json"
@@ -18,8 +21,6 @@ ATTESTATIONS = "attestations/"
 BLOCK = 1 << 20
 
 Gated = Literal["auto", "manual", False]
-Progress = Callable[[int, int], None]
-"""Called with the bytes done and the bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Contents:
     @property
     def tag(self) -> str:
         """The release's tag on a hub."""
-        return tag_of(self.version)
+        return versions.tag(self.version)
 
     @property
     def size_bytes(self) -> int:
@@ -89,7 +90,7 @@ class Remaining:
 
     place: str
     path: str
-    what: Literal["bytes", "pointer"]
+    what: Literal["bytes", "pointer", "small files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Target(Protocol):
         ...
 
     def publish(
-        self, release: Path, *, settings: Settings | None = None, progress: Progress | None = None
+        self, release: Path, *, settings: Settings | None = None, progress: Progress = silent
     ) -> Published:
         """Publish a release as a whole or not at all; its tag comes last. Repeating it finishes the work.
 
@@ -147,7 +148,7 @@ class Target(Protocol):
         ...
 
     def purge(
-        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress | None = None
+        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent
     ) -> Purged:
         """Put each version's re-cut under its tag, drop tags, and erase all that no tag holds then."""
         ...
@@ -161,39 +162,9 @@ class Target(Protocol):
         ...
 
 
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
-
-
-def version_of(text: str) -> str:
-    """`1.2.0` of `1.2.0` or `v1.2.0`.
-
-    Raises:
-        InputError: it is no version.
-    """
-    if not (match := _VERSION.fullmatch(text)):
-        raise InputError(f"{text!r} is not a version", hint="Write it as 1.2.0 or v1.2.0.")
-    return ".".join(match.groups())
-
-
-def tag_of(text: str) -> str:
-    """`v1.2.0` of `1.2.0` or `v1.2.0`."""
-    return f"v{version_of(text)}"
-
-
-def version_key(text: str) -> tuple[int, ...]:
-    """A key that sorts versions or tags by number."""
-    return tuple(int(part) for part in version_of(text).split("."))
-
-
 def is_tag(text: str) -> bool:
     """Whether a ref's name is a release's tag."""
-    return text.startswith("v") and _VERSION.fullmatch(text) is not None
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return re.fullmatch(r"v\d+\.\d+\.\d+", text) is not None
 
 
 def contents_of(release: Path) -> Contents:
@@ -227,7 +198,7 @@ def parse_release(raw: bytes) -> tuple[str, tuple[FileEntry, ...]]:
     try:
         found = json.loads(raw)
         listed = tuple(_entry(item) for item in _items(found["files"]))
-        return version_of(found["version"]), listed
+        return versions.normal(found["version"]), listed
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{RELEASE_FILE} cannot be read ({type(error).__name__})", hint="Cut the release again."
@@ -256,7 +227,7 @@ def _attestations(release: Path) -> list[FileEntry]:
     folder = release / ATTESTATIONS
     found = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     return [
-        FileEntry(path.relative_to(release).as_posix(), path.stat().st_size, digest_of(path))
+        FileEntry(path.relative_to(release).as_posix(), path.stat().st_size, sha256_file(path))
         for path in found
     ]
 

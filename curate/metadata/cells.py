@@ -12,10 +12,14 @@ import datetime as dt
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
+from xml.etree.ElementTree import ParseError
+from zipfile import BadZipFile, ZipFile
 
 import openpyxl
 import pyarrow as pa
@@ -27,7 +31,19 @@ Row = tuple[int, list[str] | None]
 
 SEPARATORS = (",", ";", "\t", "|")
 LONGEST_CELL = 100_000
+LARGEST_WORKBOOK = 4 << 30  # unpacked; a million rows take about 0.5 GB
 _EXACT_DIGITS = 10**15  # a double holds no longer whole number
+_XLSX_FAULTS = (
+    BadZipFile,
+    zlib.error,
+    ParseError,
+    EOFError,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    OSError,
+)
 _HINT = "Save the table as CSV (UTF-8), XLSX or Parquet."
 
 
@@ -120,34 +136,51 @@ def _numbered(reader: Iterable[list[str]], first: int) -> Iterator[Row]:
         number += 1
 
 
+def _damaged(path: Path, kind: str) -> InputError:
+    return InputError(f"The table {path.name} is not a readable {kind} file.", hint=_HINT)
+
+
 def _xlsx(path: Path) -> Iterator[Row]:
     """The sheet `studies`, or the first one; numbers as a spreadsheet shows them, days in ISO 8601."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # openpyxl's about styles and validation, which do not touch values
+    with path.open("rb") as file:
         try:
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        except (BadZipFile, KeyError, ValueError, OSError):
-            raise InputError(f"The table {path.name} is not a readable XLSX file.", hint=_HINT) from None
-        with closing(book):
-            sheet = book["studies"] if "studies" in book.sheetnames else book.worksheets[0]
-            for number, cells in enumerate(sheet.iter_rows(), start=1):
-                texts = [_shown(cell.value, getattr(cell, "number_format", "")) for cell in cells]
-                if any(texts):
-                    yield number, texts
+            with ZipFile(file) as parts:
+                if sum(part.file_size for part in parts.infolist()) > LARGEST_WORKBOOK:
+                    raise _damaged(path, "XLSX")
+            with closing(_quietly(openpyxl.load_workbook, file, read_only=True, data_only=True)) as book:
+                yield from _sheet(book["studies"] if "studies" in book.sheetnames else book.worksheets[0])
+        except _XLSX_FAULTS:
+            raise _damaged(path, "XLSX") from None
+
+
+def _sheet(sheet: Any) -> Iterator[Row]:
+    rows, number = sheet.iter_rows(), 0
+    while batch := _quietly(lambda: list(islice(rows, 1000))):
+        for cells in batch:
+            number += 1
+            texts = [_shown(cell.value, getattr(cell, "number_format", "")) for cell in cells]
+            if any(texts):
+                yield number, texts
+
+
+def _quietly(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """A call without openpyxl's warnings: some are about styles, some show a cell's value."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*args, **options)
 
 
 def _parquet(path: Path) -> Iterator[Row]:
     try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError):
-        raise InputError(f"The table {path.name} is not a readable Parquet file.", hint=_HINT) from None
-    with file:
-        yield 1, list(file.schema_arrow.names)
-        number = 2
-        for batch in file.iter_batches(batch_size=20_000):
-            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                yield number, [_shown(value) for value in values]
-                number += 1
+        with pq.ParquetFile(path) as file:
+            yield 1, list(file.schema_arrow.names)
+            number = 2
+            for batch in file.iter_batches(batch_size=20_000):
+                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    yield number, [_shown(value) for value in values]
+                    number += 1
+    except (pa.ArrowException, OSError):
+        raise _damaged(path, "Parquet") from None
 
 
 def _shown(value: object, number_format: str = "") -> str:
@@ -172,8 +205,3 @@ def _shown_float(value: float, number_format: str) -> str:
     if math.isnan(value):
         return ""
     return _shown(int(value), number_format) if value.is_integer() and math.isfinite(value) else repr(value)
-
-
-def is_blank(cells: Sequence[str]) -> bool:
-    """Whether no cell of a row says anything."""
-    return not any(cell.strip() for cell in cells)

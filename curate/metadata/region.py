@@ -55,6 +55,17 @@ def of_header(body_part_examined: str | None, laterality: str | None = None) -> 
     return _coded(body_part_examined, None if side == "U" else side)
 
 
+def union(several: Iterable[CodedRegion]) -> CodedRegion:
+    """One region for several, refused ones left out; left and right of one region are both sides."""
+    coded = [each for each in several if each.code is not None]
+    if not coded:
+        return _refused("REGION_MISSING", "no region is given")
+    sides = {each.laterality for each in coded}
+    one = len({each.code for each in coded}) == 1
+    side = sides.pop() if len(sides) == 1 else "B" if one and None not in sides else None
+    return _answer((part for each in coded for part in each.codes), side)
+
+
 def disagree(table: CodedRegion, header: CodedRegion) -> bool:
     """Whether two regions lie in different groups (REGION_DISAGREES); unknown ones do not disagree."""
     if table.code is None or header.code is None:
@@ -125,6 +136,9 @@ def _coded(raw: str | None, laterality: str | None) -> CodedRegion:
     given = region_text.side(laterality)
     if laterality and fold(laterality) and given is None:
         return _refused("LATERALITY_UNREADABLE", "not a laterality; write R, L or B")
+    joined = [part.strip() for part in text.split("+")]
+    if all(part in regions() for part in joined):
+        return _answer(joined, given)  # as `code` writes it
     found = _standard(text)
     if found is not None:
         return _answer([found], given)

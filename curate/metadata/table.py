@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
 from curate.errors import InputError
-from curate.findings import Finding, Severity
-from curate.metadata import age, cells, consent, diagnosis, region, sex
-from curate.metadata.coded import Coded
+from curate.findings import Finding
+from curate.metadata import cells, sex
+from curate.metadata.study_row import VOCABULARIES, broken, coded, study_row
+from curate.metadata.study_row import StudyRow as StudyRow
 
 REQUIRED = ("study", "donor", "age", "sex", "region", "diagnosis", "consent", "consent_date")
 OPTIONAL = (
@@ -23,48 +22,6 @@ OPTIONAL = (
     *("clinical_use_ended", "birth_date", "laterality", "receipt_sha256", "age_low_years", "age_high_years"),
 )
 COLUMNS = frozenset((*REQUIRED, *OPTIONAL))
-VOCABULARIES = ("age", "sex", "region", "diagnosis")
-_CODED = (*VOCABULARIES, "consent", "given_by", "clinical_use_ended", "diagnosis_basis")
-
-_MANGLED = re.compile(r"\d+(?:[.,]\d+)?[eE]\+?\d+|#[A-Z/0!?]+|\d{4}-\d{2}-\d{2}(?: .*)?")
-_age = lru_cache(maxsize=4096)(age.code)
-_sex = lru_cache(maxsize=256)(sex.code)
-_region = lru_cache(maxsize=16384)(region.code)
-_diagnosis = lru_cache(maxsize=16384)(diagnosis.code)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class StudyRow:
-    """One row: the coded values, the raw cells (`raw`, by column), and what is wrong with them."""
-
-    row: int
-    study: str
-    donor: str
-    age: age.CodedAge
-    sex: Coded
-    region: region.CodedRegion
-    diagnosis: diagnosis.CodedDiagnosis
-    consent: str | None
-    consent_date: date | None
-    diagnosis_basis: str | None = None
-    license: str | None = None
-    scope: str | None = None
-    consent_version: str | None = None
-    consent_language: str | None = None
-    given_by: str | None = None
-    clinical_use_ended: bool | None = None
-    birth_date: date | None = None
-    raw: Mapping[str, str] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-
-    def __repr__(self) -> str:
-        """The row's number only: all else is a person's."""
-        return f"<StudyRow {self.row}>"
-
-    @property
-    def refused(self) -> bool:
-        """Whether a finding of the row is an error."""
-        return any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -83,11 +40,24 @@ class StudiesTable:
 
     def rows(self) -> Iterator[StudyRow]:
         """Every row that says anything, coded; a repeated identical row bears a note and comes once more."""
-        return _rows(self)
+        first: dict[int, dict[str, str]] = {}
+        for number, raw in _raw_rows(self):
+            yield broken(number) if raw is None else self._row(number, raw, first)
 
     def rows_of(self, studies: frozenset[str]) -> dict[str, StudyRow]:
-        """The rows of some studies, by study; the last of several that are equal."""
-        return {row.study: row for row in self.rows() if row.study in studies}
+        """The rows of some studies, by study; of several, the last, which bears the findings of all."""
+        first: dict[int, dict[str, str]] = {}
+        found: dict[str, StudyRow] = {}
+        for number, raw in _raw_rows(self):
+            if raw is not None and raw["study"] in studies:
+                found[raw["study"]] = self._row(number, raw, first)
+        return found
+
+    def _row(self, number: int, raw: dict[str, str], first: dict[int, dict[str, str]]) -> StudyRow:
+        found = _twice(self, raw, number, first)
+        return study_row(
+            number, raw, found, spanish_initials=self.spanish_initials, zero_filled=self.zero_filled
+        )
 
 
 def open_table(path: Path | str) -> StudiesTable:
@@ -103,7 +73,7 @@ def open_table(path: Path | str) -> StudiesTable:
     return _surveyed(table)
 
 
-def vocabulary_report(path: Path | str) -> list[dict[str, str | None]]:
+def vocabulary(path: Path | str) -> list[dict[str, str | None]]:
     """How each distinct raw value of a table's vocabularies maps: field, raw, code, meaning, reason.
 
     Raises:
@@ -127,16 +97,14 @@ def vocabulary_report(path: Path | str) -> list[dict[str, str | None]]:
 
 
 def _reported(name: str, raw: str, spanish_initials: bool) -> dict[str, str | None]:
-    coded = _coded(name, raw, spanish_initials)
-    return {"field": name, "raw": raw, "code": coded.code, "meaning": coded.meaning, "reason": coded.reason}
-
-
-def _coded(name: str, raw: str, spanish_initials: bool) -> Coded:
-    if name == "age":
-        return _age(raw)
-    if name == "sex":
-        return _sex(raw, spanish_initials=spanish_initials)
-    return _region(raw) if name == "region" else _diagnosis(raw)
+    answer = coded(name, raw, spanish_initials=spanish_initials)
+    return {
+        "field": name,
+        "raw": raw,
+        "code": answer.code,
+        "meaning": answer.meaning,
+        "reason": answer.reason,
+    }
 
 
 def _header(path: Path, required: tuple[str, ...]) -> tuple[dict[str, int], int, int, list[str]]:
@@ -188,8 +156,8 @@ def _surveyed(table: StudiesTable) -> StudiesTable:
             continue
         values = tuple(_cell(row, at) for _, at in order)
         study = _cell(row, table.columns["study"])
-        keys.append(hash(study))
-        wholes.append(hash(values))
+        keys.append(_mark(study))
+        wholes.append(_mark("\x1f".join(values)))
         if len(sexes) < 1000:
             sexes.add(_cell(row, table.columns["sex"]))
         for name, fill in zeros.items():
@@ -201,8 +169,8 @@ def _surveyed(table: StudiesTable) -> StudiesTable:
         table.width,
         table.header_row,
         table.findings,
-        conflicts - {hash("")},
-        repeats - {hash("")},
+        conflicts - {_mark("")},
+        repeats - {_mark("")},
         sex.uses_spanish_initials(sexes),
         {name: fill.width for name, fill in zeros.items() if fill.width},
     )
@@ -222,6 +190,11 @@ class _ZeroFill:
         self.width = len(value) if self._even else 0
 
 
+def _mark(text: str) -> int:
+    """A 64-bit mark of a text, the same in every process; two texts share one in 1e-7 of a million."""
+    return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8).digest(), "big", signed=True)
+
+
 def _named_twice(keys: np.ndarray, wholes: np.ndarray) -> tuple[frozenset[int], frozenset[int]]:
     """Hashes of studies named twice: with different values, and with the same ones."""
     if not len(keys):
@@ -235,31 +208,24 @@ def _named_twice(keys: np.ndarray, wholes: np.ndarray) -> tuple[frozenset[int], 
     return conflicts, frozenset(int(key) for key in np.unique(twice)) - conflicts
 
 
-def _rows(table: StudiesTable) -> Iterator[StudyRow]:
-    first: dict[int, dict[str, str]] = {}
+def _raw_rows(table: StudiesTable) -> Iterator[tuple[int, dict[str, str] | None]]:
+    """The cells of each row by column; None where they do not fit the columns."""
+    columns = table.columns
+    least = max(columns[name] for name in REQUIRED) + 1
     for number, row in cells.read(table.path, COLUMNS):
         if number <= table.header_row:
             continue
-        if row is None or any(cell.strip() for cell in row[table.width :]) or len(row) < len(table.columns):
-            yield _broken(number)
-            continue
-        raw = {name: _cell(row, at) for name, at in table.columns.items()}
-        found = list(_twice(table, raw, number, first))
-        yield _study_row(table, number, raw, found)
-
-
-def _broken(number: int) -> StudyRow:
-    """A row whose cells do not fit the columns, so that nothing of it can be trusted."""
-    place = f"row {number}"
-    nothing = (_age(None), _sex(None), _region(None), _diagnosis(None), None, None)
-    return StudyRow(number, "", "", *nothing, findings=(Finding("TABLE_ROW_BROKEN", place),))
+        if row is None or len(row) < least or any(cell.strip() for cell in row[table.width :]):
+            yield number, None
+        else:
+            yield number, {name: _cell(row, at) for name, at in columns.items()}
 
 
 def _twice(
     table: StudiesTable, raw: dict[str, str], number: int, first: dict[int, dict[str, str]]
 ) -> Iterator[Finding]:
     """Findings of a study that the table names more than once: of each column that differs."""
-    key = hash(raw["study"])
+    key = _mark(raw["study"])
     if key not in table.conflicts and key not in table.repeats:
         return
     place = f"row {number}"
@@ -272,61 +238,3 @@ def _twice(
     for name in raw:
         if raw[name] != before[name]:
             yield Finding("TABLE_STUDY_CONFLICT", place, name)
-
-
-def _study_row(table: StudiesTable, number: int, raw: dict[str, str], found: list[Finding]) -> StudyRow:
-    place = f"row {number}"
-    years = _age(raw["age"])
-    sexed = _sex(raw["sex"], spanish_initials=table.spanish_initials)
-    where = _region(raw["region"], laterality=raw.get("laterality"))
-    what = _diagnosis(raw["diagnosis"], raw.get("diagnosis_basis"))
-    said = consent.code(raw["consent"])
-    giver = consent.given_by(raw.get("given_by"))
-    ended = consent.clinical_use_ended(raw.get("clinical_use_ended"))
-    basis = diagnosis.code_basis(raw.get("diagnosis_basis"))
-    coded: tuple[Coded, ...] = (years, sexed, where, what, said, giver, ended, basis)
-    found += [Finding(each.rule, place, name) for name, each in zip(_CODED, coded, strict=True) if each.rule]
-    found += _identity_findings(table, raw, place)
-    found += [Finding(rule, place, name) for name, rule in _day_rules(raw)]
-    return StudyRow(
-        number,
-        raw["study"],
-        raw["donor"],
-        years,
-        sexed,
-        where,
-        what,
-        said.code,
-        consent.day(raw["consent_date"]),
-        basis.code,
-        raw.get("license") or None,
-        raw.get("scope") or None,
-        raw.get("consent_version") or None,
-        raw.get("consent_language") or None,
-        giver.code,
-        None if ended.code is None else ended.code == "yes",
-        consent.day(raw.get("birth_date")),
-        raw,
-        tuple(found),
-    )
-
-
-def _day_rules(raw: dict[str, str]) -> Iterator[tuple[str, str]]:
-    if not raw["consent_date"]:
-        yield "consent_date", "CONSENT_DATE_MISSING"
-    for name in ("consent_date", "birth_date"):
-        if raw.get(name) and consent.day(raw[name]) is None:
-            yield name, "DATE_UNREADABLE"
-
-
-def _identity_findings(table: StudiesTable, raw: dict[str, str], place: str) -> Iterator[Finding]:
-    """What is wrong with the names of study and donor: absent, damaged, or short of their zeros."""
-    for name in ("study", "donor"):
-        value = raw[name]
-        width = table.zero_filled.get(name, 0)
-        if not value:
-            yield Finding(f"TABLE_{name.upper()}_MISSING", place, name)
-        elif _MANGLED.fullmatch(value):
-            yield Finding("TABLE_NUMBER_DAMAGED", place, name)
-        elif width and value.isascii() and value.isdigit() and len(value) < width:
-            yield Finding("TABLE_ZEROS_LOST", place, name)

@@ -100,9 +100,9 @@ def allow() -> list[dict[str, Any]]:
     for tag, fact in sorted(candidates().items()):
         keyword, vr = dictionary_keyword(tag), dictionary_VR(tag)
         row = rows.get(f"{tag:08X}")
-        if row is not None and keyword not in sources.GRAMMARS:
-            if vr != "SQ" or not (set(row["options"]) & set(CLEANABLE)) or row["basic"] == "X":
-                continue
+        decided = row is None or keyword in sources.GRAMMARS
+        if not decided and (vr != "SQ" or not (set(row["options"]) & set(CLEANABLE)) or row["basic"] == "X"):
+            continue
         chosen = grammar(tag, keyword, vr)
         if chosen is None:
             continue
@@ -150,7 +150,7 @@ def codes() -> dict[str, dict[str, str]]:
         if sct in known["SCT"]:
             known["SRT"].setdefault(srt, known["SCT"][sct])
     for scheme, value, meaning in sources.MORE_CODES:
-        known.setdefault(scheme, {}).setdefault(value, meaning)
+        known.setdefault(scheme, {})[value] = meaning
     return {scheme: dict(sorted(values.items())) for scheme, values in sorted(known.items())}
 
 

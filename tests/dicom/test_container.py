@@ -16,7 +16,8 @@ from pydicom.uid import RLELossless
 
 from curate.dicom import codestreams, container, reader
 from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
-from tests import corpus, strategies
+from tests import strategies
+from tests.dicom import real
 
 SECRET = b"PUIGDOMENECH^MONTSERRAT"
 
@@ -133,7 +134,7 @@ def test_impossible_shapes_are_refused(change: dict[str, int]) -> None:
 
 
 def frames_of(name: str) -> tuple[reader.Parsed, list[bytes]]:
-    parsed = reader.parse(corpus.named(name))
+    parsed = reader.parse(real.named(name))
     value = parsed.dataset[PIXEL_DATA].value
     shape = container.shape_of(parsed.dataset)
     return parsed, [joined(frame) for frame in container.split_frames(value, shape.frames)]
@@ -169,6 +170,23 @@ def test_comments_and_applications_go_from_jpeg(name: str) -> None:
         assert joined(codestreams.clean_jpeg(clean, lossless_ls=ls)) == clean
         scan = frame.index(b"\xff\xda")
         assert clean.endswith(frame[scan : frame.rindex(b"\xff\xd9") + 2])
+
+
+def test_tables_that_no_scan_uses_go_from_jpeg() -> None:
+    """A quantisation or Huffman table that nothing refers to holds no image, and goes; the used ones stay."""
+    _, frames = frames_of("SC_rgb_jpeg_dcmtk.dcm")
+    clean = joined(codestreams.clean_jpeg(frames[0]))
+    hidden = (SECRET * 6)[:64]
+    quantisation = b"\xff\xdb" + struct.pack(">HB", 67, 3) + hidden
+    huffman = b"\xff\xc4" + struct.pack(">HB", 2 + 17 + 64, 0x13) + bytes(15) + b"\x40" + hidden
+    overwritten = b"\xff\xdb" + struct.pack(">HB", 67, 0) + hidden
+    dirty = clean[:2] + overwritten + quantisation + huffman + clean[2:]
+    assert joined(codestreams.clean_jpeg(dirty)) == clean
+    both = clean.index(b"\xff\xdb")
+    size = int.from_bytes(clean[both + 2 : both + 4])
+    longer = struct.pack(">H", size + 65) + clean[both + 4 : both + 2 + size] + b"\x03" + hidden
+    dirty = clean[: both + 2] + longer + clean[both + 2 + size :]
+    assert joined(codestreams.clean_jpeg(dirty)) == clean
 
 
 @pytest.mark.parametrize("name", JPEG_2000)
@@ -281,7 +299,7 @@ def test_several_fragments_a_frame_become_one() -> None:
 def test_clean_frames_decode_to_the_same_pixels() -> None:
     """Every compressed file of pydicom's set decodes to the same values after its frames are cleaned."""
     compared = undecodable = 0
-    for path in corpus.sample():
+    for path in real.sample():
         if path.stat().st_size > 1_000_000 or "pydicom+pydicom" not in path.parts:
             continue
         try:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 
@@ -22,8 +22,8 @@ BASES = int(os.environ.get("CURATE_PLANT_BASES", "2"))
 # Layers that no sound file would hold: refusing them by a code is as good as cleaning them.
 BROKEN = (
     "coded-", "native-", "other-pixels", "numeric-", "no-such-vr", "gap", "deep-70", "deep-30", "un-sequence",
-    "trailing-", "pixels-un", "identity", "group-2", "wrong-vr", "double", "in-place", "dictionary", "order",
-    "odd-groups", "moment-UI", "meta-identity", "padding", "beside", "repeaters", "code-own", "report",
+    "trailing-", "table-command", "pixels-un", "identity", "group-2", "wrong-vr", "double", "in-place", "dictionary",
+    "order", "odd-groups", "moment-UI", "meta-identity", "padding", "beside", "repeaters", "code-own", "report",
 )  # fmt: skip
 
 
@@ -33,36 +33,39 @@ def drafts() -> tuple[Draft, ...]:
     return tuple(draft for draft in bases.drafts() if system.attack(write(draft)).released is not None)
 
 
-def layers() -> list[str]:
-    return sorted({layer for draft in drafts() for layer in plant.places(draft)})
+@cache
+def chosen(count: int, stride: int) -> dict[str, frozenset[str]]:
+    """Of each base the layers that are planted in it: each (or every `stride`th) in `count` bases by turns."""
+    having: dict[str, list[str]] = defaultdict(list)
+    for draft in drafts():
+        for layer in plant.places(draft):
+            having[layer].append(draft.name)
+    found: dict[str, set[str]] = defaultdict(set)
+    for turn, (layer, names) in list(enumerate(sorted(having.items())))[::stride]:
+        for step in range(min(count, len(names))):
+            found[names[(turn + step * 7) % len(names)]].add(layer)
+    return {name: frozenset(layers) for name, layers in found.items()}
 
 
-def attacks(count: int) -> Iterator[tuple[Planted, bytes]]:
-    """Each layer in `count` of the bases that have it, by turns."""
+def attacks(count: int, stride: int = 1) -> Iterator[tuple[Planted, bytes]]:
+    """The planted files, each with its base."""
     source = Source(SEED)
-    files = {draft.name: dict(_lazily(draft)) for draft in drafts()}
-    for turn, layer in enumerate(layers()):
-        having = [draft for draft in drafts() if layer in files[draft.name]]
-        for step in range(min(count, len(having))):
-            draft = having[(turn + step * 7) % len(having)]
-            planted = plant.one_layer(draft, layer, files[draft.name][layer], source)
-            if planted.plants:
-                yield planted, write(draft)
-
-
-def _lazily(draft: Draft) -> Iterator[tuple[str, list[plant.Place]]]:
-    yield from plant.places(draft).items()
+    for draft in drafts():
+        wanted, before = chosen(count, stride).get(draft.name, frozenset()), write(draft)
+        for layer, places in plant.places(draft).items():
+            if layer in wanted and (planted := plant.one_layer(draft, layer, places, source)).plants:
+                yield planted, before
 
 
 def test_the_search_sees_every_plant_before_the_rewriting() -> None:
     """A survivor can't be overlooked: in the planted files the search finds what was planted."""
     source, seen, planted = Source(SEED), 0, 0
-    for draft in drafts()[:2]:
+    for draft in drafts()[:1]:
         assert draft.syntax not in (BIG, IMPLICIT)
         for file in plant.everything(draft, source):
             planted += len(file.plants)
             seen += len(search.survivors(file.data, file.plants))
-    assert planted > 15_000
+    assert planted > 10_000
     assert seen >= planted * 0.999
 
 
@@ -82,7 +85,7 @@ def test_nothing_planted_survives() -> None:
                 kept_out.append((file.name, outcome.refusal))
             continue
         leaks.update(search.survivors(outcome.released, file.plants, before))
-    assert plants > 30_000
+    assert plants > 20_000
     assert not uncoded
     assert not said, f"{len(said)} places show in findings, logs or tracebacks: {said.most_common(20)}"
     assert not leaks, f"{leaks.total()} of {plants} identifiers survive: {leaks.most_common(40)}"
@@ -98,7 +101,7 @@ def test_everything_at_once_survives_nowhere() -> None:
         assert outcome.released is not None, (draft.name, outcome.refusal)
         found = search.survivors(outcome.released, file.plants, write(draft))
         assert not found, (draft.name, len(found), len(file.plants), found[:20])
-        assert not system.objections(outcome.released), draft.name
+        assert not system.noticed(outcome.released), draft.name
 
 
 def test_a_directory_is_refused_without_naming_anybody() -> None:
@@ -123,7 +126,7 @@ def test_no_date_of_the_study_survives(dates: str) -> None:
 
 def test_what_was_rewritten_before_changes_nothing() -> None:
     """The result rests on the file and its study alone, not on which files came before it."""
-    files = [file.data for file, _ in attacks(1)][::3]
+    files = [file.data for file, _ in attacks(1, 5)]
     first = [system.attack(data).released for data in files]
     second = [system.attack(data).released for data in reversed(files)]
     assert first == second[::-1]

@@ -17,7 +17,8 @@ from pydicom.dataelem import RawDataElement
 
 from curate.dicom import reader
 from curate.dicom.types import Fragments, Item, MalformedError
-from tests import corpus, strategies, synth
+from tests import strategies, synth
+from tests.dicom import real
 from tests.strategies import Node
 
 SYNTAXES = {
@@ -86,7 +87,7 @@ def differences(ds: pydicom.Dataset, item: Item, path: str = "") -> list[str]:
 def test_the_corpus_is_read_as_pydicom_reads_it() -> None:
     """Every readable file of the corpus has the elements and raw values that pydicom finds."""
     read = refused = 0
-    for path in corpus.sample():
+    for path in real.sample():
         data = path.read_bytes()
         try:
             parsed = reader.parse(data)
@@ -106,7 +107,7 @@ def test_the_corpus_is_read_as_pydicom_reads_it() -> None:
 def test_a_truncated_file_says_so(name: str) -> None:
     """A file that ends too early is refused by the rule TRUNCATED."""
     with pytest.raises(MalformedError) as caught:
-        reader.parse(corpus.named(name))
+        reader.parse(real.named(name))
     assert caught.value.rule == "TRUNCATED"
 
 

@@ -5,60 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qs, quote
 
-from tests.hub.store import MAIN, Entry, ProtocolError, Repo, pointer
+from tests.hub.http import Answer, Call, ProtocolError, Routes, as_json
+from tests.hub.store import MAIN, Entry, Repo, pointer
 
 if TYPE_CHECKING:
     from tests.hub.server import HubServer
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request as an endpoint sees it; `args` are the groups of its route, unquoted."""
-
-    method: str
-    target: str
-    args: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The last value of each parameter."""
-        return {key: values[-1] for key, values in parse_qs(self.target.partition("?")[2]).items()}
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body or b"{}")
-
-    @property
-    def token(self) -> str:
-        """The bearer token, or nothing."""
-        return self.headers.get("authorization", "").removeprefix("Bearer ")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response; `body` is cut to the range asked for when it is sent."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    ranged: bool = False
-
-
-Endpoint = Callable[["HubServer", Call], Answer]
-
-
-def as_json(value: object, status: int = 200, **headers: str) -> Answer:
-    """An answer of JSON."""
-    named = {key.replace("_", "-"): text for key, text in headers.items()}
-    return Answer(json.dumps(value).encode(), status, {"Content-Type": "application/json", **named})
 
 
 def _writer(hub: HubServer, call: Call) -> None:
@@ -204,7 +159,7 @@ def commit(hub: HubServer, call: Call) -> Answer:
     repo = _repo(hub, call, write=True)
     if "create_pr" in call.query:
         raise ProtocolError(400, "pull requests are opened by the test itself")
-    made = repo.apply(call.args["rev"], call.body.splitlines())
+    made = repo.apply(call.args["rev"], call.body.splitlines(), trusting=hub.xet is not None)
     url = f"{hub.url}/datasets/{repo.id}/commit/{made.oid}"
     return as_json({"commitUrl": url, "commitOid": made.oid, "pullRequestUrl": None})
 
@@ -436,9 +391,23 @@ def stored(hub: HubServer, call: Call) -> Answer:
     return Answer(data, 200, {"ETag": f'"{call.args["oid"]}"', "Accept-Ranges": "bytes"}, ranged=True)
 
 
+def xet_token(hub: HubServer, call: Call) -> Answer:
+    """`GET R/xet-{read,write}-token/{rev}`: where the Xet client stores chunks; a folder of this machine."""
+    _repo(hub, call, write=True)
+    if hub.xet is None:
+        raise ProtocolError(404, "this repository is not on Xet")
+    found = {"casUrl": f"local://{hub.xet}", "accessToken": "xet", "exp": 4_000_000_000}
+    headers = {
+        "X-Xet-Cas-Url": found["casUrl"],
+        "X-Xet-Access-Token": "xet",
+        "X-Xet-Token-Expiration": "4000000000",
+    }
+    return Answer(json.dumps(found).encode(), 200, {"Content-Type": "application/json", **headers})
+
+
 _R = r"/api/datasets/(?P<repo>[^/]+/[^/]+)"
 _GIT = r"/datasets/(?P<repo>[^/]+/[^/]+?)\.git/info/lfs"
-ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
+ROUTES: Routes = (
     ("create", "POST", r"/api/repos/create", create),
     ("delete-repo", "DELETE", r"/api/repos/delete", delete_repo),
     ("whoami", "GET", r"/api/whoami-v2", whoami),
@@ -460,20 +429,12 @@ ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("lfs-delete", "POST", _R + r"/lfs-files/batch", lfs_delete),
     ("tree", "GET", _R + r"/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?", tree),
     ("paths-info", "POST", _R + r"/paths-info/(?P<rev>[^/]+)", paths_info),
+    ("xet-token", "GET", _R + r"/xet-(?:read|write)-token/(?P<rev>[^/]+)", xet_token),
     ("info", "GET", _R + r"(?:/revision/(?P<rev>[^/]+))?", info),
     ("resolve", "GET|HEAD", r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)", resolve),
 )
-STORAGE_ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
+STORAGE_ROUTES: Routes = (
     ("lfs-put", "PUT", r"/upload/(?P<repo>[^/]+/[^/]+)/(?P<oid>\w+)", lfs_put),
     ("lfs-part", "PUT", r"/upload/(?P<repo>[^/]+/[^/]+)/(?P<oid>\w+)/(?P<part>\d+)", lfs_part),
     ("storage", "GET|HEAD", r"/object/(?P<repo>[^/]+/[^/]+)/(?P<oid>\w+)", stored),
 )
-
-
-def route(method: str, target: str, *, storage: bool) -> tuple[str, Endpoint | None, dict[str, str]]:
-    """The endpoint's name, its function, and the groups of its path."""
-    path = target.partition("?")[0]
-    for name, methods, pattern, function in STORAGE_ROUTES if storage else ROUTES:
-        if method in methods.split("|") and (match := re.fullmatch(pattern, path)):
-            return name, function, {key: unquote(text) for key, text in match.groupdict().items() if text}
-    return "unknown", None, {}

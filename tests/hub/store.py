@@ -10,20 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatch
+from typing import Any
+
+from tests.hub.http import ProtocolError
 
 MAIN = "refs/heads/main"
 GITATTRIBUTES = b"".join(
     b"%s filter=lfs diff=lfs merge=lfs -text\n" % pattern
     for pattern in (b"*.arrow", b"*.bin", b"*.gz", b"*.npy", b"*.parquet", b"*.zip", b"*.zst", b"*.png")
 )
-
-
-class ProtocolError(Exception):
-    """What the server refuses: status, the client's error code, and a message."""
-
-    def __init__(self, status: int, message: str, code: str = "") -> None:
-        super().__init__(message)
-        self.status, self.message, self.code = status, message, code
 
 
 def git_blob(data: bytes) -> str:
@@ -69,6 +64,7 @@ class Repo:
     blobs: dict[str, bytes] = field(default_factory=dict)
     lfs: dict[str, bytes] = field(default_factory=dict)
     lfs_names: dict[str, str] = field(default_factory=dict)
+    keeps_old_commits: bool = False
     granted: set[str] = field(default_factory=set)
     _serial: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -130,9 +126,19 @@ class Repo:
         for name in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision, f"refs/{revision}"):
             if name in self.refs:
                 return self.refs[name]
-        if revision in self.commits:
+        if revision in self.commits and (self.keeps_old_commits or revision in self._led_to()):
             return revision
         raise ProtocolError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+
+    def _led_to(self) -> set[str]:
+        """Every commit that some ref leads to."""
+        found: set[str] = set()
+        for start in self.refs.values():
+            oid: str | None = start
+            while oid is not None and oid not in found:
+                found.add(oid)
+                oid = self.commits[oid].parent
+        return found
 
     def commit(self, revision: str) -> Commit:
         """The commit of a revision."""
@@ -165,8 +171,8 @@ class Repo:
         self.commits[oid] = Commit(oid, parent, title, message, date, dict(tree))
         return self.commits[oid]
 
-    def apply(self, revision: str, lines: Iterable[bytes]) -> Commit:
-        """One commit on a branch, from the client's ndjson.
+    def apply(self, revision: str, lines: Iterable[bytes], *, trusting: bool = False) -> Commit:
+        """One commit on a branch, from the client's ndjson; `trusting` takes large objects that Xet holds.
 
         Raises:
             ProtocolError: the head moved, a large object is not stored, or a deleted file is not there.
@@ -179,7 +185,7 @@ class Repo:
             if item["key"] == "header":
                 header = item["value"]
             else:
-                self._operation(tree, item["key"], item["value"])
+                self._operation(tree, item["key"], item["value"], trusting)
         if header.get("parentCommit", self.refs[ref]) != self.refs[ref]:
             raise ProtocolError(412, "A commit has happened since. Please refresh and try again.")
         commit = self.add_commit(self.refs[ref], header["summary"], tree, header.get("description", ""))
@@ -192,14 +198,14 @@ class Repo:
             raise ProtocolError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return name
 
-    def _operation(self, tree: dict[str, Entry], key: str, value: Mapping[str, str]) -> None:
+    def _operation(self, tree: dict[str, Entry], key: str, value: Mapping[str, Any], trusting: bool) -> None:
         path = value["path"]
         if key == "file":
             tree[path] = self.add_blob(base64.b64decode(value["content"]))
         elif key == "lfsFile":
-            if value["oid"] not in self.lfs:
+            if value["oid"] not in self.lfs and not trusting:
                 raise ProtocolError(400, f"LFS object {value['oid']} of {path} is not uploaded")
-            size = len(self.lfs[value["oid"]])
+            size = len(self.lfs[value["oid"]]) if value["oid"] in self.lfs else value["size"]
             tree[path] = Entry(git_blob(pointer(value["oid"], size)), size, value["oid"])
             self.lfs_names[value["oid"]] = path
         elif key == "deletedFile":

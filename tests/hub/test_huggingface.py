@@ -257,8 +257,8 @@ def test_what_the_hub_holds_otherwise_is_not_tagged(hub: HubServer, tmp_path: Pa
         repo = hub.repo(REPO)
         apply = repo.apply
 
-        def other(revision: str, lines: object) -> object:
-            made = apply(revision, lines)  # type: ignore[arg-type]
+        def other(revision: str, lines: object, **how: bool) -> object:
+            made = apply(revision, lines, **how)  # type: ignore[arg-type]
             tree = dict(made.tree)
             tree["README.md"] = repo.add_blob(b"x" * tree["README.md"].size)
             repo.commits[made.oid] = type(made)(made.oid, made.parent, made.title, "", made.date, tree)
@@ -281,6 +281,20 @@ def test_ranges_are_read(hub: HubServer, tmp_path: Path) -> None:
     assert target().read("1.0.0", pack, 100, 50) == (release / pack).read_bytes()[100:150]
     assert hub.bytes_of("/object/") == 50
     assert target().read("v1.0.0", "README.md") == (release / "README.md").read_bytes()
+
+
+def test_what_is_not_there_is_told(hub: HubServer, tmp_path: Path) -> None:
+    """An unknown version, file or repository is one line, without an address."""
+    target().publish(make_release(tmp_path / "r1"))
+    for ask in (
+        lambda: target().holds("9.9.9"),
+        lambda: target().read("1.0.0", "nothing"),
+        lambda: open_target("hf://org/none").versions(),
+    ):
+        with pytest.raises(HubError) as caught:
+            ask()
+        assert "http" not in str(caught.value)
+        assert caught.value.hint
 
 
 def test_closing_hides_and_opening_restores(hub: HubServer, tmp_path: Path) -> None:

@@ -10,7 +10,18 @@ from curate.metadata import diagnosis
 
 @pytest.mark.parametrize(
     "raw",
-    ["C50.911", "C50911", "c50.9", "C50", " c50 ", "C50,9", "C 50.9", "C50.-", "ICD-10: C50.9", "CIE-10 C50.9"],
+    [
+        "C50.911",
+        "C50911",
+        "c50.9",
+        "C50",
+        " c50 ",
+        "C50,9",
+        "C 50.9",
+        "C50.-",
+        "ICD-10: C50.9",
+        "CIE-10 C50.9",
+    ],
 )
 def test_any_spelling_becomes_the_category(raw: str) -> None:
     """A code with or without its point, in either case, is published as its three characters."""
@@ -64,7 +75,13 @@ def test_none_is_a_value(raw: str) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "code"),
-    [("referral", "referral"), ("Informe", "report"), ("alta", "discharge"), ("biòpsia", "pathology"), ("", None)],
+    [
+        ("referral", "referral"),
+        ("Informe", "report"),
+        ("alta", "discharge"),
+        ("biòpsia", "pathology"),
+        ("", None),
+    ],
 )
 def test_what_a_diagnosis_rests_on(raw: str, code: str | None) -> None:
     """The basis is one of four, in three languages, and may be absent."""

@@ -53,7 +53,17 @@ def test_there_are_enough_terms_and_a_third_is_held_out() -> None:
     languages = Counter(row["language"] for row in made_from)
     assert min(languages[each] for each in ("ca", "es", "en")) >= 100
     groups = {region.code(row["term"]).group for row in made_from}
-    assert groups >= {"head", "neck", "chest", "abdomen", "pelvis", "spine", "upper limb", "lower limb", "breast"}
+    assert groups >= {
+        "head",
+        "neck",
+        "chest",
+        "abdomen",
+        "pelvis",
+        "spine",
+        "upper limb",
+        "lower limb",
+        "breast",
+    }
 
 
 def test_near_misses_and_double_readings_are_refused() -> None:
@@ -86,7 +96,9 @@ def test_idc_agrees_or_the_difference_is_explained() -> None:
         if region.of_header(row["raw"]).code != region.of_header(row["curated"]).code
     }
     assert differing == set(explained)
-    assert all(region.of_header(row["curated"]).code for row in tables.rows("idc_bodypart_raw_to_curated.csv"))
+    assert all(
+        region.of_header(row["curated"]).code for row in tables.rows("idc_bodypart_raw_to_curated.csv")
+    )
 
 
 def test_the_snapshot_of_annex_l_is_highdicom_s() -> None:

@@ -435,6 +435,7 @@ def drafts() -> list[Draft]:
                 read(synthetic()[name], f"{name}-{'big' if syntax == BIG else 'implicit'}"), syntax=syntax
             )
         )
+    made.append(replace(read(synthetic()["ct"], "ct-bare"), syntax=IMPLICIT, bare=True))
     return made
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from tests.planter.places.attributes import (
     dictionary_places,
     in_place,
+    inner_places,
     nested_places,
     private_places,
     repeater_places,
@@ -16,7 +18,7 @@ from tests.planter.places.attributes import (
     unknown_places,
 )
 from tests.planter.places.codes import code_places, report_places
-from tests.planter.places.moments import every_date, item_moment_places, moment_places
+from tests.planter.places.moments import alike_places, every_date, item_moment_places, moment_places
 from tests.planter.places.pixels import fragment_places, image_places
 from tests.planter.places.place import Place, Plant
 from tests.planter.places.structure import (
@@ -30,31 +32,39 @@ from tests.planter.places.words import charset_places, descriptor_places, numeri
 from tests.planter.raw import BIG, DEFLATED, EXPLICIT, IMPLICIT, Draft, write
 from tests.planter.tokens import Source
 
-KINDS = (
+# Kinds whose places are the same for every draft of a transfer syntax, and those that rest on its tree.
+SAME = (
     table_places,
     dictionary_places,
     repeater_places,
-    nested_places,
     private_places,
     unknown_places,
-    in_place,
     charset_places,
     descriptor_places,
     numeric_places,
-    code_places,
-    report_places,
     person_places,
     moment_places,
-    item_moment_places,
     every_date,
     outer_places,
     order_places,
     wrong_places,
     unknown_vr_places,
     depth_places,
+)
+OWN = (
+    inner_places,
+    nested_places,
+    in_place,
+    code_places,
+    report_places,
+    item_moment_places,
+    alike_places,
     fragment_places,
     image_places,
 )
+
+
+UNTOLD = ("alike",)  # from the released bytes alone these can't be told from what is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +76,17 @@ class Planted:
     plants: tuple[Plant, ...]
 
 
+@cache
+def _same(syntax: str) -> tuple[Place, ...]:
+    draft = Draft("any", [], syntax)
+    return tuple(place for kind in SAME for place in kind(draft))
+
+
 def places(draft: Draft) -> dict[str, list[Place]]:
     """All places of a draft by layer: places of one layer can be planted together."""
     layers: dict[str, list[Place]] = defaultdict(list)
-    for kind in KINDS:
-        for place in kind(draft):
-            layers[place.layer].append(place)
+    for place in (*_same(draft.syntax), *(place for kind in OWN for place in kind(draft))):
+        layers[place.layer].append(place)
     return layers
 
 
@@ -124,6 +139,8 @@ def singles(bases: Sequence[Draft], count: int, source: Source) -> Iterator[Plan
     merged: dict[str, list[tuple[Draft, Place]]] = defaultdict(list)
     for base in bases:
         for layer, chosen in places(base).items():
+            if layer in UNTOLD:
+                continue
             merged[layer] += [(base, place) for place in chosen]
     for chosen_pairs in merged.values():
         source.random.shuffle(chosen_pairs)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import struct
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -74,13 +74,28 @@ class Draft:
     meta: Item = field(default_factory=list)
     preamble: bytes = bytes(128)
     trailing: bytes = b""
+    bare: bool = False  # neither preamble nor file meta
 
     def __repr__(self) -> str:
         return f"<{self.name}, {self.syntax}: {self.items}>"
 
     def copy(self) -> Draft:
         """A draft that shares nothing with this one."""
-        return copy.deepcopy(self)
+        meta = list(self.meta)
+        return Draft(
+            self.name, _copied(self.items), self.syntax, meta, self.preamble, self.trailing, self.bare
+        )
+
+
+def _copied(items: Item) -> Item:
+    return [
+        replace(elem, value=[_copied(item) for item in elem.value])
+        if isinstance(elem.value, list)
+        else replace(elem, value=Fragments(elem.value.table, list(elem.value.parts), elem.value.tail))
+        if isinstance(elem.value, Fragments)
+        else replace(elem)
+        for elem in items
+    ]
 
 
 def text(tag: int, vr: str, value: str | bytes, encoding: str = "utf-8") -> Elem:
@@ -162,6 +177,8 @@ def encode_body(draft: Draft) -> bytes:
 
 def write(draft: Draft) -> bytes:
     """The whole Part 10 file."""
+    if draft.bare:
+        return encode_body(draft) + draft.trailing
     meta = list(draft.meta)
     if not any(elem.tag == 0x00020010 for elem in meta):
         meta.append(text(0x00020010, "UI", draft.syntax))
@@ -250,7 +267,9 @@ def find(items: Item, tag: int) -> Elem | None:
 
 def put(items: Item, elem: Elem) -> Elem:
     """Insert in tag order, in place of an element of the same tag."""
-    items[:] = [other for other in items if other.tag != elem.tag]
-    at = next((index for index, other in enumerate(items) if other.tag > elem.tag), len(items))
-    items.insert(at, elem)
+    at = bisect_left(items, elem.tag, key=lambda other: other.tag)
+    if at < len(items) and items[at].tag == elem.tag:
+        items[at] = elem
+    else:
+        items.insert(at, elem)
     return elem

@@ -9,12 +9,14 @@ import traceback
 import warnings
 from dataclasses import dataclass, replace
 
-from curate.dicom.hierarchy import day_of, rebased
+from curate.dicom.hierarchy import study_context
 from curate.dicom.identifiers import donor_id
+from curate.dicom.identifying import identifying_words
+from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite
 from curate.dicom.scan import scan
 from curate.dicom.types import Keys, MalformedError, Policy, StudyContext
-from curate.dicom.verify import verify
+from curate.dicom.verify import released_context, verify
 from curate.findings import Finding, Severity, has_errors, rules
 
 SECRET = bytes(range(32))
@@ -38,14 +40,10 @@ class Outcome:
 def context_of(data: bytes, policy: Policy = POLICY) -> StudyContext:
     """The context that intake would give to a study of this one file."""
     found = scan(io.BytesIO(data), len(data), KEYS)
-    pseudonym = donor_id(KEYS, "donor of the attack")
-    if policy.dates == "remove" or found.earliest is None:
-        return StudyContext(KEYS, pseudonym, None, "")
-    try:
-        shift, date = rebased(found.earliest, day_of(found.earliest))
-    except OverflowError:
-        return StudyContext(KEYS, pseudonym, None, "")
-    return StudyContext(KEYS, pseudonym, shift, date)
+    names: frozenset[str] = frozenset()
+    with contextlib.suppress(MalformedError):
+        names = identifying_words(parse(data).dataset)
+    return study_context(KEYS, donor_id(KEYS, "donor of the attack"), found.earliest, None, policy, names)
 
 
 def attack(data: bytes, policy: Policy = POLICY, context: StudyContext | None = None) -> Outcome:
@@ -88,3 +86,9 @@ def noticed(data: bytes, policy: Policy = POLICY) -> bool:
 def objections(data: bytes, policy: Policy = POLICY) -> tuple[Finding, ...]:
     """What the checker finds, notes left out."""
     return tuple(one for one in verify(data, policy) if one.severity is not Severity.NOTE)
+
+
+def unchanged(data: bytes, policy: Policy = POLICY) -> bool:
+    """Whether rewriting a file under its own pseudonym and dates gives the file itself."""
+    again = rewrite(data, released_context(parse(data).dataset, policy), policy)
+    return b"".join(again.chunks) == data

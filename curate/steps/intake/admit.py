@@ -21,10 +21,10 @@ from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
 from curate.digests import canonical_json, sha256_set
+from curate.donation.coding import HEADER_KEYWORDS, code_study, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
-from curate.steps.intake.coding import HEADER_KEYWORDS, code_study, terms
 from curate.steps.intake.series import keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
@@ -116,13 +116,26 @@ def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
             work.refused.append(instance)
             continue
         if task.known:
-            _set_aside(work, instance, Finding("STUDY_ALREADY_ADMITTED", instance.place))
+            _look_only(task, work, instance, data, context, policy)
+            work.refused_sources.add(digest)
             continue
         work.digests[instance.instance_uid] = digest
         row = _clean(task, work, instance, data, context, policy)
         (work.refused_sources if row is None else work.sources).add(digest)
         if row is not None:
             yield row
+
+
+def _look_only(
+    task: StudyTask, work: _Work, instance: SourceInstance, data: bytes, context: StudyContext, policy: Policy
+) -> None:
+    """A new instance of a study that is there already waits: by its own rule, or because it comes late."""
+    scratch = _Work(header={"": ""})
+    if _clean(task, scratch, instance, data, context, policy) is None:
+        work.findings += scratch.findings
+        work.refused.append(instance)
+    else:
+        _set_aside(work, instance, Finding("STUDY_ALREADY_ADMITTED", instance.place))
 
 
 def _set_aside(work: _Work, instance: SourceInstance, finding: Finding) -> None:
@@ -157,9 +170,15 @@ def _clean(
         return None
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
-    if has_errors(found):
+    if has_errors(found) or any(_held(f.rule, policy) for f in found):
         raise _StudyRefusedError
     return _row(task, work, rewritten, clean)
+
+
+def _held(rule: str, policy: Policy) -> bool:
+    """Whether a person has to decide before the study may enter."""
+    pixels = {"PIXELS_TEXT_LIKELY": policy.burned_in, "PIXELS_FACE_LIKELY": policy.head}
+    return rule.startswith("HELD_") or pixels.get(rule) == "hold"
 
 
 def _row(task: StudyTask, work: _Work, rewritten: Rewritten, clean: bytes) -> packs.PackRow:
@@ -326,7 +345,7 @@ def _keep(task: StudyTask, kept: list[SourceInstance], findings: list[Finding], 
             codes[finding.rule] += finding.count
     target = task.root / "quarantine" / name[1:3] / f"{name}.vault"
     size = 0
-    index = [{"place": i.place, "path": str(i.path)} for i in kept]
+    index = [{"place": i.place, "path": i.origin} for i in kept]
     listed = canonical_json({"files": index, "findings": _plain(findings)}).encode()
     with (
         vault.sealing(target, task.temporary / f"{task.study_id}.vault", task.keys.storage) as out,

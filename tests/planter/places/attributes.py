@@ -11,7 +11,7 @@ from pydicom.datadict import DicomDictionary, RepeatersDictionary
 
 from tests.planter.places.place import Path as ItemPath
 from tests.planter.places.place import Place, Planter, in_item, paths, reach, valued
-from tests.planter.raw import PIXEL_DATA, Draft, Elem, Fragments, Item, put, sequence, text
+from tests.planter.raw import BIG, PIXEL_DATA, Draft, Elem, Fragments, Item, put, sequence, text
 from tests.planter.tokens import Token
 
 # What pydicom's dictionary lacks, by the standard's own names.
@@ -92,8 +92,11 @@ def table_places(draft: Draft) -> Iterator[Place]:
     for tag, vr, _ in table():
         if tag in STRUCTURE:
             continue
-        yield Place("table", f"table/{tag:08X}/top", in_item((), tag, vr))
+        layer = "table" if tag >> 16 else "table-command"
+        yield Place(layer, f"table/{tag:08X}/top", in_item((), tag, vr))
         for wrap in ("undefined", "source", "private", "un", "un-undefined"):
+            if wrap == "un-undefined" and draft.syntax == BIG:
+                continue  # implicit inside, yet big-endian: no standard says what that would be
             yield Place(f"table-{wrap}", f"table/{tag:08X}/{wrap}", _new_context(tag, vr, wrap))
 
 
@@ -105,6 +108,29 @@ def dictionary_places(draft: Draft) -> Iterator[Place]:
         if group in (0x0000, 0x0002, 0x0004, 0xFFFE) or vr == "NONE" or tag in STRUCTURE:
             continue
         yield Place("dictionary", f"dictionary/{tag:08X}", in_item((), tag, vr))
+
+
+def inner_places(draft: Draft) -> Iterator[Place]:
+    """Every text, date and bulk attribute of the dictionary in one item of the draft: what a list keeps there."""
+    inside = [path for path in paths(draft.items) if path]
+    if not inside:
+        return
+    path = inside[sum(draft.name.encode()) % len(inside)]
+    yield from inside_of(path)
+
+
+def inside_of(path: ItemPath) -> Iterator[Place]:
+    """Every attribute of the dictionary that holds no single number, in the item at a path."""
+    where = "/".join(f"{tag:08X}[{index}]" for tag, index in path)
+    for tag, vr in _inner():
+        yield Place("inner", f"inner/{where}/{tag:08X}", in_item(path, tag, vr))
+
+
+@cache
+def _inner() -> tuple[tuple[int, str], ...]:
+    numbers = ("NONE", "SQ", "US", "SS", "UL", "SL", "FL", "FD", "AT")
+    known = [(tag, entry[0].split(" or ")[0]) for tag, entry in DicomDictionary.items() if tag >> 16 >= 8]
+    return tuple((tag, vr) for tag, vr in known if vr not in numbers)
 
 
 def repeater_places(draft: Draft) -> Iterator[Place]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Iterator
 
 from pydicom.datadict import DicomDictionary
@@ -91,7 +93,7 @@ def item_moment_places(draft: Draft) -> Iterator[Place]:
         if not path:
             continue
         where = "/".join(f"{tag:08X}[{index}]" for tag, index in path)
-        for tag in (0x00020010, 0x00041512, 0x00081150, 0x00081155, 0x0020000E, 0x00081199, 0x0040E011):
+        for tag in (0x00020010, 0x00041512, 0x00081150, 0x00081155, 0x0020000E, 0x0040E011):
             for name, make, needle in SHAPES["UI"][:4]:
                 yield Place(
                     f"moment-item-{name}",
@@ -103,6 +105,37 @@ def item_moment_places(draft: Draft) -> Iterator[Place]:
             yield Place(
                 "moment-item", f"moment/{where}/{tag:08X}/birth", _at(path, tag, vr, make, lambda t: t.date)
             )
+
+
+def _alike(tag: int, vr: str, path: Path = ()) -> Planter:
+    """An original that has the very form of what this project writes: a keyed UID, a donor's pseudonym."""
+
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        items = reach(draft.items, path)
+        if items is None:
+            return ()
+        seed = hashlib.sha256(token.text.encode()).digest()
+        number = int.from_bytes(seed[:16])
+        number = number & ~(0xF << 76) & ~(3 << 62) | 8 << 76 | 2 << 62
+        donor = "D" + base64.b32encode(seed[:16]).decode().rstrip("=").lower()
+        value = f"2.25.{number}" if vr == "UI" else donor
+        put(items, text(tag, vr, value))
+        return (value.encode(),)
+
+    return plant
+
+
+def alike_places(draft: Draft) -> Iterator[Place]:
+    """Only the key tells these from what is written: the rewriter must, the checker can't."""
+    tags = (0x00080018, 0x0020000D, 0x0020000E, 0x00200052, 0x00081155, 0x00083010, 0x0040A124)
+    for tag in tags:
+        yield Place("alike", f"alike/{tag:08X}", _alike(tag, "UI"))
+    for path in paths(draft.items):
+        where = "/".join(f"{tag:08X}[{index}]" for tag, index in path)
+        if path:
+            yield Place("alike", f"alike/{where}/00081155", _alike(0x00081155, "UI", path))
+    for tag in (0x00100020, 0x00100010, 0x00080050, 0x0008103E):
+        yield Place("alike", f"alike/{tag:08X}", _alike(tag, "LO"))
 
 
 def every_date(draft: Draft) -> Iterator[Place]:

@@ -10,6 +10,7 @@ from tests.planter.raw import PIXEL_DATA, RLE, Draft, Elem, Fragments, encode, f
 from tests.planter.tokens import Token
 
 JPEG = {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)}
+LOSSLESS = {f"1.2.840.10008.1.2.4.{number}" for number in (57, 70)}
 JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}
 J2K = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
 
@@ -81,6 +82,17 @@ def _tile_comment(fragments: Fragments, letters: bytes) -> None:
     fragments.parts[0] = part[:at] + sot + made + part[at + 12 :]
 
 
+def _unused_table(marker: int, start: bytes, size: int) -> Callable[[Fragments, bytes], None]:
+    """A quantisation table that no component uses, its entries letters."""
+
+    def change(fragments: Fragments, letters: bytes) -> None:
+        part = fragments.parts[0]
+        body = start + (letters * 7)[:size]
+        fragments.parts[0] = part[:2] + struct.pack(">HH", marker, len(body) + 2) + body + part[2:]
+
+    return change
+
+
 def _second_image(fragments: Fragments, letters: bytes) -> None:
     """After the end of the image a second one, with a comment."""
     fragments.parts[-1] += b"\xff\xd8\xff\xfe\x00\x0c" + letters + b"\xff\xd9"
@@ -118,6 +130,11 @@ ENCAPSULATED: tuple[tuple[str, Callable[[Fragments, bytes], None], frozenset[str
     ("before the image", _before_image, frozenset(JPEG | JPEG_LS | J2K)),
     ("second image", _second_image, frozenset(JPEG | JPEG_LS | J2K)),
     ("COM", _segment(0xFFFE), frozenset(JPEG | JPEG_LS)),
+    (
+        "DQT unused",
+        _unused_table(0xFFDB, b"\x03", 64),
+        frozenset(JPEG - LOSSLESS),
+    ),
     ("COM before the scan", _segment(0xFFFE, "late"), frozenset(JPEG | JPEG_LS)),
     ("COM after fill bytes", _fill_bytes, frozenset(JPEG | JPEG_LS)),
     *((f"APP{n}", _segment(0xFFE0 + n), frozenset(JPEG | JPEG_LS)) for n in (0, 1, 2, 7, 8, 13, 14, 15)),
@@ -218,6 +235,20 @@ def _overlay(group: int) -> Planter:
     return plant
 
 
+def _low_bits(draft: Draft, token: Token) -> tuple[bytes, ...]:
+    """The token below the stored bits, which lie at the top of each word."""
+    pixels = _native(draft)
+    allocated, stored = _stored(draft)
+    if pixels is None or allocated != 16 or stored != 12 or len(pixels.raw) < 200:
+        return ()
+    put(draft.items, Elem(0x00280102, "US", struct.pack("<H", 15)))
+    nibbles = [part for letter in token.text.encode() for part in (letter >> 4, letter & 15)]
+    words = [word << 4 & 0xFFFF for (word,) in struct.iter_unpack("<H", pixels.raw)]
+    words[: len(nibbles)] = [word | part for word, part in zip(words, nibbles, strict=False)]
+    pixels.value = struct.pack(f"<{len(words)}H", *words)
+    return (pixels.value[: 2 * len(nibbles)],)
+
+
 def _embedded_overlay(draft: Draft, token: Token) -> tuple[bytes, ...]:
     """A retired overlay that lives in the pixels' unused bits."""
     needles = _unused_bits(100)(draft, token)
@@ -284,6 +315,7 @@ def image_places(draft: Draft) -> Iterator[Place]:
         yield Place("native-odd", "pixels/longer, odd", _longer(lambda t: t.text.encode() + b"X"))
         for start in (0, 40):
             yield Place("native-bits", f"pixels/unused bits from {start}", _unused_bits(start))
+        yield Place("native-low-bits", "pixels/unused low bits", _low_bits)
         yield Place("native-overlay", "pixels/embedded overlay", _embedded_overlay)
     for group in (0x6000, 0x6002, 0x601E, 0x6001, 0x60FE):
         yield Place("overlay", f"pixels/overlay {group:04X}", _overlay(group))

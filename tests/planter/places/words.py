@@ -44,7 +44,7 @@ DESCRIPTORS = (
     (0x00540081, "US"), (0x00541001, "CS"), (0x00180031, "LO"), (0x00181250, "SH"), (0x00180040, "IS"),
     (0x00281055, "LO"), (0x00200062, "CS"), (0x00185101, "CS"), (0x00181400, "LO"), (0x00204000, "LT"),
     (0x00321060, "LO"), (0x00400254, "LO"), (0x00700081, "LO"), (0x00700080, "CS"), (0x00080060, "CS"),
-    (0x00180050, "DS"), (0x00200013, "IS"), (0x00200010, "SH"), (0x00540414, "LO"), (0x00181110, "DS"),
+    (0x00180050, "DS"), (0x00200013, "IS"), (0x00200010, "SH"), (0x00181110, "DS"),
 )  # fmt: skip
 
 
@@ -77,6 +77,7 @@ def _charset(tag: int, vr: str, row: tuple[str, str, str, bytes], item: bool) ->
 
 def charset_places(draft: Draft) -> Iterator[Place]:
     """Names and texts in each character set. Their order matters: one declares the set for all."""
+    yield Place("charset-name", "charset/declared", _declared)
     for number, row in enumerate(CHARSETS):
         for tag, vr in ((0x00100010, "PN"), (0x0008103E, "LO"), (0x00104000, "LT"), (0x00181030, "LO")):
             name = f"{row[0] or 'none'}/{tag:08X}"
@@ -84,6 +85,12 @@ def charset_places(draft: Draft) -> Iterator[Place]:
         yield Place(
             f"charset-{number:02}", f"charset/{row[0] or 'none'}/item", _charset(0x00080104, "LO", row, True)
         )
+
+
+def _declared(draft: Draft, token: Token) -> tuple[bytes, ...]:
+    """A name where the character set is declared."""
+    put(draft.items, text(0x00080005, "CS", f"ISO_IR 100\\{token.text}"))
+    return (token.text.encode(),)
 
 
 def _valued(

@@ -1,0 +1,84 @@
+"""Vendors, models, software, kernels, structures, colour profiles: closed vocabularies."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import ImageCms
+
+from curate.dicom import anatomy, equipment, icc
+
+
+@pytest.mark.parametrize(
+    ("grammar", "raw", "cleaned"),
+    [
+        (equipment.vendor, b"SIEMENS ", b"SIEMENS "),
+        (equipment.vendor, b"Siemens Healthineers", b"SIEMENS "),
+        (equipment.vendor, b"Philips Medical Systems, Inc. ", b"Philips "),
+        (equipment.vendor, b"Garcia Imaging", None),
+        (equipment.model, b"DISCOVERY MR750 Maria ", b"DISCOVERY MR750 "),
+        (equipment.model, b"Maria ", None),
+        (equipment.software, b"syngo MR E11", b"SYNGO MR E11"),
+        (equipment.software, b"93.412.33.22", None),
+        (equipment.software, b"Vers. 2017-05-24 ", b"VERS"),
+        (equipment.kernel, b"B30f", b"B30f"),
+        (equipment.kernel, b"Br40d\\3 ", b"Br40d\\3 "),
+        (equipment.kernel, b"88 73 58 71 ", None),
+        (equipment.kernel, b"GARCIA", None),
+        (equipment.sequence, b"*fl2d1", b"*fl2d1"),
+        (equipment.sequence, b"epfid2d1_64 ", b"epfid2d1_64 "),
+        (equipment.sequence, b"garcia", None),
+        (anatomy.body_part, b"CHEST ", b"CHEST "),
+        (anatomy.body_part, b"PROSTATE", b"PELVIS"),
+        (anatomy.body_part, b"MARIA ", None),
+    ],
+)
+def test_only_known_words_stay(grammar: object, raw: bytes, cleaned: bytes | None) -> None:
+    """What is known stays in canonical form; a name in a model or a phone number in a version does not."""
+    result = grammar("", "LO", raw)  # type: ignore[operator]
+    assert (result.strip() if result else result) == (cleaned.strip() if cleaned else cleaned)
+    if result:
+        assert grammar("", "LO", result) == result  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Lung_L", "Lung_L"), ("pulmon izq", "Lung_L"), ("Left Kidney", "Kidney_L"), ("MEDULA", "SpinalCord"),
+        ("PTV 60", "PTV60"), ("ctv", "CTV"), ("Maria Garcia", ""), ("GTV Maria", ""), ("Hígado", "Liver"),
+    ],
+)  # fmt: skip
+def test_structures_have_their_tg_263_names(text: str, name: str) -> None:
+    """Synonyms in three languages become one name; unknown ones none."""
+    assert anatomy.structure(text) == name
+    assert anatomy.roi_name(text.encode(), ("utf-8",)).strip() == (name or "ROI").encode()
+
+
+def test_a_colour_profile_keeps_numbers_only() -> None:
+    """A profile's texts and date go; its colours convert as before, and cleaning again changes nothing."""
+    original = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    planted = original.replace(b"\0s\0R\0G\0B", b"\0M\0A\0R\0I")
+    cleaned = icc.clean("", "OB", planted)
+    assert cleaned is not None
+    assert b"M\0A\0R\0I" not in cleaned
+    assert cleaned[24:36] != original[24:36]
+    assert icc.clean("", "OB", cleaned) == cleaned
+    before, after = (_convert(profile) for profile in (original, cleaned))
+    assert before == after
+
+
+def _convert(profile: bytes) -> bytes:
+    import io
+
+    from PIL import Image
+
+    image = Image.new("RGB", (2, 1))
+    image.putdata([(200, 30, 90), (10, 220, 130)])
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    lab = ImageCms.profileToProfile(image, source, ImageCms.createProfile("LAB"), outputMode="LAB")
+    return lab.tobytes()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("raw", [b"", b"Maria Garcia", bytes(200), b"x" * 128 + b"acsp"])
+def test_what_is_no_colour_profile_goes(raw: bytes) -> None:
+    """Bytes that are no profile do not stay."""
+    assert icc.clean("", "OB", raw) is None

@@ -1,0 +1,122 @@
+"""Grouping by UID, the order within a series, and how far a study's dates move."""
+
+from __future__ import annotations
+
+import io
+import random
+from datetime import date
+
+from curate.dicom import hierarchy, scan
+from curate.dicom.hierarchy import Grouped
+from curate.dicom.types import Keys, Policy
+from tests import synth
+
+KEYS = Keys.from_secret(b"a secret of the tests" * 2)
+
+
+def grouped(files: list[tuple[str, bytes]]) -> Grouped[str]:
+    return hierarchy.group([(name, scan.scan(io.BytesIO(data), len(data), KEYS)) for name, data in files])
+
+
+def archive() -> list[tuple[str, bytes]]:
+    return [
+        (
+            f"{patient}{study}{series}{instance}",
+            synth.instance_bytes(patient, study, series, instance, rows=2, columns=2),
+        )
+        for patient in range(2)
+        for study in range(2)
+        for series in range(2)
+        for instance in range(3)
+    ]
+
+
+def test_studies_and_series_are_grouped_by_uid_in_any_order() -> None:
+    """Whatever order the files come in, the same studies, series and slices result."""
+    files = archive()
+    expected = [[m.place for m in study.members] for study in grouped(files).studies]
+    random.Random(4).shuffle(files)
+    studies = grouped(files).studies
+    assert [[m.place for m in study.members] for study in studies] == expected
+    assert len(studies) == 4
+    for study in studies:
+        assert [len(series.members) for series in study.series] == [3, 3]
+        assert study.findings == ()
+        for series in study.series:
+            assert [member.place[-1] for member in series.members] == ["0", "1", "2"]
+
+
+def test_slices_are_ordered_by_position_then_time_then_number() -> None:
+    """Position counts first, then the time, then InstanceNumber; what has none comes last."""
+
+    def one(position: float | None, time: float, number: int) -> bytes:
+        ds = synth.load_instance(0, 0, 0, number, rows=2, columns=2)
+        ds.TemporalPositionIdentifier = int(time)
+        if position is None:
+            del ds.ImagePositionPatient, ds.SliceLocation
+        else:
+            ds.ImagePositionPatient = ["0", "0", str(position)]
+        return synth.to_bytes(ds)
+
+    places = [("d", one(None, 1, 0)), ("c", one(5, 2, 1)), ("b", one(5, 1, 3)), ("a", one(-5, 9, 2))]
+    (study,) = grouped(places).studies
+    assert [member.place for member in study.members] == ["a", "b", "c", "d"]
+
+
+def test_a_study_of_two_patients_is_found() -> None:
+    """One StudyInstanceUID on two patients is a finding of the study."""
+    ds = synth.load_instance(0, 0, 0, 1)
+    ds.PatientID = "another"
+    (study,) = grouped([("a", synth.instance_bytes(0, 0, 0, 0)), ("b", synth.to_bytes(ds))]).studies
+    assert [finding.rule for finding in study.findings] == ["STUDY_SEVERAL_PATIENTS"]
+
+
+def test_doubles_are_named_for_comparison() -> None:
+    """Files that share a SOPInstanceUID are listed together, to be compared by digest."""
+    data = synth.instance_bytes(0, 0, 0, 0)
+    (study,) = grouped([("a", data), ("b", data), ("c", synth.instance_bytes(0, 0, 0, 1))]).studies
+    assert [[member.place for member in same] for same in study.doubles] == [["a", "b"]]
+
+
+def test_an_instance_in_two_studies_is_a_conflict() -> None:
+    """One SOPInstanceUID in two studies is a finding of both."""
+    ds = synth.load_instance(0, 1, 0, 0)
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = synth.uid(0, 0, 0, 0)
+    studies = grouped([("a", synth.instance_bytes(0, 0, 0, 0)), ("b", synth.to_bytes(ds))]).studies
+    assert [[finding.rule for finding in study.findings] for study in studies] == [
+        ["INSTANCE_UID_CONFLICT"]
+    ] * 2
+
+
+def test_files_of_no_study_are_kept_apart() -> None:
+    """What has no StudyInstanceUID, or is no DICOM, is in no study and carries its rule."""
+    ds = synth.load_instance()
+    del ds.StudyInstanceUID
+    found = grouped([("a", synth.to_bytes(ds)), ("b", b"text " * 60), ("c", synth.instance_bytes())])
+    assert [(member.place, member.scan.rule) for member in found.loose] == [
+        ("a", "STUDY_UID_MISSING"),
+        ("b", "NOT_DICOM"),
+    ]
+    assert len(found.studies) == 1
+
+
+def test_the_first_acquisition_falls_on_noon_of_its_day() -> None:
+    """A donor's first study falls on 2000-01-01; a later one as many days later; both begin at 12:00:00."""
+    first = scan.microseconds("20190304", "081723.25")
+    later = scan.microseconds("20190610", "235959")
+    assert first is not None
+    assert later is not None
+    day = date(2019, 3, 4)
+    one = hierarchy.study_context(KEYS, "D", first, day, Policy())
+    two = hierarchy.study_context(KEYS, "D", later, day, Policy())
+    assert (one.study_date, two.study_date) == ("20000101", "20000408")
+    assert one.shift_us is not None
+    assert two.shift_us is not None
+    assert first + one.shift_us == scan.microseconds("20000101", "120000")
+    assert later + two.shift_us == scan.microseconds("20000408", "120000")
+
+
+def test_dates_go_where_there_is_nothing_to_count_from() -> None:
+    """Without a date in the study, or by policy, no date stays."""
+    assert hierarchy.study_context(KEYS, "D", None, None, Policy()).shift_us is None
+    assert hierarchy.study_context(KEYS, "D", 0, None, Policy(dates="remove")).shift_us is None
