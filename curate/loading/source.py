@@ -133,9 +133,7 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
         _same_version(reference, found, version)
         hub = FolderHub(folder.parent)
         newest = (
-            max((found, *hub.versions()), key=parse)
-            if (folder.parent / "refs.json").is_file()
-            else found
+            max((found, *hub.versions()), key=parse) if (folder.parent / "refs.json").is_file() else found
         )
         return Source(reference, found, newest, folder)
     versions = FolderHub(folder).versions()
