@@ -71,13 +71,19 @@ def measure(data: Path, table: Path, folder: Path) -> None:
     steps = {
         "read and hash": read,
         "read, hash and write": written,
-        "intake": run(*curate, "intake", archive, str(data), "--studies", str(table), "--deidentify", "--quiet"),
-        "intake again": run(*curate, "intake", archive, str(data), "--studies", str(table), "--deidentify", "--quiet"),
+        "intake": run(
+            *curate, "intake", archive, str(data), "--studies", str(table), "--deidentify", "--quiet"
+        ),
+        "intake again": run(
+            *curate, "intake", archive, str(data), "--studies", str(table), "--deidentify", "--quiet"
+        ),
         "release": run(*curate, "release", archive, "--quiet"),
         "check": run(*curate, "check", f"{archive}/releases/1.0.0", "--quiet"),
     }
     print(f"\n{files:,} files, {size / 1e6:,.0f} MB, {os.cpu_count()} processors\n")
-    print("| step | CPU, to read and hash | CPU, to read, hash and write | wall, to read and hash | files a CPU second | peak MB |")
+    print(
+        "| step | CPU, to read and hash | CPU, to read, hash and write | wall, to read and hash | files a CPU second | peak MB |"
+    )
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, f in steps.items():
         ratios = f"{f.cpu / read.cpu:.2f} | {f.cpu / written.cpu:.2f} | {f.wall / read.wall:.2f}"
@@ -93,7 +99,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        for number, (studies, slices, side) in enumerate(((options.studies, 100, 512), (options.small // 100, 100, 64))):
+        for number, (studies, slices, side) in enumerate(
+            ((options.studies, 100, 512), (options.small // 100, 100, 64))
+        ):
             data, table = corpus.make(folder, studies, slices, side)
             with tempfile.TemporaryDirectory(dir=folder, prefix=f"run{number}-") as scratch:
                 measure(data, table, Path(scratch))
