@@ -22,6 +22,7 @@ from curate.steps.deidentify.beside import Beside
 from curate.steps.deidentify.work import Look, Seen, look
 
 _LOOKED_AT = 8
+_FEW = 32  # studies, which are looked at sooner than processes start
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,7 +57,8 @@ def plans(
         )
         for study in studies
     ]
-    seen = {task.study_uid: found for task, found in parallel.map_unordered(look, looks, workers)}
+    done = parallel.map_unordered(look, looks, workers if len(looks) > _FEW else 1)
+    seen = {task.study_uid: found for task, found in done}
     for study in studies:
         yield _plan(keys, study, rows, seen[study.study_uid])
 

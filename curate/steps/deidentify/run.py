@@ -138,7 +138,7 @@ class _Run:
             handover.write_mapping(self.beside.keys, mapping, good)
         self._refuse_all(planned)
         total = sum(-(-len(plan.study.members) // _BATCH) for plan in good)
-        done = parallel.map_unordered(clean, self._batches(good), self.workers)
+        done = parallel.map_unordered(clean, self._batches(good), min(self.workers, total))
         for batch, outcome in self.progress.over(done, "batches", total):
             self._count(batch, outcome)
         if self.rows is not None:
