@@ -128,6 +128,18 @@ def test_what_is_remembered_changes_nothing() -> None:
                 assert outcome(data, context) == fresh[number, which]
 
 
+def test_a_date_is_remembered_only_with_its_time() -> None:
+    """The same date moves to another day with another time beside it, whatever was rewritten before."""
+    moved = StudyContext(KEYS, CONTEXT.donor_id, 6 * 3_600_000_000, "20190304")
+    days = []
+    for clock in ("010000", "230000", "010000"):
+        ds = synth.load_instance(0, 0, 0, 0, rows=2, columns=2)
+        ds.ContentDate, ds.ContentTime = "20190304", clock
+        clean = pydicom.dcmread(io.BytesIO(whole(rewrite.rewrite(synth.to_bytes(ds), moved, POLICY))))
+        days.append((clean.ContentDate, clean.ContentTime))
+    assert days == [("20190304", "070000"), ("20190305", "050000"), ("20190304", "070000")]
+
+
 @settings(max_examples=60, deadline=None)
 @given(nodes=strategies.trees(), other=strategies.trees(), implicit=st.booleans())
 def test_random_trees_come_out_clean(nodes: list[Node], other: list[Node], implicit: bool) -> None:
