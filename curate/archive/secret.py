@@ -41,7 +41,8 @@ def make(path: Path, *, under_passphrase: bool = False) -> bytes:
         sealed = AESGCM(_stretched(passphrase(path), salt, _COST)).encrypt(_NONCE, secret, _MAGIC.encode())
         text = f"{_MAGIC} scrypt {' '.join(map(str, _COST))} {salt.hex()} {sealed.hex()}"
     with durable.storage_errors(f"write the key file {path}"):
-        durable.write_bytes(path, text.encode() + b"\n", 0o600)
+        with durable.writing(path, path.with_name(f".{path.name}.tmp"), 0o600) as file:
+            file.write(text.encode() + b"\n")
     return secret
 
 
