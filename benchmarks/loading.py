@@ -38,7 +38,7 @@ from tests.hub.fixtures import pointed_at
 from tests.hub.server import HubServer
 from tests.hub.small_release import seal
 
-COLUMNS = "study,donor,age,sex,region,diagnosis,consent,consent_date".split(",")
+COLUMNS = ["study", "donor", "age", "sex", "region", "diagnosis", "consent", "consent_date"]
 TAR_BYTES = 32 << 20
 PRELUDE = """
 import io, itertools, json, sys, time, warnings

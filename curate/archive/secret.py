@@ -40,9 +40,9 @@ def make(path: Path, *, under_passphrase: bool = False) -> bytes:
         salt = clock.random_bytes(16)
         sealed = AESGCM(_stretched(passphrase(path), salt, _COST)).encrypt(_NONCE, secret, _MAGIC.encode())
         text = f"{_MAGIC} scrypt {' '.join(map(str, _COST))} {salt.hex()} {sealed.hex()}"
-    with durable.storage_errors(f"write the key file {path}"):
-        with durable.writing(path, path.with_name(f".{path.name}.tmp"), 0o600) as file:
-            file.write(text.encode() + b"\n")
+    temporary = path.with_name(f".{path.name}.tmp")
+    with durable.storage_errors(f"write the key file {path}"), durable.writing(path, temporary, 0o600) as file:
+        file.write(text.encode() + b"\n")
     return secret
 
 
