@@ -11,7 +11,6 @@ Seconds count from the call, imports done; bytes are the bodies that the hub sen
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import os
 import random
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from benchmarks import corpus
 from curate import contract
 from curate.hub import open_target
 from curate.hub.protocol import RELEASE_FILE
@@ -33,12 +33,10 @@ from curate.steps.init import init
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import release
-from tests import synth
 from tests.hub.fixtures import pointed_at
 from tests.hub.server import HubServer
 from tests.hub.small_release import seal
 
-COLUMNS = ["study", "donor", "age", "sex", "region", "diagnosis", "consent", "consent_date"]
 TAR_BYTES = 32 << 20
 PRELUDE = """
 import io, itertools, json, sys, time, warnings
@@ -57,14 +55,18 @@ def first(rows, count, key="dicom"):
 def loose(count=None):
     return sorted(p for p in HfApi().list_repo_files("org/loose", repo_type="dataset") if p.endswith(".dcm"))[:count]
 def tars():
-    return load_dataset("webdataset", data_files={"train": "hf://datasets/org/tar/*.tar"}, split="train", streaming=True)
+    shards = {"train": "hf://datasets/org/tar/*.tar"}
+    return load_dataset("webdataset", data_files=shards, split="train", streaming=True)
+def plain(name, config, **how):
+    return load_dataset(name, config, revision="v1.0.0", split="train", **how)
+def one(path):
+    return {"dicom": open(hf_hub_download("org/loose", path, repo_type="dataset"), "rb").read()}
 start = time.perf_counter()
 """
-LOOSE_FIRST = "first(({'dicom': open(hf_hub_download('org/loose', p, repo_type='dataset'), 'rb').read()} for p in loose(%d)), %d)"
 WAYS: dict[str, dict[str, str]] = {
     "metadata of all studies": {
         "curate.load": "rows = load('org/packs', 'studies', version='1.0.0').to_pandas()",
-        "load_dataset": "rows = load_dataset('org/packs', 'studies', revision='v1.0.0', split='train').to_pandas()",
+        "load_dataset": "rows = plain('org/packs', 'studies').to_pandas()",
         "loose files": "\n".join(
             (
                 "fs = HfFileSystem(block_size=1 << 14)",
@@ -77,8 +79,8 @@ WAYS: dict[str, dict[str, str]] = {
     },
     "first image, decoded": {
         "curate.load": "first(load('org/packs', 'images', version='1.0.0', streaming=True), 1)",
-        "load_dataset": "first(load_dataset('org/packs', 'images', revision='v1.0.0', split='train', streaming=True), 1)",
-        "loose files": LOOSE_FIRST % (1, 1),
+        "load_dataset": "first(plain('org/packs', 'images', streaming=True), 1)",
+        "loose files": "first(map(one, loose(1)), 1)",
         "tar shards": "first(tars(), 1, 'dcm')",
     },
     "first image with labels": {
@@ -86,26 +88,24 @@ WAYS: dict[str, dict[str, str]] = {
     },
     "first 10 images, decoded": {
         "curate.load": "first(load('org/packs', 'images', version='1.0.0', streaming=True), 10)",
-        "load_dataset": "first(load_dataset('org/packs', 'images', revision='v1.0.0', split='train', streaming=True), 10)",
-        "loose files": LOOSE_FIRST % (10, 10),
+        "load_dataset": "first(plain('org/packs', 'images', streaming=True), 10)",
+        "loose files": "first(map(one, loose(10)), 10)",
         "tar shards": "first(tars(), 10, 'dcm')",
     },
     "one chosen series, as files": {
         "curate fetch": "fetch('org/packs', to, version='1.0.0', where=f\"SeriesInstanceUID = '{series}'\")",
-        "loose files": "for p in loose():\n    if f'/{series}/' in p: hf_hub_download('org/loose', p, repo_type='dataset')",
+        "loose files": "[one(p) for p in loose() if f'/{series}/' in p]",
         "tar shards": "sum(series in row['__key__'] for row in tars())",
     },
     "one slice of it": {
         "curate fetch": (
             "fetch('org/packs', to, version='1.0.0', where=f\"SeriesInstanceUID = '{series}' AND slice_index = 5\")"
         ),
-        "loose files": (
-            "p = next(p for p in loose() if f'/{series}/' in p)\nhf_hub_download('org/loose', p, repo_type='dataset')"
-        ),
+        "loose files": ("one(next(p for p in loose() if f'/{series}/' in p))"),
     },
     "metadata of 1,000 studies": {
         "curate.load": "rows = load('org/thousand', 'studies', version='1.0.0').to_pandas(); assert len(rows) == 1000",
-        "load_dataset": "rows = load_dataset('org/thousand', 'studies', revision='v1.0.0', split='train').to_pandas()",
+        "load_dataset": "rows = plain('org/thousand', 'studies').to_pandas()",
     },
 }
 
@@ -127,9 +127,8 @@ def main() -> None:
             plain(root, folder)
         size = sum(path.stat().st_size for path in (folder / "packs").rglob("*.parquet"))
         packs = len(list((folder / "packs").rglob("*.parquet")))
-        print(
-            f"{asked.studies * asked.slices} instances, {size / 1e6:.0f} MB in {packs} packs, {asked.latency * 1e3:.0f} ms a request\n"
-        )
+        told = f"{asked.latency * 1e3:.0f} ms a request"
+        print(f"{asked.studies * asked.slices} instances, {size / 1e6:.0f} MB in {packs} packs, {told}\n")
         hub.latency = asked.latency
         show(hub, root, folder)
 
@@ -150,7 +149,8 @@ def show(hub: HubServer, root: Path, folder: Path) -> None:
 
 def run(hub: HubServer, home: Path, text: str, series: str) -> float:
     """Seconds of a text in a process with an empty cache."""
-    code = f"series, to = {series!r}, {str(home / 'to')!r}\n{PRELUDE}{text}\nprint('SECONDS', time.perf_counter() - start)"
+    given = f"series, to = {series!r}, {str(home / 'to')!r}\n"
+    code = f"{given}{PRELUDE}{text}\nprint('SECONDS', time.perf_counter() - start)"
     environment = {**os.environ, **hub.environment(home), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
@@ -165,19 +165,9 @@ def cut(root: Path, studies: int, slices: int) -> Path:
     archive = root / "archive"
     info = ArchiveInfo(title="Benchmark", publisher="curate", license="CC0-1.0", population="test")
     init(archive, info, hub_target=(root / "hub").as_uri(), approvals=0)
-    table = root / "studies.csv"
-    with table.open("w", newline="") as file:
-        rows = [
-            [str(n), f"donor {n}", "50", "", "chest", "C50.9", "given", "2026-01-01"] for n in range(studies)
-        ]
-        csv.writer(file).writerows([COLUMNS, *rows])
-    for number in range(studies):
-        folder = root / "source" / str(number)
-        folder.mkdir(parents=True)
-        for index in range(slices):
-            data = synth.instance_bytes(number, 0, 0, index, rows=512, columns=512)
-            (folder / f"{index}.dcm").write_bytes(data)
-    report = intake(archive, [root / "source"], table, deidentify=True)
+    (root / "source").mkdir()
+    data, table = corpus.make(root / "source", studies, slices, 512)
+    report = intake(archive, [data], table, deidentify=True)
     assert report.admitted_instances == studies * slices, report.codes
     publish(archive, release(archive).version)
     return root / "hub" / "v1.0.0"
