@@ -59,6 +59,11 @@ def counts_of(shown: pa.Table) -> dict[str, Any]:
 
 
 def _published(archive: Archive) -> list[tuple[str, str]]:
-    """Versions and digests, each once, in the order of their first publication."""
-    events = archive.ledger.events("published")
-    return list(dict.fromkeys((event.subject, event.payload["digest"]) for event in events))
+    """Versions in the order of their publication, each with the digest under which it first came out.
+
+    What is withdrawn from a version later was known of it, and stays known to whoever read it.
+    """
+    first: dict[str, str] = {}
+    for event in archive.ledger.events("published"):
+        first.setdefault(event.subject, event.payload["digest"])
+    return list(first.items())

@@ -56,7 +56,7 @@ def risk(
 
 def _print_counts(report: curate.RiskReport, out: Console) -> None:
     table = shared.columns(f"against k = {report.k}", "archive", "next release", right=("archive", "next release"))
-    both = (report.held, report.released)
+    both = (report.archive, report.released)
     table.add_row("studies", *(f"{risk.studies:,}" for risk in both))
     table.add_row("donors", *(f"{risk.donors:,}" for risk in both))
     for name, title in (("by_study", "study"), ("by_donor", "donor, all studies together")):

@@ -24,7 +24,7 @@ from curate.privacy.risk import risk as count
 class RiskReport:
     """The disclosure risk of an archive: counts only, never a value or an id of a person.
 
-    `held` is the archive as exact as it is, `released` what the next release would show; `levels` name how
+    `archive` is all that it holds, as exact as it is, `released` what the next release would show; `levels` name how
     exact each column would be, `suppressed` how many of its cells would be null, `waiting` why studies wait;
     `forecast` says how many studies wait for how many more donors. `exempt`: test material, released as it is.
     """
@@ -32,7 +32,7 @@ class RiskReport:
     k: int
     access: str
     exempt: bool
-    held: Risk
+    archive: Risk
     released: Risk
     levels: Mapping[str, str]
     suppressed: Mapping[str, int]
@@ -42,7 +42,7 @@ class RiskReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        tables = {"held": self.held.as_dict(), "released": self.released.as_dict()}
+        tables = {"archive": self.archive.as_dict(), "released": self.released.as_dict()}
         plain = {name: getattr(self, name) for name in ("k", "access", "exempt")}
         counts = {name: dict(getattr(self, name)) for name in ("levels", "suppressed", "waiting")}
         findings = [asdict(finding) for finding in self.findings]
@@ -63,7 +63,7 @@ def risk(root: Path, k: int | None = None) -> RiskReport:
         k=policy.k,
         access=policy.access,
         exempt=policy.exempt,
-        held=_risk(raw, policy.k),
+        archive=_risk(raw, policy.k),
         released=_risk(made.table, policy.k),
         levels=dict(made.levels),
         suppressed=dict(made.suppressed),
