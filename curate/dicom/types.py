@@ -75,7 +75,7 @@ class Policy:
     retain_safe_private: bool = True
     clean_descriptors: bool = True
     secondary_capture: Admission = "refuse"
-    burned_in: Admission = "hold"
+    burned_in: Admission = "allow"
     head: Admission = "allow"
     dental_and_fetal: Admission = "hold"
     equipment: Equipment = "model"
