@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from curate.steps.quarantine import waiting as waiting
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
+    from curate.steps.risk import RiskReport as RiskReport
+    from curate.steps.risk import risk as risk
     from curate.steps.unseal import receipts as receipts
     from curate.steps.unseal import unseal as unseal
 
@@ -52,6 +54,7 @@ _HOME = {
     "Kept": "curate.steps.quarantine",
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
+    "RiskReport": "curate.steps.risk",
     "Severity": "curate.findings",
     "Verdict": "curate.steps.inspect",
     "approve": "curate.steps.approve",
@@ -67,6 +70,7 @@ _HOME = {
     "publish": "curate.steps.publish",
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
+    "risk": "curate.steps.risk",
     "unseal": "curate.steps.unseal",
     "vocabulary": "curate.metadata.table",
     "waiting": "curate.steps.quarantine",

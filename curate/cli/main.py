@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from curate.cli import anybody, demo, hospital, loading, maintainer, researcher, reviewer, shared
+from curate.cli import anybody, demo, hospital, loading, maintainer, researcher, reviewer, risk, shared
 from curate.errors import CurateError
 from curate.identity import TOOL
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 hospital.add_to(app)
 maintainer.add_to(app)
+risk.add_to(app)
 reviewer.add_to(app)
 researcher.add_to(app)
 anybody.add_to(app)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from curate import clock, contract, durable, licenses, resources
 from curate import version as versions
-from curate.archive import layout
+from curate.archive import layout, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
 from curate.describe import card, changelog, citation, croissant
+from curate.dicom.types import Policy
 from curate.digests import canonical_json, sha256_file
 from curate.errors import RefusedError
 from curate.identity import TOOL, who
@@ -85,8 +86,10 @@ def _content(archive: Archive, decision: Decision) -> str:
     digest = hashlib.sha256(f"{archive.config.digest} {contract.VERSION} {_contract_digest()}\n".encode())
     for record in archive.ledger.studies():
         if record.study_id in decision.published:
-            shown = decision.published[record.study_id]
-            facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": shown}
+            row = decision.published[record.study_id]
+            facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": row}
+            if decision.first_versions is not None and record.study_id in decision.first_versions:
+                facts["first_version"] = decision.first_versions[record.study_id]
             digest.update(f"{record.study_id} {record.donor_id} {canonical_json(facts)}\n".encode())
     for revoked, _ in archive.ledger.revocations():
         digest.update(revoked)
@@ -129,7 +132,7 @@ def _open(archive: Archive, decision: Decision, content: str) -> Event:
     return list(archive.ledger.events("release_opened"))[-1]
 
 
-def _studies_of(archive: Archive, version: str | None) -> dict[str, str]:
+def _studies_of(archive: Archive, version: str | None) -> dict[str, str | None]:
     """study_id -> first_version of an earlier release of this archive."""
     if version is None:
         return {}
@@ -150,7 +153,8 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
     folder = archive.temporary / f"release-{version}"
     with durable.storage_errors("write the release"):
         (folder / "manifest").mkdir(parents=True)
-        before = _studies_of(archive, previous)
+        known = decision.first_versions
+        before = _studies_of(archive, previous) if known is None else known
         first = {study: before.get(study, version) for study in decision.published}
         chosen = (s for s in archive.ledger.studies() if s.study_id in decision.published)
         counted = progress.over(chosen, "studies", len(decision.published))
@@ -167,7 +171,9 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
         _write_licenses(folder, totals.licenses)
         summary = _summary(archive, decision, opened, totals, _entries(folder))
         _write_texts(folder, summary)
-        digest = _seal(folder, summary, opened)
+        digest = _seal(folder, summary, opened, _policies(archive, decision))
+        if decision.shown is not None:
+            shown.keep(archive, digest, decision.shown, decision.counts)
         target = _folder(archive, version)
         if target.exists():
             durable.remove(target)
@@ -236,7 +242,13 @@ def _write_texts(folder: Path, summary: ReleaseSummary) -> None:
         durable.write_bytes(folder / name, text.encode())
 
 
-def _seal(folder: Path, summary: ReleaseSummary, opened: Event) -> str:
+def _policies(archive: Archive, decision: Decision) -> dict[str, Any]:
+    """What `check` must know to judge the release by its own rules."""
+    profile = asdict(Policy.from_mapping(archive.config.profile))
+    return {"profile": profile, **({"privacy": dict(decision.privacy)} if decision.privacy else {})}
+
+
+def _seal(folder: Path, summary: ReleaseSummary, opened: Event, policies: Mapping[str, Any]) -> str:
     """Write `release.json`, which lists every other file; its SHA-256 is the release's identity."""
     files = {e.path: {"sha256": e.sha256, "size_bytes": e.size_bytes} for e in _entries(folder)}
     sealed = {
@@ -251,6 +263,7 @@ def _seal(folder: Path, summary: ReleaseSummary, opened: Event) -> str:
         "previous": _previous(folder, opened),
         "statements": list(summary.statements),
         "files": files,
+        **policies,
     }
     text = canonical_json(sealed) + "\n"
     durable.write_bytes(folder / "release.json", text.encode())
