@@ -37,8 +37,12 @@ if TYPE_CHECKING:
     from curate.steps.quarantine import waiting as waiting
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
+    from curate.steps.status import Status as Status
+    from curate.steps.status import status as status
     from curate.steps.unseal import receipts as receipts
     from curate.steps.unseal import unseal as unseal
+    from curate.steps.withdraw import Withdrawal as Withdrawal
+    from curate.steps.withdraw import withdraw as withdraw
 
 _HOME = {
     "ArchiveInfo": "curate.records",
@@ -53,7 +57,9 @@ _HOME = {
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
     "Severity": "curate.findings",
+    "Status": "curate.steps.status",
     "Verdict": "curate.steps.inspect",
+    "Withdrawal": "curate.steps.withdraw",
     "approve": "curate.steps.approve",
     "check": "curate.steps.check",
     "deidentify": "curate.steps.deidentify",
@@ -67,9 +73,11 @@ _HOME = {
     "publish": "curate.steps.publish",
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
+    "status": "curate.steps.status",
     "unseal": "curate.steps.unseal",
     "vocabulary": "curate.metadata.table",
     "waiting": "curate.steps.quarantine",
+    "withdraw": "curate.steps.withdraw",
 }
 __all__ = sorted(_HOME)
 
