@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pydicom
 import pytest
 
 from curate import contract
 from curate.archive import layout, shown
+from curate.archive.consolidate import consolidate
 from curate.digests import canonical_json
 from curate.donation import disclosure
 from curate.errors import DamagedError, InputError, RefusedError
@@ -147,7 +149,7 @@ def test_a_study_date_that_the_manifest_does_not_state_is_found(first: Path, tmp
     table = pq.read_table(path)
     place = table.schema.get_field_index("days_from_first")
     days = table["days_from_first"].to_pylist()
-    wrong = table.set_column(place, table.schema.field(place), [[days[0] + 1, *days[1:]]])
+    wrong = table.set_column(place, table.schema.field(place), pa.array([days[0] + 1, *days[1:]], pa.int32()))
     path.unlink()  # a link to the archive's own file
     pq.write_table(wrong, path)
     assert ("ROW_DIFFERS", "StudyDate") in {(f.rule, f.tag) for f in errors(folder)}
@@ -203,10 +205,13 @@ def _together(archive: Path) -> Any:
 
 
 def withdraw(archive: Path, studies: Iterable[str]) -> None:
-    """Take studies out of the archive."""
-    with layout.opened(archive, write=True) as opened, opened.ledger.transaction():
-        for study in studies:
-            opened.ledger.delete_study(study)
+    """Take studies out of the archive, and out of the packs that they share with others."""
+    gone = set(studies)
+    with layout.opened(archive, write=True) as opened:
+        consolidate(opened, set(opened.ledger.study_ids()) - gone)
+        with opened.ledger.transaction():
+            for study in gone:
+                opened.ledger.delete_study(study)
 
 
 def test_a_withdrawal_is_never_held(again: Path) -> None:
