@@ -11,6 +11,7 @@ from typing import Any
 
 import datasets
 from datasets.builder import DatasetBuilder
+from huggingface_hub import HfFileSystem
 
 from curate import contract
 from curate.digests import sha256_file
@@ -221,6 +222,7 @@ def _told(source: Source, config: str) -> Iterator[None]:
     except (TypeError, AttributeError, NotImplementedError):
         raise
     except Exception as error:
+        HfFileSystem.clear_instance_cache()  # it remembers what it could not reach as missing
         raise HubError(
             f"{config} of {source.reference} {source.version} cannot be loaded: {type(error).__name__}.",
             hint="Try again; if it stays, run `curate check` on the release.",
