@@ -86,14 +86,15 @@ def _shard_previews(archive: Archive) -> None:
     fresh = [s for s in archive.ledger.studies() if s.previews is not None]
     for start in range(0, len(fresh), 500):
         group = fresh[start : start + 500]
-        path = _write_shard(archive, pa.concat_tables(tables.from_ipc(s.previews or b"") for s in group))
+        path = write_shard(archive, pa.concat_tables(tables.from_ipc(s.previews or b"") for s in group))
         with archive.ledger.transaction():
             for study in group:
                 payload = {**study.payload, "preview": path}
                 archive.ledger.put_study(replace(study, previews=None, payload=payload))
 
 
-def _write_shard(archive: Archive, rows: pa.Table) -> str:
+def write_shard(archive: Archive, rows: pa.Table) -> str:
+    """Write previews as one shard under its content's name; gives its path."""
     schema = contract.table("previews").schema
     temporary = archive.temporary / "previews"
     with durable.storage_errors("write previews"):

@@ -7,20 +7,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from curate.archive import config
+import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, QuietOption, WorkersOption
-from curate.dicom import explain
-from curate.dicom.types import Policy
 from curate.findings import Severity, has_errors, rule
-from curate.steps.inspect import Verdict
-from curate.steps.inspect import inspect as inspect_files
+
+if TYPE_CHECKING:
+    from curate.dicom import explain
 
 _SHOWN = 60
 _INDEX = re.compile(r"\[\d+\]")
@@ -59,7 +58,7 @@ def inspect(
     Example: curate inspect export/
     """
     tally = _Tally()
-    verdicts = inspect_files(
+    verdicts = curate.inspect(
         paths,
         profile_file=profile_file,
         temporary=temporary,
@@ -86,7 +85,7 @@ class _Tally:
         self.by_tag: Counter[tuple[str, str]] = Counter()
         self.first: dict[tuple[str, str], list[str]] = {}
 
-    def of(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+    def of(self, verdicts: Iterable[curate.Verdict]) -> Iterator[curate.Verdict]:
         """The verdicts, counted."""
         for verdict in verdicts:
             self.files += 1
@@ -115,7 +114,7 @@ class _Tally:
         }
 
 
-def _print_json(verdicts: Iterable[Verdict], tally: _Tally, show_paths: bool) -> None:
+def _print_json(verdicts: Iterable[curate.Verdict], tally: _Tally, show_paths: bool) -> None:
     """One document, written as it grows: each file with findings, then the totals."""
     typer.echo('{"verdicts": [', nl=False)
     comma = "\n"
@@ -175,6 +174,10 @@ def profile(
 
     Example: curate profile PatientName 0018,0050
     """
+    from curate.archive import config
+    from curate.dicom import explain
+    from curate.dicom.types import Policy
+
     policy = Policy.from_mapping(config.read(archive).profile) if archive else Policy()
     wanted = ["all"] if everything else names or []
     found = [entry for name in wanted for entry in explain.find(name, policy)]
@@ -189,6 +192,8 @@ def profile(
 
 
 def _explained(entry: explain.Explanation) -> dict[str, str]:
+    from curate.dicom import explain
+
     return {
         "tag": entry.tag,
         "keyword": entry.keyword,
@@ -203,6 +208,8 @@ def _explained(entry: explain.Explanation) -> dict[str, str]:
 
 
 def _print_explanations(found: list[explain.Explanation]) -> None:
+    from curate.dicom import explain
+
     table = shared.columns("tag", "keyword", "VR", "action", "becomes", "why")
     for entry in found:
         name = f"{entry.keyword} [{entry.creator}]" if entry.creator else entry.keyword

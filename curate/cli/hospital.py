@@ -8,13 +8,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, QuietOption, WorkersOption
-from curate.steps.deidentify import DeidentifyReport
-from curate.steps.deidentify import deidentify as deidentify_files
-from curate.steps.unseal import receipts as read_receipts
-from curate.steps.unseal import records
 
 KeyOption = Annotated[Path, typer.Option("--key", help="The key file beside which it was made.")]
 
@@ -56,7 +53,7 @@ def deidentify(
 
     Example: curate deidentify export/ outgoing/ --studies studies.xlsx
     """
-    report = deidentify_files(
+    report = curate.deidentify(
         sources,
         dest,
         key=key,
@@ -79,7 +76,7 @@ _NUMBERS = (
 )
 
 
-def _json(report: DeidentifyReport) -> dict[str, object]:
+def _json(report: curate.DeidentifyReport) -> dict[str, object]:
     paths = {name: getattr(report, name) for name in ("key", "table", "receipts", "refused")}
     return {
         **{name: getattr(report, name) for name in _NUMBERS},
@@ -91,7 +88,7 @@ def _json(report: DeidentifyReport) -> dict[str, object]:
     }
 
 
-def _print(dest: Path, report: DeidentifyReport) -> None:
+def _print(dest: Path, report: curate.DeidentifyReport) -> None:
     out = shared.console()
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.items())
     table = shared.columns("count", "what", right=("count",), header=False)
@@ -127,7 +124,7 @@ def receipts(
 
     Example: curate receipts deidentify.key.receipts --key deidentify.key
     """
-    found = read_receipts(file, key)
+    found = curate.receipts(file, key)
     names = ("study", "donor", "receipt", "study_id")
     if as_json:
         shared.print_json([{name: entry[name] for name in names} for entry in found])
@@ -146,5 +143,5 @@ def unseal(
 
     Example: curate unseal deidentify.key.refused --key deidentify.key
     """
-    for record in records(file, key):
+    for record in curate.unseal(file, key):
         shared.print_line(record)

@@ -9,22 +9,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from curate.archive.ledger import QuarantineEntry
+import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, WorkersOption
 from curate.errors import InputError
 from curate.findings import rule
-from curate.records import ArchiveInfo
-from curate.steps.init import init as init_archive
-from curate.steps.intake import IntakeReport
-from curate.steps.intake import intake as take_in
-from curate.steps.publish import Publication, parse_gated
-from curate.steps.publish import publish as publish_release
-from curate.steps.quarantine import Kept, paths, waiting
-from curate.steps.quarantine import discard as discarded
-from curate.steps.quarantine import export as exported
-from curate.steps.release import release as cut_release
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,8 +39,8 @@ def init(
 
     Example: curate init archive --title "Chest CT of Girona" --publisher "Hospital X" --license CC-BY-4.0
     """
-    info = ArchiveInfo(title, publisher, license_id, population)
-    init_archive(folder, info, hub_target=hub, approvals=approvals)
+    info = curate.ArchiveInfo(title, publisher, license_id, population)
+    curate.init(folder, info, hub_target=hub, approvals=approvals)
     if as_json:
         shared.print_json({"archive": str(folder), "license": license_id, "population": population})
         return
@@ -79,7 +69,7 @@ def intake(
     Example: curate intake archive incoming/ --studies studies.csv
     """
     shown = progress(quiet=quiet)
-    report = take_in(archive, sources, studies, deidentify=deidentify, workers=workers, progress=shown)
+    report = curate.intake(archive, sources, studies, deidentify=deidentify, workers=workers, progress=shown)
     if as_json:
         shared.print_json(_intake_json(report))
     else:
@@ -92,7 +82,7 @@ _INTAKE_NUMBERS = (
 )
 
 
-def _intake_json(report: IntakeReport) -> dict[str, object]:
+def _intake_json(report: curate.IntakeReport) -> dict[str, object]:
     return {
         **{name: getattr(report, name) for name in _INTAKE_NUMBERS},
         "codes": report.codes,
@@ -104,7 +94,7 @@ def _intake_json(report: IntakeReport) -> dict[str, object]:
     }
 
 
-def _print_intake(archive: Path, report: IntakeReport) -> None:
+def _print_intake(archive: Path, report: curate.IntakeReport) -> None:
     out = shared.console()
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.items())
     studies = f"{report.admitted_studies:,} new studies, {report.unchanged_studies:,} there already"
@@ -151,16 +141,16 @@ def quarantine(
     if export_id:
         if to is None:
             raise InputError("--export needs a folder.", hint="Add --to DIR.")
-        kept = exported(archive, export_id, to)
+        kept = curate.export(archive, export_id, to)
         _say(as_json, {"id": export_id, "to": str(to), "files": len(kept)}, f"{len(kept):,} files in {to}.")
     elif discard_id:
-        gone = discarded(archive, discard_id, reason)
+        gone = curate.discard(archive, discard_id, reason)
         told = {"id": gone.id, "reason": reason, "files": gone.files}
         _say(as_json, told, f"Deleted {gone.files:,} files of {gone.id}.")
     elif paths_of:
-        _print_paths(paths(archive, paths_of), as_json)
+        _print_paths(curate.paths(archive, paths_of), as_json)
     else:
-        _print_waiting(waiting(archive), as_json)
+        _print_waiting(curate.waiting(archive), as_json)
 
 
 def _say(as_json: bool, told: dict[str, object], text: str) -> None:
@@ -170,7 +160,7 @@ def _say(as_json: bool, told: dict[str, object], text: str) -> None:
         shared.console().print(Text(text))
 
 
-def _print_paths(kept: list[Kept], as_json: bool) -> None:
+def _print_paths(kept: list[curate.Kept], as_json: bool) -> None:
     if as_json:
         shared.print_json([asdict(file) for file in kept])
         return
@@ -178,7 +168,7 @@ def _print_paths(kept: list[Kept], as_json: bool) -> None:
         shared.console().print(Text(f"{file.place}  {file.path}"), soft_wrap=True)
 
 
-def _print_waiting(entries: list[QuarantineEntry], as_json: bool) -> None:
+def _print_waiting(entries: list[curate.QuarantineEntry], as_json: bool) -> None:
     if as_json:
         shared.print_json([asdict(entry) for entry in entries])
         return
@@ -200,7 +190,7 @@ def release(archive: ArchiveArgument, quiet: QuietOption = False, as_json: JsonO
 
     Example: curate release archive
     """
-    cut = cut_release(archive, progress(quiet=quiet))
+    cut = curate.release(archive, progress(quiet=quiet))
     if as_json:
         shared.print_json({**asdict(cut), "path": str(cut.path)})
         return
@@ -234,12 +224,12 @@ def publish(
 
     Example: curate publish archive 1.0.0 --to hf://my-org/my-archive
     """
-    done = publish_release(
+    done = curate.publish(
         archive,
         version,
         to,
         dry_run=dry_run,
-        settings=parse_gated(gated),
+        gated=gated,
         workers=workers or 1,
         progress=progress(quiet=quiet),
     )
@@ -249,7 +239,7 @@ def publish(
         _print_published(done)
 
 
-def _print_published(done: Publication) -> None:
+def _print_published(done: curate.Publication) -> None:
     out = shared.console()
     what = f"{done.sent_files:,} files ({shared.size(done.sent_bytes)})"
     if done.dry_run:

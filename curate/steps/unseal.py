@@ -11,7 +11,7 @@ from curate.archive import sealed_log, secret
 from curate.dicom.types import Keys
 
 
-def records(file: Path, key: Path) -> Iterator[dict[str, Any]]:
+def unseal(file: Path, key: Path) -> Iterator[dict[str, Any]]:
     """The records of a sealed file, in the order in which they were written.
 
     Raises:

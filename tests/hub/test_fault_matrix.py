@@ -138,6 +138,9 @@ def row(
         hub.multipart_above, hub.part_size = 8000, 5000
         if work is purge:
             publish_both(files)
+            hub.repo(REPO).open_pull_request(
+                tree=hub.repo(REPO).commit("v1.0.0").tree
+            )  # looked into afterwards
         before = copy.deepcopy(hub.repos)
         work(files)
         expected = state(hub)

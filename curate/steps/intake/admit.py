@@ -170,9 +170,15 @@ def _clean(
         return None
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
-    if has_errors(found):
+    if has_errors(found) or any(_held(f.rule, policy) for f in found):
         raise _StudyRefusedError
     return _row(task, work, rewritten, clean)
+
+
+def _held(rule: str, policy: Policy) -> bool:
+    """Whether a person has to decide before the study may enter."""
+    pixels = {"PIXELS_TEXT_LIKELY": policy.burned_in, "PIXELS_FACE_LIKELY": policy.head}
+    return rule.startswith("HELD_") or pixels.get(rule) == "hold"
 
 
 def _row(task: StudyTask, work: _Work, rewritten: Rewritten, clean: bytes) -> packs.PackRow:
@@ -348,7 +354,9 @@ def _keep(task: StudyTask, kept: list[SourceInstance], findings: list[Finding], 
         _add(tar, "index.json", listed)
         for number, instance in enumerate(kept, 1):
             size += _add_file(tar, f"{number:06d}.dcm", instance.path)
-    return QuarantineEntry(name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size)
+    return QuarantineEntry(
+        name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size, task.donor_id
+    )
 
 
 def _plain(findings: list[Finding]) -> list[dict[str, Any]]:
