@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 
 from curate.dicom.rewrite import rewrite
 from curate.dicom.types import MalformedError
-from tests import corpus, synth
+from tests import synth
+from tests.dicom import real
 from tests.planter.system import POLICY, context_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of the odd files it reads
@@ -60,7 +61,7 @@ def _comparable(element: DataElement) -> object:
 def test_geometry_units_and_timing_are_the_same_on_real_files() -> None:
     """Every number that a volume, a dose grid, a segmentation or an uptake value needs is exactly as before."""
     compared, changed, lost = 0, [], []
-    for path in corpus.sample(12):
+    for path in real.sample(12):
         data = path.read_bytes()
         try:
             after = dict(values(rewritten(data)))
@@ -83,7 +84,7 @@ def test_references_still_resolve() -> None:
     named, resolved = 0, 0
     renamed: dict[str, str] = {}
     wanted: list[tuple[set[str], set[str]]] = []
-    for path in corpus.sample(12):
+    for path in real.sample(12):
         data = path.read_bytes()
         try:
             after = rewritten(data)
