@@ -10,37 +10,65 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curate.archive.ledger import QuarantineEntry as QuarantineEntry
     from curate.errors import CurateError as CurateError
     from curate.findings import Finding as Finding
     from curate.findings import Severity as Severity
+    from curate.loading.fetch import Fetched as Fetched
+    from curate.loading.fetch import fetch as fetch
+    from curate.metadata.table import vocabulary as vocabulary
     from curate.records import ArchiveInfo as ArchiveInfo
     from curate.records import CheckResult as CheckResult
     from curate.steps.approve import approve as approve
     from curate.steps.check import check as check
+    from curate.steps.deidentify import DeidentifyReport as DeidentifyReport
+    from curate.steps.deidentify import deidentify as deidentify
     from curate.steps.init import init as init
+    from curate.steps.inspect import Verdict as Verdict
+    from curate.steps.inspect import inspect as inspect
     from curate.steps.intake import IntakeReport as IntakeReport
     from curate.steps.intake import intake as intake
     from curate.steps.publish import Publication as Publication
     from curate.steps.publish import publish as publish
+    from curate.steps.quarantine import Kept as Kept
+    from curate.steps.quarantine import discard as discard
+    from curate.steps.quarantine import export as export
+    from curate.steps.quarantine import paths as paths
     from curate.steps.quarantine import waiting as waiting
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
+    from curate.steps.unseal import receipts as receipts
+    from curate.steps.unseal import unseal as unseal
 
 _HOME = {
     "ArchiveInfo": "curate.records",
     "CheckResult": "curate.records",
     "CurateError": "curate.errors",
     "Cut": "curate.steps.release",
+    "DeidentifyReport": "curate.steps.deidentify",
+    "Fetched": "curate.loading.fetch",
     "Finding": "curate.findings",
     "IntakeReport": "curate.steps.intake",
+    "Kept": "curate.steps.quarantine",
     "Publication": "curate.steps.publish",
+    "QuarantineEntry": "curate.archive.ledger",
     "Severity": "curate.findings",
+    "Verdict": "curate.steps.inspect",
     "approve": "curate.steps.approve",
     "check": "curate.steps.check",
+    "deidentify": "curate.steps.deidentify",
+    "discard": "curate.steps.quarantine",
+    "export": "curate.steps.quarantine",
+    "fetch": "curate.loading.fetch",
     "init": "curate.steps.init",
+    "inspect": "curate.steps.inspect",
     "intake": "curate.steps.intake",
+    "paths": "curate.steps.quarantine",
     "publish": "curate.steps.publish",
+    "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
+    "unseal": "curate.steps.unseal",
+    "vocabulary": "curate.metadata.table",
     "waiting": "curate.steps.quarantine",
 }
 __all__ = sorted(_HOME)

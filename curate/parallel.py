@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -43,6 +45,12 @@ def map_unordered(
         yield from _with_processes(function, iter(tasks), workers)
 
 
+def _hush() -> None:
+    """Keep libraries in a worker from writing warnings and logs, which can quote values of a file."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+
+
 def _with_processes(
     function: Callable[[Task], Result], tasks: Iterator[Task], workers: int
 ) -> Iterator[tuple[Task, Result]]:
@@ -50,7 +58,7 @@ def _with_processes(
     context = multiprocessing.get_context("forkserver")
     while True:
         try:
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            with ProcessPoolExecutor(workers, mp_context=context, initializer=_hush) as pool:
                 yield from _feed(function, tasks, pool, workers * 4, lost)
             return
         except BrokenProcessPool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from curate import durable
 from curate.archive import config as configuration
+from curate.archive import secret
 from curate.archive.config import Config
 from curate.archive.ledger import Ledger
 from curate.errors import DamagedError, InputError, LockedError
@@ -41,13 +41,19 @@ class Archive:
         """Where what waits lies, encrypted."""
         return self.root / "quarantine"
 
+    def vault_path(self, entry_id: str) -> Path:
+        """Where what waits under an id lies."""
+        return self.quarantine / entry_id[1:3] / f"{entry_id}.vault"
+
     @property
     def temporary(self) -> Path:
         """Where unfinished files lie; emptied whenever the archive is opened for writing."""
         return self.root / "tmp"
 
 
-def create(root: Path, info: ArchiveInfo, hub_target: str, approvals: int) -> None:
+def create(
+    root: Path, info: ArchiveInfo, hub_target: str, approvals: int, *, under_passphrase: bool = False
+) -> None:
     """Make an archive in a new or empty folder.
 
     Raises:
@@ -61,25 +67,9 @@ def create(root: Path, info: ArchiveInfo, hub_target: str, approvals: int) -> No
         root.chmod(0o700)
         for name in ("packs", "quarantine", "releases", "tmp"):
             (root / name).mkdir(mode=0o700, exist_ok=True)
-        durable.write_bytes(root / "secret.key", secrets.token_bytes(32).hex().encode() + b"\n", 0o600)
+        secret.make(root / "secret.key", under_passphrase=under_passphrase)
         Ledger.create(root / "ledger.db")
         configuration.write(root, info, hub_target, approvals)  # last: it makes the folder an archive
-
-
-def _secret(root: Path) -> bytes:
-    path = root / "secret.key"
-    try:
-        secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise DamagedError(
-            f"{path} cannot be read.",
-            hint="Restore it from your backup; without it no id can be made again.",
-        ) from error
-    if len(secret) != 32:
-        raise DamagedError(f"{path} is not a 32-byte key in hex.", hint="Restore it from your backup.")
-    if path.stat().st_mode & 0o077:
-        raise InputError(f"{path} is readable to others.", hint=f"Run: chmod 600 {path}")
-    return secret
 
 
 @contextmanager
@@ -99,7 +89,7 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
         try:
             if write:
                 sweep(root)
-            yield Archive(root, config, _secret(root), ledger)
+            yield Archive(root, config, secret.read(root / "secret.key"), ledger)
         finally:
             ledger.close()
 

@@ -38,6 +38,7 @@ CREATE TABLE quarantine(
   id TEXT PRIMARY KEY, study_id TEXT NOT NULL, at TEXT NOT NULL, codes TEXT NOT NULL,
   files INTEGER NOT NULL, size_bytes INTEGER NOT NULL);
 CREATE TABLE receipts(sha256 BLOB PRIMARY KEY, study_id TEXT NOT NULL);
+CREATE INDEX receipts_study ON receipts(study_id);
 CREATE TABLE tombstones(mark BLOB PRIMARY KEY);
 CREATE TABLE revocations(sha256 BLOB PRIMARY KEY, version TEXT);
 """
@@ -247,6 +248,11 @@ class Ledger:
         """The study of a receipt's hash."""
         row = self._db.execute("SELECT study_id FROM receipts WHERE sha256=?", (sha256,)).fetchone()
         return row[0] if row else None
+
+    def has_receipt(self, study_id: str) -> bool:
+        """Whether a study has a receipt already."""
+        query = "SELECT 1 FROM receipts WHERE study_id=? LIMIT 1"
+        return bool(self._db.execute(query, (study_id,)).fetchone())
 
     def verify(self) -> bool:
         """Whether SQLite finds its own file in order."""

@@ -11,15 +11,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+import curate
 from curate.cli import shared
 from curate.errors import CurateError, InputError
 from curate.findings import has_errors
-from curate.records import ArchiveInfo
-from curate.steps.check import check
-from curate.steps.init import init
-from curate.steps.intake import intake
-from curate.steps.publish import publish
-from curate.steps.release import release
 
 _FOLDERS = ("77654033", "98892001", "98892003")
 _ROWS = (
@@ -48,29 +43,30 @@ def demo(
     """
     out = shared.console()
     if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} exists and is not empty.", hint=f"Remove it, or name another: curate demo {folder}-2")
+        hint = f"Remove it, or name another: curate demo {folder}-2"
+        raise InputError(f"{folder} exists and is not empty.", hint=hint)
     folder.mkdir(parents=True, exist_ok=True)
     archive, hub = folder / "archive", folder / "hub"
-    table = _write_table(folder / "studies.csv")
+    sources, table = donate(folder)
     _say(out, "init", "an archive of test material, licence CC-BY-4.0, no approvals asked for")
-    init(
+    curate.init(
         archive,
-        ArchiveInfo("curate demo", "The curate authors", "CC-BY-4.0", "test"),
+        curate.ArchiveInfo("curate demo", "The curate authors", "CC-BY-4.0", "test"),
         hub_target=hub.resolve().as_uri(),
         approvals=0,
     )
-    report = intake(archive, _sources(), table, deidentify=True)
+    report = curate.intake(archive, sources, table, deidentify=True)
     taken = f"{report.admitted_instances} instances of {report.admitted_studies} studies admitted"
     kept = f"{report.quarantined_instances} quarantined, {report.not_instances} not instances"
     _say(out, "intake", f"{report.files} files: {taken}, {kept}")
-    cut = release(archive)
+    cut = curate.release(archive)
     _say(out, "release", f"version {cut.version} in {cut.path}")
-    results = check(cut.path)
+    results = curate.check(cut.path)
     if any(has_errors(result.findings) for result in results):
         raise CurateError("The release does not pass its checks.", hint=f"See them: curate check {cut.path}")
     looked = max(result.looked_at for result in results)
     _say(out, "check", f"{len(results)} checks passed over {looked} instances")
-    done = publish(archive, cut.version)
+    done = curate.publish(archive, cut.version)
     _say(out, "publish", f"{done.tag} at {done.url}: {done.sent_files} files, {shared.size(done.sent_bytes)}")
     _load(out, hub, done.tag)
     _say(out, "try next", f"curate check {cut.path}")
@@ -82,9 +78,10 @@ def _say(out: Console, verb: str, what: str) -> None:
     out.print(Text.assemble((f"{verb:<12}", "bold"), what), soft_wrap=True)
 
 
-def _sources() -> list[Path]:
+def donate(folder: Path) -> tuple[list[Path], Path]:
+    """The demo's donation: folders of pydicom's package, and a table of their studies written to `folder`."""
     root = Path(str(files("pydicom"))) / "data" / "test_files" / "dicomdirtests"
-    return [root / name for name in _FOLDERS]
+    return [root / name for name in _FOLDERS], _write_table(folder / "studies.csv")
 
 
 def _write_table(path: Path) -> Path:

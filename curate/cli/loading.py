@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, QuietOption
-from curate.loading.fetch import Fetched
-from curate.loading.fetch import fetch as fetch_instances
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +40,7 @@ def fetch(
 
     Example: curate fetch org/name --version 1.2.0 --where "region_group = 'chest' AND Modality = 'CT'" --to chest
     """
-    result = fetch_instances(
+    result = curate.fetch(
         reference,
         to,
         where=where,
@@ -56,7 +55,7 @@ def fetch(
     _print(result, dry_run)
 
 
-def _print(result: Fetched, dry_run: bool) -> None:
+def _print(result: curate.Fetched, dry_run: bool) -> None:
     out = shared.console()
     have = "Would have" if dry_run else "Have"
     out.print(
@@ -67,7 +66,7 @@ def _print(result: Fetched, dry_run: bool) -> None:
     )
     out.print(
         Text(
-            f"{'To fetch' if dry_run else 'Fetched'}: {result.fetched:,} ({result.fetched_bytes / 1e6:,.1f} MB,"
+            f"{'To fetch' if dry_run else 'curate.Fetched'}: {result.fetched:,} ({result.fetched_bytes / 1e6:,.1f} MB,"
             f" {result.requests:,} range requests); there already: {result.kept:,}."
         )
     )

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from curate.cli import demo, loading, maintainer, researcher, reviewer, shared
+from curate.cli import anybody, demo, hospital, loading, maintainer, researcher, reviewer, shared
 from curate.errors import CurateError
 from curate.identity import TOOL
 
@@ -20,9 +20,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+hospital.add_to(app)
 maintainer.add_to(app)
 reviewer.add_to(app)
 researcher.add_to(app)
+anybody.add_to(app)
 loading.add_to(app)
 demo.add_to(app)
 

@@ -9,18 +9,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, WorkersOption
+from curate.errors import InputError
 from curate.findings import rule
-from curate.records import ArchiveInfo
-from curate.steps.init import init as init_archive
-from curate.steps.intake import IntakeReport
-from curate.steps.intake import intake as take_in
-from curate.steps.publish import Publication, parse_gated
-from curate.steps.publish import publish as publish_release
-from curate.steps.quarantine import waiting
-from curate.steps.release import release as cut_release
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,8 +39,8 @@ def init(
 
     Example: curate init archive --title "Chest CT of Girona" --publisher "Hospital X" --license CC-BY-4.0
     """
-    info = ArchiveInfo(title, publisher, license_id, population)
-    init_archive(folder, info, hub_target=hub, approvals=approvals)
+    info = curate.ArchiveInfo(title, publisher, license_id, population)
+    curate.init(folder, info, hub_target=hub, approvals=approvals)
     if as_json:
         shared.print_json({"archive": str(folder), "license": license_id, "population": population})
         return
@@ -75,7 +69,7 @@ def intake(
     Example: curate intake archive incoming/ --studies studies.csv
     """
     shown = progress(quiet=quiet)
-    report = take_in(archive, sources, studies, deidentify=deidentify, workers=workers, progress=shown)
+    report = curate.intake(archive, sources, studies, deidentify=deidentify, workers=workers, progress=shown)
     if as_json:
         shared.print_json(_intake_json(report))
     else:
@@ -88,17 +82,19 @@ _INTAKE_NUMBERS = (
 )
 
 
-def _intake_json(report: IntakeReport) -> dict[str, object]:
+def _intake_json(report: curate.IntakeReport) -> dict[str, object]:
     return {
         **{name: getattr(report, name) for name in _INTAKE_NUMBERS},
         "codes": report.codes,
         "kinds": report.kinds,
         "not_instances_named": [{"place": place, "kind": kind} for place, kind in report.other],
         "findings": [shared.finding_json(finding) for finding in report.findings],
+        "new_receipts": report.new_receipts,
+        "receipts": str(report.receipts) if report.receipts else None,
     }
 
 
-def _print_intake(archive: Path, report: IntakeReport) -> None:
+def _print_intake(archive: Path, report: curate.IntakeReport) -> None:
     out = shared.console()
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.items())
     studies = f"{report.admitted_studies:,} new studies, {report.unchanged_studies:,} there already"
@@ -112,18 +108,67 @@ def _print_intake(archive: Path, report: IntakeReport) -> None:
     if report.findings:
         out.print()
         shared.print_findings(report.findings, out)
+    if report.receipts:
+        told = f"curate receipts {report.receipts} --key {archive / 'secret.key'}"
+        out.print(Text(f"\n{report.new_receipts:,} new receipts, for the donors: {told}"))
     if report.quarantined_instances:
         out.print(Text(f"\nSee what waits: curate quarantine {archive}"))
     if report.admitted_studies:
         out.print(Text(f"Next: curate release {archive}"), style="bold")
 
 
-def quarantine(archive: ArchiveArgument, as_json: JsonOption = False) -> None:
-    """List what waits and why.
+def quarantine(
+    archive: ArchiveArgument,
+    export_id: Annotated[
+        str, typer.Option("--export", help="Give the files of this id back, into --to.", metavar="ID")
+    ] = "",
+    to: Annotated[Path | None, typer.Option(help="A new folder, for its owner only.", metavar="DIR")] = None,
+    discard_id: Annotated[
+        str, typer.Option("--discard", help="Delete the files of this id for good.", metavar="ID")
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why, as a code such as NOT_CONSENTED.", metavar="CODE")] = "",
+    paths_of: Annotated[
+        str, typer.Option("--paths", help="Print where the files of this id came from.", metavar="ID")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List what waits and why; give one entry back to the person who decides, or delete it.
 
-    Example: curate quarantine archive
+    Example: curate quarantine archive --export Q1a2b --to decide/
     """
-    entries = waiting(archive)
+    if sum(map(bool, (export_id, discard_id, paths_of))) > 1:
+        raise InputError("More than one of --export, --discard and --paths.", hint="Give one of them.")
+    if export_id:
+        if to is None:
+            raise InputError("--export needs a folder.", hint="Add --to DIR.")
+        kept = curate.export(archive, export_id, to)
+        _say(as_json, {"id": export_id, "to": str(to), "files": len(kept)}, f"{len(kept):,} files in {to}.")
+    elif discard_id:
+        gone = curate.discard(archive, discard_id, reason)
+        told = {"id": gone.id, "reason": reason, "files": gone.files}
+        _say(as_json, told, f"Deleted {gone.files:,} files of {gone.id}.")
+    elif paths_of:
+        _print_paths(curate.paths(archive, paths_of), as_json)
+    else:
+        _print_waiting(curate.waiting(archive), as_json)
+
+
+def _say(as_json: bool, told: dict[str, object], text: str) -> None:
+    if as_json:
+        shared.print_json(told)
+    else:
+        shared.console().print(Text(text))
+
+
+def _print_paths(kept: list[curate.Kept], as_json: bool) -> None:
+    if as_json:
+        shared.print_json([asdict(file) for file in kept])
+        return
+    for file in kept:
+        shared.console().print(Text(f"{file.place}  {file.path}"), soft_wrap=True)
+
+
+def _print_waiting(entries: list[curate.QuarantineEntry], as_json: bool) -> None:
     if as_json:
         shared.print_json([asdict(entry) for entry in entries])
         return
@@ -145,7 +190,7 @@ def release(archive: ArchiveArgument, quiet: QuietOption = False, as_json: JsonO
 
     Example: curate release archive
     """
-    cut = cut_release(archive, progress(quiet=quiet))
+    cut = curate.release(archive, progress(quiet=quiet))
     if as_json:
         shared.print_json({**asdict(cut), "path": str(cut.path)})
         return
@@ -179,12 +224,12 @@ def publish(
 
     Example: curate publish archive 1.0.0 --to hf://my-org/my-archive
     """
-    done = publish_release(
+    done = curate.publish(
         archive,
         version,
         to,
         dry_run=dry_run,
-        settings=parse_gated(gated),
+        gated=gated,
         workers=workers or 1,
         progress=progress(quiet=quiet),
     )
@@ -194,7 +239,7 @@ def publish(
         _print_published(done)
 
 
-def _print_published(done: Publication) -> None:
+def _print_published(done: curate.Publication) -> None:
     out = shared.console()
     what = f"{done.sent_files:,} files ({shared.size(done.sent_bytes)})"
     if done.dry_run:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+import curate
 from curate.cli import shared
 from curate.cli.shared import JsonOption
-from curate.metadata.table import vocabulary_report
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def vocabulary(
 
     Example: curate vocabulary values.csv
     """
-    rows = vocabulary_report(file)
+    rows = curate.vocabulary(file)
     if as_json:
         shared.print_json(rows)
         return

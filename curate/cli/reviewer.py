@@ -8,13 +8,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, WorkersOption
 from curate.findings import has_errors
-from curate.records import CheckResult
-from curate.steps.approve import approve as approve_release
-from curate.steps.check import check as check_reference
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,7 +34,7 @@ def check(
 
     Example: curate check archive/releases/1.0.0
     """
-    results = check_reference(release, version, workers=workers, progress=progress(quiet=quiet))
+    results = curate.check(release, version, workers=workers, progress=progress(quiet=quiet))
     failed = any(has_errors(result.findings) for result in results)
     if as_json:
         shared.print_json(_check_json(release, results, failed))
@@ -46,7 +44,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _check_json(release: str, results: list[CheckResult], failed: bool) -> dict[str, object]:
+def _check_json(release: str, results: list[curate.CheckResult], failed: bool) -> dict[str, object]:
     found = [finding for result in results for finding in result.findings]
     checks = [
         {
@@ -61,7 +59,7 @@ def _check_json(release: str, results: list[CheckResult], failed: bool) -> dict[
     return {"release": release, "passed": not failed, "checks": checks, "codes": shared.codes(found)}
 
 
-def _print_results(results: list[CheckResult], failed: bool) -> None:
+def _print_results(results: list[curate.CheckResult], failed: bool) -> None:
     out = shared.console()
     table = shared.columns("", "check", "looked at", right=("looked at",))
     for result in results:
@@ -91,7 +89,7 @@ def approve(
 
     Example: curate approve archive 1.0.0 --as "Anna Puig"
     """
-    approval = approve_release(archive, version, reviewer)
+    approval = curate.approve(archive, version, reviewer)
     if as_json:
         shared.print_json(asdict(approval))
         return

@@ -24,7 +24,7 @@ WorkersOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
-_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3
 
 
@@ -45,6 +45,11 @@ def columns(*names: str, right: Sequence[str] = (), header: bool = True) -> Tabl
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_line(value: Mapping[str, Any]) -> None:
+    """One JSON object on a line of its own."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 def fail(error: CurateError) -> None:
@@ -83,7 +88,7 @@ def print_findings(findings: Iterable[Finding], out: Console) -> None:
     ):
         entry = rule(code)
         count = sum(finding.count for finding in found)
-        severity = Text(entry.severity.value, style=_STYLES[entry.severity])
+        severity = Text(entry.severity.value, style=STYLES[entry.severity])
         told = Text(f"{entry.title.rstrip('.')}. {entry.next}")
         table.add_row(severity, code, f"{count:,}", Text(_places(found)), told)
     if by_rule:

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from curate.findings import Finding
-from curate.metadata import age, region, sex
-from curate.metadata.coded import Coded, is_missing
+from curate.metadata import age, sex
+from curate.metadata.coded import is_missing
+from curate.metadata.header import Header, reconcile
 from curate.metadata.table import StudyRow
 from curate.records import Row
 
-HEADER_KEYWORDS = ("PatientAge", "PatientSex", "BodyPartExamined", "Laterality", "Modality")
+HEADER_KEYWORDS = (
+    *("PatientAge", "PatientSex", "PatientBirthDate", "StudyDate"),
+    *("BodyPartExamined", "Laterality", "Modality"),
+)
 
 
 def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, list[Finding]]:
@@ -25,15 +29,17 @@ def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, li
     if row is None:
         raise ValueError("a study without a row")
     stated = {key: str(value) for key, value in header.items() if isinstance(value, str)}
-    findings: list[Finding] = []
-    years = _age(row, stated, findings)
-    gender = _sex(row, stated, findings)
-    place = _region(row, stated, findings)
+    before = set(row.findings)
+    row = reconcile(row, _header(stated))
+    years = age.code(stated.get("PatientAge")) if is_missing(row.raw.get("age")) else row.age
+    gender = sex.code(stated.get("PatientSex")) if is_missing(row.raw.get("sex")) else row.sex
+    place = row.region
+    findings = [Finding(f.rule, "", f.tag, f.count) for f in row.findings if f not in before]
     findings += [
         Finding(rule, "", column)
         for rule, column, known in (
             ("AGE_MISSING", "age", years.age_years is not None),
-            ("SEX_UNKNOWN", "sex", bool(gender.code) and gender.code != "U"),
+            ("SEX_UNKNOWN", "sex", gender.code not in (None, "U")),
             ("REGION_MISSING", "region", bool(place.codes)),
         )
         if not known
@@ -51,6 +57,16 @@ def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, li
     }, findings
 
 
+def _header(stated: Mapping[str, str]) -> Header:
+    return Header(
+        stated.get("PatientAge"),
+        stated.get("PatientSex"),
+        stated.get("PatientBirthDate"),
+        stated.get("StudyDate"),
+        frozenset({(stated.get("BodyPartExamined", ""), stated.get("Laterality", ""))}),
+    )
+
+
 def terms(row: StudyRow | None) -> Row:
     """What the donor agreed to, as the archive keeps it."""
     if row is None:
@@ -58,30 +74,3 @@ def terms(row: StudyRow | None) -> Row:
     day = row.consent_date.isoformat() if row.consent_date else None
     names = ("scope", "consent_version", "consent_language", "given_by")
     return {"consent_date": day, **{name: getattr(row, name) for name in names}}
-
-
-def _age(row: StudyRow, stated: Mapping[str, str], findings: list[Finding]) -> age.CodedAge:
-    from_header = age.code(stated.get("PatientAge"))
-    if is_missing(row.raw.get("age")):
-        return from_header
-    if age.disagree(row.age, from_header):
-        findings.append(Finding("AGE_DISAGREES", "", "age"))
-    return row.age
-
-
-def _sex(row: StudyRow, stated: Mapping[str, str], findings: list[Finding]) -> Coded:
-    from_header = sex.code(stated.get("PatientSex"))
-    if is_missing(row.raw.get("sex")):
-        return from_header
-    if sex.disagree(row.sex, from_header):
-        findings.append(Finding("SEX_DISAGREES", "", "sex"))
-    return row.sex
-
-
-def _region(row: StudyRow, stated: Mapping[str, str], findings: list[Finding]) -> region.CodedRegion:
-    from_header = region.of_header(stated.get("BodyPartExamined"), stated.get("Laterality"))
-    if is_missing(row.raw.get("region")):
-        return from_header
-    if region.disagree(row.region, from_header):
-        findings.append(Finding("REGION_DISAGREES", "", "region"))
-    return row.region

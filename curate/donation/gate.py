@@ -42,7 +42,8 @@ class RowIndex:
         """The rows that name a study: by its UID, and by the innermost folder that holds all of its files."""
         by_uid = self.by_name.get(study.study_uid)
         by_folder = next((self.by_name[f] for f in _common_folders(study) if f in self.by_name), None)
-        return [row for row in (by_uid, by_folder) if row is not None]
+        found = {row.row: row for row in (by_uid, by_folder) if row is not None}  # a folder may be named by the UID
+        return list(found.values())
 
 
 def _name(study: str) -> str:
@@ -61,7 +62,9 @@ def _common_folders(study: StudyGroup[SourceFile]) -> Iterator[str]:
         yield common[depth - 1]
 
 
-HEADER_MAY_TELL = frozenset(("AGE_MISSING", "SEX_UNKNOWN", "REGION_MISSING"))
+HEADER_MAY_TELL = frozenset(
+    ("AGE_MISSING", "AGE_PLACEHOLDER", "SEX_UNKNOWN", "REGION_MISSING", "REGION_PLACEHOLDER")
+)
 """What the table leaves out is no finding until the header does not say it either."""
 
 

@@ -9,12 +9,12 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import LFSFileInfo, RepoFile
 
 from curate import version as versions
-from curate.errors import HubError
+from curate.errors import HubError, RefusedError
 from curate.hub import hf_client as client
 from curate.hub import hf_files as files
 from curate.hub.hf_client import KIND, MAIN, Repository
 from curate.hub.hf_commit import bring, set_tag, tags
-from curate.hub.protocol import Contents, Purged, Remaining, contents_of, is_tag
+from curate.hub.protocol import RELEASE_FILE, Contents, Purged, Remaining, contents_of, is_tag
 from curate.progress import Progress
 
 _BRANCH = "purge-"
@@ -28,7 +28,9 @@ def purge(repo: Repository, recuts: Mapping[str, Path], drop: Collection[str], p
     """
     wanted = {versions.tag(version): contents_of(path) for version, path in recuts.items()}
     dropped = {versions.tag(version) for version in drop}
+    _refuse_newest(repo, wanted, dropped)
     # (1) dropped tags go at once
+    before = set(tags(repo).values())
     for tag in sorted(dropped & set(tags(repo))):
         _delete_tag(repo, tag)
     kept = {tag for tag in {*tags(repo), *wanted, *_interrupted(repo)} if tag not in dropped}
@@ -42,9 +44,24 @@ def purge(repo: Repository, recuts: Mapping[str, Path], drop: Collection[str], p
         moved += _recut_tag(repo, tag, wanted.get(tag), clean, progress)
     # (4) what no tag holds any more is erased, (5) and looked for
     erased = _erase(repo, kept)
-    remaining = tuple(sorted(_look(repo, {item.file_oid for item in erased}, known)))
+    found = _look(repo, {item.file_oid for item in erased}, known) | _old_commits(repo, before)
+    remaining = tuple(sorted(found))
     size = sum(item.size for item in erased)
     return Purged(tuple(moved), tuple(sorted(dropped)), len(erased), size, remaining)
+
+
+def _refuse_newest(repo: Repository, wanted: Mapping[str, Contents], dropped: Collection[str]) -> None:
+    """`main` holds the newest version, so that one is cut again, not dropped.
+
+    Raises:
+        RefusedError: it would be dropped, or there is no version at all.
+    """
+    known = {*tags(repo), *wanted, *_interrupted(repo)}
+    if not known or max(known, key=versions.parse) in dropped:
+        raise RefusedError(
+            f"the newest version of {repo.name} cannot be dropped",
+            hint="Cut it again without the study, or delete the repository on the hub.",
+        )
 
 
 def _branches(repo: Repository) -> dict[str, str]:
@@ -225,6 +242,22 @@ def _look(repo: Repository, erased: Collection[str], known: Mapping[str, tuple[s
         if _is_served(repo, commit, path):
             found.add(Remaining(commit, path, "bytes"))
     return found
+
+
+def _old_commits(repo: Repository, before: Collection[str]) -> set[Remaining]:
+    """Commits that no ref leads to any more and that the hub still lists: their small files can be read."""
+
+    def is_listed(commit: str) -> bool:
+        try:
+            return any(True for _ in repo.api.list_repo_tree(repo.name, revision=commit, repo_type=KIND))
+        except HfHubHTTPError as error:
+            if error.response.status_code == 404:
+                return False
+            raise
+
+    gone = set(before) - {commit for ref in client.refs(repo) for commit in _history(repo, ref)}
+    found = {at for at in gone if repo.call("looking for old commits", lambda at=at: is_listed(at))}  # type: ignore[misc]
+    return {Remaining(commit, RELEASE_FILE, "small files") for commit in found}
 
 
 def _is_served(repo: Repository, commit: str, path: str) -> bool:

@@ -90,7 +90,7 @@ class Remaining:
 
     place: str
     path: str
-    what: Literal["bytes", "pointer"]
+    what: Literal["bytes", "pointer", "small files"]
 
 
 @dataclass(frozen=True, slots=True)

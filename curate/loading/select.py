@@ -23,6 +23,7 @@ _WANTED = (
     "size_bytes",
     "license",
 )
+_SHARED = ("study_id", "SeriesInstanceUID", "license", "release_version")
 _PACK = re.compile(r"packs/[0-9a-f]{2}/[0-9a-f]{64}\.parquet")
 
 
@@ -69,18 +70,14 @@ def _prepare(database: duckdb.DuckDBPyConnection, paths: Mapping[str, Path]) -> 
 
 
 def _joined() -> str:
-    seen: set[str] = set()
-    shown: list[str] = []
+    columns = {name: [column.name for column in contract.table(name).columns] for name in TABLES}
+    shown = []
     for name, prefix in zip(TABLES, ("", "series_", "study_"), strict=True):
-        for column in contract.table(name).columns:
-            if (
-                column.name in ("study_id", "SeriesInstanceUID", "license", "release_version")
-                and name != "instances"
-            ):
+        for column in columns[name]:
+            if name != "instances" and column in _SHARED:
                 continue
-            alias = f"{prefix}{column.name}" if column.name.casefold() in seen else column.name
-            seen.add(alias.casefold())
-            shown.append(f'{name}."{column.name}" AS "{alias}"')
+            doubled = sum(column in other for other in columns.values()) > 1
+            shown.append(f'{name}."{column}" AS "{prefix if doubled else ""}{column}"')
     return (
         f"SELECT {', '.join(shown)} FROM instances JOIN series USING (study_id, SeriesInstanceUID)"  # noqa: S608
         " JOIN studies USING (study_id)"

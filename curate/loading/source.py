@@ -15,9 +15,10 @@ import yaml
 
 from curate.errors import DamagedError, HubError, InputError
 from curate.hub.folder import FolderHub
-from curate.hub.protocol import RELEASE_FILE, is_tag, parse_release, tag_of, version_key, version_of
+from curate.hub.protocol import RELEASE_FILE, is_tag, parse_release
 from curate.hub.retry import Patience
 from curate.records import FileEntry
+from curate.version import normal, parse, tag
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -132,7 +133,7 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
         _same_version(reference, found, version)
         hub = FolderHub(folder.parent)
         newest = (
-            max((found, *hub.versions()), key=version_key)
+            max((found, *hub.versions()), key=parse)
             if (folder.parent / "refs.json").is_file()
             else found
         )
@@ -154,15 +155,15 @@ def _on_hub(reference: str, name: str, version: str | None) -> Source:
         lambda: _readable(repo, lambda: repo.api.list_repo_refs(name, repo_type="dataset")),
     )
     tags = {ref.name: ref.target_commit for ref in refs.tags}
-    versions = sorted((version_of(tag) for tag in tags if is_tag(tag)), key=version_key)
+    versions = sorted((normal(tag) for tag in tags if is_tag(tag)), key=parse)
     wanted = _choose(reference, versions, version)
-    return Source(reference, wanted, versions[-1], None, name, tags[tag_of(wanted)])
+    return Source(reference, wanted, versions[-1], None, name, tags[tag(wanted)])
 
 
 def _choose(reference: str, versions: Sequence[str], asked: str | None) -> str:
     if not versions:
         raise InputError(f"{reference} holds no release.", hint="Check the name; or publish one there.")
-    wanted = version_of(asked) if asked else versions[-1]
+    wanted = normal(asked) if asked else versions[-1]
     if wanted not in versions:
         raise HubError(
             f"{reference} has no version {wanted}; it has {', '.join(versions[-5:])}.",
@@ -172,9 +173,9 @@ def _choose(reference: str, versions: Sequence[str], asked: str | None) -> str:
 
 
 def _same_version(reference: str, found: str, asked: str | None) -> None:
-    if asked and version_of(asked) != found:
+    if asked and normal(asked) != found:
         raise HubError(
-            f"{reference} holds version {found}, not {version_of(asked)}.",
+            f"{reference} holds version {found}, not {normal(asked)}.",
             hint="Give the folder of that version, or the hub's own folder.",
         )
 
@@ -276,7 +277,7 @@ def _listed(source: Source, paths: Sequence[str]) -> dict[str, RepoFile]:
     found = {item.path: item for item in items if isinstance(item, RepoFile)}
     if missing := sorted(set(paths) - set(found)):
         raise HubError(
-            f"{source.repository} has no {missing[0]} in {tag_of(source.version)}.",
+            f"{source.repository} has no {missing[0]} in {tag(source.version)}.",
             hint="It may be no release of curate; check the name and the version.",
         )
     return found

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import HubError
-from curate.hub.protocol import version_key
 from curate.loading import verified
 from curate.loading.source import Source
+from curate.version import parse
 
 WHOLE_BYTES = 16 << 20
 _GROUPS_HELD = 4
@@ -41,8 +41,8 @@ def read_table(source: Source, table: str, columns: Sequence[str]) -> pa.Table:
 def revoked_since(source: Source) -> tuple[str, ...]:
     """Later versions for whose withdrawals this version was cut again, oldest first."""
     found = read_table(source, "revocations", ["version"])["version"].unique().to_pylist()
-    later = (text for text in found if version_key(text) > version_key(source.version))
-    return tuple(sorted(later, key=version_key))
+    later = (text for text in found if parse(text) > parse(source.version))
+    return tuple(sorted(later, key=parse))
 
 
 class Digests:

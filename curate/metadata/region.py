@@ -136,6 +136,9 @@ def _coded(raw: str | None, laterality: str | None) -> CodedRegion:
     given = region_text.side(laterality)
     if laterality and fold(laterality) and given is None:
         return _refused("LATERALITY_UNREADABLE", "not a laterality; write R, L or B")
+    joined = [part.strip() for part in text.split("+")]
+    if all(part in regions() for part in joined):
+        return _answer(joined, given)  # as `code` writes it
     found = _standard(text)
     if found is not None:
         return _answer([found], given)

@@ -73,7 +73,7 @@ def open_table(path: Path | str) -> StudiesTable:
     return _surveyed(table)
 
 
-def vocabulary_report(path: Path | str) -> list[dict[str, str | None]]:
+def vocabulary(path: Path | str) -> list[dict[str, str | None]]:
     """How each distinct raw value of a table's vocabularies maps: field, raw, code, meaning, reason.
 
     Raises:

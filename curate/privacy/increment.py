@@ -19,14 +19,12 @@ def protect(data: Prepared, batch: Batch, k: int) -> None:
     known = _known(data, batch)
     while True:
         moving = np.bincount(batch.unit[batch.alive], minlength=len(known)).astype(bool) & known
-        stop = _leaving_too_few(data, batch, moving, k) | _alone(data, batch, moving, k)
-        if stop.any():
+        if (stop := _leaving_too_few(data, batch, moving, k)).any():
             _hold(batch, stop, Held.LEAVES_OTHERS_ALONE)
-            continue
-        stop = _too_few_moving(batch, moving, k)
-        if not stop.any():
+        elif (stop := _too_few_moving(batch, moving, k) | _alone(data, batch, moving, k)).any():
+            _hold(batch, stop, Held.LATER_STUDY)
+        else:
             return
-        _hold(batch, stop, Held.LATER_STUDY)
 
 
 def _known(data: Prepared, batch: Batch) -> Mask:

@@ -41,7 +41,7 @@ def publish(
     to: str = "",
     *,
     dry_run: bool = False,
-    settings: Settings | None = None,
+    gated: str | None = None,
     workers: int = 1,
     progress: Progress = silent,
 ) -> Publication:
@@ -52,6 +52,7 @@ def publish(
         InputError: no such version or target.
         HubError: the hub refuses, fails, or holds something else than what was sent.
     """
+    settings = _settings(gated)
     with layout.opened(root, write=not dry_run) as archive:
         folder = release_folder(archive, version)
         target = hub.open_target(to or archive.config.hub_target)
@@ -138,7 +139,7 @@ def _record(archive: Archive, folder: Path, target: str, commit: str) -> None:
         archive.ledger.append(clock.stamp(), "published", folder.name, payload, who=who(), tool=TOOL)
 
 
-def parse_gated(text: str | None) -> Settings | None:
+def _settings(text: str | None) -> Settings | None:
     """The settings of `--gated auto|manual|off`.
 
     Raises:

@@ -1,14 +1,161 @@
-"""`curate quarantine`: what waits, why."""
+"""`curate quarantine`: what waits and why; give one entry back to the person who decides, or delete it."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
-from curate.archive import layout
+from curate import clock, durable
+from curate.archive import layout, vault
+from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
+from curate.dicom.types import Keys
+from curate.errors import DamagedError, InputError
+from curate.identity import TOOL, who
+
+INDEX = "index.json"
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{2,39}")
+_MEMBER = re.compile(r"\d{6,}\.dcm")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Kept:
+    """One quarantined file: its place in the report of the intake, and where it came from."""
+
+    number: int
+    place: str
+    path: str
 
 
 def waiting(root: Path) -> list[QuarantineEntry]:
     """What waits in an archive, oldest first."""
     with layout.opened(root, write=False) as archive:
         return list(archive.ledger.quarantined())
+
+
+def paths(root: Path, entry_id: str) -> list[Kept]:
+    """Where the files of an entry came from; such paths may name persons, so they are for the owner alone.
+
+    Raises:
+        InputError: no such entry.
+        DamagedError: its file is missing, altered, or sealed with another key.
+    """
+    with layout.opened(root, write=False) as archive, _files(archive, entry_id) as members:
+        return _kept(next(members)[1])
+
+
+def export(root: Path, entry_id: str, to: Path) -> list[Kept]:
+    """Give the files of an entry back, in a new folder of their owner only; they stay in the quarantine too.
+
+    Files are 000001.dcm and so on; index.json says where each came from and what was found.
+
+    Raises:
+        InputError: no such entry, or the folder is there already.
+        DamagedError: the entry's file is missing, altered, or sealed with another key.
+        StorageError: the folder cannot be written.
+    """
+    if to.exists() or to.is_symlink():
+        raise InputError(f"{to} is there already.", hint="Name a new folder.")
+    with layout.opened(root, write=False) as archive:
+        if to.resolve().is_relative_to(archive.root.resolve()):
+            raise InputError("The folder lies in the archive.", hint="Name a folder elsewhere.")
+        partial = to.with_name(f".{to.name}.partial")
+        with durable.storage_errors("export from the quarantine"):
+            durable.remove(partial)
+            partial.mkdir(mode=0o700, parents=True)
+            try:
+                kept = _export(archive, entry_id, partial)
+                durable.rename(partial, to)
+            except BaseException:
+                durable.remove(partial)
+                raise
+    return kept
+
+
+def _export(archive: Archive, entry_id: str, folder: Path) -> list[Kept]:
+    kept: list[Kept] = []
+    with _files(archive, entry_id) as members:
+        for name, stream in members:
+            if name == INDEX:
+                index = stream.read()
+                kept = _listed(index)
+                _write(folder / INDEX, _pretty(index))
+            elif _MEMBER.fullmatch(name):
+                with _private(folder / name) as out:
+                    while piece := stream.read(1 << 20):
+                        out.write(piece)
+    return kept
+
+
+def discard(root: Path, entry_id: str, reason: str) -> QuarantineEntry:
+    """Delete an entry for good; the ledger keeps that it was done, by whom, and a code that says why.
+
+    Raises:
+        InputError: no such entry, or a reason that is not a code.
+    """
+    if not _REASON.fullmatch(reason):
+        hint = "Capital letters, digits and underscores, such as NOT_CONSENTED; words could name a person."
+        raise InputError("The reason is not a code.", hint=hint)
+    with layout.opened(root, write=True) as archive:
+        entry = _entry(archive, entry_id)
+        with durable.storage_errors("delete from the quarantine"):
+            durable.remove(archive.vault_path(entry.id))
+        with archive.ledger.transaction():
+            archive.ledger.delete_quarantine(entry.id)
+            payload = {"entry": entry.id, "reason": reason, "files": entry.files}
+            archive.ledger.append(clock.stamp(), "discarded", entry.study_id, payload, who=who(), tool=TOOL)
+        return entry
+
+
+def _entry(archive: Archive, entry_id: str) -> QuarantineEntry:
+    for entry in archive.ledger.quarantined():
+        if entry.id == entry_id:
+            return entry
+    hint = f"See what waits: curate quarantine {archive.root}"
+    raise InputError("Nothing waits under this id.", hint=hint)
+
+
+@contextmanager
+def _files(archive: Archive, entry_id: str) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
+    """The members of an entry, the index first, as streams that are read in their order."""
+    path = archive.vault_path(_entry(archive, entry_id).id)
+    if not path.is_file():
+        raise DamagedError("The entry's file is missing.", hint="Restore it from a backup, or discard it.")
+    key = Keys.from_secret(archive.secret).storage
+    with vault.opening(path, key) as opened, tarfile.open(fileobj=opened, mode="r|") as tar:
+        yield ((info.name, stream) for info in tar if (stream := tar.extractfile(info)) is not None)
+
+
+def _kept(stream: IO[bytes]) -> list[Kept]:
+    return _listed(stream.read())
+
+
+def _listed(index: bytes) -> list[Kept]:
+    files: list[dict[str, str]] = json.loads(index)["files"]
+    return [Kept(number, file["place"], file["path"]) for number, file in enumerate(files, 1)]
+
+
+def _pretty(index: bytes) -> bytes:
+    content: dict[str, Any] = json.loads(index)
+    content["files"] = [
+        {"name": f"{number:06d}.dcm", **file} for number, file in enumerate(content["files"], 1)
+    ]
+    return json.dumps(content, ensure_ascii=False, indent=1).encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _private(path) as out:
+        out.write(data)
+
+
+@contextmanager
+def _private(path: Path) -> Iterator[IO[bytes]]:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file

@@ -64,6 +64,7 @@ class Repo:
     blobs: dict[str, bytes] = field(default_factory=dict)
     lfs: dict[str, bytes] = field(default_factory=dict)
     lfs_names: dict[str, str] = field(default_factory=dict)
+    keeps_old_commits: bool = False
     granted: set[str] = field(default_factory=set)
     _serial: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -125,9 +126,19 @@ class Repo:
         for name in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision, f"refs/{revision}"):
             if name in self.refs:
                 return self.refs[name]
-        if revision in self.commits:
+        if revision in self.commits and (self.keeps_old_commits or revision in self._led_to()):
             return revision
         raise ProtocolError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+
+    def _led_to(self) -> set[str]:
+        """Every commit that some ref leads to."""
+        found: set[str] = set()
+        for start in self.refs.values():
+            oid: str | None = start
+            while oid is not None and oid not in found:
+                found.add(oid)
+                oid = self.commits[oid].parent
+        return found
 
     def commit(self, revision: str) -> Commit:
         """The commit of a revision."""

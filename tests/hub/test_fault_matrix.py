@@ -1,6 +1,6 @@
 """Every endpoint times every fault: whatever fails, the hub ends as after an undisturbed run.
 
-The table is printed at the end; the faults that QUICK leaves out are marked `long`. `ok`: the run itself
+The table is printed at the end; what QUICK leaves out is marked `long`. `ok`: the run itself
 got over the fault. `told`: it ended with one clear line, and the next run finished. A dot: the fault has
 no meaning there.
 """
@@ -47,9 +47,10 @@ PUBLISH = (
     *("lfs-complete", "lfs-verify", "validate-yaml", "commit", "tag", "resolve"),
 )
 PURGE = (
-    *("refs", "tree", "commits", "branch", "preupload", "lfs-batch", "lfs-put", "commit", "super-squash"),
-    *("delete-tag", "tag", "delete-branch", "lfs-files", "lfs-delete", "resolve", "storage"),
+    *("commits", "branch", "super-squash", "delete-tag", "tag", "delete-branch", "lfs-files", "lfs-delete"),
+    "storage",
 )
+SHARED = ("refs", "tree", "preupload", "lfs-batch", "lfs-put", "commit", "resolve")  # as in publishing
 REST = tuple(name for name in FAULTS if name not in QUICK)
 EXTENT = pytest.mark.parametrize(
     "faults", [pytest.param(QUICK, id="quick"), pytest.param(REST, id="rest", marks=pytest.mark.long)]
@@ -137,6 +138,9 @@ def row(
         hub.multipart_above, hub.part_size = 8000, 5000
         if work is purge:
             publish_both(files)
+            hub.repo(REPO).open_pull_request(
+                tree=hub.repo(REPO).commit("v1.0.0").tree
+            )  # looked into afterwards
         before = copy.deepcopy(hub.repos)
         work(files)
         expected = state(hub)
@@ -174,7 +178,9 @@ def test_publish_survives(
 
 
 @EXTENT
-@pytest.mark.parametrize("endpoint", PURGE)
+@pytest.mark.parametrize(
+    "endpoint", [*PURGE, *(pytest.param(name, marks=pytest.mark.long) for name in SHARED)]
+)
 def test_purge_survives(
     endpoint: str,
     faults: Collection[str],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import HubError
+from curate.errors import HubError, RefusedError
 from curate.hub import open_target
 from curate.hub.protocol import Remaining, Target
 from curate.hub.retry import Patience
@@ -107,6 +107,27 @@ def test_a_hub_that_keeps_the_bytes_is_found_out(
     monkeypatch.setattr(hub.repo(REPO), "erase", lambda shas, rewrite: None)
     remaining = target().purge(again).remaining
     assert any(item.path == pack_of(releases[0], 2) and item.what == "bytes" for item in remaining)
+
+
+def test_old_commits_that_are_still_served_are_named(
+    hub: HubServer, published: tuple[list[Path], dict[str, Path]]
+) -> None:
+    """A hub that still lists a commit which no ref leads to is reported by that commit."""
+    repo = hub.repo(REPO)
+    repo.keeps_old_commits = True
+    old = {repo.tags[tag] for tag in ("v1.0.0", "v1.1.0", "v1.1.1")}
+    remaining = target().purge(published[1]).remaining
+    assert {(item.place, item.what) for item in remaining} == {(commit, "small files") for commit in old}
+
+
+def test_the_newest_version_is_not_dropped(
+    hub: HubServer, published: tuple[list[Path], dict[str, Path]]
+) -> None:
+    """Dropping the newest version is refused before anything is changed."""
+    before = dict(hub.repo(REPO).refs)
+    with pytest.raises(RefusedError, match="newest version"):
+        target().purge(published[1], drop=["1.1.1"])
+    assert hub.repo(REPO).refs == before
 
 
 def test_purge_drops_tags(hub: HubServer, published: tuple[list[Path], dict[str, Path]]) -> None:

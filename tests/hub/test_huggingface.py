@@ -283,6 +283,20 @@ def test_ranges_are_read(hub: HubServer, tmp_path: Path) -> None:
     assert target().read("v1.0.0", "README.md") == (release / "README.md").read_bytes()
 
 
+def test_what_is_not_there_is_told(hub: HubServer, tmp_path: Path) -> None:
+    """An unknown version, file or repository is one line, without an address."""
+    target().publish(make_release(tmp_path / "r1"))
+    for ask in (
+        lambda: target().holds("9.9.9"),
+        lambda: target().read("1.0.0", "nothing"),
+        lambda: open_target("hf://org/none").versions(),
+    ):
+        with pytest.raises(HubError) as caught:
+            ask()
+        assert "http" not in str(caught.value)
+        assert caught.value.hint
+
+
 def test_closing_hides_and_opening_restores(hub: HubServer, tmp_path: Path) -> None:
     """A closed repository is private; opening brings back what was set before."""
     target().publish(make_release(tmp_path / "r1"), settings=Settings(private=False, gated="auto"))

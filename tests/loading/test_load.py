@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +12,7 @@ from curate.errors import CurateError, DamagedError, HubError, InputError
 from tests.hub.small_release import seal
 from tests.loading.archive import SLICES
 from tests.loading.client import Client
+from tests.loading.recut import recut, writable
 
 READ = """
     found = load(name, config, version=version, streaming=streaming)
@@ -180,25 +178,6 @@ def test_labels_copy_no_image(client: Client, tmp_path: Path) -> None:
     assert client.run(text, name=client.name) < 20_000
 
 
-def recut(release: Path, target: Path, later: str = "1.2.0") -> Path:
-    """The release cut again as after a withdrawal by a later version: without its last study."""
-    shutil.copytree(release, target)
-    for path in target.rglob("*"):
-        path.chmod(0o755)
-    tables = {
-        name: pq.read_table(target / "manifest" / f"{name}.parquet") for name in contract.MANIFEST_TABLES
-    }
-    gone = tables["studies"]["study_id"].to_pylist()[-1]
-    withdrawn = [row["sha256"] for row in tables["instances"].to_pylist() if row["study_id"] == gone]
-    for name, table in tables.items():
-        rows: list[dict[str, Any]] = [row for row in table.to_pylist() if row.get("study_id") != gone]
-        if name == "revocations":
-            digests = sorted(hashlib.sha256(digest).digest() for digest in withdrawn)
-            rows = [{"sha256_of_sha256": digest, "version": later} for digest in digests]
-        contract.write_table(name, target / "manifest" / f"{name}.parquet", [contract.to_arrow(name, rows)])
-    return seal(target, release.name.removeprefix("v"))
-
-
 def test_a_version_that_was_cut_again_says_so(client: Client, second: Path, tmp_path: Path) -> None:
     """After a withdrawal an older version still loads, without the study, and with a warning."""
     client.run("load(name)", name=str(second))
@@ -212,10 +191,7 @@ def test_a_version_that_was_cut_again_says_so(client: Client, second: Path, tmp_
 
 def test_a_release_that_contradicts_itself_is_refused(client: Client, second: Path, tmp_path: Path) -> None:
     """Rows of another version under a tag are refused, and so is a file that is not the released one."""
-    wrong = tmp_path / "wrong" / second.name
-    shutil.copytree(second, wrong)
-    for path in wrong.rglob("*"):
-        path.chmod(0o755)
+    wrong = writable(second, tmp_path / "wrong" / second.name)
     for name in ("studies", "instances"):
         path = wrong / "manifest" / f"{name}.parquet"
         rows = [row | {"release_version": "9.9.9"} for row in pq.read_table(path).to_pylist()]

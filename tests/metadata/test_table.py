@@ -296,7 +296,7 @@ def test_the_report_of_a_table_of_raw_values(tmp_path: Path) -> None:
     """Each distinct value of age, sex, region and diagnosis is shown once with its code or the reason."""
     path = tmp_path / "values.csv"
     path.write_text("Region;Sex;notes\nmà;H\ngenol;M;x\nmà;H\n", encoding="utf-8")
-    report = table.vocabulary_report(path)
+    report = table.vocabulary(path)
     assert [list(entry) for entry in report] == [["field", "raw", "code", "meaning", "reason"]] * 4
     assert [(entry["field"], entry["raw"], entry["code"]) for entry in report] == [
         ("sex", "H", "M"),
@@ -311,4 +311,4 @@ def test_a_report_without_a_vocabulary_is_an_error(tmp_path: Path) -> None:
     """A table with none of the four columns says which it needs."""
     (tmp_path / "t.csv").write_text("name\nx\n", encoding="utf-8")
     with pytest.raises(InputError, match="none of the columns age, sex, region, diagnosis"):
-        table.vocabulary_report(tmp_path / "t.csv")
+        table.vocabulary(tmp_path / "t.csv")

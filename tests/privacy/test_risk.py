@@ -109,6 +109,7 @@ def test_two_ids_of_one_person_count_once() -> None:
     table = _table([(donor, "40-59", "F", "head", "C50") for donor in (0, 1, 2, 3, 3)])
     table = table.append_column("part", pa.array([0, 0, 0, 0, 1], pa.int16()))
     assert risk(table, QI, 5).by_donor.k == 4
+    assert class_sizes(table, QI)["donors_like_donor"].to_pylist() == [4] * 5
 
 
 def test_a_missing_column_is_named() -> None:

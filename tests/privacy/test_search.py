@@ -90,6 +90,18 @@ def test_merging_units_on_the_way_changes_nothing() -> None:
     assert found.loss <= min(_loss_at(donors, node, 11, 0.01) for node in nodes[1::6]) + 1e-9
 
 
+def test_the_loss_is_counted_exactly() -> None:
+    """Bounds may take two kinds of donors for one; the loss of the node that is chosen never does."""
+    draw = np.random.default_rng(5)
+    donors = [
+        [(int(draw.integers(0, 96)), f"r{draw.integers(0, 4)}", "FM"[draw.integers(0, 2)]) for _ in range(2)]
+        for _ in range(900)
+    ]
+    for k in (2, 3, 4):
+        found = search(_studies(donors), LADDERS, WEIGHTS, k, 1.0)
+        assert found.loss == pytest.approx(_loss_at(donors, found.levels, k, 1.0))
+
+
 def test_no_rows_need_no_recoding() -> None:
     """An empty table is searched without error and keeps all detail."""
     found = search(_studies([]), LADDERS, WEIGHTS, 11, 0.05)

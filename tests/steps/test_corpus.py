@@ -170,13 +170,14 @@ found = {}
 for config in ("studies", "series", "instances", "references", "images", "previews"):
     for streaming in (False, True):
         rows = load_dataset(where, config, revision=revision, split="train", streaming=streaming)
-        found[f"{config} {streaming}"] = sum(1 for _ in rows)
-        first = next(iter(rows))
+        held = [row for row in rows]
+        found[f"{config} {streaming}"] = len(held)
         if config == "previews":
-            found["preview"] = first["image"].size
-import pydicom
-row = next(iter(load_dataset(where, "images", revision=revision, split="train", streaming=True)))
-found["pixels"] = pydicom.dcmread(io.BytesIO(row["dicom"]["bytes"])).pixel_array.ndim
+            found["preview"] = held[0]["image"].size
+        if config == "images":
+            import pydicom
+            read = (pydicom.dcmread(io.BytesIO(row["dicom"]["bytes"])) for row in held)
+            found["pixels"] = next(ds.pixel_array.ndim for ds in read if "PixelData" in ds)
 print("FOUND", json.dumps(found))
 """
 

@@ -339,7 +339,7 @@ def _keep(task: StudyTask, kept: list[SourceInstance], findings: list[Finding], 
             codes[finding.rule] += finding.count
     target = task.root / "quarantine" / name[1:3] / f"{name}.vault"
     size = 0
-    index = [{"place": i.place, "path": str(i.path)} for i in kept]
+    index = [{"place": i.place, "path": i.origin} for i in kept]
     listed = canonical_json({"files": index, "findings": _plain(findings)}).encode()
     with (
         vault.sealing(target, task.temporary / f"{task.study_id}.vault", task.keys.storage) as out,

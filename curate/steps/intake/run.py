@@ -23,6 +23,7 @@ from curate.findings import Finding, has_errors, merge
 from curate.identity import TOOL, who
 from curate.metadata import table
 from curate.progress import Progress, silent
+from curate.steps.intake import receipts
 from curate.steps.intake.admit import process, quarantine_id
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
@@ -33,7 +34,8 @@ _EPOCH_DAY = date(2000, 1, 1)
 class IntakeReport:
     """What became of every file: `files` = admitted + quarantined + not instances.
 
-    `findings` are merged; `other` names what is no study's instance by its place and kind.
+    `findings` are merged; `other` names what is no study's instance by its place and kind; `receipts` is the
+    encrypted file to which the codes of `new_receipts` donations were added.
     """
 
     files: int = 0
@@ -47,6 +49,8 @@ class IntakeReport:
     other: tuple[tuple[str, str], ...] = ()
     kinds: dict[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    new_receipts: int = 0
+    receipts: Path | None = None
 
     @property
     def codes(self) -> dict[str, int]:
@@ -84,8 +88,10 @@ def intake(
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
         rows = RowIndex.of(listed.rows(), donation.grouped.studies)
         run = _Run(archive, keys, policy, deidentify, rows, [*listed.findings, *donation.findings])
+        run.sources = sources
         tasks = list(run.tasks(donation))
         run.anchor(tasks)
+        run.receipts(tasks)
         done = parallel.map_unordered(process, run.placed(tasks), count)
         for task, result in progress.over(done, "studies", len(tasks)):
             run.record(task, result)
@@ -109,6 +115,9 @@ class _Run:
         self.deidentify, self.rows, self.findings = deidentify, rows, findings
         self.totals = IntakeReport()
         self.earliest: dict[str, int] = {}
+        self.sources: list[Path] = []
+        self.given = receipts.Given(archive.ledger)
+        self.made: dict[str, bytes] = {}
 
     def tasks(self, donation: Donation) -> Iterator[StudyTask]:
         """A task for each study, and one for all instances that belong to none."""
@@ -128,7 +137,7 @@ class _Run:
         elif len(rows) == 1:
             row = rows[0]
             judged, spdx = judge(row, clock.now().date(), self.archive.config.cooling_off_days, spdx)
-            findings += judged
+            findings += judged + self.given.check(row, study_id)
             donor = identifiers.donor_id(self.keys, row.donor) if row.donor.strip() else ""
         else:
             findings.append(Finding("STUDY_NOT_IN_TABLE" if not rows else "STUDY_ROWS_CONFLICT", place))
@@ -137,14 +146,39 @@ class _Run:
         known = self.archive.ledger.study(study_id)
         digests = known.source if known else b""
         held = frozenset(digests[start : start + 32] for start in range(0, len(digests), 32))
-        task = self._new(study.study_uid, study_id, donor, _instances(self.keys, study), findings)
+        task = self._new(study.study_uid, study_id, donor, self._instances(study), findings)
         return replace(task, license=spdx, row=row, known=held)
 
     def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
         """A file that belongs to no study waits by itself, under a name of its content's place."""
         uid = f"loose {file.path}"
-        instance = SourceInstance(file.place, file.path, "", "")
+        instance = SourceInstance(file.place, file.path, "", "", origin=self.origin(file))
         return self._new(uid, identifiers.new_uid(self.keys, uid), "", (instance,), [finding])
+
+    def _instances(self, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
+        """The study's files in the order of the manifest: by the series' new UIDs, then as their slices lie."""
+        doubled: dict[str, int] = defaultdict(int)
+        for same in study.doubles:
+            doubled[same[0].scan.sop_instance_uid] = len(same)
+        return tuple(
+            SourceInstance(
+                member.place.place,
+                member.place.path,
+                series.series_uid,
+                member.scan.sop_instance_uid,
+                doubled[member.scan.sop_instance_uid] > 1,
+                self.origin(member.place),
+            )
+            for series in sorted(study.series, key=lambda s: identifiers.new_uid(self.keys, s.series_uid))
+            for member in series.members
+        )
+
+    def origin(self, file: SourceFile) -> str:
+        """Where a file came from, for the owner's index: of a container's member, the source and its path in it."""
+        if not file.path.is_relative_to(self.archive.temporary):
+            return str(file.path)
+        source = self.sources[int(file.place.split(":")[0]) - 1]
+        return "/".join((str(source), *file.folders, file.name))
 
     def _new(
         self,
@@ -183,6 +217,12 @@ class _Run:
             for donor, moment in sorted(first.items()):
                 self.archive.ledger.put_anchor(donor, day_of(moment).isoformat())
 
+    def receipts(self, tasks: list[StudyTask]) -> None:
+        """See to a receipt for each donation before the ledger hears of it."""
+        self.made = receipts.make_missing(self.archive, self.keys.storage, tasks, self.given)
+        if self.made:
+            self.totals.new_receipts, self.totals.receipts = len(self.made), receipts.path_of(self.archive)
+
     def placed(self, tasks: list[StudyTask]) -> Iterator[StudyTask]:
         """The tasks with their place in the donor's time."""
         for task in tasks:
@@ -199,7 +239,10 @@ class _Run:
         """Write what became of a study; the ledger comes last, in one transaction."""
         ledger = self.archive.ledger
         gone = self._resolved(task, result)
+        receipt = self.made.get(task.study_id) or self.given.of(task.study_id)
         with ledger.transaction():
+            if receipt is not None:
+                ledger.put_receipt(receipt, task.study_id)
             if result.record is not None:
                 ledger.put_study(result.record)
                 facts = result.record.payload["facts"]
@@ -214,7 +257,7 @@ class _Run:
             for name in gone:
                 ledger.delete_quarantine(name)
         for name in gone:
-            durable.remove(vault_path(self.archive, name))
+            durable.remove(self.archive.vault_path(name))
         self._count(task, result)
 
     def _new_entry(self, entry: QuarantineEntry) -> bool:
@@ -252,26 +295,3 @@ class _Run:
         unmatched = [Finding("ROW_WITHOUT_STUDY", "table", count=others)] if others else []
         totals.findings = merge([*self.findings, *unmatched])
         return totals
-
-
-def vault_path(archive: Archive, name: str) -> Path:
-    """Where what waits under a name lies."""
-    return archive.quarantine / name[1:3] / f"{name}.vault"
-
-
-def _instances(keys: Keys, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
-    """The study's files in the order of the manifest: by the series' new UIDs, then as their slices lie."""
-    doubled: dict[str, int] = defaultdict(int)
-    for same in study.doubles:
-        doubled[same[0].scan.sop_instance_uid] = len(same)
-    return tuple(
-        SourceInstance(
-            member.place.place,
-            member.place.path,
-            series.series_uid,
-            member.scan.sop_instance_uid,
-            doubled[member.scan.sop_instance_uid] > 1,
-        )
-        for series in sorted(study.series, key=lambda s: identifiers.new_uid(keys, s.series_uid))
-        for member in series.members
-    )

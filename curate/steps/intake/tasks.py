@@ -15,13 +15,17 @@ from curate.metadata.table import StudyRow
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SourceInstance:
-    """One file of a study: its safe place, its path, and where the series' order puts it."""
+    """One file of a study: its safe place, its path, and where the series' order puts it.
+
+    `origin` is where it came from, for the owner alone: a container's member has a path of its own in `path`.
+    """
 
     place: str
     path: Path
     series_uid: str
     instance_uid: str
     duplicate: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -1,0 +1,102 @@
+"""The secret that all keyed ids rest on: 32 random bytes in a file of the owner's, under a passphrase if wanted.
+
+A key file is the secret in hex, or `curate-key-1 scrypt N r p SALT SEALED`, the secret sealed by AES-256-GCM
+under a key that scrypt (RFC 7914) makes of the passphrase.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from curate import clock, durable
+from curate.errors import DamagedError, InputError
+
+VARIABLE = "CURATE_PASSPHRASE"
+_MAGIC = "curate-key-1"
+_COST = (1 << 17, 8, 1)
+_LARGEST = 1 << 20
+_NONCE = bytes(12)  # each sealing has a salt, and so a key, of its own
+
+ask: Callable[[str], str] | None = None
+"""How a passphrase is asked for where the variable is not set; the command line sets it on a terminal."""
+
+
+def make(path: Path, *, under_passphrase: bool = False) -> bytes:
+    """A new secret, written for its owner only (mode 0600).
+
+    Raises:
+        InputError: a passphrase is wanted and none is given.
+        StorageError: it cannot be written.
+    """
+    secret = clock.random_bytes(32)
+    text = secret.hex()
+    if under_passphrase:
+        salt = clock.random_bytes(16)
+        sealed = AESGCM(_stretched(passphrase(path), salt, _COST)).encrypt(_NONCE, secret, _MAGIC.encode())
+        text = f"{_MAGIC} scrypt {' '.join(map(str, _COST))} {salt.hex()} {sealed.hex()}"
+    with durable.storage_errors(f"write the key file {path}"):
+        durable.write_bytes(path, text.encode() + b"\n", 0o600)
+    return secret
+
+
+def read(path: Path) -> bytes:
+    """The secret of a key file.
+
+    Raises:
+        DamagedError: it cannot be read, or is no key file.
+        InputError: it is readable to others, or its passphrase is missing or wrong.
+    """
+    try:
+        text = path.read_text(encoding="ascii").strip()
+        mode = path.stat().st_mode
+        secret = b"" if text.startswith(_MAGIC) else bytes.fromhex(text)
+    except (OSError, ValueError) as error:
+        hint = "Restore it from your backup; without it no id can be made again."
+        raise DamagedError(f"{path} cannot be read.", hint=hint) from error
+    if mode & 0o077:
+        raise InputError(f"{path} is readable to others.", hint=f"Run: chmod 600 {path}")
+    if not secret:
+        secret = _opened(path, text)
+    if len(secret) != 32:
+        raise DamagedError(f"{path} is not a 32-byte key in hex.", hint="Restore it from your backup.")
+    return secret
+
+
+def passphrase(path: Path) -> str:
+    """The passphrase: from the variable, else from whoever sits at the terminal.
+
+    Raises:
+        InputError: there is none.
+    """
+    given = os.environ.get(VARIABLE) or (ask(f"Passphrase of {path.name}") if ask else "")
+    if not given:
+        hint = f"Set {VARIABLE}, or run the command on a terminal."
+        raise InputError(f"{path} needs a passphrase.", hint=hint)
+    return given
+
+
+def _opened(path: Path, text: str) -> bytes:
+    try:
+        _, name, *costs, salt, sealed = text.split(" ")
+        cost = tuple(map(int, costs))
+        if name != "scrypt" or len(cost) != 3 or not 0 < cost[0] * cost[1] * cost[2] <= _LARGEST * 16:
+            raise ValueError
+        salted, closed = bytes.fromhex(salt), bytes.fromhex(sealed)
+    except ValueError:
+        raise DamagedError(f"{path} is not a key file.", hint="Restore it from your backup.") from None
+    try:
+        key = _stretched(passphrase(path), salted, (cost[0], cost[1], cost[2]))
+        return AESGCM(key).decrypt(_NONCE, closed, _MAGIC.encode())
+    except InvalidTag:
+        raise InputError(f"The passphrase of {path} is wrong.", hint="Try again.") from None
+
+
+def _stretched(text: str, salt: bytes, cost: tuple[int, int, int]) -> bytes:
+    n, r, p = cost
+    return Scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(text.encode())

@@ -1,0 +1,97 @@
+"""What stays at the hospital: the key, and beside it, for its owner only, what later batches rest on.
+
+`KEY.state` holds the days and moments that dates were moved by, `KEY.receipts` the donors' receipts,
+`KEY.refused` which files were refused, all encrypted; `KEY.tmp` what is unpacked while a run lasts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate import durable
+from curate.archive import secret
+from curate.dicom.types import Keys
+from curate.errors import InputError, LockedError
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Beside:
+    """An open key with its neighbours; no other run uses them at the same time."""
+
+    path: Path
+    keys: Keys
+
+    @property
+    def state(self) -> Path:
+        """Sealed anchors of dates."""
+        return self.path.with_name(f"{self.path.name}.state")
+
+    @property
+    def receipts(self) -> Path:
+        """Sealed receipts."""
+        return self.path.with_name(f"{self.path.name}.receipts")
+
+    @property
+    def refused(self) -> Path:
+        """Sealed paths of what the last run refused."""
+        return self.path.with_name(f"{self.path.name}.refused")
+
+    @property
+    def temporary(self) -> Path:
+        """Where containers are unpacked: identified data, so beside the key and never in DEST."""
+        return self.path.with_name(f"{self.path.name}.tmp")
+
+
+def default_key(dest: Path) -> Path:
+    """Where the key lies if none is named: beside DEST, never in it."""
+    return dest.resolve().parent / "deidentify.key"
+
+
+def refuse_overlap(sources: list[Path], dest: Path, private: list[Path]) -> None:
+    """Keep what is identified, what is clean and what is secret apart.
+
+    Raises:
+        InputError: DEST holds a source or lies in one, or something private would lie in DEST.
+    """
+    target = dest.resolve()
+    if dest.exists() and not dest.is_dir():
+        raise InputError("DEST is a file.", hint="Name a folder.")
+    for source in sources:
+        here = source.resolve()
+        if here.is_relative_to(target) or target.is_relative_to(here):
+            raise InputError("DEST and a source lie in each other.", hint="Name a DEST of its own.")
+    for path in private:
+        if path.resolve().is_relative_to(target):
+            hint = "DEST is what leaves; name a file elsewhere."
+            raise InputError(f"{path.name} would lie in DEST.", hint=hint)
+
+
+@contextmanager
+def opened(path: Path, *, under_passphrase: bool) -> Iterator[Beside]:
+    """The key, made where it is not there yet, held by this run alone.
+
+    Raises:
+        LockedError: another run holds it.
+        InputError, DamagedError, StorageError: it cannot be read or made.
+    """
+    with durable.storage_errors(f"use the key file {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_name(f"{path.name}.lock").open("a", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                hint = "Wait until it is done, or use another key for another DEST."
+                raise LockedError(f"Another run uses the key {path}.", hint=hint) from None
+            if not path.exists():
+                secret.make(path, under_passphrase=under_passphrase)
+            beside = Beside(path, Keys.from_secret(secret.read(path)))
+            durable.remove(beside.temporary)
+            beside.temporary.mkdir(mode=0o700)
+            try:
+                yield beside
+            finally:
+                durable.remove(beside.temporary)

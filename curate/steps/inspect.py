@@ -1,0 +1,214 @@
+"""`curate inspect`: the checker for anybody's data: by rule, tag and place, never the value; decides nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate import durable, parallel
+from curate.archive import packs
+from curate.dicom import sources
+from curate.dicom.inspection import inspect_bytes
+from curate.dicom.sources import SourceFile
+from curate.dicom.types import MalformedError, Policy
+from curate.donation import policy as policies
+from curate.donation.gather import kind_of
+from curate.errors import DamagedError, InputError
+from curate.findings import Finding
+from curate.progress import Progress, silent
+
+_BATCH = 32
+_NO_DICOM = "NOT_DICOM"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Verdict:
+    """What was found in one file, or in one instance of a pack.
+
+    `kind` is `instance`, `directory` (DICOMDIR), or what a file that is no DICOM seems to be; `path` is for the
+    owner's eyes, since it may name a person.
+    """
+
+    place: str
+    path: str
+    kind: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Part:
+    """Bytes to look at: a whole file, or with `size` a piece of one."""
+
+    place: str
+    path: Path
+    origin: str
+    policy: Policy
+    offset: int = 0
+    size: int = -1
+
+
+def inspect(
+    paths: list[Path],
+    *,
+    profile_file: Path | None = None,
+    temporary: Path | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Iterator[Verdict]:
+    """The verdict on each file of folders, files, containers and releases, as workers finish them.
+
+    `temporary` is where containers are unpacked; a folder of the user's own by default, emptied afterwards.
+
+    Raises:
+        InputError: a path does not exist, or the profile cannot be used.
+    """
+    policy = policies.of_file(profile_file)
+    released = [None if profile_file else policies.of_release(path) for path in paths]
+    by_source = [found or policy for found in released]
+    with _private_folder(temporary) as folder:
+        skipped: list[Verdict] = []
+        parts = _parts(paths, folder, by_source, skipped)
+        done = parallel.map_unordered(_look_at_all, _batches(parts), workers or parallel.default_workers())
+        for _, verdicts in done:
+            yield from progress.over(verdicts, "files")
+            yield from _taken(skipped)
+        yield from _taken(skipped)
+
+
+def _taken(skipped: list[Verdict]) -> list[Verdict]:
+    taken = list(skipped)
+    skipped.clear()
+    return taken
+
+
+def _parts(
+    paths: list[Path], folder: Path, policies_: list[Policy], skipped: list[Verdict]
+) -> Iterator[_Part]:
+    """What is to be looked at; what cannot be read at all goes to `skipped`."""
+    for file in sources.find(paths, folder):
+        source = int(file.place.split(":")[0]) - 1
+        origin = _origin(file, folder, paths[source])
+        if file.rule:
+            skipped.append(Verdict(file.place, origin, "unusable", (sources.finding(file),)))
+        elif _holds_instances(file.path):
+            yield from _of_pack(file, origin, policies_[source], skipped)
+        else:
+            yield _Part(file.place, file.path, origin, policies_[source])
+
+
+def _origin(file: SourceFile, folder: Path, source: Path) -> str:
+    if not file.path.is_relative_to(folder):
+        return str(file.path)
+    return "/".join((str(source), *file.folders, file.name))
+
+
+def _holds_instances(path: Path) -> bool:
+    """Whether a file is a pack: Parquet with a column of DICOM bytes."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PAR1":
+                return False
+        with pq.ParquetFile(path) as parquet:
+            return "dicom" in parquet.schema_arrow.names
+    except (OSError, pa.ArrowException):
+        return False
+
+
+def _of_pack(file: SourceFile, origin: str, policy: Policy, skipped: list[Verdict]) -> Iterator[_Part]:
+    try:
+        for number, (offset, size) in enumerate(packs.instance_places(file.path), 1):
+            yield _Part(f"{file.place}.{number}", file.path, origin, policy, offset, size)
+    except DamagedError:
+        skipped.append(Verdict(file.place, origin, "pack", (Finding("PACK_UNREADABLE", file.place),)))
+
+
+def _batches(parts: Iterator[_Part]) -> Iterator[tuple[_Part, ...]]:
+    batch: list[_Part] = []
+    for part in parts:
+        batch.append(part)
+        if len(batch) == _BATCH:
+            yield tuple(batch)
+            batch = []
+    if batch:
+        yield tuple(batch)
+
+
+def _look_at_all(parts: tuple[_Part, ...]) -> list[Verdict]:
+    return [_look_at(part) for part in parts]
+
+
+def _look_at(part: _Part) -> Verdict:
+    """One file's verdict; whatever happens, the batch goes on."""
+    try:
+        data = _read(part)
+        kind, findings = judge(data, part.policy)
+    except (OSError, DamagedError):
+        return Verdict(part.place, part.origin, "unusable", (Finding("FILE_UNREADABLE", part.place),))
+    except Exception:
+        if os.environ.get("CURATE_DEBUG"):
+            raise
+        return Verdict(part.place, part.origin, "instance", (Finding("PROGRAM_DEFECT", part.place),))
+    if not kind:
+        return Verdict(part.place, part.origin, kind_of(part.path), (Finding(_NO_DICOM, part.place),))
+    placed = tuple(Finding(f.rule, part.place, f.tag, f.count) for f in findings)
+    return Verdict(part.place, part.origin, kind, placed)
+
+
+def _read(part: _Part) -> bytes:
+    if part.size < 0:
+        return part.path.read_bytes()
+    return packs.read_instance(part.path, part.offset, part.size)
+
+
+def judge(data: bytes, policy: Policy) -> tuple[str, tuple[Finding, ...]]:
+    """What a file's bytes are, and everything that the rules and the alarms say of them; no DICOM: ''."""
+    try:
+        findings = inspect_bytes(data, policy)
+    except MalformedError as error:
+        return ("", ()) if error.rule == _NO_DICOM else ("instance", (Finding(error.rule, "", error.tag),))
+    return "directory" if any(f.rule == "DICOMDIR" for f in findings) else "instance", findings
+
+
+@contextmanager
+def _private_folder(given: Path | None) -> Iterator[Path]:
+    """A folder for unpacked members: never the system's temporary one, since what is in them is not yet safe."""
+    base = given or _cache()
+    with durable.storage_errors("make a folder to unpack containers in; name another with --temporary"):
+        base.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _sweep(base)
+        folder = base / f"inspect-{os.getpid()}"
+        folder.mkdir(mode=0o700)
+        with (folder / "lock").open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                yield folder / "unpacked"
+            finally:
+                durable.remove(folder)
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(home) if home else Path.home() / ".cache") / "curate"
+    except RuntimeError:
+        raise InputError("This account has no home folder.", hint="Name a folder with --temporary.") from None
+
+
+def _sweep(base: Path) -> None:
+    """Remove what a killed run unpacked; a living run holds its lock."""
+    for folder in base.glob("inspect-*"):
+        try:
+            with (folder / "lock").open("r+", encoding="utf-8") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                durable.remove(folder)
+        except BlockingIOError:
+            continue
+        except FileNotFoundError:
+            durable.remove(folder)
