@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import BinaryIO
 
-from curate.dicom.reader import peek, read_head
+from curate.dicom.head import read_head
+from curate.dicom.reader import peek
 from curate.dicom.types import Item, Keys, MalformedError, Scan
 
 FIRST_READ = 1 << 14
