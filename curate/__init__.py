@@ -39,8 +39,12 @@ if TYPE_CHECKING:
     from curate.steps.release import release as release
     from curate.steps.risk import RiskReport as RiskReport
     from curate.steps.risk import risk as risk
+    from curate.steps.status import Status as Status
+    from curate.steps.status import status as status
     from curate.steps.unseal import receipts as receipts
     from curate.steps.unseal import unseal as unseal
+    from curate.steps.withdraw import Withdrawal as Withdrawal
+    from curate.steps.withdraw import withdraw as withdraw
 
 _HOME = {
     "ArchiveInfo": "curate.records",
@@ -56,7 +60,9 @@ _HOME = {
     "QuarantineEntry": "curate.archive.ledger",
     "RiskReport": "curate.steps.risk",
     "Severity": "curate.findings",
+    "Status": "curate.steps.status",
     "Verdict": "curate.steps.inspect",
+    "Withdrawal": "curate.steps.withdraw",
     "approve": "curate.steps.approve",
     "check": "curate.steps.check",
     "deidentify": "curate.steps.deidentify",
@@ -71,9 +77,11 @@ _HOME = {
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
     "risk": "curate.steps.risk",
+    "status": "curate.steps.status",
     "unseal": "curate.steps.unseal",
     "vocabulary": "curate.metadata.table",
     "waiting": "curate.steps.quarantine",
+    "withdraw": "curate.steps.withdraw",
 }
 __all__ = sorted(_HOME)
 

@@ -8,7 +8,18 @@ import warnings
 
 import typer
 
-from curate.cli import anybody, demo, hospital, loading, maintainer, researcher, reviewer, risk, shared
+from curate.cli import (
+    anybody,
+    demo,
+    hospital,
+    loading,
+    maintainer,
+    researcher,
+    reviewer,
+    risk,
+    shared,
+    withdrawal,
+)
 from curate.errors import CurateError
 from curate.identity import TOOL
 
@@ -27,6 +38,7 @@ reviewer.add_to(app)
 researcher.add_to(app)
 anybody.add_to(app)
 loading.add_to(app)
+withdrawal.add_to(app)
 demo.add_to(app)
 
 

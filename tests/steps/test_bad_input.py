@@ -64,13 +64,13 @@ def test_broken_files_do_not_stop_the_rest(archive: Path, tmp_path: Path) -> Non
     [
         ({"consent": "withdrawn"}, "CONSENT_WITHDRAWN"),
         ({"consent": ""}, "CONSENT_MISSING"),
-        ({"consent_date": "2999-01-01"}, "CONSENT_DATE_FUTURE"),
+        ({"consent_date": "2090-01-01"}, "CONSENT_DATE_FUTURE"),
         ({"clinical_use_ended": "no"}, "CLINICAL_USE_NOT_ENDED"),
         ({"diagnosis": "C99.ZZ"}, "DIAGNOSIS"),
         ({"diagnosis": "lung cancer"}, "DIAGNOSIS"),
         ({"age": "200Y"}, "AGE"),
         ({"license": "WTFPL"}, "LICENSE"),
-        ({"donor": ""}, "DONOR"),
+        ({"donor": ""}, "TABLE_DONOR_MISSING"),
     ],
 )
 def test_what_a_row_says_keeps_its_study_out(
