@@ -126,7 +126,6 @@ def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
 def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:
     """Write the manifest without the rows of what is gone."""
     kept = _Kept()
-    first = _first_days(folder, gone)
     for name in contract.MANIFEST_TABLES:
         target = out / "manifest" / f"{name}.parquet"
         durable.step("write", target)
@@ -136,7 +135,6 @@ def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place
                 if name != "revocations":
                     rows = rows.filter(pc.invert(_among(rows["study_id"], gone)))
                 if name == "studies":
-                    rows = _set(rows, "days_from_first", _days(rows, first))
                     _count_studies(kept, rows)
                 if name == "instances":
                     rows = _placed(rows, moved)
@@ -150,32 +148,6 @@ def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place
 def _set(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
     at = rows.schema.get_field_index(name)
     return rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
-
-
-def _first_days(folder: Path, gone: frozenset[str]) -> dict[str, int | None]:
-    """For each donor who loses a study: the first day that stays; None where fewer than two stay."""
-    columns = ["study_id", "donor_id", "days_from_first"]
-    donors: set[str] = set()
-    for rows in _batches(folder, "studies", columns):
-        donors |= set(rows.filter(_among(rows["study_id"], gone))["donor_id"].to_pylist())
-    stay: dict[str, list[int]] = {donor: [] for donor in donors}
-    for rows in _batches(folder, "studies", columns):
-        chosen = rows.filter(
-            pc.and_(_among(rows["donor_id"], frozenset(donors)), pc.invert(_among(rows["study_id"], gone)))
-        )
-        for row in chosen.to_pylist():
-            if row["days_from_first"] is not None:
-                stay[row["donor_id"]].append(row["days_from_first"])
-    return {donor: min(days) if len(days) > 1 else None for donor, days in stay.items()}
-
-
-def _days(rows: pa.Table, first: Mapping[str, int | None]) -> list[int | None]:
-    """Days from the first study that is still there."""
-    result = []
-    for donor, day in zip(rows["donor_id"].to_pylist(), rows["days_from_first"].to_pylist(), strict=True):
-        start = first.get(donor, 0)
-        result.append(None if day is None or start is None else day - start)
-    return result
 
 
 def _placed(rows: pa.Table, moved: Mapping[_Place, _Place]) -> pa.Table:
