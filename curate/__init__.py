@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from curate.steps.quarantine import waiting as waiting
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
+    from curate.steps.risk import RiskReport as RiskReport
+    from curate.steps.risk import risk as risk
     from curate.steps.status import Status as Status
     from curate.steps.status import status as status
     from curate.steps.unseal import receipts as receipts
@@ -56,6 +58,7 @@ _HOME = {
     "Kept": "curate.steps.quarantine",
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
+    "RiskReport": "curate.steps.risk",
     "Severity": "curate.findings",
     "Status": "curate.steps.status",
     "Verdict": "curate.steps.inspect",
@@ -73,6 +76,7 @@ _HOME = {
     "publish": "curate.steps.publish",
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
+    "risk": "curate.steps.risk",
     "status": "curate.steps.status",
     "unseal": "curate.steps.unseal",
     "vocabulary": "curate.metadata.table",

@@ -77,6 +77,7 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
         sealed["previous"],
         contract_version=sealed["contract"],
         recut={"date": day, "replaces": replaced},
+        **{key: sealed[key] for key in ("profile", "privacy") if key in sealed},
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from curate.dicom.dictionary import UNIT, VRS, allowed_vrs, keyword, normal_vr
+from curate.dicom.dictionary import UNIT, VRS, allowed_vrs, known_keyword, normal_vr
 from curate.dicom.text import DEFAULT, encodings_of
 from curate.dicom.types import (
     PIXEL_DATA,
@@ -345,7 +345,7 @@ def _read_elements(
             length = source.long(data, pos + 4)[0]
             kind = _implicit_vr(tag)
             if explicit and not _plausible(name):
-                raise MalformedError("MALFORMED", keyword(tag))
+                raise MalformedError("MALFORMED", known_keyword(tag))
         stop = start + length
         if length == _UNDEFINED:
             seen = open_ended.get(data[pos : pos + 12]) if fast else None
@@ -362,7 +362,7 @@ def _read_elements(
         elif stop > end:
             if depth == 0 and PIXEL_DATA in item:
                 return _stop_at_rest(source, pos, end, depth, force=True)
-            raise MalformedError("TRUNCATED", keyword(tag))
+            raise MalformedError("TRUNCATED", known_keyword(tag))
         elif fast and length <= (_INTERN_SEQUENCE if kind == "SQ" else _INTERN_ONE) and tag not in _PIXELS:
             raw = data[pos:stop]
             found = table.get(raw)
@@ -485,7 +485,7 @@ def _read_undefined(
         fragments, stop = _read_fragments(source, start, end)
         return Element(tag, "OB", fragments), stop
     if kind not in ("SQ", "UN"):
-        raise MalformedError("MALFORMED", keyword(tag))
+        raise MalformedError("MALFORMED", known_keyword(tag))
     items, stop = _read_sequence(source, start, end, kind, explicit, encodings, depth, undefined=True)
     return Element(tag, "SQ", items), stop
 

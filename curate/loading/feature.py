@@ -69,6 +69,11 @@ class Dicom:
             return {"bytes": buffer.getvalue(), "path": None}
         if isinstance(value, dict) and (value.get("bytes") is not None or value.get("path") is not None):
             return {"bytes": value.get("bytes"), "path": value.get("path")}
+        if isinstance(value, dict) and any(isinstance(key, int) for key in value):
+            raise InputError(  # pydicom's `__array__` gives its elements, without the file's meta information
+                "`datasets` takes a pydicom data set apart before it is stored.",
+                hint="Give its bytes or path; or store what curate.Dicom().encode_example(dataset) gives.",
+            )
         raise InputError(
             f"a {type(value).__name__} is not stored as DICOM.",
             hint="Give a path, bytes, or a pydicom data set.",

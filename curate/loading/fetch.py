@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from curate import durable
 from curate.errors import InputError
-from curate.loading import ranges, subset, tables
+from curate.loading import ranges, subset, tables, verified
 from curate.loading import source as sources
 from curate.loading.ranges import Span, Wanted
 from curate.loading.select import TABLES, select
@@ -77,7 +77,7 @@ def fetch(
     chosen: dict[str, object] = {"version": source.version, "where": where, "flat": flat}
     _claim(folder, chosen)
     # (2) what is wanted, without what was withdrawn since
-    facts, digest = sources.release_facts(source)
+    facts, digest = verified.release_facts(source)
     held = tables.local(source, *TABLES, "revocations")
     rows = select(held, where)
     gone = _revoked(source, held["revocations"])

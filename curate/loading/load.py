@@ -55,7 +55,7 @@ def load(
     source = sources.find(reference, version)
     if source.commit:
         _check_endpoint()
-    described = sources.card(source)
+    described = verified.card(source)
     _check_config(described, source, config)
     _tell_recut(source)
     builder = _builder(source, config, verify, options)

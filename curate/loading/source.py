@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import yaml
-
-from curate.errors import DamagedError, HubError, InputError
+from curate.errors import HubError, InputError
 from curate.hub.folder import FolderHub
 from curate.hub.protocol import RELEASE_FILE, is_tag, parse_release
 from curate.hub.retry import Patience
-from curate.records import FileEntry
 from curate.version import normal, parse, tag
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoFile
-
     from curate.hub.hf_client import Repository
 
 T = TypeVar("T")
-CARD = "README.md"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-_PACK = re.compile(r"packs/[0-9a-f]{2}/([0-9a-f]{64})\.parquet")
 patience = Patience()
 """How long a hub that fails is asked again."""
 
@@ -70,35 +61,6 @@ class Source:
                 hint="Run `curate check` on the release.",
             ) from None
 
-    def size(self, path: str) -> int:
-        """Bytes of a file.
-
-        Raises:
-            HubError: the hub fails, or does not hold it.
-        """
-        if self.folder is not None:
-            return (self.folder / path).stat().st_size
-        return _listed(self, [path])[path].size
-
-    def read_small(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """The bytes of small files, each with the digest that the release or the hub states for it.
-
-        Raises:
-            HubError: one arrived otherwise, several times, or is not there.
-            DamagedError: one on disk is another one.
-        """
-        if self.folder is None:
-            items = _listed(self, paths)
-            return {path: _read_hub(self, path, 0, None, items[path]) for path in paths}
-        found = {path: self.read(path) for path in paths}
-        stated = digests(self, [path for path in paths if path != RELEASE_FILE])
-        for path, data in found.items():
-            if path != RELEASE_FILE and hashlib.sha256(data).hexdigest() != stated.get(path):
-                raise DamagedError(
-                    f"{path} of {self.folder} is not what was released.", hint="Run `curate check` on it."
-                )
-        return found
-
 
 def find(reference: str | Path, version: str | None = None) -> Source:
     """The source of `DIR`, a release's folder, `file:///DIR`, `hf://ORG/NAME` or `ORG/NAME`.
@@ -133,9 +95,7 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
         _same_version(reference, found, version)
         hub = FolderHub(folder.parent)
         newest = (
-            max((found, *hub.versions()), key=parse)
-            if (folder.parent / "refs.json").is_file()
-            else found
+            max((found, *hub.versions()), key=parse) if (folder.parent / "refs.json").is_file() else found
         )
         return Source(reference, found, newest, folder)
     versions = FolderHub(folder).versions()
@@ -149,11 +109,8 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
 
 
 def _on_hub(reference: str, name: str, version: str | None) -> Source:
-    repo = _connect(name)
-    refs = repo.call(
-        "looking for versions",
-        lambda: _readable(repo, lambda: repo.api.list_repo_refs(name, repo_type="dataset")),
-    )
+    repo = connect(name)
+    refs = asked(repo, "looking for versions", lambda: repo.api.list_repo_refs(name, repo_type="dataset"))
     tags = {ref.name: ref.target_commit for ref in refs.tags}
     versions = sorted((normal(tag) for tag in tags if is_tag(tag)), key=parse)
     wanted = _choose(reference, versions, version)
@@ -180,12 +137,6 @@ def _same_version(reference: str, found: str, asked: str | None) -> None:
         )
 
 
-def _connect(name: str) -> Repository:
-    from curate.hub import hf_client
-
-    return hf_client.connect(name, patience)
-
-
 def _readable(repo: Repository, call: Callable[[], T]) -> T:
     """The result of a call, or what a reader can do where access is refused."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -204,98 +155,31 @@ def _readable(repo: Repository, call: Callable[[], T]) -> T:
         ) from None
 
 
-def _read_hub(
-    source: Source, path: str, offset: int, length: int | None, stated: RepoFile | None = None
-) -> bytes:
-    """Bytes of a file, all that were asked for; a whole file with the digest `stated`, if that is given."""
+def connect(name: str) -> Repository:
+    """The repository `ORG/NAME`. Opens no connection."""
     from curate.hub import hf_client
 
-    repo = _connect(source.repository)
-
-    def fetch() -> bytes:
-        data = _readable(repo, lambda: hf_client.ranged(repo, source.commit, path, offset, length))
-        if (length is not None and len(data) != length) or (stated and not _is(data, stated)):
-            raise ConnectionError("the answer was cut short or changed on the way")  # asked for again
-        return data
-
-    return repo.call(f"reading {path}", fetch)
+    return hf_client.connect(name, patience)
 
 
-def _is(data: bytes, stated: RepoFile) -> bool:
-    from curate.hub import hf_client
-
-    if stated.lfs is not None:
-        return hashlib.sha256(data).hexdigest() == stated.lfs.sha256
-    return hf_client.git_oid(data) == stated.blob_id
-
-
-def digests(source: Source, paths: Sequence[str]) -> dict[str, str]:
-    """The SHA-256, in hex, that is stated of each path: a pack's by its name, others' by release or hub.
+def asked(repo: Repository, doing: str, call: Callable[[], T]) -> T:
+    """The result of a client's call, tried again while that helps.
 
     Raises:
-        HubError: the hub fails, or does not hold one of them.
+        HubError: it failed for good, or a reader has no access: then what to do for it.
     """
-    found = {path: match.group(1) for path in paths if (match := _PACK.fullmatch(path))}
-    if rest := [path for path in paths if path not in found]:
-        found |= _stated_on_disk(source, rest) if source.folder else _stated_by_hub(source, rest)
-    return found
+    return repo.call(doing, lambda: _readable(repo, call))
 
 
-def _stated_on_disk(source: Source, paths: Sequence[str]) -> dict[str, str]:
-    listed = {entry.path: entry.sha256 for entry in _entries(source.read(RELEASE_FILE))}
-    return {path: listed[path] for path in paths if path in listed}
+def _read_hub(source: Source, path: str, offset: int, length: int | None) -> bytes:
+    from curate.hub import hf_client
 
+    repo = connect(source.repository)
 
-def _entries(raw: bytes) -> Sequence[FileEntry]:
-    return parse_release(raw)[1]
+    def fetch() -> bytes:
+        data = hf_client.ranged(repo, source.commit, path, offset, length)
+        if length is not None and len(data) != length:
+            raise ConnectionError("the answer was cut short")  # asked for again
+        return data
 
-
-def _stated_by_hub(source: Source, paths: Sequence[str]) -> dict[str, str]:
-    found = _listed(source, paths)
-    large = {path: item.lfs.sha256 for path, item in found.items() if item.lfs is not None}
-    if set(large) == set(paths):
-        return large
-    entries = {
-        entry.path: entry.sha256 for entry in _entries(source.read_small([RELEASE_FILE])[RELEASE_FILE])
-    }
-    return large | {path: entries[path] for path in paths if path in entries and path not in large}
-
-
-def _listed(source: Source, paths: Sequence[str]) -> dict[str, RepoFile]:
-    from huggingface_hub.hf_api import RepoFile
-
-    repo = _connect(source.repository)
-    items: list[Any] = repo.call(
-        "listing files",
-        lambda: _readable(
-            repo,
-            lambda: repo.api.get_paths_info(
-                repo.name, list(paths), revision=source.commit, repo_type="dataset"
-            ),
-        ),
-    )
-    found = {item.path: item for item in items if isinstance(item, RepoFile)}
-    if missing := sorted(set(paths) - set(found)):
-        raise HubError(
-            f"{source.repository} has no {missing[0]} in {tag(source.version)}.",
-            hint="It may be no release of curate; check the name and the version.",
-        )
-    return found
-
-
-def card(source: Source) -> dict[str, Any]:
-    """The YAML of a release's card; empty where it cannot be read."""
-    text = source.read_small([CARD])[CARD].decode("utf-8", "replace")
-    match = re.match(r"---\n(.*?\n)---\n", text, re.S)
-    try:
-        found = yaml.safe_load(match.group(1)) if match else None
-    except yaml.YAMLError:
-        found = None
-    return found if isinstance(found, dict) else {}
-
-
-def release_facts(source: Source) -> tuple[dict[str, Any], str]:
-    """What `release.json` says, and its own SHA-256: the digest of the release."""
-    raw = source.read_small([RELEASE_FILE])[RELEASE_FILE]
-    parse_release(raw)
-    return json.loads(raw), hashlib.sha256(raw).hexdigest()
+    return asked(repo, f"reading {path}", fetch)

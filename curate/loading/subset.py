@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from curate import contract, durable, licenses
+from curate.loading import verified
 from curate.loading.source import Source
 
 CITATION = "CITATION.cff"
@@ -39,7 +40,7 @@ def write(
     if not used:
         return  # all of it has been withdrawn
     texts = [*(f"{licenses.FOLDER}/{name}.txt" for name in used), licenses.TERMS_PATH]
-    found = source.read_small([*texts, CITATION])
+    found = verified.small(source, [*texts, CITATION])
     for path in texts:
         (folder / path).parent.mkdir(exist_ok=True)
         durable.write_bytes(folder / path, found[path])

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import HubError
-from curate.loading import verified
+from curate.loading import stated, verified
 from curate.loading.source import Source
 from curate.version import parse
 
@@ -29,7 +29,7 @@ def path_of(table: str) -> str:
 
 def local(source: Source, *names: str) -> dict[str, Path]:
     """The verified local files of tables of the manifest."""
-    paths, _ = verified.files(source, [path_of(name) for name in names])
+    paths = verified.files(source, [path_of(name) for name in names])
     return dict(zip(names, paths, strict=True))
 
 
@@ -53,7 +53,7 @@ class Digests:
 
     def __init__(self, source: Source) -> None:
         path = path_of("instances")
-        large = source.size(path) > WHOLE_BYTES
+        large = stated.size(source, path) > WHOLE_BYTES
         with _readable():
             self._file = pq.ParquetFile(
                 _Ranged(source, path) if large else local(source, "instances")["instances"]
@@ -117,7 +117,7 @@ class _Ranged(io.RawIOBase):
 
     def __init__(self, source: Source, path: str) -> None:
         self._source, self._path, self._at = source, path, 0
-        self._size = source.size(path)
+        self._size = stated.size(source, path)
         self._tail = source.read(path, max(0, self._size - _TAIL), min(_TAIL, self._size))
 
     def readable(self) -> bool:

@@ -1,53 +1,58 @@
-"""A version's whole files in the local cache, each with the digest that was published."""
+"""A version's files in the local cache, each with the digest that was published."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from curate.digests import sha256_file
+import yaml
+
 from curate.errors import DamagedError, HubError
+from curate.hub.protocol import RELEASE_FILE, parse_release
 from curate.loading import source as sources
+from curate.loading import stated
 from curate.loading.source import Source
 
 if TYPE_CHECKING:
     from curate.hub.hf_client import Repository
 
+_CARD = "README.md"
 _AT_ONCE = 4
 
 
-def files(source: Source, paths: Sequence[str]) -> tuple[list[Path], bool]:
-    """The local paths of a version's files, and whether a damaged copy had to be fetched anew.
+def files(source: Source, paths: Sequence[str]) -> list[Path]:
+    """The local paths of a version's files.
 
     Raises:
-        HubError: a file arrives otherwise than published, twice.
+        HubError: the hub fails, or a file arrives otherwise than published, twice.
         DamagedError: a file on disk is not what was released.
     """
-    stated = sources.digests(source, paths)
+    wanted = stated.digests(source, paths)
     if source.folder is not None:
-        return [_on_disk(source.folder / path, stated.get(path)) for path in paths], False
-    repo = sources._connect(source.repository)
+        return [_on_disk(source.folder / path, wanted.get(path)) for path in paths]
+    repo = sources.connect(source.repository)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = repo.call(
+        return sources.asked(
+            repo,
             "fetching",
-            lambda: sources._readable(
-                repo, lambda: list(pool.map(lambda path: _from_hub(repo, source, path, stated[path]), paths))
-            ),
+            lambda: list(pool.map(lambda path: _from_hub(repo, source, path, wanted[path]), paths)),
         )
-    return [path for path, _ in found], any(again for _, again in found)
 
 
-def _on_disk(path: Path, stated: str | None) -> Path:
-    if stated is None or not path.is_file() or sha256_file(path) != stated:
+def _on_disk(path: Path, digest: str | None) -> Path:
+    if digest is None or not path.is_file() or not stated.has(path, digest):
         raise DamagedError(
             f"{path} is not what was released.", hint="Run `curate check` on the release; fetch it again."
         )
     return path
 
 
-def _from_hub(repo: Repository, source: Source, path: str, stated: str) -> tuple[Path, bool]:
+def _from_hub(repo: Repository, source: Source, path: str, digest: str) -> Path:
     """Fetch through the client's own cache; a copy that is damaged, there or on the way, goes."""
     for again in (False, True):
         local = Path(
@@ -55,11 +60,34 @@ def _from_hub(repo: Repository, source: Source, path: str, stated: str) -> tuple
                 source.repository, path, repo_type="dataset", revision=source.commit, force_download=again
             )
         )
-        if sha256_file(local) == stated:
-            return local, again
+        if stated.has(local, digest):
+            return local
         local.resolve().unlink(missing_ok=True)
         local.unlink(missing_ok=True)
     raise HubError(
         f"{path} of {source.repository} arrives otherwise than it was published.",
         hint="Try again later, or over another connection; tell the archive if it stays.",
     )
+
+
+def small(source: Source, paths: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of small files, verified."""
+    return {name: path.read_bytes() for name, path in zip(paths, files(source, paths), strict=True)}
+
+
+def card(source: Source) -> dict[str, Any]:
+    """The YAML of a release's card; empty where it cannot be read."""
+    text = small(source, [_CARD])[_CARD].decode("utf-8", "replace")
+    match = re.match(r"---\n(.*?\n)---\n", text, re.S)
+    try:
+        found = yaml.safe_load(match.group(1)) if match else None
+    except yaml.YAMLError:
+        found = None
+    return found if isinstance(found, dict) else {}
+
+
+def release_facts(source: Source) -> tuple[dict[str, Any], str]:
+    """What `release.json` says, and its own SHA-256: the digest of the release."""
+    raw = small(source, [RELEASE_FILE])[RELEASE_FILE]
+    parse_release(raw)
+    return json.loads(raw), hashlib.sha256(raw).hexdigest()

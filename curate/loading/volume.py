@@ -124,7 +124,7 @@ def _scale(dataset: Dataset, frame: int) -> tuple[Scale, str]:
 
 
 def _linear(slope: float, intercept: float) -> Scale:
-    return lambda values: values * slope + intercept
+    return lambda values: np.asarray(values, np.float64) * slope + intercept
 
 
 def _unit(dataset: Dataset, item: Dataset) -> str:
@@ -151,6 +151,5 @@ def _filled(
     for source, targets in places.items():
         decoded = pixels(found[source]).reshape(-1, *shape[1:])
         for place in targets:
-            values = np.asarray(decoded[planes[place].frame], np.float64)
-            array[place] = scales[place](values)
+            array[place] = scales[place](decoded[planes[place].frame])
     return array

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydicom.dataset import Dataset
+import numpy as np
 
 from curate.records import ArchiveInfo
 from curate.steps.init import init
@@ -14,31 +14,38 @@ from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import release
 from tests import synth
+from tests.loading.segmented import segmented
 
 COLUMNS = ("study", "donor", "age", "sex", "region", "diagnosis", "consent", "consent_date")
 SLICES = 8
+INSTANCES = {"1.0.0": 3 * SLICES, "1.1.0": 4 * SLICES + 1}
 
 
-def build(root: Path, later: Sequence[tuple[str, Sequence[bytes]]] = ()) -> Path:
-    """The folder hub of an archive: 1.0.0 holds two CT and an MR, 1.1.0 one CT more and the `later` studies."""
+def build(root: Path) -> Path:
+    """The folder hub of an archive: 1.0.0 holds two CT and an MR, 1.1.0 one CT more with a segmentation."""
     archive, hub = root / "archive", root / "hub"
     info = ArchiveInfo(
         title="Loading", publisher="Hospital de la Prova", license="CC-BY-4.0", population="test"
     )
     init(archive, info, hub_target=hub.as_uri(), approvals=0)
     first = [(str(n), study(n)) for n in range(3)]
-    for number, chosen in enumerate((first, [("3", study(3)), *later])):
+    for number, chosen in enumerate((first, [("3", study(3))])):
         _give(archive, root / f"source{number}", chosen)
         publish(archive, release(archive).version)
     return hub
 
 
 def study(number: int) -> list[bytes]:
-    """A study of one series: an MR where the number is 1, else CT."""
+    """A study of one series: an MR where the number is 1, else CT; 3 has a segmentation beside it."""
     modality = "MR" if number == 1 else "CT"
-    return [
-        synth.instance_bytes(number, 0, 0, i, modality=modality, rows=32, columns=24) for i in range(SLICES)
+    slices = [
+        synth.load_instance(number, 0, 0, i, modality=modality, rows=32, columns=24) for i in range(SLICES)
     ]
+    if number == 3:
+        mask = np.zeros((SLICES, 32, 24), np.uint8)
+        mask[2:5, 8:20, 6:15] = 1
+        slices.append(segmented(slices, mask))
+    return [synth.to_bytes(one) for one in slices]
 
 
 def _give(archive: Path, folder: Path, studies: Sequence[tuple[str, Sequence[bytes]]]) -> None:
@@ -55,8 +62,3 @@ def _give(archive: Path, folder: Path, studies: Sequence[tuple[str, Sequence[byt
         csv.writer(file).writerows([COLUMNS, *rows])
     report = intake(archive, [folder], table, deidentify=True, workers=1)
     assert not report.quarantined_instances, report
-
-
-def as_bytes(dataset: Dataset) -> bytes:
-    """The Part 10 bytes of a data set."""
-    return synth.to_bytes(dataset)

@@ -16,9 +16,9 @@ import pydicom
 import pytest
 import yaml
 
+from curate.digests import sha256_file
 from curate.errors import CurateError, DamagedError, HubError, InputError
 from curate.hub.folder_store import write_refs
-from curate.hub.protocol import digest_of
 from curate.loading import ranges
 from curate.loading.fetch import Fetched, fetch
 from tests.hub.small_release import seal
@@ -163,7 +163,7 @@ def test_a_large_instance_comes_in_pieces(
 
 def hub_of(root: Path, *releases: Path) -> Path:
     """A folder hub of release folders that lie below `root` under their tags."""
-    write_refs(root, {release.name: digest_of(release / "release.json") for release in releases})
+    write_refs(root, {release.name: sha256_file(release / "release.json") for release in releases})
     return root
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 
 from curate.errors import InputError
 from curate.loading.segmentation import segmentation
 from curate.loading.volume import volume
 from tests import corpus, synth
+from tests.loading.segmented import again, segmented
 
 SHAPE = 6, 12, 10
 
@@ -29,44 +28,6 @@ def slices() -> list[Dataset]:
     """A CT series of six slices, in no order."""
     found = [synth.load_instance(0, 0, 0, n, rows=SHAPE[1], columns=SHAPE[2]) for n in range(SHAPE[0])]
     return [found[n] for n in (3, 0, 5, 1, 4, 2)]
-
-
-def described(number: int) -> Any:
-    """A segment's description."""
-    return highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=f"part {number}",
-        segmented_property_category=codes.SCT.Organ,
-        segmented_property_type=codes.SCT.Liver if number == 1 else codes.SCT.Spleen,
-        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.MANUAL,
-    )
-
-
-def made(slices: list[Dataset], mask: Any, kind: str, count: int, **more: Any) -> Dataset:
-    """A segmentation of the series, written by highdicom, read back from its bytes."""
-    ordered = sorted(slices, key=lambda one: float(one.ImagePositionPatient[2]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = highdicom.seg.Segmentation(
-            source_images=ordered,
-            pixel_array=mask,
-            segmentation_type=kind,
-            segment_descriptions=[described(n) for n in range(1, count + 1)],
-            series_instance_uid=synth.uid("seg"),
-            series_number=9,
-            sop_instance_uid=synth.uid("seg", 1),
-            instance_number=1,
-            manufacturer="x",
-            manufacturer_model_name="x",
-            software_versions="1",
-            device_serial_number="1",
-            **more,
-        )
-        return pydicom.dcmread(_saved(found))
-
-
-def _saved(found: Dataset) -> Any:
-    return io.BytesIO(synth.to_bytes(found))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +42,7 @@ def truth() -> np.ndarray:
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 def test_labels_lie_on_the_images_grid(slices: list[Dataset], truth: np.ndarray, kind: str) -> None:
     """With its image a segmentation has the image's shape and affine, empty slices included."""
-    seg = made(slices, truth, kind, 2)
+    seg = segmented(slices, truth, kind, 2)
     image = volume(slices)
     found = segmentation(seg, image)
     assert np.array_equal(found.labels, truth)
@@ -97,7 +58,7 @@ def test_labels_lie_on_the_images_grid(slices: list[Dataset], truth: np.ndarray,
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 def test_the_own_grid_agrees_with_highdicom(slices: list[Dataset], truth: np.ndarray, kind: str) -> None:
     """Without its image, labels and affine are those of highdicom's volume of the same segmentation."""
-    seg = made(slices, truth, kind, 2)
+    seg = segmented(slices, truth, kind, 2)
     found = segmentation(seg)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -131,7 +92,9 @@ def test_fractions_keep_their_values(slices: list[Dataset], truth: np.ndarray) -
     fractions = np.zeros((*SHAPE, 2), np.float32)
     fractions[1:4, 2:7, 1:5, 0], fractions[2:5, 2:7, 1:5, 1] = 0.6, 0.3
     fractions[2, 3, 3] = (0.2, 0.8)
-    seg = made(slices, fractions, "FRACTIONAL", 2, fractional_type="PROBABILITY", max_fractional_value=200)
+    seg = segmented(
+        slices, fractions, "FRACTIONAL", 2, fractional_type="PROBABILITY", max_fractional_value=200
+    )
     found = segmentation(seg, slices)
     assert found.fractions is not None
     assert np.abs(found.fractions - np.moveaxis(fractions, -1, 0)).max() < 0.0026
@@ -144,7 +107,7 @@ def test_overlapping_segments_are_asked_for_one_by_one(slices: list[Dataset]) ->
     """One label cannot show two segments: refused, and possible singly."""
     both = np.zeros((*SHAPE, 2), np.uint8)
     both[1:4, 2:7, 1:5, 0] = both[3:5, 4:9, 2:6, 1] = 1
-    seg = made(slices, both, "BINARY", 2)
+    seg = segmented(slices, both, "BINARY", 2)
     with pytest.raises(InputError, match="overlaps another one") as told:
         segmentation(seg, slices)
     assert "segments=[2]" in told.value.hint
@@ -158,10 +121,10 @@ def test_overlapping_segments_are_asked_for_one_by_one(slices: list[Dataset]) ->
 
 def test_another_image_is_refused(slices: list[Dataset], truth: np.ndarray) -> None:
     """An image of another patient, size, or spacing is not what was segmented."""
-    seg = made(slices, truth, "BINARY", 2)
+    seg = segmented(slices, truth, "BINARY", 2)
 
     def changed(**attributes: Any) -> list[Dataset]:
-        found = [pydicom.dcmread(_saved(one)) for one in slices]
+        found = [pydicom.dcmread(again(one)) for one in slices]
         for one in found:
             for name, value in attributes.items():
                 setattr(one, name, value)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from curate import clock, contract, durable, resources
 from curate import version as versions
-from curate.archive import layout
+from curate.archive import layout, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
 from curate.cutting import texts
 from curate.cutting.erase import settle
 from curate.cutting.recut import history_before
+from curate.dicom.types import Policy
 from curate.digests import canonical_json, sha256_file
 from curate.errors import RefusedError
 from curate.identity import TOOL, who
@@ -87,8 +88,10 @@ def _content(archive: Archive, decision: Decision) -> str:
     digest = hashlib.sha256(f"{archive.config.digest} {contract.VERSION} {_contract_digest()}\n".encode())
     for record in archive.ledger.studies():
         if record.study_id in decision.published:
-            shown = decision.published[record.study_id]
-            facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": shown}
+            row = decision.published[record.study_id]
+            facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": row}
+            if decision.first_versions is not None and record.study_id in decision.first_versions:
+                facts["first_version"] = decision.first_versions[record.study_id]
             digest.update(f"{record.study_id} {record.donor_id} {canonical_json(facts)}\n".encode())
     for revoked, _ in archive.ledger.revocations():
         digest.update(revoked)
@@ -136,7 +139,7 @@ def _withdrawn_since(archive: Archive, version: str | None) -> int:
     return sum(version in event.payload["versions"] for event in archive.ledger.events("withdrawn"))
 
 
-def _studies_of(archive: Archive, version: str | None) -> dict[str, str]:
+def _studies_of(archive: Archive, version: str | None) -> dict[str, str | None]:
     """study_id -> first_version of an earlier release of this archive."""
     if version is None:
         return {}
@@ -157,7 +160,8 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
     folder = archive.temporary / f"release-{version}"
     with durable.storage_errors("write the release"):
         (folder / "manifest").mkdir(parents=True)
-        before = _studies_of(archive, previous)
+        known = decision.first_versions
+        before = _studies_of(archive, previous) if known is None else known
         first = {study: before.get(study, version) for study in decision.published}
         chosen = (s for s in archive.ledger.studies() if s.study_id in decision.published)
         counted = progress.over(chosen, "studies", len(decision.published))
@@ -175,7 +179,9 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
         texts.write_licenses(folder, totals.licenses)
         summary = _summary(archive, decision, opened, totals, texts.entries(folder))
         texts.write_texts(folder, summary)
-        digest = texts.seal(folder, summary, _previous(folder, opened))
+        digest = texts.seal(folder, summary, _previous(folder, opened), **_policies(archive, decision))
+        if decision.shown is not None:
+            shown.keep(archive, digest, decision.shown, decision.counts)
         layout.put_release(archive.root, folder, version)
     with archive.ledger.transaction():
         payload = {"content": opened.payload["content"], "digest": digest, "held": decision.held}
@@ -205,6 +211,12 @@ def _summary(
         history=history_before(archive, opened.subject),
         statements=decision.statements,
     )
+
+
+def _policies(archive: Archive, decision: Decision) -> dict[str, Any]:
+    """What `check` must know to judge the release by its own rules."""
+    profile = asdict(Policy.from_mapping(archive.config.profile))
+    return {"profile": profile, **({"privacy": dict(decision.privacy)} if decision.privacy else {})}
 
 
 def _previous(folder: Path, opened: Event) -> dict[str, str] | None:

@@ -1,0 +1,119 @@
+"""`curate.volumes`: a release's series one by one as labelled volumes, for a training loop; torch if asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from curate.errors import InputError
+from curate.loading import join, ranges, tables
+from curate.loading import source as sources
+from curate.loading.ranges import Wanted
+from curate.loading.select import TABLES, select
+from curate.loading.source import Source
+from curate.loading.volume import volume
+
+Series = tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volumes:
+    """An iterable of dictionaries, one a series: ids, `array`, `affine`, `unit`, `spacing_mm`, and labels.
+
+    Each pass reads anew, by verified range requests, one series at a time. Within a worker of PyTorch's
+    `DataLoader` it gives that worker's share; `shard` gives a share otherwise.
+    """
+
+    source: Source
+    series: tuple[Series, ...]
+    labels: dict[str, dict[str, Any]]
+
+    def __len__(self) -> int:
+        """How many series there are."""
+        return len(self.series)
+
+    def shard(self, index: int, count: int) -> Volumes:
+        """Every `count`-th series from `index` on."""
+        return replace(self, series=self.series[index::count])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The volumes.
+
+        Raises:
+            InputError: a series forms no volume.
+            HubError: the hub fails, or serves other bytes than were published.
+        """
+        for one in self.shard(*_worker()).series:
+            yield self._read(one)
+
+    def _read(self, series: Series) -> dict[str, Any]:
+        data = [part for span in ranges.spans(series) for _, part in ranges.read_span(self.source, span)]
+        try:
+            found = volume(data)
+        except InputError as error:
+            raise InputError(
+                f"series {series[0].series}: {error.message}",
+                hint="Choose by the column regular_volume: where=\"Modality = 'CT' AND regular_volume\".",
+            ) from None
+        return {
+            "study_id": series[0].study,
+            "SeriesInstanceUID": series[0].series,
+            "array": found.array,
+            "affine": found.affine,
+            "unit": found.unit,
+            "spacing_mm": found.spacing_mm,
+            **self.labels[series[0].study],
+        }
+
+
+def volumes(
+    reference: str | Path,
+    *,
+    where: str | None = None,
+    version: str | None = None,
+    labels: bool = True,
+    torch: bool = False,
+) -> Any:
+    """The series that `where` chooses, as an iterable of labelled volumes; of tensors with `torch`.
+
+    `where` is a condition as for `fetch`, such as `regular_volume AND Modality = 'CT' AND fold < 8`. With
+    `torch` it is a `torch.utils.data.IterableDataset`; without it torch is not imported.
+
+    Raises:
+        InputError: nothing is chosen, or the condition cannot be used.
+        HubError: the hub fails, or has no such version.
+    """
+    source = sources.find(reference, version)
+    rows = select(tables.local(source, *TABLES), where).to_pylist()
+    wanted = sorted((Wanted.of(row) for row in rows), key=lambda one: (one.pack, one.offset))
+    grouped = tuple(tuple(group) for _, group in groupby(wanted, key=lambda one: one.series))
+    if not grouped:
+        raise InputError("no series fulfils the condition.", hint="Look at the values in studies and series.")
+    found = Volumes(source, grouped, _labels(source, {one.study for one in wanted}, labels))
+    if not torch:
+        return found
+    from curate.loading.tensors import Tensors
+
+    return Tensors(found)
+
+
+def _labels(source: Source, studies: set[str], wanted: bool) -> dict[str, dict[str, Any]]:
+    """The labels of each study, or none."""
+    if not wanted:
+        return {study: {} for study in studies}
+    table = tables.read_table(source, "studies", ("study_id", *join.LABELS))
+    return {row.pop("study_id"): row for row in table.to_pylist() if row["study_id"] in studies}
+
+
+def _worker() -> tuple[int, int]:
+    """Which of how many workers of a DataLoader this is."""
+    if "torch" not in sys.modules:
+        return 0, 1
+    from torch.utils.data import get_worker_info  # type: ignore[import-not-found,unused-ignore]
+
+    found = get_worker_info()
+    return (found.id, found.num_workers) if found else (0, 1)

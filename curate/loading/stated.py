@@ -1,0 +1,79 @@
+"""The digests that are stated of a version's files: by a pack's own name, the release, or the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curate.digests import sha256_file
+from curate.errors import HubError
+from curate.hub.protocol import RELEASE_FILE, parse_release
+from curate.loading import source as sources
+from curate.loading.source import Source
+from curate.version import tag
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoFile
+
+_PACK = re.compile(r"packs/[0-9a-f]{2}/([0-9a-f]{64})\.parquet")
+
+
+def digests(source: Source, paths: Sequence[str]) -> dict[str, str]:
+    """What is stated of each path: `sha256:` or, of the hub's small files, `git:` and the hex digits.
+
+    Raises:
+        HubError: the hub fails, or does not hold one of them.
+    """
+    found = {path: f"sha256:{match.group(1)}" for path in paths if (match := _PACK.fullmatch(path))}
+    rest = [path for path in paths if path not in found]
+    if rest and source.folder is not None:
+        _, entries = parse_release(source.read(RELEASE_FILE))
+        listed = {entry.path: f"sha256:{entry.sha256}" for entry in entries}
+        listed[RELEASE_FILE] = f"sha256:{sha256_file(source.folder / RELEASE_FILE)}"
+        found |= {path: listed[path] for path in rest if path in listed}
+    elif rest:
+        found |= {path: _stated(item) for path, item in _listed(source, rest).items()}
+    return found
+
+
+def has(path: Path, digest: str) -> bool:
+    """Whether a local file has a stated digest."""
+    from curate.hub.hf_client import git_oid
+
+    kind, _, digits = digest.partition(":")
+    return (sha256_file(path) if kind == "sha256" else git_oid(path.read_bytes())) == digits
+
+
+def size(source: Source, path: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+        HubError: the hub fails, or does not hold it.
+    """
+    if source.folder is not None:
+        return (source.folder / path).stat().st_size
+    return int(_listed(source, [path])[path].size)
+
+
+def _stated(item: RepoFile) -> str:
+    return f"sha256:{item.lfs.sha256}" if item.lfs is not None else f"git:{item.blob_id}"
+
+
+def _listed(source: Source, paths: Sequence[str]) -> dict[str, RepoFile]:
+    from huggingface_hub.hf_api import RepoFile
+
+    repo = sources.connect(source.repository)
+    items = sources.asked(
+        repo,
+        "listing files",
+        lambda: repo.api.get_paths_info(repo.name, list(paths), revision=source.commit, repo_type="dataset"),
+    )
+    found = {item.path: item for item in items if isinstance(item, RepoFile)}
+    if missing := sorted(set(paths) - set(found)):
+        raise HubError(
+            f"{source.repository} has no {missing[0]} in {tag(source.version)}.",
+            hint="It may be no release of curate; check the name and the version.",
+        )
+    return found
