@@ -12,7 +12,7 @@ from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.archive.reviews import approvals, release_folder
-from curate.cutting.erase import settle
+from curate.cutting.erase import name_revocations, settle
 from curate.digests import sha256_file
 from curate.errors import InputError, RefusedError
 from curate.findings import Severity
@@ -121,9 +121,10 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
     if not stale:
         return Purged((), (), 0, 0, ())
     folders = {version: release_folder(archive, version) for version in stale}
+    name_revocations(archive, stale)
     purged = target.purge(folders, progress=progress)
     with archive.ledger.transaction():
-        for version, digest in stale.items():
+        for version, digest in _to_purge(archive, target.url).items():
             payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
             archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
     return purged

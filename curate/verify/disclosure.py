@@ -32,6 +32,8 @@ def check_disclosure(seal: Seal) -> CheckResult:
         table = joined(db)
     names = [name for name in table.column_names if name not in (STUDY, DONOR)]
     found = risk(table, names, k, sensitive=_SENSITIVE).findings()
+    if found and "recut" in seal.content:  # the donor who withdrew was one of the k
+        found = (Finding("PRIVACY_RECUT", "studies", count=sum(finding.count for finding in found)),)
     low = (Finding("PRIVACY_LOW_K", "release.json", "k"),) if k < DEFAULT_K[access] else ()
     return CheckResult("disclosure", _TITLE, table.num_rows, (*found, *low))
 

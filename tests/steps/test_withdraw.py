@@ -17,6 +17,7 @@ from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.errors import InputError
 from curate.findings import Severity
+from curate.loading.load import RecutWarning, load
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import release
@@ -161,6 +162,9 @@ def test_publishing_after_a_withdrawal_purges_the_hub(published: Held) -> None:
     assert not _places(published.hub, *needles)
     assert _places(published.hub / "v1.0.0", *others)
     assert _errors(published.hub / "v1.0.0") == []
+    with pytest.warns(RecutWarning, match="withdrawn up to 1.0.1"):
+        studies = load(published.hub, "studies", version="1.0.0")
+    assert studies.num_rows == 3
     again = publish(published.root, "1.0.1")
     assert again.already
     assert again.purged == ()
@@ -220,18 +224,6 @@ def test_a_withdrawn_study_is_refused_when_it_is_sent_again(published: Held) -> 
     assert list(entry["codes"]) == ["STUDY_WITHDRAWN"]
     assert withdraw(published.root, synth.uid(1, 0)).quarantined == 1
     assert curate_json("quarantine", published.root) == []
-
-
-def test_a_donor_who_keeps_one_study_has_no_interval_left(published: Held) -> None:
-    """Where one of a donor's two studies goes, the other's days from the first go from the re-cut too."""
-    path = published.root / "releases" / "1.0.0" / "manifest" / "studies.parquet"
-    donor = identifiers.donor_id(published.keys, "ANNA")
-    days = {r["study_id"]: r["days_from_first"] for r in pq.read_table(path).to_pylist() if r["donor_id"] == donor}
-    assert len(days) == 2
-    assert None not in days.values()
-    withdraw(published.root, published.id_of(0))
-    rows = [r for r in pq.read_table(path).to_pylist() if r["donor_id"] == donor]
-    assert [(r["study_id"], r["days_from_first"]) for r in rows] == [(published.id_of(1), None)]
 
 
 def test_an_unknown_name_is_refused_and_not_repeated(held: Held) -> None:
