@@ -68,22 +68,18 @@ def measure(data: Path, table: Path, folder: Path) -> None:
     written = run(sys.executable, "-c", _COPY, str(data), str(folder / "copy"))
     (folder / "copy").unlink()
     run(*curate, "init", archive, "--title", "Bench", "--publisher", "Bench", "--population", "test")
+    intake = (*curate, "intake", archive, str(data), "--studies", str(table), "--deidentify", "--quiet")
     steps = {
         "read and hash": read,
         "read, hash and write": written,
-        "intake": run(
-            *curate, "intake", archive, str(data), "--studies", str(table), "--deidentify", "--quiet"
-        ),
-        "intake again": run(
-            *curate, "intake", archive, str(data), "--studies", str(table), "--deidentify", "--quiet"
-        ),
+        "intake": run(*intake),
+        "intake again": run(*intake),
         "release": run(*curate, "release", archive, "--quiet"),
         "check": run(*curate, "check", f"{archive}/releases/1.0.0", "--quiet"),
     }
     print(f"\n{files:,} files, {size / 1e6:,.0f} MB, {os.cpu_count()} processors\n")
-    print(
-        "| step | CPU, to read and hash | CPU, to read, hash and write | wall, to read and hash | files a CPU second | peak MB |"
-    )
+    yardsticks = "CPU, to read and hash | CPU, to read, hash and write | wall, to read and hash"
+    print(f"| step | {yardsticks} | files a CPU second | peak MB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, f in steps.items():
         ratios = f"{f.cpu / read.cpu:.2f} | {f.cpu / written.cpu:.2f} | {f.wall / read.wall:.2f}"
@@ -99,9 +95,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        for number, (studies, slices, side) in enumerate(
-            ((options.studies, 100, 512), (options.small // 100, 100, 64))
-        ):
+        shapes = ((options.studies, 100, 512), (options.small // 100, 100, 64))
+        for number, (studies, slices, side) in enumerate(shapes):
             data, table = corpus.make(folder, studies, slices, side)
             with tempfile.TemporaryDirectory(dir=folder, prefix=f"run{number}-") as scratch:
                 measure(data, table, Path(scratch))

@@ -19,7 +19,7 @@ LEVELS = (
     ("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
     ("contract", "licenses", "parallel"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),
-    ("verify", "loading", "pages", "donation"),
+    ("verify", "loading", "pages", "donation", "cutting"),
     ("steps",),
     ("cli",),
 )

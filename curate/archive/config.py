@@ -26,13 +26,15 @@ _ARCHIVE_KEYS = {
     "cooling_off_days": int,
 }
 _POPULATIONS = ("persons", "test")
+_PROFILE_OF_PERSONS = {"equipment": "vendor", "anatomy": "remove"}  # what is in a header can't be recoded later
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """A validated `archive.toml`.
 
-    `privacy` and `profile` stay mappings: the rooms that own these policies validate them.
+    `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
+    profile withholds model and region from the headers, unless the table says otherwise.
     """
 
     info: ArchiveInfo
@@ -76,7 +78,7 @@ def parse(text: str, where: str = NAME) -> Config:
         _bounded(approval.get("required", 1), 0, 20, where, "required"),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         tables["privacy"],
-        tables["profile"],
+        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
         sha256_json(_without_floats(raw)),
     )
 
@@ -145,8 +147,12 @@ cooling_off_days = 30  # days from consent until a donation may enter
 target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
 
 [profile]  # PS3.15 options; `curate profile` explains them
+# equipment = "vendor"  # or "model": whether headers name model and software; vendor is the default for persons
+# anatomy = "remove"  # or "keep": whether headers name the region; remove is the default for persons
 
-[privacy]  # disclosure risk
+[privacy]  # disclosure risk; `curate risk` measures it
+# access = "open"  # or "gated": k is 11 for open access, 5 where terms are accepted
+# largest_suppressed_share = 0.05  # of a release's new studies; the rest waits
 
 [approval]
 required = {approvals}  # how many reviewers must approve a release before it is published

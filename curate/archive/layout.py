@@ -21,6 +21,8 @@ from curate.archive.ledger import Ledger
 from curate.errors import DamagedError, InputError, LockedError
 from curate.records import ArchiveInfo
 
+_ASIDE = ".old"
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Archive:
@@ -128,10 +130,27 @@ def _holder(root: Path) -> str:
         return ""
 
 
+def put_release(root: Path, folder: Path, version: str) -> None:
+    """Give a finished release folder its place; one of that version that is there goes only then."""
+    for path in sorted((folder / "manifest").iterdir()):
+        durable.fsync_file(path)
+    for path in sorted(path for path in folder.rglob("*") if path.is_dir()):
+        durable.fsync_folder(path)
+    durable.fsync_folder(folder)
+    target, aside = root / "releases" / version, root / "releases" / f".{version}{_ASIDE}"
+    if target.exists():
+        durable.rename(target, aside)
+    durable.rename(folder, target)
+    durable.remove(aside)
+
+
 def sweep(root: Path) -> None:
-    """Remove what a killed step left unfinished."""
+    """Remove what a killed step left unfinished; a release that was set aside and not replaced comes back."""
     folder = root / "tmp"
     with durable.storage_errors("clear the archive's temporary folder"):
+        for aside in sorted((root / "releases").glob(f".*{_ASIDE}")):
+            target = aside.with_name(aside.name[1:].removesuffix(_ASIDE))
+            durable.remove(aside) if target.exists() else durable.rename(aside, target)
         if folder.is_dir():
             for entry in folder.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -20,7 +20,7 @@ from curate import durable
 from curate.digests import canonical_json
 from curate.errors import DamagedError, StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE events(
   seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
@@ -36,7 +36,7 @@ CREATE INDEX studies_donor ON studies(donor_id);
 CREATE TABLE donors(donor_id TEXT PRIMARY KEY, anchor TEXT);
 CREATE TABLE quarantine(
   id TEXT PRIMARY KEY, study_id TEXT NOT NULL, at TEXT NOT NULL, codes TEXT NOT NULL,
-  files INTEGER NOT NULL, size_bytes INTEGER NOT NULL);
+  files INTEGER NOT NULL, size_bytes INTEGER NOT NULL, donor_id TEXT NOT NULL);
 CREATE TABLE receipts(sha256 BLOB PRIMARY KEY, study_id TEXT NOT NULL);
 CREATE INDEX receipts_study ON receipts(study_id);
 CREATE TABLE tombstones(mark BLOB PRIMARY KEY);
@@ -79,7 +79,7 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineEntry:
-    """What waits: rule codes with counts, number and size of the files, never a name or a value."""
+    """What waits: rule codes with counts, number and size of the files, the donor's pseudonym where it is known."""
 
     id: str
     study_id: str
@@ -87,6 +87,7 @@ class QuarantineEntry:
     codes: dict[str, int]
     files: int
     size_bytes: int
+    donor_id: str = ""
 
 
 class Ledger:
@@ -127,7 +128,8 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                durable.step("commit", self._path)
+                with durable.storage_errors(f"write the ledger {self._path}"):
+                    durable.step("commit", self._path)
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -194,6 +196,10 @@ class Ledger:
         """Erase a study's record; its events stay."""
         self._db.execute("DELETE FROM studies WHERE study_id=?", (study_id,))
 
+    def delete_donor(self, donor_id: str) -> None:
+        """Erase a donor's date once nothing of the donor is left."""
+        self._db.execute("DELETE FROM donors WHERE donor_id=?", (donor_id,))
+
     def anchor(self, donor_id: str) -> str | None:
         """The date, YYYYMMDD, that becomes 2000-01-01 for a donor."""
         row = self._db.execute("SELECT anchor FROM donors WHERE donor_id=?", (donor_id,)).fetchone()
@@ -205,15 +211,16 @@ class Ledger:
 
     def quarantined(self) -> Iterator[QuarantineEntry]:
         """What waits, oldest first."""
-        query = "SELECT id, study_id, at, codes, files, size_bytes FROM quarantine ORDER BY at, id"
+        query = "SELECT id, study_id, at, codes, files, size_bytes, donor_id FROM quarantine ORDER BY at, id"
         for row in self._db.execute(query):
-            yield QuarantineEntry(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5])
+            yield QuarantineEntry(row[0], row[1], row[2], json.loads(row[3]), *row[4:])
 
     def put_quarantine(self, entry: QuarantineEntry) -> None:
         """Write what waits, in place of an older entry of that id."""
         values = (entry.id, entry.study_id, entry.at, canonical_json(entry.codes), entry.files)
         self._db.execute(
-            "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?)", (*values, entry.size_bytes)
+            "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?,?)",
+            (*values, entry.size_bytes, entry.donor_id),
         )
 
     def delete_quarantine(self, entry_id: str) -> None:
@@ -245,9 +252,21 @@ class Ledger:
         self._db.execute("INSERT OR IGNORE INTO receipts VALUES (?,?)", (sha256, study_id))
 
     def receipt(self, sha256: bytes) -> str | None:
-        """The study of a receipt's hash."""
+        """The study of a receipt's hash; empty where it was withdrawn, None where there is no such receipt."""
         row = self._db.execute("SELECT study_id FROM receipts WHERE sha256=?", (sha256,)).fetchone()
         return row[0] if row else None
+
+    def unlink_receipts(self, study_id: str) -> None:
+        """Let a study's receipts say no more than that what they stood for was withdrawn."""
+        self._db.execute("UPDATE receipts SET study_id='' WHERE study_id=?", (study_id,))
+
+    def truncate(self) -> None:
+        """Empty the write-ahead log, so that what was deleted does not live on in it."""
+        durable.step("commit", self._path)
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise _storage(self._path, error) from error
 
     def has_receipt(self, study_id: str) -> bool:
         """Whether a study has a receipt already."""

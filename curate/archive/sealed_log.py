@@ -92,7 +92,8 @@ def appending(path: Path, key: bytes) -> Iterator[Log]:
 def _create(path: Path, key: bytes) -> None:
     salt = clock.random_bytes(16)
     header = f"{_MAGIC} {salt.hex()} {_check(_derived(key, salt)).hex()}\n"
-    durable.write_bytes(path, header.encode(), 0o600)
+    with durable.writing(path, path.with_name(f".{path.name}.tmp"), 0o600) as file:
+        file.write(header.encode())
 
 
 def _first(path: Path) -> bytes:

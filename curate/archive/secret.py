@@ -40,8 +40,9 @@ def make(path: Path, *, under_passphrase: bool = False) -> bytes:
         salt = clock.random_bytes(16)
         sealed = AESGCM(_stretched(passphrase(path), salt, _COST)).encrypt(_NONCE, secret, _MAGIC.encode())
         text = f"{_MAGIC} scrypt {' '.join(map(str, _COST))} {salt.hex()} {sealed.hex()}"
-    with durable.storage_errors(f"write the key file {path}"):
-        durable.write_bytes(path, text.encode() + b"\n", 0o600)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with durable.storage_errors(f"write the key file {path}"), durable.writing(path, temporary, 0o600) as file:
+        file.write(text.encode() + b"\n")
     return secret
 
 

@@ -8,7 +8,18 @@ import warnings
 
 import typer
 
-from curate.cli import anybody, demo, hospital, loading, maintainer, researcher, reviewer, shared
+from curate.cli import (
+    anybody,
+    demo,
+    hospital,
+    loading,
+    maintainer,
+    researcher,
+    reviewer,
+    risk,
+    shared,
+    withdrawal,
+)
 from curate.errors import CurateError
 from curate.identity import TOOL
 
@@ -22,10 +33,12 @@ app = typer.Typer(
 )
 hospital.add_to(app)
 maintainer.add_to(app)
+risk.add_to(app)
 reviewer.add_to(app)
 researcher.add_to(app)
 anybody.add_to(app)
 loading.add_to(app)
+withdrawal.add_to(app)
 demo.add_to(app)
 
 

@@ -18,6 +18,7 @@ from curate.dicom.grammar import even
 
 WINDOW = 31
 FIRST = date(2000, 1, 1)
+EARLIEST = date(1900, 1, 1)  # a donor's earlier study may come after a later one was taken in
 LAST = date(2100, 1, 1)
 NOON_US = 12 * 3600 * 1_000_000
 DAY_US = 24 * 3600 * 1_000_000
@@ -94,10 +95,16 @@ def _round(microseconds: int) -> int:
 @lru_cache(maxsize=1 << 12)
 def near(day: date, study_date: str) -> bool:
     """Whether a moved day belongs to the study: near its date, and within the rebased era."""
-    study = parse_date(study_date.encode())
-    return FIRST - timedelta(days=WINDOW) <= day < LAST and (
+    study = within_era(study_date)
+    return (FIRST - timedelta(days=WINDOW) if study is None else EARLIEST) <= day < LAST and (
         study is None or abs((day - study).days) <= WINDOW
     )
+
+
+def within_era(study_date: str) -> date | None:
+    """A study's date, unless a damaged date elsewhere has moved it out of all bounds."""
+    study = parse_date(study_date.encode())
+    return study if study is not None and EARLIEST <= study < LAST else None
 
 
 def date_text(day: date) -> str:
@@ -151,5 +158,5 @@ def _movable(day: date) -> bool:
 
 def dummy(vr: str, study_date: str) -> bytes:
     """What stands where a date or time must: the study's date, or noon (PS3.15 action D)."""
-    day = study_date if parse_date(study_date.encode()) else date_text(FIRST)
+    day = study_date if within_era(study_date) else date_text(FIRST)
     return {"DA": day.encode(), "TM": b"120000", "DT": f"{day}120000".encode()}[vr]

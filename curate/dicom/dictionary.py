@@ -71,6 +71,11 @@ def keyword(tag: int) -> str:
     return keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
+def known_keyword(tag: int) -> str:
+    """The keyword of a tag, or nothing: where bytes are no element, an unknown tag may be text of a value."""
+    return keyword_for_tag(tag)
+
+
 def step(tag: int, index: int) -> str:
     """One step of a keyword path: a sequence and the number of its item."""
     return f"{keyword(tag)}[{index}]"

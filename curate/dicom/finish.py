@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from curate.dicom import codes, content, identifiers
+from curate.dicom import codes, content, dates, identifiers
 from curate.dicom.sopclasses import WEIGHT, needs_weight
 from curate.dicom.types import Element, Item, Policy, Report, StudyContext
 from curate.findings import Finding
@@ -16,6 +16,7 @@ _EMPTY = (
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
 _UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
+_STUDY_DATE = 0x00080020
 _SEGMENT_NUMBER = 0x00620004
 _NUMBERED = (
     (0x30060020, 0x30060026, 0x30060022, "ROI"),
@@ -50,6 +51,8 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     for tag, vr in _EMPTY:
         if tag not in item:
             item.put(tag, vr, b"")
+    if not item.raw(_STUDY_DATE) and context.shift_us is not None and dates.within_era(context.study_date):
+        item.put(_STUDY_DATE, "DA", context.study_date.encode())  # other dates are held against it
     if WEIGHT in item and not needs_weight(item):
         del item[WEIGHT]
     donor = context.donor_id if identifiers.is_donor_id(context.donor_id) else ""

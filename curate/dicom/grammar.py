@@ -83,13 +83,19 @@ def bounds(argument: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
+_INTEGERS = {"US": 4, "SS": 4, "UL": 4, "SL": 4, "UV": 8, "SV": 8}
+"""Integer VRs, and the bytes up to which their values are too short to spell anything."""
+
+
 def number(argument: str, vr: str, raw: bytes) -> bytes | None:
     """Numbers within bounds, in canonical form; digits of an identifier are out of range."""
     low, high = bounds(argument)
     if vr in TEXT_NUMBERS:
         return _decimal(low, high, vr, raw)
     kind = _BINARY.get(vr)
-    return _binary(low, high, kind, raw) if kind else None
+    if kind is None or (vr in _INTEGERS and _RUN.search(raw) and len(raw) > _INTEGERS[vr]):
+        return None  # several integers whose bytes spell something
+    return _binary(low, high, kind, raw)
 
 
 def big(argument: str, vr: str, raw: bytes) -> bytes | None:

@@ -51,6 +51,6 @@ def order(keys: Keys, text: str) -> bytes:
     return hmac.digest(keys.order, text.encode(), "sha256")
 
 
-def tombstone(keys: Keys, uid: str) -> bytes:
-    """What is remembered of a withdrawn original UID (32 bytes)."""
-    return hmac.digest(keys.tombstone, uid.strip(" \0").encode("utf-8", "replace"), "sha256")
+def tombstone(keys: Keys, study_id: str) -> bytes:
+    """What is remembered of a withdrawn study, by its new id: a keyed hash of the original UID too (32 bytes)."""
+    return hmac.digest(keys.tombstone, study_id.encode(), "sha256")

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pydicom.datadict import dictionary_VM
 
 from curate import resources
-from curate.dicom import dates, grammar, private, values
+from curate.dicom import dates, grammar, private, values, withheld
 from curate.dicom.finish import check_dataset, finish_dataset, finish_item
 from curate.dicom.identifying import direct_identifiers, identifying_words
 from curate.dicom.sopclasses import admit_sop_class, pixel_risks, rounded_weight
@@ -119,13 +119,16 @@ def decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) 
     if tag & 0x10000:
         return _decide_private(policy, tag, vr, creator)
     entry = allowed().get(tag)
+    if entry is not None and (kept_back := withheld.decide(policy, parent, tag, entry.grammar)) is not None:
+        return kept_back
     if row is not None:
-        return _decide_row(policy, parent, tag, vr, row, entry)
+        decided = _decide_row(policy, parent, tag, vr, row, entry)
+        return withheld.in_words(policy, decided)
     if entry is None or entry.grammar in ("never", "drop"):
         return Decision(Action.REMOVE, "", "not on the allow-list", "ATTRIBUTE_NOT_ALLOWED")
     action = {"empty": Action.EMPTY, "uid": Action.UID}.get(entry.grammar, Action.CLEAN)
     action = Action.KEEP if entry.grammar in ("items", "pixels") else action
-    return Decision(action, entry.grammar, entry.why, "VALUE_NOT_CLEAN")
+    return withheld.in_words(policy, Decision(action, entry.grammar, entry.why, "VALUE_NOT_CLEAN"))
 
 
 def _decide_private(policy: Policy, tag: int, vr: str, creator: str | None) -> Decision:
@@ -177,6 +180,7 @@ def _basic(parent: int, tag: int, vr: str, row: Row, why: str) -> Decision:
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 12)
 def parse_grammar(text: str) -> tuple[str, str]:
     """`num(0,5)` as its name and its argument."""
     name, _, argument = text.partition("(")

@@ -36,6 +36,13 @@ def vocabulary() -> frozenset[str]:
 
 
 @cache
+def anatomy() -> frozenset[str]:
+    """The terms that name a region, vertebrae included."""
+    levels = {word for word in vocabulary() if re.fullmatch("[CTLS][0-9]+", word) and word not in ("T1", "T2")}
+    return frozenset(data("terms.json")["terms"]["anatomy"].split()) | levels
+
+
+@cache
 def ambiguous() -> frozenset[str]:
     """Terms that are also names of persons."""
     return frozenset(data("terms.json")["ambiguous"].split())

@@ -26,6 +26,8 @@ from curate.findings import Finding
 Bytes = bytes | memoryview
 Dates = Literal["rebase", "remove"]
 Admission = Literal["refuse", "hold", "allow"]
+Equipment = Literal["model", "vendor"]
+Anatomy = Literal["keep", "remove"]
 
 PIXEL_DATA = 0x7FE00010
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -63,7 +65,11 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The table `[profile]` of `archive.toml`: which options of PS3.15 apply."""
+    """The table `[profile]` of `archive.toml`: which options of PS3.15 apply.
+
+    `equipment` "vendor" withholds model and software, `anatomy` "remove" the region: what the headers state
+    no manifest can take back, so an archive of persons states them in the manifest alone, or not at all.
+    """
 
     dates: Dates = "rebase"
     retain_safe_private: bool = True
@@ -72,6 +78,8 @@ class Policy:
     burned_in: Admission = "allow"
     head: Admission = "allow"
     dental_and_fetal: Admission = "hold"
+    equipment: Equipment = "model"
+    anatomy: Anatomy = "keep"
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> Policy:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms
+from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms, withheld
 from curate.dicom.sopclasses import rounded_weight
 from curate.dicom.types import Item, StudyContext
 
@@ -36,9 +36,10 @@ PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "kernel": equipment.kernel,
     "sequence": equipment.sequence,
     "bodypart": anatomy.body_part,
+    "withheld": withheld.nothing,
     "icc": icc.clean,
 }
-NAMED = frozenset(("terms", "label", "label-cs", "vendor", "model", "software"))
+NAMED = frozenset(("terms", "terms-plain", "label", "label-cs", "vendor", "model", "software", "withheld"))
 _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _DUMMY_SIZES = {"FD": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "FL": 4, "SL": 4, "UL": 4}
 _WELL_KNOWN = ("Well-known frame of reference", "Well-known SOP Instance")
@@ -121,6 +122,13 @@ def description(value: Value) -> bytes | None:
     return rebuilt or (b"" if value.blank else None)
 
 
+def plain_description(value: Value) -> bytes | None:
+    """A description rebuilt from the vocabulary without the words for regions."""
+    names = value.context.names | terms.anatomy()
+    rebuilt = terms.rebuild(value.vr, value.raw, value.encodings, names)
+    return rebuilt or (b"" if value.blank else None)
+
+
 def roi(value: Value) -> bytes | None:
     """The name of a region of interest."""
     return anatomy.roi_name(value.raw, value.encodings)
@@ -171,6 +179,7 @@ CONTEXTUAL: dict[str, Callable[[Value], bytes | None]] = {
     "time": time,
     "datetime": datetime,
     "terms": description,
+    "terms-plain": plain_description,
     "roi": roi,
     "segment": segment,
     "label": label,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from curate.records import CheckResult
 from curate.verify.seal import Seal
 from curate.verify.tables import connect, shard_paths
 
-_FACTS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "PatientID")
+_FACTS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "PatientID", "StudyDate")
+_FIRST_STUDY = date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _tasks(seal: Seal) -> Iterable[_PackTask]:
     profile = _profile(seal)
     query = (
         "SELECT pack, offset_bytes, i.size_bytes, i.sha256, i.study_id, SeriesInstanceUID, SOPInstanceUID,"
-        " SOPClassUID, transfer_syntax, frames, donor_id"
+        " SOPClassUID, transfer_syntax, frames, donor_id, days_from_first"
         " FROM instances i LEFT JOIN studies s USING (study_id) ORDER BY pack, offset_bytes"
     )
     with connect(seal) as db:
@@ -126,6 +128,11 @@ def _check_places(
     return findings + ([Finding("INSTANCE_NOT_THERE", task.place, count=len(unknown))] if unknown else [])
 
 
+def _study_date(days: int | None) -> str | None:
+    """The date that the images must state: it says how far apart a donor's studies are, as the manifest does."""
+    return None if days is None else f"{_FIRST_STUDY + timedelta(days=days):%Y%m%d}"
+
+
 def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> list[Finding]:
     instance = f"instance {row[6]}"
     if hashlib.sha256(data).digest() != bytes(row[3]):
@@ -136,7 +143,7 @@ def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> list[F
         return [Finding(error.rule, instance, error.tag)]
     findings = [Finding(f.rule, instance, f.tag, f.count) for f in verify(data, policy)]
     facts = facts_of(parsed.dataset, _FACTS)
-    stated = dict(zip(_FACTS, (row[4], row[5], row[6], row[7], row[10]), strict=True))
+    stated = dict(zip(_FACTS, (row[4], row[5], row[6], row[7], row[10], _study_date(row[11])), strict=True))
     findings += [Finding("ROW_DIFFERS", instance, k) for k, v in stated.items() if facts.get(k) != v]
     if parsed.transfer_syntax != row[8]:
         findings.append(Finding("ROW_DIFFERS", instance, "transfer_syntax"))

@@ -48,7 +48,7 @@ class Source:
     def next(self) -> Token:
         """A token never given before."""
         pick = self._random
-        body = self._fresh(lambda: "".join(pick.choices("BCDFGHJKLMNPQRSTVWXZ", k=7)))
+        body = self._fresh(lambda: "".join(pick.sample("BCDFGHJKLMNPQRSTVWXZ", 7)))
         digits = self._fresh(
             lambda: (
                 f"{pick.randrange(3, 10)}{pick.randrange(3, 9)}{pick.randrange(10**5):05}{pick.randrange(1, 10)}"

@@ -14,8 +14,11 @@ from pathlib import Path
 
 from curate import durable
 from curate.archive import secret
+from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.errors import InputError, LockedError
+from curate.steps.deidentify import coded_table
+from curate.steps.deidentify.work import PARTIAL
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,11 +58,17 @@ def refuse_overlap(sources: list[Path], dest: Path, private: list[Path]) -> None
     """Keep what is identified, what is clean and what is secret apart.
 
     Raises:
-        InputError: DEST holds a source or lies in one, or something private would lie in DEST.
+        InputError: DEST holds a source or lies in one, something private would lie in DEST, or DEST holds what
+            this command did not write.
     """
     target = dest.resolve()
     if dest.exists() and not dest.is_dir():
         raise InputError("DEST is a file.", hint="Name a folder.")
+    with durable.storage_errors("read DEST"):
+        strangers = [entry for entry in dest.iterdir() if not _is_ours(entry)] if dest.exists() else []
+    if strangers:
+        hint = "DEST is what leaves; name a new folder, or one that `curate deidentify` made."
+        raise InputError(f"DEST holds {len(strangers)} entries that this command did not write.", hint=hint)
     for source in sources:
         here = source.resolve()
         if here.is_relative_to(target) or target.is_relative_to(here):
@@ -68,6 +77,10 @@ def refuse_overlap(sources: list[Path], dest: Path, private: list[Path]) -> None
         if path.resolve().is_relative_to(target):
             hint = "DEST is what leaves; name a file elsewhere."
             raise InputError(f"{path.name} would lie in DEST.", hint=hint)
+
+
+def _is_ours(entry: Path) -> bool:
+    return entry.name in (coded_table.NAME, PARTIAL) or identifiers.is_new_uid(entry.name)
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def _is_scope(value: str) -> bool:
     return _matches(_DUO, value) or all(word in _SCOPES for word in words)
 
 
-def write(path: Path, lines: Iterable[Mapping[str, str]]) -> None:
+def write(path: Path, temporary: Path, lines: Iterable[Mapping[str, str]]) -> None:
     """Write the table whole or not at all, sorted by study.
 
     Raises:
@@ -110,8 +110,8 @@ def write(path: Path, lines: Iterable[Mapping[str, str]]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(sorted(lines, key=lambda line: line["study"]))
-    with durable.storage_errors(f"write {path.name}"):
-        durable.write_bytes(path, text.getvalue().encode())
+    with durable.storage_errors(f"write {path.name}"), durable.writing(path, temporary) as file:
+        file.write(text.getvalue().encode())
 
 
 def earlier(path: Path) -> dict[str, dict[str, str]]:

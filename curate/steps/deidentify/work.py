@@ -14,10 +14,9 @@ from curate.dicom import profile
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Bytes, Keys, MalformedError, Policy, Rewritten, StudyContext
+from curate.dicom.types import Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
 from curate.donation.coding import HEADER_KEYWORDS
-from curate.errors import CurateError
 from curate.findings import Finding, Severity, merge
 
 PARTIAL = ".partial"
@@ -98,29 +97,33 @@ def _digest(path: Path) -> bytes:
 
 
 def clean(batch: Batch) -> Outcome:
-    """Write the clean form of each file; one that cannot be made safe is refused and left where it was."""
+    """Write the clean form of each file; one that cannot be made safe is refused and left where it was.
+
+    Files get their names together, once all are on the disk: a folder is synced once a batch.
+    """
     context = StudyContext(batch.keys, batch.donor_id, batch.shift_us, batch.study_date, batch.names)
-    written = unchanged = size = 0
+    finished: dict[Path, Path] = {}
     refused: list[tuple[File, str]] = []
     findings: list[Finding] = []
+    written = unchanged = size = 0
     for file in batch.files:
         if is_done(batch, file):
             unchanged += 1
             continue
         try:
             rewritten, found = safe(file.path.read_bytes(), context, batch.policy)
-            findings += [Finding(f.rule, file.place, f.tag, f.count) for f in found]
-            _write(batch, rewritten)
-        except CurateError:  # the disk's errors stop the run
-            raise
         except Exception as error:
-            finding = _reason(error, file.place)
-            findings.append(finding)
-            refused.append((file, finding.rule))
+            findings.append(_reason(error, file.place))
+            refused.append((file, findings[-1].rule))
             _drop(batch.dest / file.target)
             continue
+        findings += [Finding(f.rule, file.place, f.tag, f.count) for f in found]
+        path = batch.dest / target(rewritten)
         written += 1
-        size += rewritten.size
+        if path not in finished:  # else a copy of a file of this batch
+            finished[path] = _write(batch, rewritten, path)
+            size += rewritten.size
+    _give_names(finished)
     return Outcome(written + unchanged, unchanged, size, tuple(refused), merge(findings))
 
 
@@ -154,18 +157,26 @@ def target(rewritten: Rewritten) -> str:
     return f"{rewritten.study_uid}/{rewritten.series_uid}/{rewritten.sop_instance_uid}.dcm"
 
 
-def _write(batch: Batch, rewritten: Rewritten) -> None:
-    path = batch.dest / target(rewritten)
+def _write(batch: Batch, rewritten: Rewritten, path: Path) -> Path:
+    """The bytes of a file that shall be `path`, unfinished but on the disk."""
     temporary = batch.dest / PARTIAL / f"{rewritten.sop_instance_uid}.{os.getpid()}"
     with durable.storage_errors("write to DEST"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with durable.writing(path, temporary) as out:
-            _write_all(out, rewritten.chunks)
+        durable.step("write", path)
+        with temporary.open("wb") as out:
+            for chunk in rewritten.chunks:
+                out.write(chunk)
+        durable.fsync_file(temporary)
+    return temporary
 
 
-def _write_all(out: Any, chunks: tuple[Bytes, ...]) -> None:
-    for chunk in chunks:
-        out.write(chunk)
+def _give_names(finished: Mapping[Path, Path]) -> None:
+    with durable.storage_errors("write to DEST"):
+        for path, temporary in finished.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.step("rename", path)
+            temporary.replace(path)
+        for folder in sorted({path.parent for path in finished}):
+            durable.fsync_folder(folder)
 
 
 def is_done(batch: Batch, file: File) -> bool:

@@ -354,7 +354,9 @@ def _keep(task: StudyTask, kept: list[SourceInstance], findings: list[Finding], 
         _add(tar, "index.json", listed)
         for number, instance in enumerate(kept, 1):
             size += _add_file(tar, f"{number:06d}.dcm", instance.path)
-    return QuarantineEntry(name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size)
+    return QuarantineEntry(
+        name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size, task.donor_id
+    )
 
 
 def _plain(findings: list[Finding]) -> list[dict[str, Any]]:

@@ -132,7 +132,7 @@ class _Run:
         findings = [Finding(f.rule, place, f.tag) for f in study.findings]
         rows = self.rows.of_study(study)
         donor, spdx, row = "", self.archive.config.info.license, None
-        if self.archive.ledger.tombstoned(identifiers.tombstone(self.keys, study.study_uid)):
+        if self.archive.ledger.tombstoned(identifiers.tombstone(self.keys, study_id)):
             findings.append(Finding("STUDY_WITHDRAWN", place))
         elif len(rows) == 1:
             row = rows[0]

@@ -15,6 +15,7 @@ Facts = Mapping[str, Any]
 _INDEXED = re.compile(r"(\w+)\[(\d)\]")
 _GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
 _NESTED = ("SegmentSequence", "StructureSetROISequence", "RTROIObservationsSequence")
+_DUMMY = "REMOVED"
 _TOLERANCE_MM = 0.01
 _RELATIVE_TOLERANCE = 0.01
 
@@ -35,11 +36,18 @@ def series_row(facts: Sequence[Facts]) -> Row:
     row: Row = {}
     for column in contract.table("series").columns:
         if column.source:
-            values = [_lookup(instance, column.source) for instance in facts]
+            values = [_said(_lookup(instance, column.source)) for instance in facts]
             row[column.name] = _typed(_aggregate(column.aggregate, values), column.type)
     regular, spacing = volume(facts)
     row["regular_volume"], row["slice_spacing_mm"] = regular, spacing
     return row
+
+
+def _said(value: Any) -> Any:
+    """A value, or None where it is the profile's dummy: an attribute of type 1 can't be empty."""
+    if isinstance(value, list):
+        return [entry for entry in value if entry != _DUMMY] or None
+    return None if value == _DUMMY else value
 
 
 def _lookup(facts: Facts, source: str) -> Any:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from curate import clock, contract, durable, licenses, resources
+from curate import clock, contract, durable, resources
 from curate import version as versions
-from curate.archive import layout
+from curate.archive import layout, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
-from curate.describe import card, changelog, citation, croissant
+from curate.cutting import texts
+from curate.cutting.erase import settle
+from curate.cutting.recut import history_before
+from curate.dicom.types import Policy
 from curate.digests import canonical_json, sha256_file
 from curate.errors import RefusedError
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
-from curate.records import FileEntry, ReleaseSummary, VersionChange
+from curate.records import FileEntry, ReleaseSummary
 from curate.steps.release import manifest
 from curate.steps.release.published import Decision, decide
 
@@ -54,12 +56,13 @@ def release(root: Path, progress: Progress = silent) -> Cut:
         LockedError, StorageError, DamagedError: as their messages say; the archive is as it was.
     """
     with layout.opened(root, write=True) as archive:
-        consolidate(archive)
+        settle(archive)
         decision = decide(archive)
         if not decision.published and not _cuts(archive):
             raise RefusedError(
                 "No study may be released.", hint=f"See what waits and why: curate quarantine {root}"
             )
+        consolidate(archive, decision.published.keys())
         content = _content(archive, decision)
         last = _cuts(archive)[-1] if _cuts(archive) else None
         if last and last.payload["content"] == content and _folder(archive, last.subject).is_dir():
@@ -85,8 +88,10 @@ def _content(archive: Archive, decision: Decision) -> str:
     digest = hashlib.sha256(f"{archive.config.digest} {contract.VERSION} {_contract_digest()}\n".encode())
     for record in archive.ledger.studies():
         if record.study_id in decision.published:
-            shown = decision.published[record.study_id]
-            facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": shown}
+            row = decision.published[record.study_id]
+            facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": row}
+            if decision.first_versions is not None and record.study_id in decision.first_versions:
+                facts["first_version"] = decision.first_versions[record.study_id]
             digest.update(f"{record.study_id} {record.donor_id} {canonical_json(facts)}\n".encode())
     for revoked, _ in archive.ledger.revocations():
         digest.update(revoked)
@@ -119,7 +124,7 @@ def _open(archive: Archive, decision: Decision, content: str) -> Event:
         "date": clock.now().date().isoformat(),
         "previous": previous,
         "added": len(added),
-        "removed": len(before.keys() - decision.published.keys()),
+        "removed": len(before.keys() - decision.published.keys()) + _withdrawn_since(archive, previous),
     }
     with archive.ledger.transaction():
         archive.ledger.append(clock.stamp(), "release_opened", version, payload, who=who(), tool=TOOL)
@@ -129,7 +134,12 @@ def _open(archive: Archive, decision: Decision, content: str) -> Event:
     return list(archive.ledger.events("release_opened"))[-1]
 
 
-def _studies_of(archive: Archive, version: str | None) -> dict[str, str]:
+def _withdrawn_since(archive: Archive, version: str | None) -> int:
+    """How many studies of a published version were withdrawn: its folder lost them at once."""
+    return sum(version in event.payload["versions"] for event in archive.ledger.events("withdrawn"))
+
+
+def _studies_of(archive: Archive, version: str | None) -> dict[str, str | None]:
     """study_id -> first_version of an earlier release of this archive."""
     if version is None:
         return {}
@@ -150,11 +160,13 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
     folder = archive.temporary / f"release-{version}"
     with durable.storage_errors("write the release"):
         (folder / "manifest").mkdir(parents=True)
-        before = _studies_of(archive, previous)
+        known = decision.first_versions
+        before = _studies_of(archive, previous) if known is None else known
         first = {study: before.get(study, version) for study in decision.published}
         chosen = (s for s in archive.ledger.studies() if s.study_id in decision.published)
         counted = progress.over(chosen, "studies", len(decision.published))
         revoked = ((digest, since or version) for digest, since in archive.ledger.revocations())
+        durable.step("write", folder / "manifest")
         totals = manifest.write(folder / "manifest", counted, decision.published, first, version, revoked)
         if len(totals.files) > MAX_FILES:
             raise RefusedError(
@@ -164,14 +176,13 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
         for path in sorted(totals.files):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             durable.link(archive.root / path, folder / path)
-        _write_licenses(folder, totals.licenses)
-        summary = _summary(archive, decision, opened, totals, _entries(folder))
-        _write_texts(folder, summary)
-        digest = _seal(folder, summary, opened)
-        target = _folder(archive, version)
-        if target.exists():
-            durable.remove(target)
-        durable.rename(folder, target)
+        texts.write_licenses(folder, totals.licenses)
+        summary = _summary(archive, decision, opened, totals, texts.entries(folder))
+        texts.write_texts(folder, summary)
+        digest = texts.seal(folder, summary, _previous(folder, opened), **_policies(archive, decision))
+        if decision.shown is not None:
+            shown.keep(archive, digest, decision.shown, decision.counts)
+        layout.put_release(archive.root, folder, version)
     with archive.ledger.transaction():
         payload = {"content": opened.payload["content"], "digest": digest, "held": decision.held}
         payload |= {"studies": totals.rows["studies"], "instances": totals.rows["instances"]}
@@ -180,32 +191,9 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
     return _cut_of(archive, _cuts(archive)[-1], new=True)
 
 
-def _write_licenses(folder: Path, used: Iterable[str]) -> None:
-    (folder / "LICENSES").mkdir()
-    for path, content in sorted(licenses.release_files(list(used)).items()):
-        durable.write_bytes(folder / path, content)
-
-
-def _entries(folder: Path) -> tuple[FileEntry, ...]:
-    """All files of the folder; a pack's or a preview shard's digest is its name, so it is not read again."""
-    found = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        named = name.startswith(("packs/", "previews/"))
-        found.append(FileEntry(name, path.stat().st_size, path.stem if named else sha256_file(path)))
-    return tuple(sorted(found, key=lambda entry: entry.path))
-
-
 def _summary(
     archive: Archive, decision: Decision, opened: Event, totals: manifest.Totals, files: tuple[FileEntry, ...]
 ) -> ReleaseSummary:
-    published = _published(archive)
-    cuts = {event.subject: event.payload for event in archive.ledger.events("release_opened")}
-    history = tuple(
-        VersionChange(version, date.fromisoformat(cut["date"]), cut["added"], cut["removed"])
-        for version, cut in reversed(cuts.items())
-        if version in published and version != opened.subject
-    )
     return ReleaseSummary(
         archive=archive.config.info,
         version=opened.subject,
@@ -220,41 +208,15 @@ def _summary(
         files=files,
         added=opened.payload["added"],
         removed=opened.payload["removed"],
-        history=history,
+        history=history_before(archive, opened.subject),
         statements=decision.statements,
     )
 
 
-def _write_texts(folder: Path, summary: ReleaseSummary) -> None:
-    texts = {
-        "README.md": card.card(summary),
-        "croissant.json": croissant.croissant_json(summary),
-        "CITATION.cff": citation.citation_cff(summary),
-        "CHANGELOG.md": changelog.changelog(summary),
-    }
-    for name, text in texts.items():
-        durable.write_bytes(folder / name, text.encode())
-
-
-def _seal(folder: Path, summary: ReleaseSummary, opened: Event) -> str:
-    """Write `release.json`, which lists every other file; its SHA-256 is the release's identity."""
-    files = {e.path: {"sha256": e.sha256, "size_bytes": e.size_bytes} for e in _entries(folder)}
-    sealed = {
-        "version": summary.version,
-        "date": opened.payload["date"],
-        "contract": contract.VERSION,
-        "title": summary.archive.title,
-        "publisher": summary.archive.publisher,
-        "population": summary.archive.population,
-        "tool": TOOL,
-        "counts": {**summary.table_rows, "donors": summary.donor_count},
-        "previous": _previous(folder, opened),
-        "statements": list(summary.statements),
-        "files": files,
-    }
-    text = canonical_json(sealed) + "\n"
-    durable.write_bytes(folder / "release.json", text.encode())
-    return hashlib.sha256(text.encode()).hexdigest()
+def _policies(archive: Archive, decision: Decision) -> dict[str, Any]:
+    """What `check` must know to judge the release by its own rules."""
+    profile = asdict(Policy.from_mapping(archive.config.profile))
+    return {"profile": profile, **({"privacy": dict(decision.privacy)} if decision.privacy else {})}
 
 
 def _previous(folder: Path, opened: Event) -> dict[str, str] | None:

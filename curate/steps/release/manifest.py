@@ -37,7 +37,7 @@ def write(
     folder: Path,
     studies: Iterable[StudyRecord],
     published: Published,
-    first_versions: dict[str, str],
+    first_versions: dict[str, str | None],
     version: str,
     revocations: Iterable[tuple[bytes, str]],
 ) -> Totals:
@@ -80,7 +80,7 @@ def _count(totals: Totals, record: StudyRecord, row: Row, instances: pa.Table) -
         totals.rows["previews"] += record.payload["preview_rows"]
 
 
-def _study_row(record: StudyRecord, published: Mapping[str, Any], first_versions: dict[str, str]) -> Row:
+def _study_row(record: StudyRecord, published: Mapping[str, Any], first_versions: dict[str, str | None]) -> Row:
     facts = record.payload["facts"]
     return {
         "study_id": record.study_id,

@@ -3,54 +3,124 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
 
 from curate import licenses
+from curate.archive import shown
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
+from curate.donation import disclosure
+from curate.errors import RefusedError
 from curate.metadata import age
+from curate.privacy.counts import TOTAL, CountTable, Key, count_table, suppress_counts
+from curate.privacy.policy import PrivacyPolicy
 from curate.records import Row
 
 DEFAULT_BAND_YEARS = 5
+EXEMPT = "Its disclosure risk was not measured: the material is of no person."
+Counts = Mapping[str, Mapping[str, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`published` maps a study's id to the risk-controlled columns of `studies`; `held` studies wait.
 
-    `tables` are the counts that the card may show; `statements` sentences about what was done.
+    `tables` are the counts that the card may show; `statements` sentences about what was done. Of persons,
+    `shown` is what the archive keeps for later releases, `counts` the card's tables in full, and
+    `first_versions` says in which version a study came first (None: suppressed; new ones are not in it).
     """
 
     published: Mapping[str, Row]
     held: int
-    tables: Mapping[str, Mapping[str, int | None]]
+    tables: Counts
     statements: tuple[str, ...] = ()
+    privacy: Mapping[str, Any] | None = None
+    shown: pa.Table | None = None
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    first_versions: Mapping[str, str | None] | None = None
 
 
 def decide(archive: Archive) -> Decision:
     """What the next release shows.
 
     Raises:
-        RefusedError: a study's licence is not in the catalogue.
+        RefusedError: donors are too few to publish any study of them.
+        InputError: a study's licence is not in the catalogue, or the privacy policy can't be followed.
     """
-    records = list(archive.ledger.studies())
-    first, ages = _first_days(records), _donor_ages(records)
-    published = {record.study_id: _shown(record, first, ages[record.donor_id]) for record in records}
     for spdx in {record.payload["license"] for record in archive.ledger.studies()}:
         licenses.get(spdx)
-    return Decision(published, 0, _count_tables(published.values()))
+    policy = disclosure.policy_of(archive.config)
+    return _of_test_material(archive) if policy.exempt else _of_persons(archive, policy)
 
 
-def _first_days(records: Iterable[StudyRecord]) -> dict[str, tuple[int, int]]:
-    """Each donor's first day, in days from 2000-01-01, and the number of its studies."""
-    found: dict[str, tuple[int, int]] = {}
-    for record in records:
-        day = record.payload["day"]
-        if day is not None:
-            before, count = found.get(record.donor_id, (day, 0))
-            found[record.donor_id] = (min(before, day), count + 1)
-    return found
+def _of_test_material(archive: Archive) -> Decision:
+    """Everything, with ages in bands of five years."""
+    records = list(archive.ledger.studies())
+    ages = _donor_ages(records)
+    published = {record.study_id: _shown(record, ages[record.donor_id]) for record in records}
+    return Decision(published, 0, _count_tables(published.values()), (EXEMPT,))
+
+
+def _of_persons(archive: Archive, policy: PrivacyPolicy) -> Decision:
+    """What leaves every donor among k alike, in this release alone and in all of them together."""
+    made, past = disclosure.recoding(archive, policy), shown.history(archive)
+    if not past and not made.table.num_rows and made.held.num_rows:  # a later one can remove what was withdrawn
+        raise RefusedError(
+            f"No study can be published yet: fewer than {policy.k} donors resemble each other.",
+            hint=f"See how many more it takes: curate risk {archive.root} --forecast",
+        )
+    published = disclosure.columns(made.table)
+    counts = _suppressed(_count_tables(published.values()), policy.k, [t for _, t in past])
+    return Decision(
+        published,
+        made.held.num_rows,
+        {name: _for_card(table) for name, table in counts.items() if table.dimensions},
+        (_statement(policy),),
+        {"k": policy.k, "access": policy.access},
+        made.table,
+        {name: _stored(table) for name, table in counts.items()},
+        disclosure.first_versions(made.table, [version for version, _ in past]),
+    )
+
+
+def _statement(policy: PrivacyPolicy) -> str:
+    return (
+        f"Whatever is published of a donor, at least {policy.k - 1} other donors share it, in this version and in"
+        " all versions together: age, sex, region and diagnosis are coarser, or null, where they did not, and a"
+        " study that would still stand out waits."
+    )
+
+
+def _suppressed(tables: Counts, k: int, past: Sequence[pa.Table]) -> dict[str, CountTable]:
+    """The card's tables with what a reader of all versions could narrow down hidden."""
+    earlier = [shown.counts_of(table) for table in past]
+    return {
+        name: suppress_counts(
+            count_table(name, (name,), {(value,): count or 0 for value, count in counts.items()}),
+            k,
+            [_restored(name, tables[name]) for tables in earlier if name in tables],
+        )
+        for name, counts in tables.items()
+    }
+
+
+def _for_card(table: CountTable) -> dict[str, int | None]:
+    return {key[0]: count for key, count in table.published().items() if key[0] != TOTAL}
+
+
+def _stored(table: CountTable) -> list[list[Any]]:
+    """A table of one dimension as JSON: value, count, whether it was hidden."""
+    return [[key[0], count, key in table.hidden] for key, count in sorted(table.counts.items())]
+
+
+def _restored(name: str, rows: Sequence[Sequence[Any]]) -> CountTable:
+    counts: dict[Key, int] = {(str(value),): int(count) for value, count, _ in rows}
+    hidden = frozenset((str(value),) for value, _, is_hidden in rows if is_hidden)
+    return CountTable(name, (name,) if len(counts) > 1 else (), counts, hidden)
 
 
 def _donor_ages(records: Iterable[StudyRecord]) -> dict[str, int | None]:
@@ -63,12 +133,11 @@ def _donor_ages(records: Iterable[StudyRecord]) -> dict[str, int | None]:
     return {donor: entry[3] for donor, entry in found.items()}
 
 
-def _shown(record: StudyRecord, first: Mapping[str, tuple[int, int]], years: int | None) -> Row:
+def _shown(record: StudyRecord, years: int | None) -> Row:
     coded = record.payload["coded"]
     low, high = (None, None) if years is None else age.band(years, DEFAULT_BAND_YEARS)
-    day, (start, count) = record.payload["day"], first.get(record.donor_id, (0, 0))
     return {
-        "days_from_first": None if day is None or count < 2 else day - start,
+        "days_from_first": record.payload["day"],
         "age_low_years": low,
         "age_high_years": high,
         "sex": coded["sex"],
@@ -83,7 +152,7 @@ def _shown(record: StudyRecord, first: Mapping[str, tuple[int, int]], years: int
     }
 
 
-def _count_tables(rows: Iterable[Row]) -> dict[str, dict[str, int | None]]:
+def _count_tables(rows: Iterable[Row]) -> Counts:
     tables: dict[str, Counter[str]] = {"sex": Counter(), "region_group": Counter()}
     for row in rows:
         for name, counts in tables.items():

@@ -1,0 +1,78 @@
+"""The commands for a change of mind: withdraw, status."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+import curate
+from curate.cli import shared
+from curate.cli.shared import ArchiveArgument, JsonOption
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (withdraw, status):
+        app.command(rich_help_panel="Maintainer")(command)
+
+
+def withdraw(
+    archive: ArchiveArgument,
+    subject: Annotated[
+        str,
+        typer.Argument(
+            help="A study's id (published or original), a donor's, or a receipt.",
+            metavar="STUDY|DONOR|RECEIPT",
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Take a study out for good, at once; no reason is asked. The next release is without it.
+
+    Example: curate withdraw archive 4T9K-0B2M-...
+    """
+    done = curate.withdraw(archive, subject)
+    if as_json:
+        shared.print_json(asdict(done))
+        return
+    out = shared.console()
+    if done.already:
+        out.print(Text("It was withdrawn before; nothing of it is left in the archive."))
+    else:
+        studies = "1 study" if done.studies == 1 else f"{done.studies:,} studies"
+        out.print(Text(f"Withdrew {studies}; the archive's packs and releases no longer hold anything of it."))
+    if done.versions:
+        out.print(Text(f"Cut again without it: {', '.join(done.versions)}."))
+        out.print(Text(f"Next, to take it off the hub: curate release {archive}, and publish."), style="bold")
+    if done.dropped:
+        out.print(Text(f"Dropped the unpublished {', '.join(done.dropped)}: curate release {archive}"))
+
+
+_TOLD = {
+    "waiting": "It was received, and waits for the next release.",
+    "refused": "It was not taken in, or not yet.",
+    "withdrawn": "It was withdrawn; nothing of it is left in the archive.",
+}
+
+
+def status(
+    archive: ArchiveArgument,
+    receipt: Annotated[str, typer.Argument(help="The code that the donor holds.", metavar="RECEIPT")],
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what became of the donation that a receipt stands for.
+
+    Example: curate status archive 4T9K-0B2M-...
+    """
+    found = curate.status(archive, receipt)
+    if as_json:
+        reasons = [{"rule": code, "title": title} for code, title in found.reasons]
+        shared.print_json({"state": found.state, "versions": list(found.versions), "reasons": reasons})
+        return
+    out = shared.console()
+    out.print(Text(_TOLD.get(found.state) or f"It is published, in {', '.join(found.versions)}."))
+    for _, title in found.reasons:
+        out.print(Text(f"- {title.rstrip('.')}."))

@@ -1,0 +1,239 @@
+"""Cut a release again without studies that were withdrawn, from its own folder: same version, same date.
+
+What remains is the same byte for byte: packs and preview shards that held nothing withdrawn are linked, the
+others are written without it. Counts by sex or region are left out: their difference to those that were
+published before would tell the withdrawn person's values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curate import contract, durable
+from curate import version as versions
+from curate.archive import packs
+from curate.archive.consolidate import write_shard
+from curate.archive.layout import Archive
+from curate.cutting import texts
+from curate.digests import sha256_file
+from curate.records import ReleaseSummary, Row, VersionChange
+
+_Place = tuple[str, int]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is counted while the tables are written again."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    donors: Counter[str] = field(default_factory=Counter)
+    licenses: Counter[str] = field(default_factory=Counter)
+    modalities: Counter[str] = field(default_factory=Counter)
+    size_bytes: int = 0
+    packs: set[str] = field(default_factory=set)
+
+
+def holds(folder: Path, gone: frozenset[str]) -> bool:
+    """Whether a release has a row of one of these studies."""
+    return any(
+        pc.any(_among(batch["study_id"], gone)).as_py()
+        for batch in contract.read_batches(folder / "manifest" / "studies.parquet", ["study_id"])
+    )
+
+
+def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: Path) -> str:
+    """Write the release without the studies `gone` into a new folder; gives the digest of its seal.
+
+    Its revocations are all that the archive knows the first version of, so that a reader of this version sees
+    that it was cut again.
+
+    Raises:
+        StorageError: the disk is full or fails.
+        DamagedError: a pack of the release is cut short.
+    """
+    folder = archive.releases / version
+    sealed = json.loads((folder / "release.json").read_bytes())
+    (out / "manifest").mkdir(parents=True)
+    moved = _packs(archive, folder, gone)
+    kept = _tables(folder, out, gone, moved)
+    _revocations(archive, folder, out, kept)
+    for path in sorted(kept.packs):
+        _link(folder / path if (folder / path).is_file() else archive.root / path, out / path)
+    _previews(archive, folder, out, gone, kept)
+    texts.write_licenses(out, kept.licenses)
+    summary = _summary(archive, sealed, kept, day)
+    summary = replace(summary, files=texts.entries(out))
+    texts.write_texts(out, summary)
+    replaced = [*sealed.get("recut", {}).get("replaces", []), sha256_file(folder / "release.json")]
+    return texts.seal(
+        out,
+        summary,
+        sealed["previous"],
+        contract_version=sealed["contract"],
+        recut={"date": day, "replaces": replaced},
+        **{key: sealed[key] for key in ("profile", "privacy") if key in sealed},
+    )
+
+
+def _among(column: Any, studies: frozenset[str]) -> Any:
+    return pc.is_in(column, value_set=pa.array(sorted(studies), pa.string()))
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    durable.link(source, target)
+
+
+def _batches(folder: Path, name: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    for batch in contract.read_batches(folder / "manifest" / f"{name}.parquet", columns):
+        yield pa.Table.from_batches([batch])
+
+
+def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place, _Place]:
+    """Write the packs that held a withdrawn study without it; old place -> new place of what stays."""
+    columns = ["study_id", "SeriesInstanceUID", "SOPInstanceUID", "pack", "offset_bytes", "size_bytes"]
+    held: set[str] = set()
+    for rows in _batches(folder, "instances", ["study_id", "pack"]):
+        held |= set(rows.filter(_among(rows["study_id"], gone))["pack"].to_pylist())
+    by_pack: dict[str, list[Row]] = {path: [] for path in held}
+    for rows in _batches(folder, "instances", columns):
+        inside = pc.and_(_among(rows["pack"], frozenset(held)), pc.invert(_among(rows["study_id"], gone)))
+        for row in rows.filter(inside).to_pylist():
+            by_pack[row["pack"]].append(row)
+    moved: dict[_Place, _Place] = {}
+    for path, rows in sorted(by_pack.items()):
+        rows.sort(key=lambda row: row["offset_bytes"])
+        if rows:
+            packed = packs.store_pack(_pack_rows(folder, rows), archive.root, archive.temporary / "pack")
+            new = packs.pack_path(packed.sha256)
+            for row, (offset, _) in zip(rows, packed.places, strict=True):
+                moved[path, row["offset_bytes"]] = (new, offset)
+    return moved
+
+
+def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
+    for row in rows:
+        data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
+        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
+
+
+def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:
+    """Write the manifest without the rows of what is gone."""
+    kept = _Kept()
+    for name in (name for name in contract.MANIFEST_TABLES if name != "revocations"):
+        target = out / "manifest" / f"{name}.parquet"
+        durable.step("write", target)
+        kept.rows[name] = 0
+        with contract.TableWriter(name, target) as writer:
+            for rows in _batches(folder, name):
+                rows = rows.filter(pc.invert(_among(rows["study_id"], gone)))
+                if name == "studies":
+                    _count_studies(kept, rows)
+                if name == "instances":
+                    rows = _placed(rows, moved)
+                    kept.packs |= set(rows["pack"].unique().to_pylist())
+                kept.rows[name] += rows.num_rows
+                writer.write(rows)
+    kept.rows["images"] = kept.rows["instances"]
+    return kept
+
+
+def revoked(folder: Path) -> dict[bytes, str]:
+    """Hashed digest -> version, as a release's `revocations` states."""
+    batches = contract.read_batches(folder / "manifest" / "revocations.parquet")
+    return {row["sha256_of_sha256"]: row["version"] for batch in batches for row in batch.to_pylist()}
+
+
+def revoked_since(archive: Archive) -> dict[bytes, str]:
+    """What a release without them states already: hashed digest -> its version."""
+    return {digest: since for digest, since in archive.ledger.revocations() if since is not None}
+
+
+def _revocations(archive: Archive, folder: Path, out: Path, kept: _Kept) -> None:
+    rows = sorted((revoked(folder) | revoked_since(archive)).items())
+    target = out / "manifest" / "revocations.parquet"
+    durable.step("write", target)
+    named = [{"sha256_of_sha256": digest, "version": since} for digest, since in rows]
+    contract.write_table("revocations", target, [contract.to_arrow("revocations", named)])
+    kept.rows["revocations"] = len(rows)
+
+
+def _set(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    at = rows.schema.get_field_index(name)
+    return rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
+
+
+def _placed(rows: pa.Table, moved: Mapping[_Place, _Place]) -> pa.Table:
+    places = list(zip(rows["pack"].to_pylist(), rows["offset_bytes"].to_pylist(), strict=True))
+    new = [moved.get(place, place) for place in places]
+    return _set(
+        _set(rows, "pack", [path for path, _ in new]), "offset_bytes", [offset for _, offset in new]
+    )
+
+
+def _count_studies(kept: _Kept, rows: pa.Table) -> None:
+    kept.donors.update(rows["donor_id"].to_pylist())
+    kept.licenses.update(rows["license"].to_pylist())
+    for modalities in rows["modalities"].to_pylist():
+        kept.modalities.update(modalities)
+    kept.size_bytes += pc.sum(rows["size_bytes"]).as_py() or 0
+
+
+def _previews(archive: Archive, folder: Path, out: Path, gone: frozenset[str], kept: _Kept) -> None:
+    """Link the shards that held nothing withdrawn; write the others without it."""
+    for shard in sorted((folder / "previews").glob("*.parquet")):
+        source, rows = shard, pq.read_table(shard, columns=["study_id"])
+        leave = _among(rows["study_id"], gone)
+        count = rows.num_rows - (pc.sum(leave).as_py() or 0)
+        if count and count < rows.num_rows:
+            source = archive.root / write_shard(archive, pq.read_table(shard).filter(pc.invert(leave)))
+        if count:
+            _link(source, out / "previews" / source.name)
+            kept.rows["previews"] += count
+
+
+def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str) -> ReleaseSummary:
+    version = sealed["version"]
+    note = f"Studies were withdrawn after this version was published; it was cut again without them on {day}."
+    info = replace(archive.config.info, **{k: sealed[k] for k in ("title", "publisher", "population")})
+    previous = sealed["previous"]
+    history = history_before(archive, version)
+    opened = {event.subject: event.payload for event in archive.ledger.events("release_opened")}[version]
+    return ReleaseSummary(
+        archive=info,
+        version=version,
+        released=date.fromisoformat(sealed["date"]),
+        previous_version=previous["version"] if previous else None,
+        table_rows=dict(kept.rows),
+        donor_count=len(kept.donors),
+        size_bytes=kept.size_bytes,
+        license_counts=dict(kept.licenses),
+        modality_counts=dict(kept.modalities),
+        tables={},
+        files=(),
+        added=opened["added"],
+        removed=opened["removed"],
+        history=history,
+        statements=(*(s for s in sealed["statements"] if not s.startswith(note[:40])), note),
+    )
+
+
+def history_before(archive: Archive, version: str) -> tuple[VersionChange, ...]:
+    """What the published versions before this one changed, newest first."""
+    published = {event.subject for event in archive.ledger.events("published")}
+    cuts = {event.subject: event.payload for event in archive.ledger.events("release_opened")}
+    return tuple(
+        VersionChange(before, date.fromisoformat(cut["date"]), cut["added"], cut["removed"])
+        for before, cut in reversed(cuts.items())
+        if before in published and versions.parse(before) < versions.parse(version)
+    )

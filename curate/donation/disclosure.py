@@ -1,0 +1,201 @@
+"""What may be said of each donor: the archive's studies as the privacy room takes them, and its answer as columns.
+
+What the images state can't be given up, for a pack never changes: the rows of their series (modality, vendor,
+what else the contract calls a quasi-identifier) and the days between a donor's studies, which StudyDate keeps
+exact. Which part of the body a picture shows can be seen, so its group is never null. A study that would stand
+out by one of these waits; all else is recoded, or null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+import pyarrow as pa
+
+from curate import contract
+from curate.archive import shown, tables
+from curate.archive.config import Config
+from curate.archive.layout import Archive
+from curate.archive.ledger import StudyRecord
+from curate.digests import canonical_json
+from curate.errors import InputError
+from curate.metadata import diagnosis, region
+from curate.privacy import hierarchy
+from curate.privacy.hierarchy import Hierarchy
+from curate.privacy.history import FIRST
+from curate.privacy.policy import PrivacyPolicy
+from curate.privacy.recode import Recoding, recode
+from curate.records import Row
+
+SENSITIVE = "diagnosis"
+QUASI_IDENTIFIERS = ("age", "sex", "region", "diagnosis", "diagnosis_basis", "series", "days_from_first")
+_GROUP, _BLOCK, _CHAPTER = "group ", "block ", "chapter "
+_INTEGERS = ("age", "days_from_first")
+
+
+def policy_of(config: Config, k: int | None = None) -> PrivacyPolicy:
+    """The archive's policy, `k` in place of its own.
+
+    Raises:
+        InputError: a value that it does not take, or that packed images can't follow.
+    """
+    table = dict(config.privacy) | ({} if k is None else {"k": k})
+    if table.get("population", config.info.population) != config.info.population:
+        raise InputError(
+            "[privacy] population contradicts [archive] population.", hint="Leave it out of [privacy]."
+        )
+    policy = PrivacyPolicy.from_mapping(table, population=config.info.population)
+    if policy.later_studies == "split":
+        raise InputError(
+            'later_studies = "split" cannot be followed: PatientID in the images is the donor_id.',
+            hint='Write later_studies = "hold".',
+        )
+    return policy
+
+
+def recoding(archive: Archive, policy: PrivacyPolicy) -> Recoding:
+    """What the next release may say of every study of the archive, and which studies wait.
+
+    Raises:
+        RefusedError: no safe result; a defect.
+    """
+    past = [table for _, table in shown.history(archive)]
+    raw = raw_table(archive.ledger.studies())
+    return recode(raw, hierarchies(raw, past), policy, past)
+
+
+def raw_table(records: Iterable[StudyRecord]) -> pa.Table:
+    """One row a study, each quasi-identifier as exact as it is known."""
+    rows = [_raw(record) for record in records]
+    names = ("study_id", "donor_id", *QUASI_IDENTIFIERS)
+    kinds = {name: pa.int64() if name in _INTEGERS else pa.string() for name in names}
+    return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
+
+
+def _raw(record: StudyRecord) -> Row:
+    coded = record.payload["coded"]
+    return {
+        "study_id": record.study_id,
+        "donor_id": record.donor_id,
+        "age": coded["age_years"],
+        "sex": coded["sex"],
+        "region": _region_label(coded["region_codes"], coded["laterality"]),
+        "diagnosis": coded["diagnosis_code"],
+        "diagnosis_basis": coded["diagnosis_basis"],
+        "series": _series_text(record.series),
+        "days_from_first": record.payload["day"],
+    }
+
+
+def _region_label(codes: Sequence[str], side: str | None) -> str | None:
+    return ("+".join(codes) + (f"/{side}" if side else "")) if codes else None
+
+
+def _series_text(series: bytes) -> str:
+    """All quasi-identifiers of a study's series, each series once for every time that it stands there."""
+    names = [c.name for c in contract.table("series").columns if c.role == "quasi-identifier"]
+    table = tables.from_ipc(series)
+    rows = table.select([name for name in names if name in table.column_names]).to_pylist()
+    return canonical_json(sorted(canonical_json(_exact(row)) for row in rows))
+
+
+def _exact(row: Row) -> Row:
+    """Numbers as text: canonical JSON has no fractions."""
+    return {key: str(value) if isinstance(value, float) else value for key, value in row.items()}
+
+
+def hierarchies(raw: pa.Table, past: Sequence[pa.Table] = ()) -> list[Hierarchy]:
+    """How each column of `raw_table` loses detail."""
+    found = {label for table in (raw, *past) for label in table["region"].unique().to_pylist()}
+    places = {label: _region_path(label) for label in sorted(filter(None, found)) if not label.startswith(_GROUP)}
+    regions = hierarchy.tree("region", ("region and side", "region", "group"), places)
+    return [
+        hierarchy.age(),
+        hierarchy.plain("sex", per_donor=True),
+        replace(regions, nullable=False),
+        hierarchy.tree("diagnosis", ("category", "block", "chapter"), _diagnosis_paths()),
+        hierarchy.plain("diagnosis_basis"),
+        hierarchy.plain("series", nullable=False),
+        hierarchy.plain("days_from_first", nullable=False),
+    ]
+
+
+def _region_path(label: str) -> tuple[str, str, str]:
+    codes = label.partition("/")[0]
+    return label, codes, f"{_GROUP}{region.code(codes).group}"
+
+
+def _diagnosis_paths() -> dict[str, tuple[str, str, str]]:
+    none = diagnosis.NONE
+    found = {
+        code: (code, f"{_BLOCK}{entry.block}", f"{_CHAPTER}{entry.chapter}")
+        for code, entry in diagnosis.categories().items()
+    }
+    return {**found, none: (none, none, none)}
+
+
+def columns(table: pa.Table) -> dict[str, Row]:
+    """The columns of `studies` that say something of a person, by study, from a recoding's table."""
+    low, high = hierarchy.split_bands(table["age"])
+    found = {}
+    for row, least, most in zip(table.to_pylist(), low.to_pylist(), high.to_pylist(), strict=True):
+        days = row["days_from_first"]
+        found[row["study_id"]] = {
+            "days_from_first": None if days is None else int(days),
+            "age_low_years": least,
+            "age_high_years": most,
+            "sex": row["sex"],
+            **region_columns(row["region"]),
+            **diagnosis_columns(row["diagnosis"]),
+            "diagnosis_basis": row["diagnosis_basis"],
+        }
+    return found
+
+
+def region_columns(label: str | None) -> Row:
+    """The columns of a region's label: codes with a side or without, or the group alone."""
+    if label is None or label.startswith(_GROUP):
+        group = None if label is None else label.removeprefix(_GROUP)
+        return {"region_codes": [], "region": None, "region_group": group, "laterality": None}
+    codes, _, side = label.partition("/")
+    coded = region.code(codes, laterality=side or None)
+    return {
+        "region_codes": list(coded.codes),
+        "region": coded.meaning,
+        "region_group": coded.group,
+        "laterality": coded.laterality,
+    }
+
+
+def diagnosis_columns(label: str | None) -> Row:
+    """The columns of a diagnosis' label: category, block or chapter."""
+    if label is None:
+        return {"diagnosis_code": None, "diagnosis_title": None, "diagnosis_level": None}
+    for prefix, titles in ((_BLOCK, _titles("block")), (_CHAPTER, _titles("chapter"))):
+        if label.startswith(prefix):
+            code = label.removeprefix(prefix)
+            return {
+                "diagnosis_code": code,
+                "diagnosis_title": titles[code],
+                "diagnosis_level": prefix.strip(),
+            }
+    none = label == diagnosis.NONE
+    title = diagnosis.NONE_MEANING if none else diagnosis.categories()[label].title
+    return {"diagnosis_code": label, "diagnosis_title": title, "diagnosis_level": "category"}
+
+
+@cache
+def _titles(level: str) -> Mapping[str, str]:
+    return {getattr(e, level): getattr(e, f"{level}_title") for e in diagnosis.categories().values()}
+
+
+def first_versions(table: pa.Table, versions: Sequence[str]) -> dict[str, str | None]:
+    """In which published version each study came first; None where that is suppressed; new ones are left out."""
+    pairs = zip(table["study_id"].to_pylist(), table[FIRST].to_pylist(), strict=True)
+    return {
+        study: None if index is None else versions[index]
+        for study, index in pairs
+        if index is None or index < len(versions)
+    }

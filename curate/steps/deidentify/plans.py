@@ -1,0 +1,141 @@
+"""What is to be done with each study at the hospital: may it leave, under which ids, at which place in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+
+from curate import clock, parallel
+from curate.archive import sealed_log
+from curate.dicom import identifiers
+from curate.dicom.hierarchy import StudyGroup, day_of, rebased
+from curate.dicom.sources import SourceFile
+from curate.dicom.types import Keys
+from curate.donation.coding import code_study
+from curate.donation.gate import RowIndex, judge
+from curate.findings import Finding, has_errors
+from curate.metadata.table import StudyRow
+from curate.records import Row
+from curate.steps.deidentify import coded_table
+from curate.steps.deidentify.beside import Beside
+from curate.steps.deidentify.work import Look, Seen, look
+
+_LOOKED_AT = 8
+_FEW = 32  # studies, which are looked at sooner than processes start
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan:
+    """One study: its new ids, what forbids it, its row as coded, where it lies in the donor's time."""
+
+    study: StudyGroup[SourceFile]
+    study_id: str
+    donor_id: str
+    findings: tuple[Finding, ...]
+    names: frozenset[str] = frozenset()
+    row: StudyRow | None = None
+    coded: Row | None = None
+    shift_us: int | None = None
+    study_date: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing of the study may leave."""
+        return has_errors(self.findings)
+
+
+def plans(
+    keys: Keys, studies: tuple[StudyGroup[SourceFile], ...], rows: RowIndex | None, workers: int
+) -> Iterator[Plan]:
+    """A plan for each study, after a look at its first header; without rows, nobody is asked for consent."""
+    looks = [
+        Look(
+            study.study_uid,
+            tuple(member.place.path for member in study.members[:_LOOKED_AT]),
+            tuple(tuple(m.place.path for m in same) for same in study.doubles),
+        )
+        for study in studies
+    ]
+    done = parallel.map_unordered(look, looks, workers if len(looks) > _FEW else 1)
+    seen = {task.study_uid: found for task, found in done}
+    for study in studies:
+        yield _plan(keys, study, rows, seen[study.study_uid])
+
+
+def _plan(keys: Keys, study: StudyGroup[SourceFile], rows: RowIndex | None, seen: Seen) -> Plan:
+    place = study.members[0].place.place
+    study_id = identifiers.new_uid(keys, study.study_uid)
+    findings = [Finding(f.rule, place, f.tag) for f in study.findings]
+    if seen.conflict:
+        findings.append(Finding("INSTANCE_UID_CONFLICT", place))
+    if rows is None:
+        return Plan(study, study_id, identifiers.donor_id(keys, _patient(study)), tuple(findings), seen.names)
+    found = rows.of_study(study)
+    if len(found) != 1:
+        findings.append(Finding("STUDY_NOT_IN_TABLE" if not found else "STUDY_ROWS_CONFLICT", place))
+        return Plan(study, study_id, "", tuple(findings))
+    row = found[0]
+    coded, gaps = code_study(row, seen.header)
+    findings += _judged(row)
+    findings += [Finding(f.rule, f"row {row.row}", f.tag) for f in gaps]
+    donor = identifiers.donor_id(keys, row.donor) if row.donor.strip() else ""
+    return Plan(study, study_id, donor, tuple(findings), seen.names, row, coded)
+
+
+def _judged(row: StudyRow) -> list[Finding]:
+    """What the row forbids here: the archive alone knows its cooling-off time and its licence."""
+    judged, _ = judge(row, clock.now().date(), 0, "")
+    return [f for f in judged if f.rule != "LICENSE_NOT_CHOSEN"] + coded_table.license_findings(row)
+
+
+def _patient(study: StudyGroup[SourceFile]) -> str:
+    """Who a study is of where no table says it: by the patient's mark, else the study stands alone."""
+    marks = sorted({member.scan.patient.hex() for member in study.members} - {""})
+    return f"patient {marks[0]}" if marks else f"study {study.study_uid}"
+
+
+def anchored(beside: Beside, planned: list[Plan]) -> list[Plan]:
+    """The plans with their place in time: each donor's first day and each study's first moment are fixed once.
+
+    They are on the disk before any file rests on them, so that a later batch of the same donor, or of the same
+    study, moves by the same.
+    """
+    good = [p for p in planned if p.study.earliest is not None and not p.refused]
+    days, moments = _remembered(beside, {p.donor_id for p in good}, {p.study_id for p in good})
+    new: list[dict[str, object]] = []
+    for plan in good:
+        if plan.study_id not in moments and plan.study.earliest is not None:
+            moments[plan.study_id] = plan.study.earliest
+            new.append({"study": plan.study_id, "earliest": plan.study.earliest})
+    first: dict[str, date] = {}
+    for plan in good:
+        day = day_of(moments[plan.study_id])
+        first[plan.donor_id] = min(day, first.get(plan.donor_id, day))
+    for donor in sorted(first.keys() - days.keys()):
+        days[donor] = first[donor].isoformat()
+        new.append({"donor": donor, "anchor": days[donor]})
+    if new:
+        with sealed_log.appending(beside.state, beside.keys.storage) as state:
+            state.append(new)
+    return [_placed(plan, moments.get(plan.study_id), days.get(plan.donor_id)) for plan in planned]
+
+
+def _remembered(beside: Beside, donors: set[str], studies: set[str]) -> tuple[dict[str, str], dict[str, int]]:
+    """Days of donors and moments of studies that earlier batches fixed; the first one holds."""
+    days: dict[str, str] = {}
+    moments: dict[str, int] = {}
+    if beside.state.exists():
+        for record in sealed_log.read(beside.state, beside.keys.storage):
+            if record.get("donor") in donors:
+                days.setdefault(record["donor"], record["anchor"])
+            elif record.get("study") in studies:
+                moments.setdefault(record["study"], record["earliest"])
+    return days, moments
+
+
+def _placed(plan: Plan, moment: int | None, day: str | None) -> Plan:
+    if moment is None or day is None:
+        return plan
+    shift, study_date = rebased(moment, date.fromisoformat(day))
+    return replace(plan, shift_us=shift, study_date=study_date)
