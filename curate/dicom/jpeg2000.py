@@ -21,11 +21,8 @@ def sound(marker: int, body: bytes, components: int) -> bool:
     if marker == COD:
         return len(body) >= 10 and _coding(body[0], body[5], len(body) - 10)
     if marker == COC:
-        return (
-            own < components
-            and len(body) >= wide + 6
-            and _coding(*body[wide : wide + 2], len(body) - wide - 6)
-        )
+        rest = len(body) - wide - 6
+        return own < components and rest >= 0 and _coding(body[wide], body[wide + 1], rest)
     if marker == QCD:
         return _quantisation(body)
     if marker == QCC:
