@@ -54,6 +54,9 @@ def holds(folder: Path, gone: frozenset[str]) -> bool:
 def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: Path) -> str:
     """Write the release without the studies `gone` into a new folder; gives the digest of its seal.
 
+    Its revocations are all that the archive knows the first version of, so that a reader of this version sees
+    that it was cut again.
+
     Raises:
         StorageError: the disk is full or fails.
         DamagedError: a pack of the release is cut short.
@@ -63,6 +66,7 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     (out / "manifest").mkdir(parents=True)
     moved = _packs(archive, folder, gone)
     kept = _tables(folder, out, gone, moved)
+    _revocations(archive, folder, out, kept)
     for path in sorted(kept.packs):
         _link(folder / path if (folder / path).is_file() else archive.root / path, out / path)
     _previews(archive, folder, out, gone, kept)
@@ -126,17 +130,14 @@ def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
 def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:
     """Write the manifest without the rows of what is gone."""
     kept = _Kept()
-    first = _first_days(folder, gone)
-    for name in contract.MANIFEST_TABLES:
+    for name in (name for name in contract.MANIFEST_TABLES if name != "revocations"):
         target = out / "manifest" / f"{name}.parquet"
         durable.step("write", target)
         kept.rows[name] = 0
         with contract.TableWriter(name, target) as writer:
             for rows in _batches(folder, name):
-                if name != "revocations":
-                    rows = rows.filter(pc.invert(_among(rows["study_id"], gone)))
+                rows = rows.filter(pc.invert(_among(rows["study_id"], gone)))
                 if name == "studies":
-                    rows = _set(rows, "days_from_first", _days(rows, first))
                     _count_studies(kept, rows)
                 if name == "instances":
                     rows = _placed(rows, moved)
@@ -147,35 +148,29 @@ def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place
     return kept
 
 
+def revoked(folder: Path) -> dict[bytes, str]:
+    """Hashed digest -> version, as a release's `revocations` states."""
+    batches = contract.read_batches(folder / "manifest" / "revocations.parquet")
+    return {row["sha256_of_sha256"]: row["version"] for batch in batches for row in batch.to_pylist()}
+
+
+def revoked_since(archive: Archive) -> dict[bytes, str]:
+    """What a release without them states already: hashed digest -> its version."""
+    return {digest: since for digest, since in archive.ledger.revocations() if since is not None}
+
+
+def _revocations(archive: Archive, folder: Path, out: Path, kept: _Kept) -> None:
+    rows = sorted((revoked(folder) | revoked_since(archive)).items())
+    target = out / "manifest" / "revocations.parquet"
+    durable.step("write", target)
+    named = [{"sha256_of_sha256": digest, "version": since} for digest, since in rows]
+    contract.write_table("revocations", target, [contract.to_arrow("revocations", named)])
+    kept.rows["revocations"] = len(rows)
+
+
 def _set(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
     at = rows.schema.get_field_index(name)
     return rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
-
-
-def _first_days(folder: Path, gone: frozenset[str]) -> dict[str, int | None]:
-    """For each donor who loses a study: the first day that stays; None where fewer than two stay."""
-    columns = ["study_id", "donor_id", "days_from_first"]
-    donors: set[str] = set()
-    for rows in _batches(folder, "studies", columns):
-        donors |= set(rows.filter(_among(rows["study_id"], gone))["donor_id"].to_pylist())
-    stay: dict[str, list[int]] = {donor: [] for donor in donors}
-    for rows in _batches(folder, "studies", columns):
-        chosen = rows.filter(
-            pc.and_(_among(rows["donor_id"], frozenset(donors)), pc.invert(_among(rows["study_id"], gone)))
-        )
-        for row in chosen.to_pylist():
-            if row["days_from_first"] is not None:
-                stay[row["donor_id"]].append(row["days_from_first"])
-    return {donor: min(days) if len(days) > 1 else None for donor, days in stay.items()}
-
-
-def _days(rows: pa.Table, first: Mapping[str, int | None]) -> list[int | None]:
-    """Days from the first study that is still there."""
-    result = []
-    for donor, day in zip(rows["donor_id"].to_pylist(), rows["days_from_first"].to_pylist(), strict=True):
-        start = first.get(donor, 0)
-        result.append(None if day is None or start is None else day - start)
-    return result
 
 
 def _placed(rows: pa.Table, moved: Mapping[_Place, _Place]) -> pa.Table:
