@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate import contract, durable
@@ -16,20 +18,75 @@ from curate.archive.ledger import StudyRecord
 from curate.digests import sha256_file
 
 
-def consolidate(archive: Archive) -> None:
-    """Merge the packs of studies that no release holds yet, in the order of their ids.
+def consolidate(archive: Archive, chosen: Collection[str]) -> None:
+    """Merge the packs of the studies `chosen` that no release holds yet, in the order of their ids.
 
-    A study of half the target size or more keeps its own packs. Each group is written, then recorded in one
-    transaction; a kill in between leaves an unused file that the next run writes again or removes.
+    What is not chosen stays in packs of its own, and leaves one that it shares with what is: a released file
+    holds nothing that waits. A study of half the target size or more keeps its own packs. Each group is written,
+    then recorded in one transaction; a kill in between leaves an unused file that the next run writes again or
+    removes.
     """
-    fresh = [s for s in archive.ledger.studies() if not s.merged]
+    _part_packs(archive, chosen)
+    _part_shards(archive, chosen)
+    fresh = [s for s in archive.ledger.studies() if not s.merged and s.study_id in chosen]
     for group in _groups(fresh, archive.config.target_pack_bytes):
         records = store(archive, group) if len(group) > 1 else group
         with archive.ledger.transaction():
             for record in records:
                 archive.ledger.put_study(replace(record, merged=1))
-    _shard_previews(archive)
+    _shard_previews(archive, chosen)
     remove_unused(archive)
+
+
+def _part_packs(archive: Archive, chosen: Collection[str]) -> None:
+    """Packs that hold studies of both kinds are written again: one for those chosen, one for each other."""
+    by_pack: dict[str, list[str]] = defaultdict(list)
+    for record in archive.ledger.studies():
+        for path in tables.from_ipc(record.instances)["pack"].unique().to_pylist():
+            by_pack[path].append(record.study_id)
+    for studies in _mixed(by_pack, chosen):
+        records = _records(archive, studies)
+        stay = store(archive, [record for record in records if record.study_id in chosen])
+        leave = [store(archive, [record])[0] for record in records if record.study_id not in chosen]
+        with archive.ledger.transaction():
+            for record in stay:
+                archive.ledger.put_study(record)
+            for record in leave:
+                archive.ledger.put_study(replace(record, merged=0))
+
+
+def _part_shards(archive: Archive, chosen: Collection[str]) -> None:
+    """The same for shards of previews; what is not chosen keeps its previews in the ledger again."""
+    by_shard: dict[str, list[str]] = defaultdict(list)
+    for record in archive.ledger.studies():
+        by_shard[record.payload.get("preview", "")].append(record.study_id)
+    by_shard.pop("", None)
+    for studies in _mixed(by_shard, chosen):
+        records = _records(archive, studies)
+        rows = pq.read_table(archive.root / records[0].payload["preview"])
+        mine = {record.study_id: rows.filter(pc.equal(rows["study_id"], record.study_id)) for record in records}
+        path = write_shard(archive, pa.concat_tables(mine[study] for study in studies if study in chosen))
+        with archive.ledger.transaction():
+            for record in records:
+                if record.study_id in chosen:
+                    moved = replace(record, payload={**record.payload, "preview": path})
+                else:
+                    bare = {key: value for key, value in record.payload.items() if key != "preview"}
+                    moved = replace(record, payload=bare, previews=tables.to_ipc(mine[record.study_id]))
+                archive.ledger.put_study(moved)
+
+
+def _records(archive: Archive, studies: Iterable[str]) -> list[StudyRecord]:
+    return [record for study in studies if (record := archive.ledger.study(study)) is not None]
+
+
+def _mixed(shared: Mapping[str, list[str]], chosen: Collection[str]) -> list[list[str]]:
+    """The studies of each file that holds some that are chosen and some that are not."""
+    return [
+        studies
+        for _, studies in sorted(shared.items())
+        if any(study in chosen for study in studies) and not all(study in chosen for study in studies)
+    ]
 
 
 def study_bytes(record: StudyRecord) -> int:
@@ -81,9 +138,9 @@ def _placed(instances: pa.Table, path: str, offsets: list[int]) -> pa.Table:
     return pa.table(columns, schema=instances.schema)
 
 
-def _shard_previews(archive: Archive) -> None:
+def _shard_previews(archive: Archive, chosen: Collection[str]) -> None:
     """Write the previews of new studies as shards under content names, and note each study's shard."""
-    fresh = [s for s in archive.ledger.studies() if s.previews is not None]
+    fresh = [s for s in archive.ledger.studies() if s.previews is not None and s.study_id in chosen]
     for start in range(0, len(fresh), 500):
         group = fresh[start : start + 500]
         path = write_shard(archive, pa.concat_tables(tables.from_ipc(s.previews or b"") for s in group))

@@ -16,21 +16,28 @@ import pyarrow as pa
 from curate import durable
 from curate.archive import tables
 from curate.archive.layout import Archive
+from curate.digests import sha256_file
 from curate.errors import DamagedError
 
 _COUNTS = b"counts"
 
 
 def keep(archive: Archive, digest: str, shown: pa.Table, counts: Mapping[str, Any]) -> None:
-    """Keep what a cut shows of each study, and its count tables; files of cuts that were never finished go."""
+    """Keep what a cut shows of each study, and its count tables."""
     folder = archive.root / "disclosure"
     folder.mkdir(mode=0o700, exist_ok=True)
     text = json.dumps(counts, sort_keys=True)
     durable.write_bytes(folder / f"{digest}.arrow", tables.to_ipc(shown.replace_schema_metadata({_COUNTS: text})))
-    needed = {digest, *(event.payload["digest"] for event in archive.ledger.events("released"))}
-    for path in sorted(folder.glob("*.arrow")):
+    prune(archive, digest)
+
+
+def prune(archive: Archive, *keep: str) -> None:
+    """Remove what is kept of cuts that are gone and that nobody has seen."""
+    seals = (archive.root / "releases").glob("*/release.json")
+    needed = {*keep, *(digest for _, digest in _published(archive)), *map(sha256_file, seals)}
+    for path in sorted((archive.root / "disclosure").glob("*.arrow")):
         if path.stem not in needed:
-            path.unlink()
+            durable.remove(path)
 
 
 def history(archive: Archive) -> list[tuple[str, pa.Table]]:

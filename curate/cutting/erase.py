@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate import clock, durable
-from curate.archive import layout, receipts, sealed_log
+from curate.archive import layout, receipts, sealed_log, shown
 from curate.archive.consolidate import remove_unused
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
@@ -44,6 +44,7 @@ def settle(archive: Archive) -> Erased:
         _vaults(archive, pending)
         _receipts(archive, gone)
         dropped = _releases(archive, gone, max(event.at for event in pending)[:10])
+        shown.prune(archive)
         remove_unused(archive)
         again = _changed(archive)
     with archive.ledger.transaction():

@@ -172,7 +172,7 @@ def _refuse_unchecked(folder: Path, workers: int, progress: Progress) -> None:
     errors = [f for result in results for f in result.findings if f.severity is Severity.ERROR]
     if errors:
         raise RefusedError(
-            f"Release {folder.name} does not pass its checks: {len(errors)} findings.",
+            f"Release {folder.name} does not pass its checks: {', '.join(sorted({f.rule for f in errors}))}.",
             hint=f"See them: curate check {folder}",
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import duckdb
 import pyarrow as pa
 
@@ -32,8 +34,9 @@ def check_disclosure(seal: Seal) -> CheckResult:
         table = joined(db)
     names = [name for name in table.column_names if name not in (STUDY, DONOR)]
     found = risk(table, names, k, sensitive=_SENSITIVE).findings()
-    if found and "recut" in seal.content:  # the donor who withdrew was one of the k
-        found = (Finding("PRIVACY_RECUT", "studies", count=sum(finding.count for finding in found)),)
+    if seal.content.get("recut"):  # a withdrawal is never held: what it shrinks, the next version mends
+        inherited = "PRIVACY_INHERITED_BELOW_K"
+        found = tuple(replace(f, rule=inherited) if f.rule == "PRIVACY_BELOW_K" else f for f in found)
     low = (Finding("PRIVACY_LOW_K", "release.json", "k"),) if k < DEFAULT_K[access] else ()
     return CheckResult("disclosure", _TITLE, table.num_rows, (*found, *low))
 

@@ -57,12 +57,12 @@ def release(root: Path, progress: Progress = silent) -> Cut:
     """
     with layout.opened(root, write=True) as archive:
         settle(archive)
-        consolidate(archive)
         decision = decide(archive)
         if not decision.published and not _cuts(archive):
             raise RefusedError(
                 "No study may be released.", hint=f"See what waits and why: curate quarantine {root}"
             )
+        consolidate(archive, decision.published.keys())
         content = _content(archive, decision)
         last = _cuts(archive)[-1] if _cuts(archive) else None
         if last and last.payload["content"] == content and _folder(archive, last.subject).is_dir():
