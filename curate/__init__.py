@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from curate.steps.check import check as check
     from curate.steps.deidentify import DeidentifyReport as DeidentifyReport
     from curate.steps.deidentify import deidentify as deidentify
+    from curate.steps.diff import Diff as Diff
+    from curate.steps.diff import TableDiff as TableDiff
+    from curate.steps.diff import diff as diff
+    from curate.steps.doctor import Health as Health
+    from curate.steps.doctor import doctor as doctor
     from curate.steps.init import init as init
     from curate.steps.inspect import Verdict as Verdict
     from curate.steps.inspect import inspect as inspect
@@ -54,18 +59,24 @@ if TYPE_CHECKING:
     from curate.steps.status import status as status
     from curate.steps.unseal import receipts as receipts
     from curate.steps.unseal import unseal as unseal
+    from curate.steps.verify_copy import CopyReport as CopyReport
+    from curate.steps.verify_copy import delete_revoked as delete_revoked
+    from curate.steps.verify_copy import verify_copy as verify_copy
     from curate.steps.withdraw import Withdrawal as Withdrawal
     from curate.steps.withdraw import withdraw as withdraw
 
 _HOME = {
     "ArchiveInfo": "curate.records",
     "CheckResult": "curate.records",
+    "CopyReport": "curate.steps.verify_copy",
     "CurateError": "curate.errors",
     "Cut": "curate.steps.release",
     "DeidentifyReport": "curate.steps.deidentify",
     "Dicom": "curate.loading.feature",
+    "Diff": "curate.steps.diff",
     "Fetched": "curate.loading.fetch",
     "Finding": "curate.findings",
+    "Health": "curate.steps.doctor",
     "IntakeReport": "curate.steps.intake",
     "Kept": "curate.steps.quarantine",
     "Publication": "curate.steps.publish",
@@ -75,14 +86,18 @@ _HOME = {
     "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
     "Status": "curate.steps.status",
+    "TableDiff": "curate.steps.diff",
     "Verdict": "curate.steps.inspect",
     "Volume": "curate.loading.volume",
     "Withdrawal": "curate.steps.withdraw",
     "approve": "curate.steps.approve",
     "check": "curate.steps.check",
     "deidentify": "curate.steps.deidentify",
+    "delete_revoked": "curate.steps.verify_copy",
     "dicom": "curate.loading.images",
+    "diff": "curate.steps.diff",
     "discard": "curate.steps.quarantine",
+    "doctor": "curate.steps.doctor",
     "export": "curate.steps.quarantine",
     "fetch": "curate.loading.fetch",
     "init": "curate.steps.init",
@@ -97,6 +112,7 @@ _HOME = {
     "segmentation": "curate.loading.segmentation",
     "status": "curate.steps.status",
     "unseal": "curate.steps.unseal",
+    "verify_copy": "curate.steps.verify_copy",
     "vocabulary": "curate.metadata.table",
     "volume": "curate.loading.volume",
     "volumes": "curate.loading.iterate",
