@@ -214,11 +214,12 @@ def listed() -> tuple[tuple[int, str], ...]:
     """Every private attribute that the program's own list lets stay, with its creator."""
     path = _table_path().with_name("private.json")
     entries = json.loads(path.read_text())["entries"] if path.exists() else []
-    return tuple(
+    found = [
         (int(entry["group"], 16) << 16 | 0x1000 | int(entry["element"], 16), entry["creator"])
         for entry in entries
         if re.fullmatch("[0-9A-Fa-f]{2}", entry["element"])
-    )
+    ]
+    return tuple(found)
 
 
 def _safe(tag: int, creator: str, vr: str) -> Planter:
