@@ -180,6 +180,20 @@ def test_what_was_never_published_leaves_no_revocation(held: Held) -> None:
     assert pq.read_table(cut.path / "manifest" / "revocations.parquet").num_rows == 0
 
 
+def test_the_last_study_can_be_withdrawn(tmp_path: Path) -> None:
+    """A release without any study is cut, passes its checks, is published, and purges the one before."""
+    root = make_archive(tmp_path / "archive", hub=(tmp_path / "hub").as_uri())
+    source, table = donation(tmp_path / "donated", studies=1, instances=1)
+    intake(root, [source], table, deidentify=True, workers=1)
+    release(root)
+    publish(root, "1.0.0")
+    withdraw(root, synth.uid(0, 0))
+    cut = release(root)
+    assert (cut.version, cut.studies, cut.removed) == ("1.0.1", 0, 1)
+    assert publish(root, "1.0.1").purged == ("v1.0.0",)
+    assert _errors(tmp_path / "hub" / "v1.0.0") == _errors(cut.path) == []
+
+
 def test_all_that_waits_goes_too(tmp_path: Path) -> None:
     """A study in the quarantine is withdrawn by its original id: its encrypted files are deleted."""
     root = make_archive(tmp_path / "archive")
