@@ -6,7 +6,9 @@ The public functions and records: all that a notebook needs. Each is imported wh
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,8 +16,17 @@ if TYPE_CHECKING:
     from curate.errors import CurateError as CurateError
     from curate.findings import Finding as Finding
     from curate.findings import Severity as Severity
+    from curate.loading.feature import Dicom as Dicom
     from curate.loading.fetch import Fetched as Fetched
     from curate.loading.fetch import fetch as fetch
+    from curate.loading.images import dicom as dicom
+    from curate.loading.iterate import volumes as volumes
+    from curate.loading.load import RecutWarning as RecutWarning
+    from curate.loading.load import load as load
+    from curate.loading.segmentation import Segmentation as Segmentation
+    from curate.loading.segmentation import segmentation as segmentation
+    from curate.loading.volume import Volume as Volume
+    from curate.loading.volume import volume as volume
     from curate.metadata.table import vocabulary as vocabulary
     from curate.records import ArchiveInfo as ArchiveInfo
     from curate.records import CheckResult as CheckResult
@@ -23,6 +34,11 @@ if TYPE_CHECKING:
     from curate.steps.check import check as check
     from curate.steps.deidentify import DeidentifyReport as DeidentifyReport
     from curate.steps.deidentify import deidentify as deidentify
+    from curate.steps.diff import Diff as Diff
+    from curate.steps.diff import TableDiff as TableDiff
+    from curate.steps.diff import diff as diff
+    from curate.steps.doctor import Health as Health
+    from curate.steps.doctor import doctor as doctor
     from curate.steps.init import init as init
     from curate.steps.inspect import Verdict as Verdict
     from curate.steps.inspect import inspect as inspect
@@ -43,43 +59,63 @@ if TYPE_CHECKING:
     from curate.steps.status import status as status
     from curate.steps.unseal import receipts as receipts
     from curate.steps.unseal import unseal as unseal
+    from curate.steps.verify_copy import CopyReport as CopyReport
+    from curate.steps.verify_copy import delete_revoked as delete_revoked
+    from curate.steps.verify_copy import verify_copy as verify_copy
     from curate.steps.withdraw import Withdrawal as Withdrawal
     from curate.steps.withdraw import withdraw as withdraw
 
 _HOME = {
     "ArchiveInfo": "curate.records",
     "CheckResult": "curate.records",
+    "CopyReport": "curate.steps.verify_copy",
     "CurateError": "curate.errors",
     "Cut": "curate.steps.release",
     "DeidentifyReport": "curate.steps.deidentify",
+    "Dicom": "curate.loading.feature",
+    "Diff": "curate.steps.diff",
     "Fetched": "curate.loading.fetch",
     "Finding": "curate.findings",
+    "Health": "curate.steps.doctor",
     "IntakeReport": "curate.steps.intake",
     "Kept": "curate.steps.quarantine",
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
+    "RecutWarning": "curate.loading.load",
     "RiskReport": "curate.steps.risk",
+    "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
     "Status": "curate.steps.status",
+    "TableDiff": "curate.steps.diff",
     "Verdict": "curate.steps.inspect",
+    "Volume": "curate.loading.volume",
     "Withdrawal": "curate.steps.withdraw",
     "approve": "curate.steps.approve",
     "check": "curate.steps.check",
     "deidentify": "curate.steps.deidentify",
+    "delete_revoked": "curate.steps.verify_copy",
+    "dicom": "curate.loading.images",
+    "diff": "curate.steps.diff",
     "discard": "curate.steps.quarantine",
+    "doctor": "curate.steps.doctor",
     "export": "curate.steps.quarantine",
     "fetch": "curate.loading.fetch",
     "init": "curate.steps.init",
     "inspect": "curate.steps.inspect",
     "intake": "curate.steps.intake",
+    "load": "curate.loading.load",
     "paths": "curate.steps.quarantine",
     "publish": "curate.steps.publish",
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
     "risk": "curate.steps.risk",
+    "segmentation": "curate.loading.segmentation",
     "status": "curate.steps.status",
     "unseal": "curate.steps.unseal",
+    "verify_copy": "curate.steps.verify_copy",
     "vocabulary": "curate.metadata.table",
+    "volume": "curate.loading.volume",
+    "volumes": "curate.loading.iterate",
     "waiting": "curate.steps.quarantine",
     "withdraw": "curate.steps.withdraw",
 }
@@ -95,3 +131,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME])
+
+
+class _Public(ModuleType):
+    """A public function wins over a room of its name: `curate.dicom(row)`, and `from curate.dicom import ...`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Public

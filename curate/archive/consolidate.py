@@ -169,14 +169,18 @@ def write_shard(archive: Archive, rows: pa.Table) -> str:
     return path
 
 
-def remove_unused(archive: Archive) -> None:
-    """Remove packs and previews that no study of the ledger needs."""
+def unused(archive: Archive) -> list[Path]:
+    """Packs and previews that no study of the ledger needs."""
     used: set[str] = set()
     for record in archive.ledger.studies():
         used.update(tables.from_ipc(record.instances)["pack"].unique().to_pylist())
         used.add(record.payload.get("preview", ""))
+    found = (path for kind in ("packs", "previews") for path in sorted((archive.root / kind).rglob("*.parquet")))
+    return [path for path in found if path.relative_to(archive.root).as_posix() not in used]
+
+
+def remove_unused(archive: Archive) -> None:
+    """Remove packs and previews that no study of the ledger needs."""
     with durable.storage_errors("remove unused packs"):
-        for kind in ("packs", "previews"):
-            for path in sorted((archive.root / kind).rglob("*.parquet")):
-                if path.relative_to(archive.root).as_posix() not in used:
-                    durable.remove(path)
+        for path in unused(archive):
+            durable.remove(path)

@@ -10,6 +10,7 @@ import typer
 
 from curate.cli import (
     anybody,
+    comparing,
     demo,
     hospital,
     loading,
@@ -39,6 +40,7 @@ researcher.add_to(app)
 anybody.add_to(app)
 loading.add_to(app)
 withdrawal.add_to(app)
+comparing.add_to(app)
 demo.add_to(app)
 
 

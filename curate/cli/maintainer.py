@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
 import curate
@@ -254,3 +255,17 @@ def _print_published(done: curate.Publication) -> None:
         out.print(
             Text(f"Published {done.tag} at {done.url}: sent {what}, {done.unchanged_files:,} were there.")
         )
+    _print_purged(done, out)
+
+
+def _print_purged(done: curate.Publication, out: Console) -> None:
+    if not done.purged:
+        return
+    tags = ", ".join(done.purged)
+    if done.dry_run:
+        out.print(Text(f"Would serve {tags} without what was withdrawn since, and erase it from the history."))
+        return
+    erased = f"{done.erased_files:,} files ({shared.size(done.erased_bytes)})"
+    out.print(Text(f"Withdrawn: {tags} are served without it now; erased {erased}."))
+    for left in done.remaining:
+        out.print(Text(f"Still there: {left}"), style="bold red")

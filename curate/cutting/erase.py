@@ -6,6 +6,7 @@ repeated: `withdraw`, `release` and `publish` all begin with it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from curate.archive import layout, receipts, sealed_log, shown
 from curate.archive.consolidate import remove_unused
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
-from curate.cutting.recut import holds, recut
+from curate.cutting.recut import holds, recut, revoked, revoked_since
 from curate.dicom.types import Keys
 from curate.digests import sha256_file
 from curate.identity import TOOL, who
@@ -53,6 +54,26 @@ def settle(archive: Archive) -> Erased:
             archive.ledger.append(clock.stamp(), "erased", study, {}, who=who(), tool=TOOL)
     archive.ledger.truncate()
     return Erased(tuple(again), dropped)
+
+
+def name_revocations(archive: Archive, versions: Iterable[str]) -> None:
+    """Tell in versions that were cut again which later version is the first without what they lost.
+
+    A withdrawal comes before the release that is without the study, so that release's number comes later.
+    """
+    known = revoked_since(archive).keys()
+    for version in versions:
+        folder = archive.releases / version
+        if known <= revoked(folder).keys():
+            continue
+        with durable.storage_errors("cut a release again"):
+            day = json.loads((folder / "release.json").read_bytes())["recut"]["date"]
+            out = archive.temporary / f"recut-{version}"
+            recut(archive, version, frozenset(), day, out)
+            layout.put_release(archive.root, out, version)
+    with archive.ledger.transaction():
+        for version, digest in _changed(archive).items():
+            archive.ledger.append(clock.stamp(), "recut", version, {"digest": digest}, who=who(), tool=TOOL)
 
 
 def _pending(archive: Archive) -> list[Event]:

@@ -54,6 +54,9 @@ def holds(folder: Path, gone: frozenset[str]) -> bool:
 def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: Path) -> str:
     """Write the release without the studies `gone` into a new folder; gives the digest of its seal.
 
+    Its revocations are all that the archive knows the first version of, so that a reader of this version sees
+    that it was cut again.
+
     Raises:
         StorageError: the disk is full or fails.
         DamagedError: a pack of the release is cut short.
@@ -63,6 +66,7 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     (out / "manifest").mkdir(parents=True)
     moved = _packs(archive, folder, gone)
     kept = _tables(folder, out, gone, moved)
+    _revocations(archive, folder, out, kept)
     for path in sorted(kept.packs):
         _link(folder / path if (folder / path).is_file() else archive.root / path, out / path)
     _previews(archive, folder, out, gone, kept)
@@ -126,14 +130,13 @@ def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
 def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:
     """Write the manifest without the rows of what is gone."""
     kept = _Kept()
-    for name in contract.MANIFEST_TABLES:
+    for name in (name for name in contract.MANIFEST_TABLES if name != "revocations"):
         target = out / "manifest" / f"{name}.parquet"
         durable.step("write", target)
         kept.rows[name] = 0
         with contract.TableWriter(name, target) as writer:
             for rows in _batches(folder, name):
-                if name != "revocations":
-                    rows = rows.filter(pc.invert(_among(rows["study_id"], gone)))
+                rows = rows.filter(pc.invert(_among(rows["study_id"], gone)))
                 if name == "studies":
                     _count_studies(kept, rows)
                 if name == "instances":
@@ -143,6 +146,26 @@ def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place
                 writer.write(rows)
     kept.rows["images"] = kept.rows["instances"]
     return kept
+
+
+def revoked(folder: Path) -> dict[bytes, str]:
+    """Hashed digest -> version, as a release's `revocations` states."""
+    batches = contract.read_batches(folder / "manifest" / "revocations.parquet")
+    return {row["sha256_of_sha256"]: row["version"] for batch in batches for row in batch.to_pylist()}
+
+
+def revoked_since(archive: Archive) -> dict[bytes, str]:
+    """What a release without them states already: hashed digest -> its version."""
+    return {digest: since for digest, since in archive.ledger.revocations() if since is not None}
+
+
+def _revocations(archive: Archive, folder: Path, out: Path, kept: _Kept) -> None:
+    rows = sorted((revoked(folder) | revoked_since(archive)).items())
+    target = out / "manifest" / "revocations.parquet"
+    durable.step("write", target)
+    named = [{"sha256_of_sha256": digest, "version": since} for digest, since in rows]
+    contract.write_table("revocations", target, [contract.to_arrow("revocations", named)])
+    kept.rows["revocations"] = len(rows)
 
 
 def _set(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:

@@ -10,6 +10,7 @@ import itertools
 import re
 import struct
 
+from curate.dicom import jpeg2000
 from curate.dicom.types import Bytes, MalformedError
 
 _IN_JPEG = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
@@ -18,8 +19,7 @@ _IN_J2K = re.compile(rb"\xff[\x90\x93-\xff]")
 _SOI, _EOI, _SOS, _DHT, _DQT, _DRI, _DNL, _DAC, _LSE = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xDC, 0xCC, 0xF8
 _FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7))
 _LOSSLESS, _PROGRESSIVE = frozenset((0xC3, 0xC7, 0xCB, 0xCF, 0xF7)), 0xC2
-_J2K_KEPT = frozenset((0x50, 0x51, 0x52, 0x53, 0x56, 0x59, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61))
-_J2K_DROPPED = frozenset((0x55, 0x57, 0x58, 0x63, 0x64))  # TLM, PLM, PLT, CRG, COM: no decoder needs them
+_J2K_DROPPED = frozenset((0x55, 0x57, 0x58, 0x59, 0x63, 0x64))  # TLM, PLM, PLT, CPF, CRG, COM: not needed
 _SOT, _SOD = 0x90, 0x93
 
 
@@ -209,17 +209,18 @@ def clean_jpeg_2000(data: Bytes) -> list[Bytes]:
     """
     if bytes(data[:4]) != b"\xff\x4f\xff\x51":
         raise _refuse()
-    main, pos = _j2k_header(data, 2, _SOT)
+    components = int.from_bytes(data[40:42])
+    main, pos = _j2k_header(data, 2, _SOT, components)
     tiles: list[Bytes] = []
     while pos < len(data) - 1 and data[pos] == 0xFF and data[pos + 1] == _SOT:
-        tile, pos = _j2k_tile_part(data, pos)
+        tile, pos = _j2k_tile_part(data, pos, components)
         tiles.extend(tile)
     if not tiles or bytes(data[pos : pos + 2]) not in (b"\xff\xd9", b"", b"\0", b"\0\0"):
         raise _refuse()
     return [b"\xff\x4f", *main, *tiles, b"\xff\xd9"]
 
 
-def _j2k_header(data: Bytes, pos: int, last: int) -> tuple[list[Bytes], int]:
+def _j2k_header(data: Bytes, pos: int, last: int, components: int) -> tuple[list[Bytes], int]:
     """The segments up to a marker that a decoder needs, and where they end."""
     pieces: list[Bytes] = []
     while True:
@@ -230,19 +231,21 @@ def _j2k_header(data: Bytes, pos: int, last: int) -> tuple[list[Bytes], int]:
             return pieces, pos
         length = data[pos + 2] << 8 | data[pos + 3]
         stop = pos + 2 + length
-        if length < 2 or stop > len(data) or marker not in _J2K_KEPT | _J2K_DROPPED:
+        if length < 2 or stop > len(data):
             raise _refuse()
-        if marker in _J2K_KEPT:
+        if marker not in _J2K_DROPPED:
+            if not jpeg2000.sound(marker, bytes(data[pos + 4 : stop]), components):
+                raise _refuse()
             pieces.append(data[pos:stop])
         pos = stop
 
 
-def _j2k_tile_part(data: Bytes, pos: int) -> tuple[list[Bytes], int]:
+def _j2k_tile_part(data: Bytes, pos: int, components: int) -> tuple[list[Bytes], int]:
     """One tile-part: its pieces, and where it ends; its length is what is left of it."""
     if len(data) < pos + 14 or bytes(data[pos + 2 : pos + 4]) != b"\x00\x0a":
         raise _refuse()
     tile, size, part, parts = struct.unpack(">HLBB", data[pos + 4 : pos + 12])
-    pieces, body = _j2k_header(data, pos + 12, _SOD)
+    pieces, body = _j2k_header(data, pos + 12, _SOD, components)
     if size:
         stop = pos + size
     else:

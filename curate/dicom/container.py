@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from curate.dicom import codestreams, writer
-from curate.dicom.reader import EXPLICIT, NATIVE
+from curate.dicom.head import EXPLICIT, NATIVE
 from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
 
 FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = 0x7FE00008, 0x7FE00009

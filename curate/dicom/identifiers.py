@@ -36,6 +36,15 @@ def donor_id(keys: Keys, donor: str) -> str:
     return "D" + base64.b32encode(digest).decode().rstrip("=").lower()
 
 
+def place_id(keys: Keys, kind: str, parts: tuple[str, ...]) -> str | None:
+    """The published pseudonym of a site or a scanner, 26 characters of base32; None where nothing names it."""
+    text = "|".join(" ".join(part.upper().split()) for part in parts)
+    if not text.strip("|"):
+        return None
+    digest = hmac.digest(keys.donor, f"{kind} {text}".encode(), "sha256")[:16]
+    return base64.b32encode(digest).decode().rstrip("=").lower()
+
+
 def is_donor_id(text: str) -> bool:
     """Whether a text has the form that `donor_id` gives."""
     return _DONOR.fullmatch(text) is not None

@@ -180,6 +180,7 @@ def _basic(parent: int, tag: int, vr: str, row: Row, why: str) -> Decision:
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 12)
 def parse_grammar(text: str) -> tuple[str, str]:
     """`num(0,5)` as its name and its argument."""
     name, _, argument = text.partition("(")

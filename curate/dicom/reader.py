@@ -10,9 +10,12 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from curate.dicom.dictionary import UNIT, VRS, allowed_vrs, known_keyword, normal_vr
+from curate.dicom.head import DEFLATED, MAX_RATIO, Head, inflate, read_head
+from curate.dicom.settle import settle, swapped
+from curate.dicom.shared import LONGEST, LONGEST_SEQUENCE, table_of
 from curate.dicom.text import DEFAULT, encodings_of
 from curate.dicom.types import (
     PIXEL_DATA,
@@ -26,16 +29,7 @@ from curate.dicom.types import (
 )
 from curate.findings import Finding
 
-IMPLICIT = "1.2.840.10008.1.2"
-EXPLICIT = "1.2.840.10008.1.2.1"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
-NATIVE = frozenset((IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN))
-
 MAX_DEPTH = 32
-MAX_INFLATED = 1 << 31
-MAX_RATIO = 9  # a bomb is refused before it breaks "ten times the file"
-FREE_INFLATED = 1 << 26
 MIN_UNITS = 50_000
 BYTES_A_UNIT = 40
 
@@ -43,71 +37,10 @@ _HEADER = struct.Struct("<HH2sH").unpack_from
 _LENGTH = struct.Struct("<L").unpack_from
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_TRAILING_PADDING = 0xFFFCFFFC
 _PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
-_INTERN_ONE, _INTERN_SEQUENCE = 1024, 1 << 16
-_INTERN_ALL = 1 << 24  # bytes of raw elements that one table may hold
-_RUNS_A_HEAD = 4
 _WORTH_A_RUN = 8
 _USES_OF_A_RUN = 2  # one file that is scanned, rewritten and verified is not a series
 _VIEW_FROM = 1 << 16
-
-
-class _Run(NamedTuple):
-    """Elements that follow each other byte for byte in file after file."""
-
-    raw: bytes
-    elements: dict[int, Element]
-
-
-@dataclass(slots=True)
-class Interned:
-    """Elements by their raw bytes; by their heads, the last open-ended sequence and the latest runs."""
-
-    elements: dict[bytes, Element] = field(default_factory=dict)
-    open_ended: dict[bytes, tuple[bytes, Element]] = field(default_factory=dict)
-    runs: dict[bytes, tuple[_Run, ...]] = field(default_factory=dict)
-    size: int = 0
-
-    def keep(self, raw: bytes, element: Element) -> None:
-        """Remember an element."""
-        self._grow(len(raw))
-        self.elements[raw] = element
-
-    def keep_runs(self, data: bytes, trail: list[tuple[int, int, int, Element]]) -> None:
-        """Remember which known elements (start, stop, tag, element) followed each other."""
-        first = 0
-        for last in range(len(trail)):
-            if last + 1 < len(trail) and trail[last + 1][0] == trail[last][1]:
-                continue
-            raw = data[trail[first][0] : trail[last][1]]
-            if last > first and len(raw) <= _INTERN_SEQUENCE:
-                run = _Run(raw, {tag: element for _, _, tag, element in trail[first : last + 1]})
-                self._grow(len(raw))
-                self.runs[raw[:8]] = (run, *self.runs.get(raw[:8], ())[: _RUNS_A_HEAD - 1])
-            first = last + 1
-
-    def _grow(self, size: int) -> None:
-        """A full table starts anew."""
-        self.size += size + 200
-        if self.size > _INTERN_ALL:
-            self.elements.clear()
-            self.open_ended.clear()
-            self.runs.clear()
-            self.size = 0
-
-
-_tables: dict[tuple[bool, tuple[str, ...]], Interned] = {}
-
-
-def _table(top: bool, encodings: tuple[str, ...]) -> Interned:
-    """Where elements are shared: apart for the top level, since those below have a bound on their depth."""
-    table = _tables.get((top, encodings))
-    if table is None:
-        if len(_tables) > 64:
-            _tables.clear()
-        table = _tables[(top, encodings)] = Interned()
-    return table
 
 
 @dataclass(slots=True, repr=False)
@@ -156,7 +89,7 @@ def parse(data: bytes) -> Parsed:
         _read_elements(source, start, len(body), head.explicit, dataset, 0, ends_with=0)
     if source.trailing:
         findings.append(Finding("TRAILING_BYTES"))
-    _settle(dataset, source)
+    settle(dataset, source.ambiguous, little=source.little)
     return Parsed(head.meta, dataset, head.syntax, tuple(findings))
 
 
@@ -186,109 +119,10 @@ def peek(data: bytes, head: Head, last: int) -> Item:
     return item
 
 
-# --- before the data set
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Head:
-    """What comes before the data set: its meta group, where it starts, and how it is really encoded."""
-
-    meta: dict[int, bytes]
-    start: int
-    syntax: str
-    explicit: bool
-    little: bool
-    findings: tuple[Finding, ...]
-
-
-def sniff(head: bytes) -> bool:
-    """Whether a file's first bytes (132 or more) are DICOM's, with or without a preamble."""
-    if head[128:132] == b"DICM":
-        return True
-    if len(head) < 8:
-        return False
-    group = head[:2]
-    if group in (b"\x02\0", b"\x08\0") and head[3] == 0:
-        return head[4:6] in VRS or (head[6:8] == b"\0\0" and head[4] < 0x80 and head[5] == 0)
-    return group == b"\0\x08" and head[2] == 0 and head[4:6] in VRS
-
-
-def read_head(data: bytes) -> Head:
-    """The preamble and group 0002 of a file; both may be missing (PS3.10 7.1 asks for them).
-
-    Raises:
-        MalformedError: NOT_DICOM, or TRUNCATED within the group.
-    """
-    if not sniff(data[:132]):
-        raise MalformedError("NOT_DICOM")
-    pos, findings = 132, []
-    if data[128:132] != b"DICM":
-        pos = 0
-        findings.append(Finding("PREAMBLE_MISSING"))
-    meta, pos = _read_meta(data, pos)
-    if not meta:
-        findings.append(Finding("META_MISSING"))
-    syntax = meta.get(0x00020010, b"").decode("ascii", "replace").strip(" \0")
-    if pos >= len(data):
-        raise MalformedError("TRUNCATED")
-    if syntax == DEFLATED:
-        return Head(meta, pos, syntax, True, True, tuple(findings))
-    little = data[pos + 1 : pos + 2] == b"\0" or data[pos : pos + 1] != b"\0"
-    explicit = data[pos + 4 : pos + 6] in VRS
-    if not little:
-        syntax = BIG_ENDIAN
-    elif not explicit:
-        syntax = IMPLICIT if syntax in NATIVE or not syntax else syntax
-    elif syntax in (IMPLICIT, BIG_ENDIAN, ""):
-        syntax = EXPLICIT
-    return Head(meta, pos, syntax, explicit, little, tuple(findings))
-
-
-def _read_meta(data: bytes, pos: int) -> tuple[dict[int, bytes], int]:
-    """Group 0002 ends with the first element of another group; its own length is not believed."""
-    meta: dict[int, bytes] = {}
-    while data[pos : pos + 2] == b"\x02\0" and len(data) >= pos + 12:
-        _, number, name, length = _HEADER(data, pos)
-        vr = VRS.get(name)
-        if vr is None:
-            start, length = pos + 8, _LENGTH(data, pos + 4)[0]
-        elif vr.long:
-            start, length = pos + 12, _LENGTH(data, pos + 8)[0]
-        else:
-            start = pos + 8
-        pos = start + length
-        if pos > len(data):
-            raise MalformedError("TRUNCATED", "FileMetaInformation")
-        meta[0x00020000 | number] = data[start:pos]
-    return meta, pos
-
-
-def inflate(data: bytes, start: int) -> bytes:
-    """The data set of the deflated transfer syntax (PS3.5 A.5), bounded in size and ratio.
-
-    Raises:
-        MalformedError: INFLATED_TOO_LARGE, TRUNCATED, MALFORMED.
-    """
-    room = min(MAX_INFLATED, max(FREE_INFLATED, (len(data) - start) * MAX_RATIO))
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        body = engine.decompress(memoryview(data)[start:], room)
-    except zlib.error:
-        raise MalformedError("MALFORMED") from None
-    if engine.unconsumed_tail:
-        raise MalformedError("INFLATED_TOO_LARGE")
-    if not engine.eof:
-        raise MalformedError("TRUNCATED")
-    return body
-
-
-# --- elements
-
-
 def _read_runs(source: _Source, pos: int, end: int, item: Item) -> None:
     """Read the elements of a data set, in one go those that stood in an earlier file just so."""
     data = source.data
-    table = _table(True, item.encodings)
+    table = table_of(True, item.encodings)
     while pos < end:
         for run in table.runs.get(data[pos : pos + 8], ()):
             if data.startswith(run.raw, pos):
@@ -297,7 +131,7 @@ def _read_runs(source: _Source, pos: int, end: int, item: Item) -> None:
                 break
         else:
             pos = _read_elements(source, pos, end, True, item, 0, 0, table.runs)
-            table = _table(True, item.encodings)
+            table = table_of(True, item.encodings)
     if len(source.trail) >= _WORTH_A_RUN:
         table.keep_runs(data, source.trail)
 
@@ -317,7 +151,7 @@ def _read_elements(
     Returns where it stopped. The one long function: it is what every byte of every header goes through.
     """
     data, header = source.data, source.header
-    interned = _table(depth == 0, item.encodings)
+    interned = table_of(depth == 0, item.encodings)
     table, open_ended = interned.elements, interned.open_ended
     fast = explicit and source.little
     while pos < end:
@@ -355,7 +189,7 @@ def _read_elements(
                 continue
             element, stop = _read_undefined(source, start, end, tag, kind, explicit, item.encodings, depth)
             raw_size = stop - pos
-            if fast and raw_size <= _INTERN_SEQUENCE and kind == "SQ" and _shareable(element, depth, source):
+            if fast and raw_size <= LONGEST_SEQUENCE and kind == "SQ" and _shareable(element, depth, source):
                 raw = data[pos:stop]
                 interned.keep(raw, element)
                 open_ended[raw[:12]] = (raw, element)
@@ -363,7 +197,7 @@ def _read_elements(
             if depth == 0 and PIXEL_DATA in item:
                 return _stop_at_rest(source, pos, end, depth, force=True)
             raise MalformedError("TRUNCATED", known_keyword(tag))
-        elif fast and length <= (_INTERN_SEQUENCE if kind == "SQ" else _INTERN_ONE) and tag not in _PIXELS:
+        elif fast and length <= (LONGEST_SEQUENCE if kind == "SQ" else LONGEST) and tag not in _PIXELS:
             raw = data[pos:stop]
             found = table.get(raw)
             if found is None:
@@ -382,7 +216,7 @@ def _read_elements(
         if tag == SPECIFIC_CHARACTER_SET:
             source.trail.clear()  # what follows is shared in another table
             item.encodings = encodings_of(item.raw(tag))
-            interned = _table(depth == 0, item.encodings)
+            interned = table_of(depth == 0, item.encodings)
             table, open_ended = interned.elements, interned.open_ended
             if runs is not None:
                 return pos
@@ -458,16 +292,6 @@ def _read_value(
 def _note_ambiguous(source: _Source, item: Item, tag: int) -> None:
     if len(allowed_vrs(tag)) > 1:
         source.ambiguous.append((item, tag))
-
-
-def swapped(value: Bytes, unit: int) -> bytes:
-    """A value with the bytes of each of its units reversed."""
-    if unit == 1:
-        return bytes(value)
-    result = bytearray(len(value))
-    for place in range(unit):
-        result[place::unit] = value[unit - 1 - place :: unit]
-    return bytes(result)
 
 
 def _read_undefined(
@@ -579,36 +403,3 @@ def _read_fragments(source: _Source, pos: int, end: int) -> tuple[Fragments, int
     if not fragments:
         raise MalformedError("FRAGMENTS_MALFORMED", "PixelData")
     return Fragments(fragments[0], tuple(fragments[1:])), pos
-
-
-# --- after all elements are known
-
-
-def _settle(dataset: Item, source: _Source) -> None:
-    """Give the attributes whose VR another one decides their VR, and swap big-endian pixels."""
-    signed = dataset.raw(0x00280103)[:1] == b"\x01"
-    for item, tag in source.ambiguous:
-        element = item.get(tag)
-        if element is None or not isinstance(element.value, bytes | memoryview):
-            continue
-        own = item.raw(0x00280103)
-        choice = _choose_vr(tag, own[:1] == b"\x01" if own else signed, item)
-        if choice != element.vr:
-            item[tag] = Element(tag, choice, element.value)
-    pixels = dataset.get(PIXEL_DATA)
-    if not source.little and pixels is not None and isinstance(pixels.value, memoryview):
-        bits = int.from_bytes(dataset.raw(0x00280100)[:2], "little")
-        unit = 1 if pixels.vr == "OB" else max(2, bits // 8)
-        if len(pixels.value) % unit == 0:
-            dataset[PIXEL_DATA] = Element(PIXEL_DATA, pixels.vr, memoryview(swapped(pixels.value, unit)))
-
-
-def _choose_vr(tag: int, signed: bool, item: Item) -> str:
-    """Which of several VRs an implicit element has (PS3.5 A.1, PS3.3 C.7.6.3.1)."""
-    allowed = allowed_vrs(tag)
-    if "SS" in allowed and "US" in allowed and tag != 0x00281200:
-        return "SS" if signed else "US"
-    if tag == 0x00283006:
-        descriptor = item.raw(0x00283002)
-        return "US" if descriptor[:2] == b"\x01\0" else "OW"
-    return "OW" if "OW" in allowed else allowed[0]

@@ -47,7 +47,7 @@ _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
 _MOST_JUDGEMENTS = 16
 _Watched = tuple[tuple[int, ...], tuple[bytes, ...], Verdict]
-_MOST_REMEMBERED = 1 << 16
+_MOST_REMEMBERED = 1 << 13
 _STRUCTURE = Verdict(None, None, "structure", _NONE)
 _ORPHAN = Verdict(None, None, "no_creator", _NONE)
 _WRONG_VR = Verdict(None, None, "wrong_vr", _NONE)
@@ -151,7 +151,7 @@ def _before_and_after(item: Item) -> bytes:
     return body
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _cleaner_of(policy: Policy, context: StudyContext) -> _Cleaner:
     return _Cleaner(policy, context)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hmac
 import math
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import BinaryIO
 
-from curate.dicom.reader import peek, read_head
+from curate.dicom.head import read_head
+from curate.dicom.reader import peek
 from curate.dicom.types import Item, Keys, MalformedError, Scan
 
 FIRST_READ = 1 << 14
@@ -79,7 +81,7 @@ def _record(get: _Text, syntax: str, size: int, keys: Keys) -> Scan:
         sop_class_uid=sop_class,
         modality=get(0x00080060),
         transfer_syntax=syntax,
-        patient=_fingerprint(keys, get(0x00100020), get(0x00100010), get(0x00100030)),
+        patient=_fingerprint(keys.donor, get(0x00100020), get(0x00100010), get(0x00100030)),
         identity_removed=get(0x00120062) == "YES",
         study_date=get(0x00080020).replace(".", "")[:8],
         earliest=earliest,
@@ -102,12 +104,13 @@ def _missing(study: str, series: str, sop_class: str, sop_instance: str) -> str:
     return "" if sop_class and sop_instance else "INSTANCE_UID_MISSING"
 
 
-def _fingerprint(keys: Keys, patient_id: str, name: str, birth_date: str) -> bytes:
+@lru_cache(maxsize=256)
+def _fingerprint(key: bytes, patient_id: str, name: str, birth_date: str) -> bytes:
     """A keyed mark of the patient: equal marks, equal patients; empty where the file names none."""
     told = f"id {patient_id}" if patient_id else f"name {name.strip('^')} {birth_date}".rstrip()
     if told == "name":
         return b""
-    return hmac.digest(keys.donor, b"patient " + " ".join(told.casefold().split()).encode(), "sha256")[:16]
+    return hmac.digest(key, b"patient " + " ".join(told.casefold().split()).encode(), "sha256")[:16]
 
 
 def _number(text: str) -> float | None:

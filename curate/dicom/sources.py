@@ -36,7 +36,8 @@ class SourceFile:
     """One file of a source: its safe `place`, where its bytes are, its size.
 
     `folders` are the folders that hold it, from the source's root, for tables that name folders; they may
-    hold a patient's name and are never shown. `rule` is set where it cannot be used at all.
+    hold a patient's name and are never shown. `rule` is set where it cannot be used at all. `member` is a
+    container's path with that of the member in it.
     """
 
     place: str
@@ -45,6 +46,12 @@ class SourceFile:
     folders: tuple[str, ...] = ()
     name: str = ""
     rule: str = ""
+    member: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it came from, for the owner of the data alone."""
+        return self.member or str(self.path)
 
     def read(self) -> bytes:
         """All bytes.
@@ -162,7 +169,7 @@ def _unpacked(
                     target.unlink()
                     yield SourceFile(here, path, 0, inside, inner.name, "CONTAINER_BOMB")
                     return
-                yield SourceFile(here, target, written, inside, inner.name)
+                yield SourceFile(here, target, written, inside, inner.name, member=f"{path}/{inner}")
             else:
                 yield SourceFile(here, path, 0, inside, inner.name, rule)
     except OSError as error:

@@ -78,6 +78,7 @@ class Policy:
     burned_in: Admission = "allow"
     head: Admission = "allow"
     dental_and_fetal: Admission = "hold"
+    site_and_scanner: bool = False
     equipment: Equipment = "model"
     anatomy: Anatomy = "keep"
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,10 @@ import datasets
 from datasets.builder import DatasetBuilder
 
 from curate import contract
-from curate.digests import sha256_file
-from curate.errors import CurateError, HubError, InputError
-from curate.hub.protocol import RELEASE_FILE
-from curate.loading import join, tables, verified
+from curate.errors import HubError, InputError
+from curate.loading import join, library, tables, verified
 from curate.loading import source as sources
 from curate.loading.source import Source
-
-_STREAMED = ("images", "previews")  # the tables are small: they are fetched whole, and verified
 
 
 class RecutWarning(UserWarning):
@@ -58,9 +52,9 @@ def load(
     described = verified.card(source)
     _check_config(described, source, config)
     _tell_recut(source)
-    builder = _builder(source, config, verify, options)
+    builder = library.builder_of(source, config, verify, options)
     _compare(builder, source, config)
-    dataset = _dataset(builder, source, config, split, streaming, verify, options)
+    dataset = library.rows_of(builder, source, config, split, streaming, verify, options)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         _compare_rows(part, source)
     if streaming and verify and config == "images":
@@ -121,78 +115,20 @@ def _tell_recut(source: Source) -> None:
         )
 
 
-_PREPARE = ("num_proc", "max_shard_size", "verification_mode")
-
-
-def _builder(source: Source, config: str, verify: bool, options: dict[str, Any]) -> DatasetBuilder:
-    ours = (*_PREPARE, "keep_in_memory", "cache_dir")
-    kept = {name: value for name, value in options.items() if name not in ours}
-    cache = _cache(source, verify, options)
-    with _told(source, config):
-        return datasets.load_dataset_builder(
-            source.place, config, revision=source.commit or None, cache_dir=cache, **kept
-        )
-
-
 def _compare(builder: DatasetBuilder, source: Source, config: str) -> None:
     """Refuse a builder that `datasets` took from its cache because the hub did not answer.
 
     Raises:
         HubError: it is not of this very commit, or of another version.
     """
-    root = f"hf://datasets/{source.repository}@{source.commit}/" if source.commit else f"{source.folder}/"
-    data_files = builder.config.data_files or {}
-    paths = [str(path) for found in data_files.values() for path in found]
-    version = str(builder.config.version or "")
-    if not paths or not all(path.startswith(root) for path in paths) or version != source.version:
+    paths, version = library.data_files(builder), str(builder.config.version or "")
+    ours = all(path.startswith(library.root_of(source)) for path in paths)
+    if not paths or not ours or version != source.version:
         raise HubError(
             f"the client offers {config} {version or 'of no version'} out of its cache"
             f" where {source.version} of {source.reference} was asked for; it was refused.",
             hint="The hub failed in between: try again.",
         )
-
-
-def _dataset(
-    builder: DatasetBuilder,
-    source: Source,
-    config: str,
-    split: str | None,
-    streaming: bool,
-    verify: bool,
-    options: dict[str, Any],
-) -> Any:
-    with _told(source, config):
-        if streaming and config in _STREAMED:
-            return builder.as_streaming_dataset(split=split)
-        _prepare(builder, source, verify, {k: v for k, v in options.items() if k in _PREPARE})
-        found = builder.as_dataset(split=split, in_memory=options.get("keep_in_memory"))
-    if streaming:
-        parts = {name: part.to_iterable_dataset() for name, part in found.items()} if split is None else {}
-        return datasets.IterableDatasetDict(parts) if split is None else found.to_iterable_dataset()
-    return found
-
-
-def _prepare(builder: DatasetBuilder, source: Source, verify: bool, options: dict[str, Any]) -> None:
-    """Prepare the client's cache out of verified files; what is prepared already was verified then."""
-    if verify and not Path(builder.cache_dir).is_dir():
-        verified.files(source, _paths(builder, source))
-    builder.download_and_prepare(**options)
-
-
-def _cache(source: Source, verify: bool, options: dict[str, Any]) -> str:
-    """A cache of this very cut: the client's own would offer another version, or a damaged copy, for it.
-
-    A folder's data are known to the client by the folder's name alone, a repository's by the newest.
-    """
-    cut = source.commit or sha256_file(Path(source.place) / RELEASE_FILE)
-    root = Path(options.get("cache_dir") or datasets.config.HF_DATASETS_CACHE) / "curate"
-    return str(root / (cut[:32] if verify else f"{cut[:32]}-unverified"))
-
-
-def _paths(builder: DatasetBuilder, source: Source) -> list[str]:
-    """The data files of a config, from the release's root."""
-    root = f"hf://datasets/{source.repository}@{source.commit}/" if source.commit else f"{source.folder}/"
-    return [str(path).removeprefix(root) for found in builder.config.data_files.values() for path in found]
 
 
 def _compare_rows(dataset: Any, source: Source) -> None:
@@ -209,19 +145,3 @@ def _compare_rows(dataset: Any, source: Source) -> None:
             f"{source.reference} serves rows of version {min(map(str, found))} as {source.version}.",
             hint="Tell the archive: its release contradicts itself.",
         )
-
-
-@contextlib.contextmanager
-def _told(source: Source, config: str) -> Iterator[None]:
-    """What `datasets` raises, as one clear line."""
-    try:
-        yield
-    except CurateError:
-        raise
-    except (TypeError, AttributeError, NotImplementedError):
-        raise
-    except Exception as error:
-        raise HubError(
-            f"{config} of {source.reference} {source.version} cannot be loaded: {type(error).__name__}.",
-            hint="Try again; if it stays, run `curate check` on the release.",
-        ) from error

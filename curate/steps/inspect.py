@@ -94,19 +94,13 @@ def _parts(
     """What is to be looked at; what cannot be read at all goes to `skipped`."""
     for file in sources.find(paths, folder):
         source = int(file.place.split(":")[0]) - 1
-        origin = _origin(file, folder, paths[source])
+        origin = file.origin
         if file.rule:
             skipped.append(Verdict(file.place, origin, "unusable", (sources.finding(file),)))
         elif _holds_instances(file.path):
             yield from _of_pack(file, origin, policies_[source], skipped)
         else:
             yield _Part(file.place, file.path, origin, policies_[source])
-
-
-def _origin(file: SourceFile, folder: Path, source: Path) -> str:
-    if not file.path.is_relative_to(folder):
-        return str(file.path)
-    return "/".join((str(source), *file.folders, file.name))
 
 
 def _holds_instances(path: Path) -> bool:

@@ -8,13 +8,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from curate import clock, hub
+from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.archive.reviews import approvals, release_folder
+from curate.cutting.erase import name_revocations, settle
 from curate.digests import sha256_file
 from curate.errors import InputError, RefusedError
 from curate.findings import Severity
-from curate.hub.protocol import Plan, Settings, Target
+from curate.hub.protocol import Plan, Purged, Settings, Target
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
 from curate.verify import check_release
@@ -22,7 +24,11 @@ from curate.verify import check_release
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What `publish` did, or with `dry_run` would do: files and bytes sent, files that were there already."""
+    """What `publish` did, or with `dry_run` would do: files and bytes sent, files that were there already.
+
+    `purged` versions are served without what was withdrawn from now on; `remaining` is what the hub still
+    shows of it, found by looking.
+    """
 
     version: str
     tag: str
@@ -33,6 +39,10 @@ class Publication:
     unchanged_files: int
     already: bool
     dry_run: bool = False
+    purged: tuple[str, ...] = ()
+    erased_files: int = 0
+    erased_bytes: int = 0
+    remaining: tuple[str, ...] = ()
 
 
 def publish(
@@ -58,11 +68,13 @@ def publish(
         target = hub.open_target(to or archive.config.hub_target)
         if dry_run:
             return _planned(archive, folder, target)
+        settle(archive)
         _refuse_unapproved(archive, folder)
         _refuse_withdrawn(archive, folder)
         _refuse_unchecked(folder, workers, progress)
         published = target.publish(folder, settings=settings)
         _record(archive, folder, target.url, published.commit)
+        purged = _purge(archive, target, progress)
         return Publication(
             folder.name,
             published.tag,
@@ -72,6 +84,10 @@ def publish(
             published.sent_bytes,
             published.unchanged_files,
             published.already,
+            purged=purged.moved,
+            erased_files=purged.erased_files,
+            erased_bytes=purged.erased_bytes,
+            remaining=tuple(f"{left.place} {left.path} ({left.what})" for left in purged.remaining),
         )
 
 
@@ -80,7 +96,38 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     previous = archive.releases / before[-1] if before else None
     plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
-    return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True)
+    stale = tuple(versions.tag(version) for version in _to_purge(archive, target.url))
+    return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale)
+
+
+def _to_purge(archive: Archive, url: str) -> dict[str, str]:
+    """Versions that were cut again since this target got them, with the digest that it should hold."""
+    recorded = {event.subject: event.payload["digest"] for event in archive.ledger.events("recut")}
+    there: dict[str, str] = {}
+    for kind in ("published", "purged"):
+        for event in archive.ledger.events(kind):
+            if event.payload["target"] == url:
+                there[event.subject] = event.payload["digest"]
+    return {v: digest for v, digest in recorded.items() if v in there and there[v] != digest}
+
+
+def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
+    """Serve every version without what was withdrawn since, and erase the rest from the target's history.
+
+    Raises:
+        HubError: the hub fails; the next `publish` of the same version goes on.
+    """
+    stale = _to_purge(archive, target.url)
+    if not stale:
+        return Purged((), (), 0, 0, ())
+    folders = {version: release_folder(archive, version) for version in stale}
+    name_revocations(archive, stale)
+    purged = target.purge(folders, progress=progress)
+    with archive.ledger.transaction():
+        for version, digest in _to_purge(archive, target.url).items():
+            payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
+            archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
+    return purged
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:
@@ -125,7 +172,7 @@ def _refuse_unchecked(folder: Path, workers: int, progress: Progress) -> None:
     errors = [f for result in results for f in result.findings if f.severity is Severity.ERROR]
     if errors:
         raise RefusedError(
-            f"Release {folder.name} does not pass its checks: {len(errors)} findings.",
+            f"Release {folder.name} does not pass its checks: {', '.join(sorted({f.rule for f in errors}))}.",
             hint=f"See them: curate check {folder}",
         )
 

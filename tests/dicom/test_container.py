@@ -14,8 +14,8 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import pixel_array
 from pydicom.uid import RLELossless
 
-from curate.dicom import codestreams, container, reader
-from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
+from curate.dicom import codestreams, container, head, reader
+from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError, Parsed
 from tests import strategies
 from tests.dicom import real
 
@@ -51,14 +51,14 @@ def image(
 
 def native(item: Item, value: bytes) -> tuple[bytes, tuple[str, ...]]:
     element = Element(PIXEL_DATA, "OW", memoryview(value))
-    pixels = container.clean_pixels(item, element, reader.EXPLICIT)
+    pixels = container.clean_pixels(item, element, head.EXPLICIT)
     return joined(pixels.chunks)[12:], pixels.applied
 
 
 def test_clean_pixels_are_not_copied() -> None:
     """Pixels with nothing to hide are handed on as the view that came in."""
     value = memoryview(np.arange(16, dtype="<u2").tobytes())
-    pixels = container.clean_pixels(image(), Element(PIXEL_DATA, "OW", value), reader.EXPLICIT)
+    pixels = container.clean_pixels(image(), Element(PIXEL_DATA, "OW", value), head.EXPLICIT)
     views = [chunk for chunk in pixels.chunks if isinstance(chunk, memoryview)]
     assert views[0].obj is value.obj
     assert pixels.applied == ()
@@ -133,7 +133,7 @@ def test_impossible_shapes_are_refused(change: dict[str, int]) -> None:
 # --- encapsulated
 
 
-def frames_of(name: str) -> tuple[reader.Parsed, list[bytes]]:
+def frames_of(name: str) -> tuple[Parsed, list[bytes]]:
     parsed = reader.parse(real.named(name))
     value = parsed.dataset[PIXEL_DATA].value
     shape = container.shape_of(parsed.dataset)
@@ -271,7 +271,7 @@ def test_video_and_unknown_syntaxes_are_refused() -> None:
     for syntax, rule in (
         ("1.2.840.10008.1.2.4.102", "TRANSFER_SYNTAX_REFUSED"),
         ("1.2.840.10008.1.2.4.110", "TRANSFER_SYNTAX_REFUSED"),
-        (reader.EXPLICIT, "PIXEL_ENCODING"),
+        (head.EXPLICIT, "PIXEL_ENCODING"),
     ):
         with pytest.raises(MalformedError) as caught:
             container.clean_pixels(parsed.dataset, parsed.dataset[PIXEL_DATA], syntax)

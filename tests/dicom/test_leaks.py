@@ -18,7 +18,7 @@ from tests.planter.raw import BIG, IMPLICIT, Draft, write
 from tests.planter.tokens import Source
 
 SEED = int(os.environ.get("CURATE_PLANT_SEED", "20260101"))
-BASES = int(os.environ.get("CURATE_PLANT_BASES", "2"))
+BASES = int(os.environ.get("CURATE_PLANT_BASES", "1"))
 # Layers that no sound file would hold: refusing them by a code is as good as cleaning them.
 BROKEN = (
     "coded-", "native-", "other-pixels", "numeric-", "no-such-vr", "gap", "deep-70", "deep-30", "un-sequence",
@@ -85,7 +85,7 @@ def test_nothing_planted_survives() -> None:
                 kept_out.append((file.name, outcome.refusal))
             continue
         leaks.update(search.survivors(outcome.released, file.plants, before))
-    assert plants > 20_000
+    assert plants > 10_000
     assert not uncoded
     assert not said, f"{len(said)} places show in findings, logs or tracebacks: {said.most_common(20)}"
     assert not leaks, f"{leaks.total()} of {plants} identifiers survive: {leaks.most_common(40)}"
@@ -95,7 +95,7 @@ def test_nothing_planted_survives() -> None:
 def test_everything_at_once_survives_nowhere() -> None:
     """One file a base with all layers that a sound file may hold together."""
     source = Source(SEED + 1)
-    for draft in drafts():
+    for draft in drafts()[:: max(1, 20 // BASES)]:
         file = plant.all_layers(draft, source, BROKEN)
         outcome = system.attack(file.data)
         assert outcome.released is not None, (draft.name, outcome.refusal)
@@ -126,7 +126,7 @@ def test_no_date_of_the_study_survives(dates: str) -> None:
 
 def test_what_was_rewritten_before_changes_nothing() -> None:
     """The result rests on the file and its study alone, not on which files came before it."""
-    files = [file.data for file, _ in attacks(1, 5)]
+    files = [file.data for file, _ in attacks(1, 11)]
     first = [system.attack(data).released for data in files]
     second = [system.attack(data).released for data in reversed(files)]
     assert first == second[::-1]

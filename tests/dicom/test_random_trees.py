@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.planter import system, trees
 from tests.planter.raw import Draft, write
 
-EXAMPLES = int(os.environ.get("CURATE_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("CURATE_EXAMPLES", "100"))
 common = settings(
     max_examples=EXAMPLES,
     deadline=None,

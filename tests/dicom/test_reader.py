@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 
-from curate.dicom import reader
+from curate.dicom import head, reader
 from curate.dicom.types import Fragments, Item, MalformedError
 from tests import strategies, synth
 from tests.dicom import real
 from tests.strategies import Node
 
 SYNTAXES = {
-    reader.EXPLICIT: {},
-    reader.IMPLICIT: {"explicit": False},
-    reader.BIG_ENDIAN: {"little": False},
+    head.EXPLICIT: {},
+    head.IMPLICIT: {"explicit": False},
+    head.BIG_ENDIAN: {"little": False},
 }
 
 
@@ -60,7 +60,7 @@ def test_deflated_is_the_same_as_explicit(nodes: list[Node]) -> None:
     body = strategies.encode([Node(0x00080000, "UL", b"\0\0\0\0"), *nodes])
     engine = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     squeezed = engine.compress(body) + engine.flush()
-    deflated = reader.parse(strategies.part10(squeezed, reader.DEFLATED))
+    deflated = reader.parse(strategies.part10(squeezed, head.DEFLATED))
     plain = reader.parse(strategies.part10(body))
     assert deflated.dataset == plain.dataset
 
@@ -128,14 +128,14 @@ def test_hostile_bytes_never_crash_the_reader(data: st.DataObject) -> None:
 def _small() -> dict[str, bytes]:
     ds = synth.load_instance(rows=2, columns=2)
     explicit = synth.to_bytes(ds)
-    ds.file_meta.TransferSyntaxUID = reader.IMPLICIT
+    ds.file_meta.TransferSyntaxUID = head.IMPLICIT
     implicit = synth.to_bytes(ds)
     big = strategies.part10(
         strategies.encode(
             [Node(0x00081140, "SQ", [[Node(0x00080020, "DA", b"20200101")]], "undefined", ["undefined"])],
             little=False,
         ),
-        reader.BIG_ENDIAN,
+        head.BIG_ENDIAN,
     )
     return {"explicit": explicit, "implicit": implicit, "big": big}
 
@@ -185,13 +185,13 @@ def test_a_deflate_bomb_is_refused() -> None:
     bomb = engine.compress(bytes(200 << 20)) + engine.flush()
     started = time.monotonic()
     with pytest.raises(MalformedError) as caught:
-        reader.parse(strategies.part10(bomb, reader.DEFLATED))
+        reader.parse(strategies.part10(bomb, head.DEFLATED))
     assert caught.value.rule == "INFLATED_TOO_LARGE"
     assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
-    ("head", "expected"),
+    ("first", "expected"),
     [
         (bytes(128) + b"DICM", True),
         (b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(114), True),
@@ -202,9 +202,9 @@ def test_a_deflate_bomb_is_refused() -> None:
         (b"", False),
     ],
 )
-def test_sniff(head: bytes, expected: bool) -> None:
+def test_sniff(first: bytes, expected: bool) -> None:
     """A file is told by its first bytes, with a preamble or without."""
-    assert reader.sniff(head) is expected
+    assert head.sniff(first) is expected
 
 
 def test_bytes_after_the_pixels_are_left_out_and_named() -> None:

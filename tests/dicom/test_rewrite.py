@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.pixels import pixel_array
 
-from curate.dicom import hierarchy, reader, rewrite, scan, verify, writer
+from curate.dicom import head, hierarchy, reader, rewrite, scan, shared, verify, writer
 from curate.dicom.identifiers import donor_id, is_new_uid, new_uid
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.findings import Severity
@@ -42,7 +42,7 @@ def errors(data: bytes) -> list[tuple[str, str]]:
 
 def forget() -> None:
     """As if the process had just started."""
-    reader._tables.clear()
+    shared.forget()
     rewrite._cleaner_of.cache_clear()
     rewrite._pure_token.cache_clear()
     rewrite._latest = None
@@ -154,7 +154,7 @@ def test_random_trees_come_out_clean(nodes: list[Node], other: list[Node], impli
     inner = Node(0x00081140, "SQ", [other], "undefined", ["undefined"])
     rest = [node for node in nodes if node.tag not in tags and node.tag != inner.tag]
     everything = sorted([*base, *rest, inner], key=lambda node: node.tag)
-    syntax = reader.IMPLICIT if implicit else reader.EXPLICIT
+    syntax = head.IMPLICIT if implicit else head.EXPLICIT
     body = strategies.encode(everything, explicit=not implicit)
     clean = whole(rewrite.rewrite(strategies.part10(body, syntax), CONTEXT, POLICY))
     assert errors(clean) == []
@@ -226,13 +226,13 @@ def _same_pixels(before: bytes, after: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("syntax", [reader.IMPLICIT, reader.EXPLICIT, reader.BIG_ENDIAN, reader.DEFLATED])
+@pytest.mark.parametrize("syntax", [head.IMPLICIT, head.EXPLICIT, head.BIG_ENDIAN, head.DEFLATED])
 def test_every_uncompressed_syntax_comes_out_the_same(syntax: str) -> None:
     """The same data set written in any uncompressed transfer syntax gives the same clean bytes."""
     ds = synth.load_instance(2, 0, 0, 1, private=False)
     expected = whole(rewrite.rewrite(synth.to_bytes(ds), CONTEXT, POLICY))
     ds.file_meta.TransferSyntaxUID = syntax
-    if syntax == reader.BIG_ENDIAN:
+    if syntax == head.BIG_ENDIAN:
         swapped = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
         ds = pydicom.dcmread(io.BytesIO(synth.to_bytes(ds)))
         ds.file_meta.TransferSyntaxUID = syntax

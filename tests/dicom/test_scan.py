@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dicom import reader, scan
+from curate.dicom import head, scan
 from curate.dicom.types import Keys, Scan
 from tests import strategies, synth
 from tests.dicom import real
@@ -36,7 +36,7 @@ def test_a_scan_finds_what_grouping_needs() -> None:
     assert seen.earliest == int(when.timestamp()) * 1_000_000 + when.microsecond
 
 
-@pytest.mark.parametrize("syntax", [reader.IMPLICIT, reader.EXPLICIT, reader.DEFLATED])
+@pytest.mark.parametrize("syntax", [head.IMPLICIT, head.EXPLICIT, head.DEFLATED])
 def test_the_syntax_does_not_matter(syntax: str) -> None:
     """A scan is the same in every transfer syntax, but for the syntax and the size."""
     ds = synth.load_instance(1, 0, 0, 4)

@@ -46,7 +46,7 @@ def test_a_clean_file_is_clean() -> None:
         (b"", "NOT_DICOM"),
         (edited("PatientName", "Roca^Oriol"), "VALUE_NOT_CLEAN"),
         (edited("PatientAddress", "Carrer Nou 1"), "ATTRIBUTE_NOT_ALLOWED"),
-        (edited("StudyInstanceUID", "1.2.3"), "VALUE_NOT_CLEAN"),
+        (edited("FrameOfReferenceUID", "1.2.3"), "VALUE_NOT_CLEAN"),
         (edited("PatientIdentityRemoved", "NO"), "VALUE_NOT_CLEAN"),
         (edited("PixelData", bytes(128) + b"JOHN DOE"), "PIXEL_CONTAINER"),
     ],

@@ -28,7 +28,7 @@ def files() -> Iterator[tuple[str, bytes]]:
     for name, make in BOMBS.items():
         yield name, make()
     pick, pool = random.Random(3), run.seeds()
-    for number in range(60):
+    for number in range(40):
         yield f"damaged {number}", mutated(pick, pick.choice(pool), pick.choice(pool))
 
 

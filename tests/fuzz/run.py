@@ -38,8 +38,8 @@ def seeds() -> tuple[bytes, ...]:
     """Real files, files of our own, planted ones, and what the rewriter makes of them."""
     made = [write(draft) for draft in bases.drafts()]
     source = Source(5)
-    for draft in bases.drafts()[::2]:
-        for layer, chosen in list(plant.places(draft).items())[::9]:
+    for draft in bases.drafts()[::4]:
+        for layer, chosen in list(plant.places(draft).items())[::13]:
             if len(chosen) < 300:
                 made.append(plant.one_layer(draft, layer, chosen, source).data)
     made += [done for data in made[:24] if (done := system.attack(data).released) is not None]

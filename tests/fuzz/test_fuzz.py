@@ -12,7 +12,7 @@ import pytest
 
 from tests.fuzz import memory, run
 
-SECONDS = float(os.environ.get("CURATE_FUZZ_SECONDS", "5"))
+SECONDS = float(os.environ.get("CURATE_FUZZ_SECONDS", "3"))
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -40,5 +40,5 @@ def test_hostile_files_are_bounded_in_time_and_memory() -> None:
         for name, row in measured.items()
         if row["peak"] > memory.TIMES * row["size"] + memory.BESIDE or row["seconds"] > 10
     }
-    assert len(measured) > 70
+    assert len(measured) > 50
     assert not over

@@ -31,6 +31,7 @@ from curate.loading.load import load
 from curate.loading.volume import volume
 datasets.logging.set_verbosity(50)
 datasets.disable_progress_bars()
+datasets.config.STREAMING_READ_MAX_RETRIES, datasets.config.STREAMING_READ_RETRY_INTERVAL = 3, 0
 source.patience = Patience(attempts=3, sleep=lambda _: None)
 for line in sys.stdin:
     names = dict(globals())
@@ -45,6 +46,8 @@ for line in sys.stdin:
         except Exception as error:
             import traceback
             said["crash"] = traceback.format_exc()
+            foreign = [frame for frame in traceback.extract_tb(error.__traceback__) if "/curate/" in frame.filename]
+            said["foreign"] = not foreign
     said["warnings"] = [str(w.message) for w in caught if w.category.__name__ == "RecutWarning"]
     print("SAID " + json.dumps(said, default=str), flush=True)
 """
@@ -75,10 +78,14 @@ class Client:
         process.stdin.flush()
         for line in process.stdout:
             if line.startswith("SAID "):
-                said = SimpleNamespace(**{"crash": "", "error": None, "result": None, **json.loads(line[5:])})
+                said = SimpleNamespace(
+                    **{"crash": "", "error": None, "result": None, "foreign": False, **json.loads(line[5:])}
+                )
                 self.warnings = said.warnings
                 if said.error:
                     raise _ERRORS[said.error[0]](said.error[1], hint=said.error[2])
+                if said.crash and said.foreign:
+                    raise RuntimeError(said.crash)  # another library's error, outside of our functions
                 assert not said.crash, said.crash
                 return said.result
         raise AssertionError("the client's process ended")

@@ -35,7 +35,7 @@ def second(folder_hub: Path) -> Path:
     return folder_hub / "v1.1.0"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(first: Path, second: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     """A running hub where both versions are published as `org/scans`."""
     with HubServer() as hub:
@@ -45,9 +45,9 @@ def served(first: Path, second: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield hub
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def process(served: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """The process of a module's clients."""
+    """The process of the tests' clients: importing them takes longer than most tests."""
     found = Client(served, tmp_path_factory.mktemp("client"))
     yield found
     found.close()

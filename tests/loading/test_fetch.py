@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from curate.cli.main import app
 from curate.digests import sha256_file
 from curate.errors import CurateError, DamagedError, HubError, InputError
 from curate.hub.folder_store import write_refs
@@ -266,7 +268,7 @@ def test_a_hostile_manifest_writes_nowhere_else(second: Path, tmp_path: Path) ->
 
 
 def test_the_command_says_what_it_did(second: Path, tmp_path: Path) -> None:
-    """`curate fetch --json` prints the record; without it a few lines; an error is one message and exit 2."""
+    """`curate fetch --json` prints the record; an error is one message and exit 2."""
     command = [
         sys.executable,
         "-m",
@@ -289,9 +291,18 @@ def test_the_command_says_what_it_did(second: Path, tmp_path: Path) -> None:
     said = json.loads(done.stdout)
     assert set(said) == set(Fetched.__dataclass_fields__)
     assert said["instances"] == 3 * SLICES
-    text = run()
-    assert f"there already: {3 * SLICES}" in text.stdout
     wrong = run("--where", "nope = 1", "--to", str(tmp_path / "other"))
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "nope" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_the_commands_text_names_what_to_know(second: Path, tmp_path: Path) -> None:
+    """Without `--json` it prints counts, licences, and where the citation is."""
+    to = str(tmp_path / "to")
+    for _ in range(2):
+        done = CliRunner().invoke(app, ["fetch", str(second), "--to", to, "--where", CHEST, "--quiet"])
+        assert done.exit_code == 0, done.output
+    assert f"Have {3 * SLICES} instances of 3 series and 3 studies" in done.stdout
+    assert f"there already: {3 * SLICES}" in done.stdout
+    assert f"Licences: CC-BY-4.0 ({3 * SLICES})" in done.stdout

@@ -71,6 +71,25 @@ def test_a_hub_that_fails_never_turns_a_version_into_another(client: Client, sta
     assert client.run(READ, name=client.name, config="studies", version="1.1.0", streaming=False)[1] == 4
 
 
+def test_a_builder_out_of_the_clients_cache_is_refused(client: Client) -> None:
+    """The last look before rows are read: a builder of another version, or of no files, is not taken."""
+    text = """
+        from curate.loading import library
+        from curate.loading.load import _compare
+        wanted = source.find(name, "1.1.0")
+        _compare(library.builder_of(wanted, "studies", True, {}), wanted, "studies")
+        _compare(datasets.load_dataset_builder(name, "studies", revision="v1.0.0"), wanted, "studies")
+    """
+    with pytest.raises(HubError, match=r"offers studies 1\.0\.0 out of its cache where 1\.1\.0"):
+        client.run(text, name=client.name)
+
+
+def test_a_short_answer_is_not_taken(client: Client) -> None:
+    """Fewer bytes than were asked for are an error, not an end."""
+    with pytest.raises(HubError, match="the connection failed"):
+        client.run("source.find(name).read('CITATION.cff', 10, 1_000_000)", name=client.name)
+
+
 def test_what_is_not_there_or_not_allowed_is_said(client: Client, folder_hub: Path) -> None:
     """A missing version names those that are there; a gated repository says what to accept; no traceback."""
     with pytest.raises(HubError, match=r"no version 7\.0\.0; it has 1\.0\.0, 1\.1\.0"):

@@ -85,6 +85,19 @@ def test_each_slice_has_its_own_rescale() -> None:
     assert volume(series("MR")).unit == ""
 
 
+@pytest.mark.parametrize(
+    ("stated", "kind", "unit"), [(None, "AXIAL", "HU"), ("US", "AXIAL", "HU"), (None, "LOCALIZER", "")]
+)
+def test_a_ct_that_states_no_unit(stated: str | None, kind: str, unit: str) -> None:
+    """A CT's default is Hounsfield units (PS3.3 C.8.2.1.1.2), but not a localizer's."""
+    slices = series()
+    for one in slices:
+        one.RescaleType, one.ImageType = stated, ["ORIGINAL", "PRIMARY", kind]
+        if stated is None:
+            del one.RescaleType
+    assert volume(slices).unit == unit
+
+
 def test_a_modality_lut_is_applied() -> None:
     """Values go through a Modality LUT where there is one, and its type is the unit."""
     slices = series("CT")

@@ -26,7 +26,7 @@ from curate.findings import has_errors
 from curate.steps.deidentify import beside, deidentify
 from curate.steps.deidentify.coded_table import COLUMNS
 from curate.steps.intake import intake
-from curate.steps.unseal import records
+from curate.steps.unseal import unseal
 from tests import synth
 from tests.steps import hospital
 from tests.steps.archives import curate, curate_json, files_of, make_archive
@@ -137,7 +137,7 @@ def test_every_file_is_counted_and_one_that_cannot_be_made_safe_stays_where_it_w
     assert report.codes == {"SOP_CLASS_ENCAPSULATED": 1, "TRUNCATED": 1}
     assert {name: (export / name).read_bytes() for name in bad} == bad
     assert report.refused is not None
-    told = {(r["rule"], Path(r["path"]).name) for r in records(report.refused, tmp_path / "deidentify.key")}
+    told = {(r["rule"], Path(r["path"]).name) for r in unseal(report.refused, tmp_path / "deidentify.key")}
     assert told == {("TRUNCATED", "cut.dcm"), ("SOP_CLASS_ENCAPSULATED", "pdf.dcm")}
     assert instances(tmp_path / "second") == instances(tmp_path / "first")
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from curate import durable
 from curate.archive import secret
@@ -91,20 +92,24 @@ def opened(path: Path, *, under_passphrase: bool) -> Iterator[Beside]:
         LockedError: another run holds it.
         InputError, DamagedError, StorageError: it cannot be read or made.
     """
-    with durable.storage_errors(f"use the key file {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_name(f"{path.name}.lock").open("a", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                hint = "Wait until it is done, or use another key for another DEST."
-                raise LockedError(f"Another run uses the key {path}.", hint=hint) from None
+    with ExitStack() as held:
+        with durable.storage_errors(f"use the key file {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context(path.with_name(f"{path.name}.lock").open("a", encoding="utf-8"))
+            _lock(lock, path)
             if not path.exists():
                 secret.make(path, under_passphrase=under_passphrase)
             beside = Beside(path, Keys.from_secret(secret.read(path)))
             durable.remove(beside.temporary)
             beside.temporary.mkdir(mode=0o700)
-            try:
-                yield beside
-            finally:
-                durable.remove(beside.temporary)
+            held.callback(durable.remove, beside.temporary)
+        yield beside
+
+
+def _lock(file: TextIO, path: Path) -> None:
+    """Hold the key with the kernel's help: a dead process holds nothing."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        hint = "Wait until it is done, or use another key for another DEST."
+        raise LockedError(f"Another run uses the key {path}.", hint=hint) from None

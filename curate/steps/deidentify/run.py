@@ -11,6 +11,7 @@ from pathlib import Path
 from curate import durable, parallel
 from curate.archive import sealed_log
 from curate.dicom import identifiers
+from curate.dicom.sources import SourceFile
 from curate.dicom.types import Policy
 from curate.donation import policy as policies
 from curate.donation.gate import RowIndex
@@ -152,6 +153,7 @@ class _Run:
                 File(
                     m.place.place,
                     m.place.path,
+                    m.place.origin,
                     f"{plan.study_id}/{identifiers.new_uid(keys, m.scan.series_uid)}/"
                     f"{identifiers.new_uid(keys, m.scan.sop_instance_uid)}.dcm",
                 )
@@ -180,13 +182,13 @@ class _Run:
                 self.totals.refused_studies += 1
                 rule = next(f.rule for f in plan.findings if has_errors([f]))
                 for member in plan.study.members:
-                    self._refuse(File(member.place.place, member.place.path, ""), rule)
+                    self._refuse(_file(member.place), rule)
                 with durable.storage_errors("remove a refused study from DEST"):
                     if (self.dest / plan.study_id).exists():
                         durable.remove(self.dest / plan.study_id)
         for file, finding in self.donation.loose:
             self.findings.append(finding)
-            self._refuse(File(file.place, file.path, ""), finding.rule)
+            self._refuse(_file(file), finding.rule)
 
     def _refuse(self, file: File, rule: str) -> None:
         self.totals.refused_instances += 1
@@ -207,7 +209,7 @@ class _Run:
             durable.remove(path)
         if self.refusals:
             with sealed_log.appending(path, self.beside.keys.storage) as log:
-                log.append({"place": f.place, "path": str(f.path), "rule": rule} for f, rule in self.refusals)
+                log.append({"place": f.place, "path": f.origin, "rule": rule} for f, rule in self.refusals)
             self.totals.refused = path
 
     def report(self) -> DeidentifyReport:
@@ -220,3 +222,7 @@ class _Run:
         unmatched = [Finding("ROW_WITHOUT_STUDY", "table", count=others)] if others else []
         totals.findings = merge([*self.findings, *unmatched])
         return totals
+
+
+def _file(file: SourceFile) -> File:
+    return File(file.place, file.path, file.origin)

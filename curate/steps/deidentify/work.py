@@ -43,11 +43,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class File:
-    """A file to clean: its safe place, its path, and the path in DEST that its UIDs give it."""
+    """A file to clean: its safe place, its path, where it came from, and the path in DEST that its UIDs give it."""
 
     place: str
     path: Path
-    target: str
+    origin: str
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

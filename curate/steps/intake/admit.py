@@ -47,6 +47,7 @@ class _Work:
     refused_sources: set[bytes] = field(default_factory=set)
     already: int = 0
     size_bytes: int = 0
+    places: dict[str, Row] = field(default_factory=dict)
 
 
 class _StudyRefusedError(Exception):
@@ -160,6 +161,8 @@ def _clean(
         if not work.header:
             work.header = facts_of(parsed.dataset, HEADER_KEYWORDS)
         rewritten = rewrite_parsed(parsed, context, policy)
+        if policy.site_and_scanner and rewritten.series_uid not in work.places:
+            work.places[rewritten.series_uid] = _place_ids(task, facts_of(parsed.dataset, _PLACE))
         clean = b"".join(rewritten.chunks)
         verdict = [f for f in verify(clean, policy) if f.severity is Severity.ERROR]
     except MalformedError as error:
@@ -173,6 +176,21 @@ def _clean(
     if has_errors(found) or any(_held(f.rule, policy) for f in found):
         raise _StudyRefusedError
     return _row(task, work, rewritten, clean)
+
+
+_SITE = ("InstitutionName", "InstitutionAddress")
+_SCANNER = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "StationName")
+_PLACE = (*_SITE, *_SCANNER)
+
+
+def _place_ids(task: StudyTask, facts: dict[str, Any]) -> Row:
+    """Keyed pseudonyms of where a series was acquired; the scanner's rests on its serial number or station."""
+    named = {key: value for key, value in facts.items() if isinstance(value, str)}
+    scanner = _SCANNER if any(named.get(key) for key in _SCANNER[2:]) else ()
+    return {
+        "site_id": identifiers.place_id(task.keys, "site", tuple(named.get(key, "") for key in _SITE)),
+        "scanner_id": identifiers.place_id(task.keys, "scanner", tuple(named.get(key, "") for key in scanner)),
+    }
 
 
 def _held(rule: str, policy: Policy) -> bool:
@@ -293,6 +311,7 @@ def _series_rows(task: StudyTask, work: _Work, instances: list[Row]) -> tuple[li
         rows.append(
             {
                 **series_row(work.facts[uid]),
+                **work.places.get(uid, {}),
                 "study_id": task.study_id,
                 "SeriesInstanceUID": uid,
                 "SOPClassUIDs": sorted({row["SOPClassUID"] for row in inside}),

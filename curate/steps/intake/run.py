@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -78,17 +79,16 @@ def intake(
         InputError: a source or the table cannot be used at all.
         LockedError, StorageError, DamagedError: as their messages say; what was admitted stays.
     """
-    with layout.opened(root, write=True) as archive:
+    with layout.opened(root, write=True) as archive, _unpacking(archive) as folder:
         policy = Policy.from_mapping(archive.config.profile)
         listed = table.open_table(studies)
         keys = Keys.from_secret(archive.secret)
         count = workers or parallel.default_workers()
-        donation = gather(sources, archive.temporary / "unpacked", keys, count, progress)
+        donation = gather(sources, folder, keys, count, progress)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
         rows = RowIndex.of(listed.rows(), donation.grouped.studies)
         run = _Run(archive, keys, policy, deidentify, rows, [*listed.findings, *donation.findings])
-        run.sources = sources
         tasks = list(run.tasks(donation))
         run.anchor(tasks)
         run.receipts(tasks)
@@ -97,6 +97,17 @@ def intake(
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
         return run.report(donation)
+
+
+@contextmanager
+def _unpacking(archive: Archive) -> Iterator[Path]:
+    """Where containers are unpacked: identified data, so in the archive, and gone when the intake ends."""
+    folder = archive.temporary / "unpacked"
+    try:
+        yield folder
+    finally:
+        with durable.storage_errors("remove what was unpacked"):
+            durable.remove(folder)
 
 
 class _Run:
@@ -115,7 +126,6 @@ class _Run:
         self.deidentify, self.rows, self.findings = deidentify, rows, findings
         self.totals = IntakeReport()
         self.earliest: dict[str, int] = {}
-        self.sources: list[Path] = []
         self.given = receipts.Given(archive.ledger)
         self.made: dict[str, bytes] = {}
 
@@ -152,7 +162,7 @@ class _Run:
     def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
         """A file that belongs to no study waits by itself, under a name of its content's place."""
         uid = f"loose {file.path}"
-        instance = SourceInstance(file.place, file.path, "", "", origin=self.origin(file))
+        instance = SourceInstance(file.place, file.path, "", "", origin=file.origin)
         return self._new(uid, identifiers.new_uid(self.keys, uid), "", (instance,), [finding])
 
     def _instances(self, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
@@ -167,18 +177,11 @@ class _Run:
                 series.series_uid,
                 member.scan.sop_instance_uid,
                 doubled[member.scan.sop_instance_uid] > 1,
-                self.origin(member.place),
+                member.place.origin,
             )
             for series in sorted(study.series, key=lambda s: identifiers.new_uid(self.keys, s.series_uid))
             for member in series.members
         )
-
-    def origin(self, file: SourceFile) -> str:
-        """Where a file came from, for the owner's index: of a container's member, the source and its path in it."""
-        if not file.path.is_relative_to(self.archive.temporary):
-            return str(file.path)
-        source = self.sources[int(file.place.split(":")[0]) - 1]
-        return "/".join((str(source), *file.folders, file.name))
 
     def _new(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -190,11 +191,12 @@ def private_places(draft: Draft) -> Iterator[Place]:
     yield Place("private", "private/no creator", in_item((), 0x00371010, "LO"))
     yield Place("private", "private/creator's place used", in_item((), 0x00390010, "UN"))
     yield Place("private", "private/below the creators", in_item((), 0x00390001, "LO"))
-    for tag, creator in SAFE:
+    for tag, creator in (*SAFE, *listed()):
         name = f"private/safe {tag:08X}"
         yield Place("private-safe", name, _safe(tag, creator, "LO"))
         yield Place("private-safe-UN", name + "/UN", _safe(tag, creator, "UN"))
-        yield Place("private-safe-DS", name + "/DS", _safe(tag, creator, "DS"))
+        for vr in ("DS", "FD", "OB", "US", "PN", "SQ"):
+            yield Place(f"private-safe-{vr}", f"{name}/{vr}", _safe(tag, creator, vr))
 
 
 # Attributes that PS3.15 E.3.10 names as safe: their values may still lie.
@@ -205,6 +207,19 @@ SAFE = (
     (0x20051010, "Philips MR Imaging DD 001"), (0x70531000, "Philips PET Private Group"),
     (0x00E11021, "ELSCINT1"), (0x01F11001, "ELSCINT1"), (0x00091067, "GEMS_PETD_01"),
 )  # fmt: skip
+
+
+@cache
+def listed() -> tuple[tuple[int, str], ...]:
+    """Every private attribute that the program's own list lets stay, with its creator."""
+    path = _table_path().with_name("private.json")
+    entries = json.loads(path.read_text())["entries"] if path.exists() else []
+    found = [
+        (int(entry["group"], 16) << 16 | 0x1000 | int(entry["element"], 16), entry["creator"])
+        for entry in entries
+        if re.fullmatch("[0-9A-Fa-f]{2}", entry["element"])
+    ]
+    return tuple(found)
 
 
 def _safe(tag: int, creator: str, vr: str) -> Planter:

@@ -72,6 +72,32 @@ def _segment(marker: int, at: str = "start") -> Callable[[Fragments, bytes], Non
     return change
 
 
+J2K_SEGMENTS = (
+    ("J2K CRG", 0xFF63, b""),
+    ("J2K TLM", 0xFF55, b"\0\x40"),
+    ("J2K PLM", 0xFF57, b"\0"),
+    ("J2K PPM", 0xFF60, b"\0"),
+    ("J2K RGN", 0xFF5E, b"\0\0\0"),
+    ("J2K POC", 0xFF5F, b""),
+    ("J2K QCC", 0xFF5D, b"\x07"),
+    ("J2K COC", 0xFF53, b"\x07"),
+    ("J2K CPF", 0xFF59, b""),
+)
+
+
+def _j2k_segment(marker: int, start: bytes) -> Callable[[Fragments, bytes], None]:
+    """A segment of the main header that decoders pass over, letters in it, before the first tile."""
+
+    def change(fragments: Fragments, letters: bytes) -> None:
+        part = fragments.parts[0]
+        body = start + letters
+        where = part.index(b"\xff\x90")
+        made = struct.pack(">HH", marker, len(body) + 2) + body
+        fragments.parts[0] = part[:where] + made + part[where:]
+
+    return change
+
+
 def _tile_comment(fragments: Fragments, letters: bytes) -> None:
     """A COM in a tile-part's header, its length told in SOT."""
     part = fragments.parts[0]
@@ -135,6 +161,9 @@ ENCAPSULATED: tuple[tuple[str, Callable[[Fragments, bytes], None], frozenset[str
         _unused_table(0xFFDB, b"\x03", 64),
         frozenset(JPEG - LOSSLESS),
     ),
+    ("DHT unused", _unused_table(0xFFC4, b"\x03" + bytes(7) + b"\x28" + bytes(8), 40), frozenset(JPEG)),
+    ("LSE unused", _unused_table(0xFFF8, b"\x02\x05\x01", 40), frozenset(JPEG_LS)),
+    *((name, _j2k_segment(marker, start), frozenset(J2K)) for name, marker, start in J2K_SEGMENTS),
     ("COM before the scan", _segment(0xFFFE, "late"), frozenset(JPEG | JPEG_LS)),
     ("COM after fill bytes", _fill_bytes, frozenset(JPEG | JPEG_LS)),
     *((f"APP{n}", _segment(0xFFE0 + n), frozenset(JPEG | JPEG_LS)) for n in (0, 1, 2, 7, 8, 13, 14, 15)),

@@ -1,0 +1,198 @@
+"""`curate doctor`: hold ledger, packs, quarantine and releases against each other; mend what can be mended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from curate import durable, hub
+from curate.archive import layout, receipts, tables, vault
+from curate.archive.consolidate import remove_unused, unused
+from curate.archive.layout import Archive
+from curate.cutting.erase import recorded, settle
+from curate.dicom.types import Keys
+from curate.digests import sha256_file
+from curate.errors import CurateError
+from curate.findings import Finding
+from curate.progress import Progress, silent
+
+
+@dataclass(slots=True)
+class Health:
+    """What was looked at, what is damaged and could not be mended, and what was (or, looking only, could be)."""
+
+    looked_at: Counter[str] = field(default_factory=Counter)
+    damaged: list[Finding] = field(default_factory=list)
+    repaired: list[Finding] = field(default_factory=list)
+
+    def tell(self, rule: str, place: str, mended: bool) -> None:
+        """Note damage."""
+        (self.repaired if mended else self.damaged).append(Finding(rule, place))
+
+
+def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) -> Health:
+    """Verify an archive, every byte of it, and mend what remains elsewhere: in its releases, or on its hub.
+
+    Raises:
+        DamagedError: configuration, key or ledger cannot be opened at all.
+        LockedError, StorageError: as their messages say.
+    """
+    health = Health()
+    with layout.opened(root, write=not dry_run) as archive:
+        if not archive.ledger.verify():
+            health.tell("LEDGER_DAMAGED", "ledger.db", mended=False)
+            return health
+        if not dry_run:
+            settle(archive)
+        spare = _Spare(archive)
+        with durable.storage_errors("mend the archive"):
+            _stored(archive, spare, health, dry_run, progress)
+            _quarantine(archive, health)
+            _receipts(archive, health)
+            _releases(archive, spare, health, dry_run, progress)
+            _unused(archive, health, dry_run)
+    return health
+
+
+class _Spare:
+    """Where another copy of a file may lie: the archive's releases, and the versions on its hub."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        events = reversed(list(archive.ledger.events("published")))
+        self._published = dict.fromkeys((event.subject, event.payload["target"]) for event in events)
+
+    def find(self, path: str, sha256: str, version: str = "") -> bytes | None:
+        """The bytes of a file that has this digest, from wherever they remain."""
+        for candidate in self._candidates(path, version):
+            try:
+                data = candidate()
+            except (OSError, CurateError):
+                continue
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return data
+        return None
+
+    def _candidates(self, path: str, version: str) -> Iterator[Callable[[], bytes]]:
+        if path.startswith(("packs/", "previews/")):
+            yield (self._archive.root / path).read_bytes
+            for folder in sorted(self._archive.releases.glob("[0-9]*")):
+                yield (folder / path).read_bytes
+        for named, target in self._published:
+            if version in ("", named):
+                yield partial(_remote, target, named, path)
+
+
+def _remote(target: str, version: str, path: str) -> bytes:
+    return hub.open_target(target).read(version, path)
+
+
+def _mend(target: Path, data: bytes | None, dry_run: bool) -> bool:
+    """Put a found copy in place; says whether there was one."""
+    if data is not None and not dry_run:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        durable.remove(target)  # a pack is read-only, and may share its bytes with a release
+        durable.write_bytes(target, data, 0o444 if target.suffix == ".parquet" else 0o644)
+    return data is not None
+
+
+def _stored(archive: Archive, spare: _Spare, health: Health, dry_run: bool, progress: Progress) -> None:
+    """Every pack and preview shard that a study needs is there, and has the digest that is its name."""
+    needed: set[str] = set()
+    for record in archive.ledger.studies():
+        health.looked_at["studies"] += 1
+        needed.update(tables.from_ipc(record.instances)["pack"].unique().to_pylist())
+        needed.update(filter(None, [record.payload.get("preview")]))
+    for path in progress.over(sorted(needed), "packs", len(needed)):
+        health.looked_at["packs"] += 1
+        place, sha256 = archive.root / path, Path(path).stem
+        if not place.is_file():
+            health.tell("PACK_MISSING", path, _mend(place, spare.find(path, sha256), dry_run))
+        elif sha256_file(place) != sha256:
+            health.tell("PACK_DAMAGED", path, _mend(place, spare.find(path, sha256), dry_run))
+
+
+def _quarantine(archive: Archive, health: Health) -> None:
+    """Every entry has its file, which opens to its end."""
+    key = Keys.from_secret(archive.secret).storage
+    for entry in archive.ledger.quarantined():
+        health.looked_at["quarantined"] += 1
+        try:
+            with vault.opening(archive.vault_path(entry.id), key) as file:
+                while file.read(1 << 20):
+                    pass
+        except (OSError, CurateError):
+            health.tell("QUARANTINE_DAMAGED", entry.id, mended=False)
+
+
+def _receipts(archive: Archive, health: Health) -> None:
+    path = archive.root / receipts.NAME
+    try:
+        for _ in receipts.read(path, Keys.from_secret(archive.secret).storage) if path.exists() else ():
+            health.looked_at["receipts"] += 1
+    except CurateError:
+        health.tell("RECEIPTS_DAMAGED", receipts.NAME, mended=False)
+
+
+def _releases(archive: Archive, spare: _Spare, health: Health, dry_run: bool, progress: Progress) -> None:
+    """Every version that was cut is there as the ledger knows it; one that nobody saw may be cut anew."""
+    published = {event.subject for event in archive.ledger.events("published")}
+    known = recorded(archive)
+    for version in progress.over(sorted(known), "releases", len(known)):
+        folder = archive.releases / version
+        if version not in published and not folder.exists():
+            continue  # a cut that was dropped: the next release takes its number
+        health.looked_at["releases"] += 1
+        bad = list(_bad_files(folder, known[version], spare, version, dry_run))
+        mended = [path for path, found in bad if found]
+        lost = [path for path, found in bad if not found]
+        if lost and version not in published:
+            if not dry_run:
+                durable.remove(folder)
+            health.tell("RELEASE_TO_CUT_AGAIN", f"releases/{version}", mended=True)
+            continue
+        for path in mended:
+            health.tell("RELEASE_FILE_DAMAGED", f"releases/{version}/{path}", mended=True)
+        for path in lost:
+            health.tell("RELEASE_FILE_DAMAGED", f"releases/{version}/{path}", mended=False)
+
+
+def _bad_files(
+    folder: Path, sealed: str, spare: _Spare, version: str, dry_run: bool
+) -> Iterator[tuple[str, bool]]:
+    """Files of a release that are missing, altered or too many, and whether a good copy was found."""
+    seal = folder / "release.json"
+    data: bytes | None = seal.read_bytes() if seal.is_file() else b""
+    if hashlib.sha256(data or b"").hexdigest() != sealed:
+        data = spare.find("release.json", sealed, version)
+        yield "release.json", _mend(seal, data, dry_run)
+    if data is None:
+        return
+    files = json.loads(data)["files"]
+    for path, entry in files.items():
+        target = folder / path
+        if not target.is_file() or sha256_file(target) != entry["sha256"]:
+            yield path, _mend(target, spare.find(path, entry["sha256"], version), dry_run)
+    for extra in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = extra.relative_to(folder).as_posix()
+        if name not in files and name != "release.json" and not name.startswith("attestations/"):
+            if not dry_run:
+                durable.remove(extra)
+            yield name, True
+
+
+def _unused(archive: Archive, health: Health, dry_run: bool) -> None:
+    """Files that nothing refers to: what a killed step wrote and no later one needed."""
+    waiting = {archive.vault_path(entry.id) for entry in archive.ledger.quarantined()}
+    loose = [path for path in sorted(archive.quarantine.rglob("*")) if path.is_file() and path not in waiting]
+    for path in [*unused(archive), *loose]:
+        health.tell("FILE_UNUSED", path.relative_to(archive.root).as_posix(), mended=True)
+    if not dry_run:
+        remove_unused(archive)
+        for path in loose:
+            durable.remove(path)

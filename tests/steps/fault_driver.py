@@ -1,0 +1,73 @@
+"""Runs commands of `curate` in forks of one process, and stops or fails each at its n-th durable step.
+
+Reads requests as JSON lines: {"arguments", "at", "fault"}; answers {"code", "signal", "steps", "output"}.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import mmap
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import curate.cli.main
+import curate.steps.intake
+import curate.steps.publish
+import curate.steps.release
+import curate.steps.withdraw
+from curate import durable
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    count = mmap.mmap(-1, 8)
+    with tempfile.TemporaryFile() as output:
+        child = os.fork()
+        if not child:
+            _child(request, count, output.fileno())
+        status = os.waitpid(child, 0)[1]
+        output.seek(0)
+        shown = output.read().decode()
+    killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    code = os.waitstatus_to_exitcode(status) if not killed else -1
+    return {"code": code, "signal": killed, "steps": int.from_bytes(count[:]), "output": shown}
+
+
+def _child(request: dict[str, Any], count: mmap.mmap, output: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+
+    def step(name: str, path: Path) -> None:
+        number = int.from_bytes(count[:]) + 1
+        count[:] = number.to_bytes(8)
+        if number != request["at"]:
+            return
+        if request["fault"] == "SIGKILL":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError(getattr(errno, request["fault"]), "on order")
+
+    durable.observer = step
+    sys.argv = ["curate", *request["arguments"]]
+    code: Any = 0
+    try:
+        curate.cli.main.run()
+    except SystemExit as ended:
+        code = ended.code or 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
