@@ -104,7 +104,7 @@ def _unlocked() -> Iterator[None]:
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
     """Hold `lock` with the kernel's help: a dead process holds nothing, so a stale lock cannot block."""
-    with durable.storage_errors("lock the archive"), (root / "lock").open("a+", encoding="utf-8") as file:
+    with durable.storage_errors(f"write to the archive {root}"), (root / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -144,7 +144,8 @@ def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place
                     kept.packs |= set(rows["pack"].unique().to_pylist())
                 kept.rows[name] += rows.num_rows
                 writer.write(rows)
-    kept.rows["images"] = kept.rows["instances"]
+    if kept.rows["instances"]:
+        kept.rows["images"] = kept.rows["instances"]
     return kept
 
 

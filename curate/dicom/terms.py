@@ -39,7 +39,8 @@ def vocabulary() -> frozenset[str]:
 def anatomy() -> frozenset[str]:
     """The terms that name a region, vertebrae included."""
     levels = {word for word in vocabulary() if re.fullmatch("[CTLS][0-9]+", word) and word not in ("T1", "T2")}
-    return frozenset(data("terms.json")["terms"]["anatomy"].split()) | levels
+    named = data("terms.json")["terms"]["anatomy"].split() + data("terms.json")["regional"].split()
+    return frozenset(named) | levels
 
 
 @cache

@@ -95,10 +95,13 @@ def _region_label(codes: Sequence[str], side: str | None) -> str | None:
 
 def _series_text(series: bytes) -> str:
     """All quasi-identifiers of a study's series, each series once for every time that it stands there."""
-    names = [c.name for c in contract.table("series").columns if c.role == "quasi-identifier"]
-    table = tables.from_ipc(series)
-    rows = table.select([name for name in names if name in table.column_names]).to_pylist()
+    rows = tables.columns_of_ipc(series, _of_series()).to_pylist()
     return canonical_json(sorted(canonical_json(_exact(row)) for row in rows))
+
+
+@cache
+def _of_series() -> tuple[str, ...]:
+    return tuple(c.name for c in contract.table("series").columns if c.role == "quasi-identifier")
 
 
 def _exact(row: Row) -> Row:

@@ -75,7 +75,7 @@ class Dicom:
                 hint="Give its bytes or path; or store what curate.Dicom().encode_example(dataset) gives.",
             )
         raise InputError(
-            f"a {type(value).__name__} is not stored as DICOM.",
+            f"A {type(value).__name__} is not stored as DICOM.",
             hint="Give a path, bytes, or a pydicom data set.",
         )
 

@@ -83,7 +83,7 @@ def fetch(
     gone = _revoked(source, held["revocations"])
     if not rows.num_rows:
         raise InputError(
-            f"no instance of {source.reference} {source.version} fulfils the condition.",
+            f"No instance of {source.reference} {source.version} fulfils the condition.",
             hint="Look at the values first, for instance with curate.load(...).to_pandas().",
         )
     found = [Wanted.of(row) for row in rows.to_pylist()]

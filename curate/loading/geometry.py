@@ -49,7 +49,7 @@ def _planes(number: int, dataset: Dataset) -> Iterator[Plane]:
         position = (group(dataset, frame, "PlanePositionSequence") or dataset).get("ImagePositionPatient")
         axes = (group(dataset, frame, "PlaneOrientationSequence") or dataset).get("ImageOrientationPatient")
         if frame and "PerFrameFunctionalGroupsSequence" not in dataset:
-            raise InputError("a multi-frame instance does not say where its frames lie.", hint=_WHOLE)
+            raise InputError("A multi-frame instance does not say where its frames lie.", hint=_WHOLE)
         yield Plane(
             number,
             frame,
@@ -92,7 +92,7 @@ def _numbers(value: Any, count: int, name: str) -> tuple[float, ...]:
     except (TypeError, ValueError):
         found = ()
     if len(found) != count or not all(np.isfinite(found)):
-        raise InputError(f"an instance has no {name}: it does not say where it lies.", hint=_WHOLE)
+        raise InputError(f"An instance has no {name}: it does not say where it lies.", hint=_WHOLE)
     return found
 
 
@@ -121,7 +121,7 @@ def axes(found: Sequence[Plane]) -> tuple[Vector, Vector, Vector]:
 def _one(values: Sequence[tuple[float, ...]], tolerance: float, what: str, cause: str) -> None:
     spread = np.ptp(np.array(values), axis=0).max()
     if spread > tolerance:
-        raise InputError(f"the slices have several {what}: {cause}.", hint=_WHOLE)
+        raise InputError(f"The slices have several {what}: {cause}.", hint=_WHOLE)
 
 
 def ordered(found: Sequence[Plane]) -> tuple[list[Plane], npt.NDArray[np.float64]]:
@@ -144,7 +144,7 @@ def ordered(found: Sequence[Plane]) -> tuple[list[Plane], npt.NDArray[np.float64
 def _step(places: Vector, normal: Vector, thickness: float | None) -> Vector:
     if len(places) == 1:
         if thickness is None:
-            raise InputError("a single slice without Slice Thickness has no third dimension.", hint=_WHOLE)
+            raise InputError("A single slice without Slice Thickness has no third dimension.", hint=_WHOLE)
         return np.asarray(normal * thickness)
     steps = np.diff(places, axis=0)
     heights = steps @ normal
@@ -158,11 +158,11 @@ def _step(places: Vector, normal: Vector, thickness: float | None) -> Vector:
         heights[worst] - usual
     ) > _TOLERANCE * usual:
         raise InputError(
-            f"the slices are not evenly spaced: {heights[worst]:.3f} mm after slice {worst},"
+            f"The slices are not evenly spaced: {heights[worst]:.3f} mm after slice {worst},"
             f" {usual:.3f} mm elsewhere.",
             hint="A slice may be missing, or the rows of two stacks are mixed.",
         )
     mean = np.asarray((places[-1] - places[0]) / (len(places) - 1))
     if float(abs(steps - mean).max()) > max(_TOLERANCE * usual, _SAME_MM * 10):
-        raise InputError("the slices do not lie on one line.", hint=_WHOLE)
+        raise InputError("The slices do not lie on one line.", hint=_WHOLE)
     return mean

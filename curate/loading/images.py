@@ -35,12 +35,12 @@ def dicom(row: Row) -> Dataset:
         cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
     if isinstance(cell, np.ndarray):
         raise InputError(
-            "the column was cast to arrays: nothing but the pixels is left.",
+            "The column was cast to arrays: nothing but the pixels is left.",
             hint='Cast it by curate.Dicom("dataset"), or leave it as it is.',
         )
     if not isinstance(cell, bytes | bytearray | memoryview | str | Path):
         raise InputError(
-            "this row has no column dicom.", hint='Load the config "images", or give bytes or a path.'
+            "This row has no column dicom.", hint='Load the config "images", or give bytes or a path.'
         )
     try:
         with warnings.catch_warnings():
@@ -48,7 +48,7 @@ def dicom(row: Row) -> Dataset:
             return pydicom.dcmread(cell if isinstance(cell, str | Path) else io.BytesIO(cell))
     except (InvalidDicomError, EOFError, OSError) as error:
         raise InputError(
-            f"this is not a DICOM file that can be read ({type(error).__name__}).",
+            f"This is not a DICOM file that can be read ({type(error).__name__}).",
             hint="Run `curate check` on the release it is from.",
         ) from None
 
@@ -68,7 +68,7 @@ def pixels(dataset: Dataset, *, raw: bool = False) -> npt.NDArray[Any]:
     """
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise InputError(
-            f"an instance of class {_class(dataset)} holds no pixels.", hint="Choose series that hold images."
+            f"An instance of class {_class(dataset)} holds no pixels.", hint="Choose series that hold images."
         )
     try:
         with warnings.catch_warnings():
@@ -77,7 +77,7 @@ def pixels(dataset: Dataset, *, raw: bool = False) -> npt.NDArray[Any]:
     except Exception as error:  # decoders raise what they like
         syntax = dataset.file_meta.TransferSyntaxUID if "TransferSyntaxUID" in dataset.file_meta else None
         raise InputError(
-            f"the pixels cannot be decoded: transfer syntax {syntax.name if syntax else 'unknown'}"
+            f"The pixels cannot be decoded: transfer syntax {syntax.name if syntax else 'unknown'}"
             f" ({type(error).__name__}).",
             hint="Install a decoder for it: see pydicom's page on compressed pixel data.",
         ) from error

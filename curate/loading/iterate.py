@@ -56,7 +56,7 @@ class Volumes:
             found = volume(data)
         except InputError as error:
             raise InputError(
-                f"series {series[0].series}: {error.message}",
+                f"Series {series[0].series}: {error.message}",
                 hint="Choose by the column regular_volume: where=\"Modality = 'CT' AND regular_volume\".",
             ) from None
         return {
@@ -92,7 +92,7 @@ def volumes(
     wanted = sorted((Wanted.of(row) for row in rows), key=lambda one: (one.pack, one.offset))
     grouped = tuple(tuple(group) for _, group in groupby(wanted, key=lambda one: one.series))
     if not grouped:
-        raise InputError("no series fulfils the condition.", hint="Look at the values in studies and series.")
+        raise InputError("No series fulfils the condition.", hint="Look at the values in studies and series.")
     found = Volumes(source, grouped, _labels(source, {one.study for one in wanted}, labels))
     if not torch:
         return found

@@ -41,7 +41,7 @@ class Check:
             data = image["bytes"].as_buffer()
             if hashlib.sha256(data).digest() != self._digests.of(study, instance):
                 raise HubError(
-                    f"instance {instance} arrived otherwise than it was published.",
+                    f"Instance {instance} arrived otherwise than it was published.",
                     hint="Load it again; tell the archive if it stays.",
                 )
         return rows
@@ -91,7 +91,7 @@ class _Labels:
         """
         self.table()
         if study not in self._rows:
-            raise HubError(f"study {study} has no row in studies.", hint="Run `curate check` on the release.")
+            raise HubError(f"Study {study} has no row in studies.", hint="Run `curate check` on the release.")
         return self._rows[study]
 
     def taken(self, studies: Any) -> pa.Table:
@@ -120,7 +120,7 @@ def labelled(dataset: Any, source: Source) -> Any:
         return type(dataset)({name: labelled(part, source) for name, part in dataset.items()})
     held = dataset.features or {}
     if "study_id" not in held:
-        raise InputError("labels need the column study_id.", hint="Leave it among `columns`.")
+        raise InputError("Labels need the column study_id.", hint="Leave it among `columns`.")
     labels = _Labels(source, tuple(name for name in LABELS if name not in held))
     if isinstance(dataset, datasets.IterableDataset):
         added = datasets.Features.from_arrow_schema(schema(labels.names))

@@ -125,7 +125,7 @@ def _compare(builder: DatasetBuilder, source: Source, config: str) -> None:
     ours = all(path.startswith(library.root_of(source)) for path in paths)
     if not paths or not ours or version != source.version:
         raise HubError(
-            f"the client offers {config} {version or 'of no version'} out of its cache"
+            f"The client offers {config} {version or 'of no version'} out of its cache"
             f" where {source.version} of {source.reference} was asked for; it was refused.",
             hint="The hub failed in between: try again.",
         )

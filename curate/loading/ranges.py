@@ -107,11 +107,11 @@ def damaged(source: Source, one: Wanted) -> HubError | DamagedError:
     """What to say of an instance whose bytes are not the published ones."""
     if source.folder is not None:
         return DamagedError(
-            f"instance {one.instance} in {source.folder} is not what was released.",
+            f"Instance {one.instance} in {source.folder} is not what was released.",
             hint="Run `curate check` on the release; fetch it again.",
         )
     return HubError(
-        f"instance {one.instance} arrives otherwise than it was published.",
+        f"Instance {one.instance} arrives otherwise than it was published.",
         hint="Run the same command again: it goes on where it stopped. Tell the archive if it stays.",
     )
 

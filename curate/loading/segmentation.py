@@ -63,7 +63,7 @@ def segmentation(
     """
     dataset = dicom(row)
     if dataset.get("Modality") != "SEG" or "SegmentSequence" not in dataset:
-        raise InputError("this row holds no segmentation.", hint="Choose series whose Modality is SEG.")
+        raise InputError("This row holds no segmentation.", hint="Choose series whose Modality is SEG.")
     described = _segments(dataset, segments)
     slices, affine, shape = _grid(dataset, image)
     frames = _Frames(dataset, slices, {one.number for one in described})
@@ -93,7 +93,7 @@ def _segments(dataset: Dataset, chosen: Sequence[int] | None) -> tuple[Segment, 
     kept = tuple(one for one in found if (one.number in chosen if chosen is not None else one.number))
     if chosen is not None and (missing := set(chosen) - {one.number for one in found}):
         raise InputError(
-            f"there is no segment {min(missing)}.",
+            f"There is no segment {min(missing)}.",
             hint=f"There are {', '.join(str(s.number) for s in found)}.",
         )
     return kept
@@ -126,7 +126,7 @@ def _own_grid(dataset: Dataset, planes: Sequence[Plane]) -> Grid:
             break
     else:
         raise InputError(
-            "the segmentation's slices are not evenly spaced.", hint="Give the image that it segments."
+            "The segmentation's slices are not evenly spaced.", hint="Give the image that it segments."
         )
     first = planes[int(heights.argmin())]
     affine = np.eye(4)
@@ -160,7 +160,7 @@ def _flat_grid(dataset: Dataset) -> Grid:
     }
     if len(sources) > 1 or group(dataset, 0, "PlanePositionSlideSequence") is not None:
         raise InputError(
-            "a segmentation of slides, or of several images, has no one grid.",
+            "A segmentation of slides, or of several images, has no one grid.",
             hint="Read its frames: curate.dicom(row).pixel_array.",
         )
     shape = 1, int(dataset.Rows), int(dataset.Columns)
@@ -171,7 +171,7 @@ def _same_space(dataset: Dataset, grid: Volume) -> None:
     frame = str(dataset.get("FrameOfReferenceUID") or "")
     if frame and grid.frame_of_reference and frame != grid.frame_of_reference:
         raise InputError(
-            "the segmentation and the image have different frames of reference.",
+            "The segmentation and the image have different frames of reference.",
             hint="Find the image's series in the table `references`.",
         )
 
@@ -191,13 +191,13 @@ def _image_grid(dataset: Dataset, planes: Sequence[Plane], grid: Volume) -> list
         off = max(abs(y), abs(x), abs(y2 - rows + 1), abs(x2 - columns + 1), abs(z - z2), abs(z - round(z)))
         if off > _NEAR * max(rows, columns) ** 0.5 or not -_HALF < z < grid.array.shape[0] - _HALF:
             raise InputError(
-                "the segmentation does not lie on the image's grid.",
+                "The segmentation does not lie on the image's grid.",
                 hint="Leave `image` out to get its own grid, and resample one of the two.",
             )
         found.append(round(float(z)))
     if (rows, columns) != grid.array.shape[1:]:
         raise InputError(
-            "the segmentation and the image have different sizes.",
+            "The segmentation and the image have different sizes.",
             hint="Leave `image` out to get its own grid.",
         )
     return found
@@ -252,7 +252,7 @@ def _painted(
         shown = values != 0
         if (labels[place][shown] != 0).any():
             raise InputError(
-                f"segment {number} overlaps another one: one label a voxel cannot show both.",
+                f"Segment {number} overlaps another one: one label a voxel cannot show both.",
                 hint=f"Ask for them one by one: curate.segmentation(row, segments=[{number}]).",
             )
         labels[place][shown] = number

@@ -46,7 +46,7 @@ def select(paths: Mapping[str, Path], where: str | None = None) -> pa.Table:
                 found = found.filter(duckdb.SQLExpression(where))
             rows = found.project(", ".join(_WANTED)).order("pack, offset_bytes").to_arrow_table()
         except duckdb.Error as error:
-            raise InputError(f"the condition cannot be used: {_line(error)}", hint=_columns_hint()) from None
+            raise InputError(f"The condition cannot be used: {_line(error)}", hint=_columns_hint()) from None
     _check_ids(rows)
     return rows
 
@@ -104,10 +104,10 @@ def _check_ids(rows: pa.Table) -> None:
     for name in ("study_id", "SeriesInstanceUID", "SOPInstanceUID"):
         if not _all(contract.is_published_uid(text) for text in rows[name].unique().to_pylist()):
             raise InputError(
-                f"the manifest's {name} is not in order.", hint="Run `curate check` on the release."
+                f"The manifest's {name} is not in order.", hint="Run `curate check` on the release."
             )
     if not _all(_PACK.fullmatch(path) for path in rows["pack"].unique().to_pylist()):
-        raise InputError("the manifest's pack is not in order.", hint="Run `curate check` on the release.")
+        raise InputError("The manifest's pack is not in order.", hint="Run `curate check` on the release.")
 
 
 def _all(found: Iterable[object]) -> bool:

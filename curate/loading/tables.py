@@ -72,7 +72,7 @@ class Digests:
             if first <= study <= last and (found := self._group(number).get(instance)) is not None:
                 return found
         raise HubError(
-            f"instance {instance} is not in the manifest.", hint="Run `curate check` on the release."
+            f"Instance {instance} is not in the manifest.", hint="Run `curate check` on the release."
         )
 
     def _group(self, number: int) -> dict[str, bytes]:
@@ -94,7 +94,7 @@ def _readable() -> Iterator[None]:
         yield
     except (pa.ArrowException, KeyError, UnicodeDecodeError) as error:
         raise HubError(
-            f"manifest/instances.parquet cannot be read ({type(error).__name__}).",
+            f"Manifest/instances.parquet cannot be read ({type(error).__name__}).",
             hint="Try again; if it stays, run `curate check` on the release.",
         ) from error
 

@@ -68,7 +68,7 @@ def volume(rows: Row | Iterable[Row]) -> Volume:
 
 def _one_series(found: Sequence[Dataset]) -> None:
     if not found:
-        raise InputError("there are no rows.", hint="Give the rows of one series.")
+        raise InputError("There are no rows.", hint="Give the rows of one series.")
     for name, what in (
         ("SeriesInstanceUID", "series"),
         ("FrameOfReferenceUID", "frames of reference"),
@@ -78,12 +78,12 @@ def _one_series(found: Sequence[Dataset]) -> None:
         _one(sorted({str(dataset.get(name)) for dataset in found}), what)
     if any(_is_colour(dataset) for dataset in found):
         raise InputError(
-            "colour images form no volume of values.", hint="Read them singly: curate.dicom(row).pixel_array."
+            "Colour images form no volume of values.", hint="Read them singly: curate.dicom(row).pixel_array."
         )
     if found[0].get("Modality") == "SEG":
-        raise InputError("this is a segmentation.", hint="Use curate.segmentation(row).")
+        raise InputError("This is a segmentation.", hint="Use curate.segmentation(row).")
     if "Rows" not in found[0]:
-        raise InputError("this series holds no images.", hint="Choose another by its Modality.")
+        raise InputError("This series holds no images.", hint="Choose another by its Modality.")
 
 
 def _is_colour(dataset: Dataset) -> bool:
@@ -94,7 +94,7 @@ def _is_colour(dataset: Dataset) -> bool:
 def _one(values: Sequence[str], what: str) -> str:
     if len(values) != 1:
         raise InputError(
-            f"the rows have {len(values)} {what}.", hint="Give the rows of one series, of one kind."
+            f"The rows have {len(values)} {what}.", hint="Give the rows of one series, of one kind."
         )
     return values[0]
 

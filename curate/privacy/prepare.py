@@ -90,9 +90,9 @@ def prepare(table: pa.Table, hierarchies: Sequence[Hierarchy], history: Sequence
     )
 
 
-def studies(data: Prepared) -> Studies:
-    """The new rows, as the search takes them."""
-    rows = data.new
+def studies(data: Prepared, hopeless: Mask) -> Studies:
+    """The new rows, as the search takes them, without those that no level saves."""
+    rows = data.new[~hopeless]
     lengths = np.bincount(data.unit[rows], minlength=len(data.unit_person))
     units = np.flatnonzero(lengths)
     values = tuple(column[rows] for column in data.values)

@@ -26,7 +26,7 @@ from curate.privacy.policy import PrivacyPolicy
 from curate.privacy.prepare import Prepared, new_batch, old_batch, prepare, studies
 from curate.privacy.risk import DONOR, PART, STUDY
 from curate.privacy.search import Choice, search
-from curate.privacy.settle import Batch, Held, settle, sizes, trim
+from curate.privacy.settle import Batch, Held, Mask, settle, sizes, trim
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ def recode(
     names = [hierarchy.column for hierarchy in hierarchies]
     weights = policy.weights(names)
     share = policy.largest_suppressed_share
-    choice = search(studies(data), data.ladders, [weights[name] for name in names], policy.k, share)
+    hopeless = _hopeless(data, policy)
+    choice = search(studies(data, hopeless), data.ladders, [weights[name] for name in names], policy.k, share)
     order = [names.index(name) for name in policy.order(names) if hierarchies[names.index(name)].nullable]
     new = _settled_new(data, policy, choice, order)
     old = _settled_old(data, policy.k, order, new.batch)
@@ -90,6 +91,14 @@ def recode(
     if not counted.reached:
         raise RefusedError("The recoding left donors below k", hint="Report this; nothing was released.")
     return replace(result, audit=counted)
+
+
+def _hopeless(data: Prepared, policy: PrivacyPolicy) -> Mask:
+    """The new rows that wait even if all others say as little as they can: they must not make all coarser."""
+    batch = new_batch(data, tuple(len(steps.labels) - 1 for steps in data.ladders))
+    if policy.later_studies == "hold":
+        settle(batch, policy.k, (), reason=Held.TOO_FEW_ALIKE)
+    return ~batch.alive
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -127,7 +127,7 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
         for version, digest in _to_purge(archive, target.url).items():
             payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
             archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
-    return purged
+    return replace(purged, moved=tuple(versions.tag(version) for version in folders))  # others lost history only
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:

@@ -53,7 +53,7 @@ def test_paths_and_bytes_are_encoded(files: list[Path]) -> None:
         datasets.Dataset.from_dict(
             {"dicom": [pydicom.dcmread(files[0])]}, features=datasets.Features({"dicom": Dicom()})
         )
-    with pytest.raises(InputError, match="a int is not stored as DICOM"):
+    with pytest.raises(InputError, match="A int is not stored as DICOM"):
         Dicom().encode_example(3)
 
 

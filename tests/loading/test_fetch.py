@@ -134,7 +134,7 @@ def test_an_interrupted_fetch_goes_on(client: Client, second: Path, tmp_path: Pa
 def test_a_corrupt_byte_is_noticed(client: Client, second: Path, tmp_path: Path) -> None:
     """A damaged span is asked for again; what stays damaged is refused and leaves no file."""
     client.hub.fail(r"GET .*packs/", nth=None, corrupt_byte=700)
-    with pytest.raises(HubError, match=r"instance 2\.25\.\d+ arrives otherwise than it was published"):
+    with pytest.raises(HubError, match=r"Instance 2\.25\.\d+ arrives otherwise than it was published"):
         fetched(client, tmp_path / "never")
     assert on_disk(tmp_path / "never").items() <= truth(second).items()
     client.hub.heal()

@@ -45,10 +45,10 @@ def test_shards_share_out_the_series(second: Path) -> None:
 
 def test_what_forms_no_volume_is_said(second: Path) -> None:
     """A series without geometry is refused with its id and the condition that leaves it out."""
-    with pytest.raises(InputError, match=r"series 2\.25\.\d+: this is a segmentation") as told:
+    with pytest.raises(InputError, match=r"Series 2\.25\.\d+: This is a segmentation") as told:
         list(volumes(second, where="Modality = 'SEG'"))
     assert "regular_volume" in told.value.hint
-    with pytest.raises(InputError, match="no series fulfils"):
+    with pytest.raises(InputError, match="No series fulfils"):
         volumes(second, where="Modality = 'PT'")
 
 

@@ -159,7 +159,7 @@ def test_a_damaged_image_is_refused_while_it_streams(client: Client) -> None:
         "result = next(iter(load(name, 'images', streaming=True)))['SOPInstanceUID']", name=client.name
     )
     client.hub.fail(r"GET .*packs/", nth=None, corrupt_byte=9_000)
-    with pytest.raises(HubError, match=r"instance 2\.25\.\d+ arrived otherwise"):
+    with pytest.raises(HubError, match=r"Instance 2\.25\.\d+ arrived otherwise"):
         client.run("list(load(name, 'images', streaming=True, labels=False))", name=client.name)
 
 

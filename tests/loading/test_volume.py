@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[Callable[[list[Dataset]], list[Dataset]], str]] = {
     "no spacing": (_change(PixelSpacing=None), "no Pixel Spacing"),
     "bad orientation": (_change(ImageOrientationPatient=["1", "0", "0", "1", "0"]), "no Image Orientation"),
     "two units": (_change(RescaleType="OD"), "2 units"),
-    "colour": (_change(SamplesPerPixel=3), "colour"),
+    "colour": (_change(SamplesPerPixel=3), "Colour"),
     "no image": (lambda slices: _change(Rows=None, Modality="SR")(slices[:1]), "no images"),
     "one slice without thickness": (
         lambda slices: _change(SliceThickness="", SpacingBetweenSlices="")(slices[:1]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.errors import InputError
 from curate.findings import Severity
+from curate.hub import open_target
 from curate.loading.load import RecutWarning, load
 from curate.steps.intake import intake
 from curate.steps.publish import publish
@@ -25,6 +27,7 @@ from curate.steps.status import status
 from curate.steps.withdraw import withdraw
 from curate.verify import check_release
 from tests import synth
+from tests.hub.server import HubServer
 from tests.steps.archives import curate, curate_json, donation, files_of, make_archive
 
 
@@ -170,6 +173,24 @@ def test_publishing_after_a_withdrawal_purges_the_hub(published: Held) -> None:
     assert again.purged == ()
 
 
+def test_the_hugging_face_hub_is_purged(held: Held, hub: HubServer) -> None:
+    """The real client moves the older tag to a version without the study, and nothing is left by looking."""
+    release(held.root)
+    publish(held.root, "1.0.0", "hf://org/held")
+    needles = _traces(held, 1)
+    withdraw(held.root, held.id_of(1))
+    release(held.root)
+    done = publish(held.root, "1.0.1", "hf://org/held")
+    assert (done.purged, done.remaining) == (("v1.0.0",), ())
+    target = open_target("hf://org/held")
+    for version in ("1.0.0", "1.0.1"):
+        table = pq.read_table(io.BytesIO(target.read(version, "manifest/instances.parquet")))
+        assert table.num_rows == 6
+        assert needles[0] not in table["study_id"].to_pylist()
+        packs = [path for path in target.holds(version) if path.startswith("packs/")]
+        assert not any(needles[1].encode() in target.read(version, path) for path in packs)
+
+
 def test_what_was_never_published_leaves_no_revocation(held: Held) -> None:
     """Nobody has a copy, so nothing is revoked, and the unpublished cut is dropped."""
     release(held.root)
@@ -178,6 +199,20 @@ def test_what_was_never_published_leaves_no_revocation(held: Held) -> None:
     cut = release(held.root)
     assert (cut.version, cut.studies, cut.removed) == ("1.0.0", 3, 0)
     assert pq.read_table(cut.path / "manifest" / "revocations.parquet").num_rows == 0
+
+
+def test_the_last_study_can_be_withdrawn(tmp_path: Path) -> None:
+    """A release without any study is cut, passes its checks, is published, and purges the one before."""
+    root = make_archive(tmp_path / "archive", hub=(tmp_path / "hub").as_uri())
+    source, table = donation(tmp_path / "donated", studies=1, instances=1)
+    intake(root, [source], table, deidentify=True, workers=1)
+    release(root)
+    publish(root, "1.0.0")
+    withdraw(root, synth.uid(0, 0))
+    cut = release(root)
+    assert (cut.version, cut.studies, cut.removed) == ("1.0.1", 0, 1)
+    assert publish(root, "1.0.1").purged == ("v1.0.0",)
+    assert _errors(tmp_path / "hub" / "v1.0.0") == _errors(cut.path) == []
 
 
 def test_all_that_waits_goes_too(tmp_path: Path) -> None:

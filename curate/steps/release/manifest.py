@@ -43,6 +43,7 @@ def write(
 ) -> Totals:
     """Write `manifest/*.parquet`; memory holds one row group a table."""
     totals = Totals()
+    totals.rows.update(dict.fromkeys(contract.MANIFEST_TABLES, 0))  # a table without a row is counted too
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(contract.TableWriter(name, folder / f"{name}.parquet"))
