@@ -13,6 +13,7 @@ from curate.findings import Finding
 Place = TypeVar("Place", bound=Hashable)
 FIRST_STUDY = date(2000, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
+_DAY_US = timedelta(days=1) // _MICROSECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -102,7 +103,7 @@ def _study(uid: str, members: list[Member[Place]], elsewhere: frozenset[str]) ->
             for series, inside in sorted(by_series.items())
         ),
         doubles=tuple(tuple(same) for _, same in sorted(by_instance.items()) if len(same) > 1),
-        earliest=min(moments, default=None),
+        earliest=min([moment for moment in moments if has_time(moment)] or moments, default=None),
         findings=tuple(findings),
     )
 
@@ -116,6 +117,11 @@ def slice_order(scan: Scan) -> tuple[float, float, int, str]:
         1 << 62 if scan.number is None else scan.number,
         scan.sop_instance_uid,
     )
+
+
+def has_time(moment: int) -> bool:
+    """Whether a file's first moment has a time of day: one that has a date alone is the day's last microsecond."""
+    return moment % _DAY_US != _DAY_US - 1
 
 
 def day_of(moment: int) -> date:

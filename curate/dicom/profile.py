@@ -213,8 +213,9 @@ def most_values(tag: int) -> int:
 
 
 def partners(tag: int) -> tuple[int, ...]:
-    """The siblings on whose values a value rests: the time of a date."""
-    return (dates.TIME_OF[tag],) if tag in dates.TIME_OF else ()
+    """The siblings on whose values a value rests: the time of a date, the date of a time."""
+    sibling = dates.TIME_OF.get(tag) or dates.DATE_OF.get(tag)
+    return (sibling,) if sibling else ()
 
 
 def clean_value(

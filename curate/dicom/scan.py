@@ -24,6 +24,7 @@ _DATES = (
     (0x00080020, 0x00080030),
 )
 _ACQUISITION = 0x0008002A
+_DAYS_END = "235959.999999"
 
 
 def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
@@ -146,13 +147,13 @@ def _time(get: _Text, earliest: int | None) -> float | None:
 
 
 def _earliest(get: _Text) -> int | None:
+    """The first pair of date and time that the file has; a date alone counts as the day's last moment."""
     moment = get(_ACQUISITION)
-    found = microseconds(moment[:8], moment[8:]) if len(moment) >= 8 else None
-    for date, time in _DATES:
-        if found is not None:
-            break
-        found = microseconds(get(date), get(time))
-    return found
+    pairs = [(moment[:8], moment[8:]), *((get(date), get(time)) for date, time in _DATES)]
+    for date, time in pairs:
+        if time[:1].isdigit() and (found := microseconds(date, time)) is not None:
+            return found
+    return next((found for date, _ in pairs if (found := microseconds(date, _DAYS_END)) is not None), None)
 
 
 def microseconds(date: str, time: str) -> int | None:

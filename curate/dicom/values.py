@@ -101,10 +101,13 @@ def date(value: Value) -> bytes | None:
 
 
 def time(value: Value) -> bytes | None:
-    """A time of day moved by the study's shift."""
+    """A time of day moved by the study's shift; one whose day is not the study's says nothing."""
     shift = value.context.shift_us
     if value.blank or shift is None:
         return None if shift is None else b""
+    day = value.item.raw(dates.DATE_OF.get(value.tag, 0))
+    if day.strip(b" \0") and dates.clean_date(day, value.raw, shift, value.context.study_date) is None:
+        return None
     return dates.clean_time(value.raw, shift)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from curate.findings import Finding
@@ -18,8 +18,19 @@ HEADER_KEYWORDS = (
 )
 
 
+def joined(headers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the headers of a study's series say together, in whatever order: one value each, and all body parts."""
+    told: dict[str, Any] = {}
+    parts = set()
+    for header in headers:
+        for keyword, value in header.items():
+            told[keyword] = min(told.get(keyword, value), value, key=str)
+        parts.add((str(header.get("BodyPartExamined") or ""), str(header.get("Laterality") or "")))
+    return {**told, "body_parts": frozenset(parts)}
+
+
 def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, list[Finding]]:
-    """Coded columns of `studies`, and where table and header disagree, by column and never by value.
+    """Coded columns of `studies`, and where table and header (as `joined`) disagree, by column, never by value.
 
     What the table leaves out is taken from the header; what neither says is unknown.
 
@@ -30,7 +41,7 @@ def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, li
         raise ValueError("a study without a row")
     stated = {key: str(value) for key, value in header.items() if isinstance(value, str)}
     before = set(row.findings)
-    row = reconcile(row, _header(stated))
+    row = reconcile(row, _header(stated, header.get("body_parts", frozenset())))
     years = age.code(stated.get("PatientAge")) if is_missing(row.raw.get("age")) else row.age
     gender = sex.code(stated.get("PatientSex")) if is_missing(row.raw.get("sex")) else row.sex
     place = row.region
@@ -57,13 +68,13 @@ def code_study(row: StudyRow | None, header: Mapping[str, Any]) -> tuple[Row, li
     }, findings
 
 
-def _header(stated: Mapping[str, str]) -> Header:
+def _header(stated: Mapping[str, str], body_parts: frozenset[tuple[str, str]]) -> Header:
     return Header(
         stated.get("PatientAge"),
         stated.get("PatientSex"),
         stated.get("PatientBirthDate"),
         stated.get("StudyDate"),
-        frozenset({(stated.get("BodyPartExamined", ""), stated.get("Laterality", ""))}),
+        body_parts,
     )
 
 

@@ -26,11 +26,10 @@ def test_an_archives_own_policy_applies(tmp_path: Path) -> None:
     assert (before[0]["action"], after[0]["action"]) == ("C", "Z")
 
 
-def test_all_of_them_and_none() -> None:
-    """Every row of the table and every allowed attribute; without a name, how many take which action."""
+def test_all_of_them() -> None:
+    """Every row of the table and every allowed attribute."""
     everything = curate_json("profile", "--all")
     assert len(everything) > 5000 and sum(bool(entry["table_e_1_1"]) for entry in everything) > 600
-    assert "rows of Table E.1-1" in curate("profile").stdout
 
 
 def test_what_is_no_attribute() -> None:

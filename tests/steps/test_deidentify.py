@@ -25,9 +25,11 @@ from curate.errors import InputError, LockedError
 from curate.findings import has_errors
 from curate.steps.deidentify import beside, deidentify
 from curate.steps.deidentify.coded_table import COLUMNS
+from curate.steps.inspect import inspect
 from curate.steps.intake import intake
 from curate.steps.unseal import unseal
 from tests import synth
+from tests.corpus import corpus, study_uids, write_table
 from tests.steps import hospital
 from tests.steps.archives import curate, curate_json, files_of, make_archive
 from tests.steps.hospital import Study
@@ -397,19 +399,17 @@ def test_two_runs_with_one_key_do_not_meet(tmp_path: Path, export: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-def test_a_key_under_a_passphrase(tmp_path: Path, export: Path) -> None:
+def test_a_key_under_a_passphrase(tmp_path: Path, export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The key file alone opens nothing; the passphrase comes from the environment or the terminal."""
     key, dest = tmp_path / "deidentify.key", tmp_path / "out"
-    run = ("deidentify", export, dest)
-    assert "needs a passphrase" in curate(*run, "--passphrase", code=2).stderr
-    curate(*run, "--passphrase", CURATE_PASSPHRASE="correct horse")
+    assert "needs a passphrase" in curate("deidentify", export, dest, "--passphrase", code=2).stderr
+    monkeypatch.setenv(secret.VARIABLE, "correct horse")
+    deidentify([export], dest, under_passphrase=True, workers=1)
     assert key.read_text().startswith("curate-key-1 scrypt ")
-    before = files_of(dest)
-    assert "needs a passphrase" in curate(*run, code=2).stderr
-    assert "passphrase of" in curate(*run, code=2, CURATE_PASSPHRASE="wrong").stderr
-    told = json.loads(curate(*run, "--json", CURATE_PASSPHRASE="correct horse").stdout)
-    assert told["unchanged_instances"] == told["written_instances"] == 8
-    assert files_of(dest) == before
+    assert deidentify([export], dest, workers=1).unchanged_instances == 8
+    monkeypatch.setenv(secret.VARIABLE, "wrong")
+    with pytest.raises(InputError, match="The passphrase of"):
+        deidentify([export], dest, workers=1)
 
 
 def test_a_profile_without_dates(tmp_path: Path, export: Path) -> None:
@@ -452,3 +452,32 @@ def test_the_state_is_sealed(tmp_path: Path, export: Path) -> None:
     keys = keys_of(tmp_path / "deidentify.key")
     kinds = [sorted(record) for record in sealed_log.read(state, keys.storage)]
     assert kinds.count(["earliest", "study"]) == 4 and kinds.count(["anchor", "donor"]) == 3
+
+
+@pytest.mark.long
+def test_both_steps_on_the_corpus_give_what_one_gives(tmp_path: Path) -> None:
+    """On all real files: the same studies, coded metadata, days, counts; nothing that leaves fails inspection."""
+    uids = study_uids(corpus())
+    table, dest = write_table(tmp_path / "own.csv", uids), tmp_path / "out"
+    done = deidentify([corpus()], dest, studies=table)
+    assert done.files == done.written_instances + done.refused_instances + done.not_instances
+    assert "REWRITE_NOT_CLEAN" not in done.codes and "PROGRAM_DEFECT" not in done.codes
+    ours, theirs = make_archive(tmp_path / "both"), make_archive(tmp_path / "alone")
+    assert intake(ours, [dest], dest / "studies.csv").quarantined_instances == 0
+    intake(theirs, [corpus()], table, deidentify=True)
+    at_hospital = keys_of(tmp_path / "deidentify.key")
+    with layout.opened(ours, write=False) as both, layout.opened(theirs, write=False) as alone:
+        kept, direct = Keys.from_secret(both.secret), Keys.from_secret(alone.secret)
+        admitted = 0
+        for uid in uids:
+            new = identifiers.new_uid(at_hospital, uid)
+            first = both.ledger.study(identifiers.new_uid(kept, new))
+            second = alone.ledger.study(identifiers.new_uid(direct, uid))
+            assert (first is None) == (second is None)
+            if first is not None and second is not None:
+                admitted += 1
+                assert [first.payload[part] for part in ("coded", "day", "terms")] == [
+                    second.payload[part] for part in ("coded", "day", "terms")
+                ]
+        assert admitted == done.written_studies > 20
+    assert not any(has_errors(verdict.findings) for verdict in inspect([dest], temporary=tmp_path / "cache"))

@@ -21,7 +21,7 @@ from curate.steps.deidentify import coded_table
 from curate.steps.deidentify.beside import Beside
 from curate.steps.deidentify.work import Look, Seen, look
 
-_LOOKED_AT = 8
+_TRIED = 4  # files of a series, until one can be read
 _FEW = 32  # studies, which are looked at sooner than processes start
 
 
@@ -48,11 +48,11 @@ class Plan:
 def plans(
     keys: Keys, studies: tuple[StudyGroup[SourceFile], ...], rows: RowIndex | None, workers: int
 ) -> Iterator[Plan]:
-    """A plan for each study, after a look at its first header; without rows, nobody is asked for consent."""
+    """A plan for each study, after a look at its series' first headers; without rows, nobody is asked for consent."""
     looks = [
         Look(
             study.study_uid,
-            tuple(member.place.path for member in study.members[:_LOOKED_AT]),
+            tuple(tuple(m.place.path for m in series.members[:_TRIED]) for series in study.series),
             tuple(tuple(m.place.path for m in same) for same in study.doubles),
         )
         for study in studies

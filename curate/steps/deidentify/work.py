@@ -14,9 +14,9 @@ from curate.dicom import profile
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Keys, MalformedError, Policy, Rewritten, StudyContext
+from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
-from curate.donation.coding import HEADER_KEYWORDS
+from curate.donation.coding import HEADER_KEYWORDS, joined
 from curate.findings import Finding, Severity, merge
 
 PARTIAL = ".partial"
@@ -25,16 +25,16 @@ _DATES_ARE = {"rebase": "MODIFIED", "remove": "REMOVED"}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Look:
-    """A study to look at: its files, and those that bear one SOPInstanceUID."""
+    """A study to look at: some files of each series, and those that bear one SOPInstanceUID."""
 
     study_uid: str
-    paths: tuple[Path, ...]
+    series: tuple[tuple[Path, ...], ...]
     doubles: tuple[tuple[Path, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Seen:
-    """What the first readable header of a study says; whether files of one UID differ."""
+    """What the first readable header of each series says; whether files of one UID differ."""
 
     header: Mapping[str, Any]
     names: frozenset[str]
@@ -78,15 +78,24 @@ class Outcome:
 
 
 def look(task: Look) -> Seen:
-    """The header of a study's first readable file, and whether its doubles are copies."""
+    """The first readable header of each series, and whether the study's doubles are copies."""
     conflict = any(len({_digest(path) for path in same}) > 1 for same in task.doubles)
-    for path in task.paths:
+    headers: list[Mapping[str, Any]] = []
+    names: set[str] = set()
+    for paths in task.series:
+        if (dataset := _first(paths)) is not None:
+            headers.append(facts_of(dataset, HEADER_KEYWORDS))
+            names |= profile.identifying_words(dataset)
+    return Seen(joined(headers), frozenset(names), conflict)
+
+
+def _first(paths: tuple[Path, ...]) -> Item | None:
+    for path in paths:
         try:
-            dataset = parse(path.read_bytes()).dataset
+            return parse(path.read_bytes()).dataset
         except (OSError, MalformedError):
             continue
-        return Seen(facts_of(dataset, HEADER_KEYWORDS), profile.identifying_words(dataset), conflict)
-    return Seen({}, frozenset(), conflict)
+    return None
 
 
 def _digest(path: Path) -> bytes:

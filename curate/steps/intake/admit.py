@@ -21,7 +21,7 @@ from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
 from curate.digests import canonical_json, sha256_set
-from curate.donation.coding import HEADER_KEYWORDS, code_study, terms
+from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
@@ -40,7 +40,7 @@ class _Work:
     applied: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     refused: list[SourceInstance] = field(default_factory=list)
-    header: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, dict[str, Any]] = field(default_factory=dict)
     references: list[references.Reference] = field(default_factory=list)
     previews: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     sources: set[bytes] = field(default_factory=set)
@@ -131,7 +131,7 @@ def _look_only(
     task: StudyTask, work: _Work, instance: SourceInstance, data: bytes, context: StudyContext, policy: Policy
 ) -> None:
     """A new instance of a study that is there already waits: by its own rule, or because it comes late."""
-    scratch = _Work(header={"": ""})
+    scratch = _Work()
     if _clean(task, scratch, instance, data, context, policy) is None:
         work.findings += scratch.findings
         work.refused.append(instance)
@@ -158,8 +158,8 @@ def _clean(
         if not task.deidentify and (direct := profile.direct_identifiers(parsed.dataset)):
             work.findings += [Finding(f.rule, instance.place, f.tag) for f in direct]
             raise _StudyRefusedError
-        if not work.header:
-            work.header = facts_of(parsed.dataset, HEADER_KEYWORDS)
+        if instance.series_uid not in work.headers:
+            work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
         rewritten = rewrite_parsed(parsed, context, policy)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
             work.places[rewritten.series_uid] = _place_ids(task, facts_of(parsed.dataset, _PLACE))
@@ -226,7 +226,7 @@ def _admitted(task: StudyTask, work: _Work) -> StudyResult:
     entry = _keep(task, work.refused, work.findings, "part") if work.refused else None
     if not work.rows:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
-    coded, found = code_study(task.row, work.header)
+    coded, found = code_study(task.row, joined(work.headers.values()))
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
         raise _StudyRefusedError
