@@ -33,6 +33,7 @@ _PAIRS = (
     ("StructureSetDate", "StructureSetTime"), ("RTPlanDate", "RTPlanTime"), ("Date", "Time"),
     ("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime"),
     ("PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime"), ("TreatmentDate", "TreatmentTime"),
+    ("PresentationCreationDate", "PresentationCreationTime"),
 )  # fmt: skip
 TIME_OF = {keyword_dict[day]: keyword_dict[time] for day, time in _PAIRS}
 DATE_OF = {time: day for day, time in TIME_OF.items()}

@@ -93,7 +93,8 @@ def forms(raw: bytes) -> tuple[bytes, ...]:
             letters.title().encode(),
             letters.encode("utf-32-le")[:-3],
         ]
-    return tuple(form for form in dict.fromkeys(made) if len(form) >= 6)
+    # six digits turn up by themselves in any text of numbers
+    return tuple(form for form in dict.fromkeys(made) if len(form) >= (8 if form.isdigit() else 6))
 
 
 def unicode_forms(letters: str) -> tuple[bytes, ...]:
