@@ -132,8 +132,10 @@ def _swapped(node: Node) -> bytes:
     assert isinstance(node.value, bytes)
     if node.vr not in UNITS:
         return node.value
-    numbers = struct.iter_unpack("<" + UNITS[node.vr], node.value)
-    return b"".join(struct.pack(">" + UNITS[node.vr], *row) for row in numbers)
+    # as integers of that width: a signalling NaN does not survive a float
+    form = UNITS[node.vr].replace("f", "L").replace("d", "Q")
+    numbers = struct.iter_unpack("<" + form, node.value)
+    return b"".join(struct.pack(">" + form, *row) for row in numbers)
 
 
 def part10(
