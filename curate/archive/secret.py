@@ -6,8 +6,9 @@ under a key that scrypt (RFC 7914) makes of the passphrase.
 
 from __future__ import annotations
 
+import getpass
 import os
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -23,9 +24,6 @@ _COST = (1 << 17, 8, 1)
 _LARGEST = 1 << 20
 _NONCE = bytes(12)  # each sealing has a salt, and so a key, of its own
 
-ask: Callable[[str], str] | None = None
-"""How a passphrase is asked for where the variable is not set; the command line sets it on a terminal."""
-
 
 def make(path: Path, *, under_passphrase: bool = False) -> bytes:
     """A new secret, written for its owner only (mode 0600).
@@ -38,10 +36,15 @@ def make(path: Path, *, under_passphrase: bool = False) -> bytes:
     text = secret.hex()
     if under_passphrase:
         salt = clock.random_bytes(16)
-        sealed = AESGCM(_stretched(passphrase(path), salt, _COST)).encrypt(_NONCE, secret, _MAGIC.encode())
+        sealed = AESGCM(_stretched(passphrase(path, twice=True), salt, _COST)).encrypt(
+            _NONCE, secret, _MAGIC.encode()
+        )
         text = f"{_MAGIC} scrypt {' '.join(map(str, _COST))} {salt.hex()} {sealed.hex()}"
     temporary = path.with_name(f".{path.name}.tmp")
-    with durable.storage_errors(f"write the key file {path}"), durable.writing(path, temporary, 0o600) as file:
+    with (
+        durable.storage_errors(f"write the key file {path}"),
+        durable.writing(path, temporary, 0o600) as file,
+    ):
         file.write(text.encode() + b"\n")
     return secret
 
@@ -69,13 +72,17 @@ def read(path: Path) -> bytes:
     return secret
 
 
-def passphrase(path: Path) -> str:
-    """The passphrase: from the variable, else from whoever sits at the terminal.
+def passphrase(path: Path, *, twice: bool = False) -> str:
+    """The passphrase: from the variable, else from whoever sits at the terminal; a new one is asked for twice.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the two differ.
     """
-    given = os.environ.get(VARIABLE) or (ask(f"Passphrase of {path.name}") if ask else "")
+    given = os.environ.get(VARIABLE, "")
+    if not given and sys.stdin.isatty():
+        given = getpass.getpass(f"Passphrase of {path.name}: ")
+        if twice and getpass.getpass("Once more: ") != given:
+            raise InputError("The two passphrases differ.", hint="Run the command again.")
     if not given:
         hint = f"Set {VARIABLE}, or run the command on a terminal."
         raise InputError(f"{path} needs a passphrase.", hint=hint)

@@ -34,6 +34,9 @@ def init(
     hub: Annotated[str, typer.Option(help="file:///DIR or hf://ORG/NAME; a folder beside by default.")] = "",
     population: Annotated[str, typer.Option(help="persons, or test for phantoms and samples.")] = "persons",
     approvals: Annotated[int, typer.Option(min=0, help="Approvals that publishing asks for.")] = 1,
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Seal the key under a passphrase ($CURATE_PASSPHRASE or asked).")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make an archive: its configuration, secret key, ledger and folders.
@@ -41,7 +44,7 @@ def init(
     Example: curate init archive --title "Chest CT of Girona" --publisher "Hospital X" --license CC-BY-4.0
     """
     info = curate.ArchiveInfo(title, publisher, license_id, population)
-    curate.init(folder, info, hub_target=hub, approvals=approvals)
+    curate.init(folder, info, hub_target=hub, approvals=approvals, under_passphrase=passphrase)
     if as_json:
         shared.print_json({"archive": str(folder), "license": license_id, "population": population})
         return

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from curate import durable
 from curate.archive import receipts, sealed_log, secret
 from curate.errors import DamagedError, InputError
+from curate.steps.init import init
+from curate.steps.intake import intake
+from tests.steps.archives import INFO, donation
 
 KEY = bytes(range(32))
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -145,3 +148,16 @@ def test_a_key_under_a_passphrase_opens_with_it_alone(
     path.write_text(path.read_text().replace("scrypt 131072", "scrypt 137438953472"))
     with pytest.raises(DamagedError, match="is not a key file"):
         secret.read(path)
+
+
+def test_an_archive_under_a_passphrase_opens_with_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command on it asks for the passphrase; nothing else of the archive changes."""
+    monkeypatch.setenv(secret.VARIABLE, "correct horse")
+    root = init(tmp_path / "a", INFO, approvals=0, under_passphrase=True)
+    source, table = donation(tmp_path / "in", studies=1)
+    assert intake(root, [source], table, deidentify=True, workers=1).admitted_studies == 1
+    monkeypatch.delenv(secret.VARIABLE)
+    with pytest.raises(InputError, match="needs a passphrase"):
+        intake(root, [source], table, deidentify=True, workers=1)
