@@ -12,6 +12,7 @@ demo: $(VENV)/ready
 	@rm -rf demo
 	@$(BIN)/curate demo demo
 
+test: export CURATE_FUZZ_SECONDS ?= 60
 test: $(VENV)/ready
 	$(PYTEST) -n $(JOBS) -m "not long"
 
