@@ -9,8 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import gdcm
-from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import DecodeRunner
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import JPEGExtended12Bit
 
 LABEL = "curate-gdcm"

@@ -166,7 +166,9 @@ NOT_SERVED = {  # of single images; of video (MPEG, HEVC, SMPTE) none is
     "JPIP HTJ2K Referenced",
     "JPIP HTJ2K Referenced Deflate",
 }
-LIBJPEG_TURBO = "d30242775a414c01d616447854ebe3f2b20259822894bcd6891f879bcdcbf313"  # imagecodecs 2026.10.10, jpeg8
+LIBJPEG_TURBO = (
+    "d30242775a414c01d616447854ebe3f2b20259822894bcd6891f879bcdcbf313"  # imagecodecs 2026.10.10, jpeg8
+)
 DAMAGED = {"MR_truncated.dcm", "badVR.dcm", "nested_priv_SQ.dcm", "JPEG2000-embedded-sequence-delimiter.dcm"}
 
 
@@ -219,6 +221,11 @@ def test_twelve_bits_are_decoded_exactly(capfd: pytest.CaptureFixture[str]) -> N
     for name in ("JPGExtended.dcm", "JPEG-lossy.dcm"):
         (path,) = root.rglob(name)
         values = pixels(dicom(path))
-        assert (values.dtype, values.shape, values[420, 140], values[230, 120]) == (np.uint16, (1024, 256), 244, 95)
+        assert (values.dtype, values.shape, values[420, 140], values[230, 120]) == (
+            np.uint16,
+            (1024, 256),
+            244,
+            95,
+        )
         assert hashlib.sha256(values.tobytes()).hexdigest() == LIBJPEG_TURBO
     assert capfd.readouterr().err == ""
