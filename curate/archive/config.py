@@ -24,7 +24,11 @@ _ARCHIVE_KEYS = {
     "contact": str,
     "homepage": str,
     "cooling_off_days": int,
+    "governance": str,
 }
+_HUB_KEYS = {"target": str, "gated": str, "private": bool, "doi": str}
+_GATED = ("auto", "manual", "off")
+_SCHEMES_OF_DOIS = ("zenodo://",)
 _POPULATIONS = ("persons", "test")
 _PROFILE_OF_PERSONS = {"equipment": "vendor", "anatomy": "remove"}  # what is in a header can't be recoded later
 
@@ -34,7 +38,9 @@ class Config:
     """A validated `archive.toml`.
 
     `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
-    profile withholds model and region from the headers, unless the table says otherwise.
+    profile withholds model and region from the headers, unless the table says otherwise. `hub_gated` and
+    `hub_private` are empty or None where the archive does not say; `data_use` and `responsible` are what
+    `governance` states: DUO codes, and texts by the name of their RAI property.
     """
 
     info: ArchiveInfo
@@ -45,10 +51,15 @@ class Config:
     privacy: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    hub_gated: str = ""
+    hub_private: bool | None = None
+    hub_doi: str = ""
+    data_use: tuple[str, ...] = ()
+    responsible: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse(text: str, where: str = NAME) -> Config:
-    """The configuration of a text.
+def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
+    """The configuration of a text; what it names by file is read from `folder`.
 
     Raises:
         InputError: not TOML, an unknown table or key, a value of the wrong type.
@@ -62,7 +73,7 @@ def parse(text: str, where: str = NAME) -> Config:
     if not all(isinstance(value, dict) for value in tables.values()):
         raise InputError(f"{where} has a table that is a plain value.", hint="Write tables as [name].")
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
-    hub = _typed(tables["hub"], {"target": str}, where, "hub")
+    hub = _typed(tables["hub"], _HUB_KEYS, where, "hub")
     approval = _typed(tables["approval"], {"required": int}, where, "approval")
     packs = _typed(tables["packs"], {"target_size_mb": int}, where, "packs")
     for key in ("title", "publisher", "license"):
@@ -70,6 +81,9 @@ def parse(text: str, where: str = NAME) -> Config:
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
     if archive.get("population", "persons") not in _POPULATIONS:
         raise InputError(f"{where}: population in [archive] is neither persons nor test.", hint="Name one.")
+    _one_of(hub.get("gated", ""), _GATED, where, "gated in [hub]")
+    _one_of(hub.get("doi", ""), _SCHEMES_OF_DOIS, where, "doi in [hub]")
+    governance = _governance(archive.pop("governance", ""), folder)
     days = _bounded(archive.pop("cooling_off_days", 30), 0, 3650, where, "cooling_off_days")
     return Config(
         ArchiveInfo(**archive),
@@ -79,8 +93,39 @@ def parse(text: str, where: str = NAME) -> Config:
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         tables["privacy"],
         (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
-        sha256_json(_without_floats(raw)),
+        sha256_json(_without_floats({**raw, **({"governance": governance} if governance else {})})),
+        hub.get("gated", ""),
+        hub.get("private"),
+        hub.get("doi", ""),
+        tuple(governance.pop("data_use", ())),
+        governance,
     )
+
+
+def _one_of(value: str, allowed: tuple[str, ...], where: str, what: str) -> None:
+    if value and value not in allowed:
+        raise InputError(f"{where}: {what} is not known.", hint=f"Write one of: {', '.join(allowed)}.")
+
+
+def _governance(name: str, folder: Path | None) -> dict[str, Any]:
+    """`data_use`, a list of DUO codes, and texts: what the archive states of how its data may be used.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+    """
+    if not name or folder is None:
+        return {}
+    path = folder / name
+    hint = 'Write data_use = ["DUO:0000042"] and RAI properties such as dataCollection = "...".'
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        raise InputError(f"{path}, which governance in [archive] names, cannot be read.", hint=hint) from None
+    codes = raw.get("data_use", [])
+    texts = all(isinstance(value, str) for key, value in raw.items() if key != "data_use")
+    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes) or not texts:
+        raise InputError(f"{path} holds something else than texts and data_use.", hint=hint)
+    return raw
 
 
 def _known(raw: Mapping[str, Any], allowed: Any, where: str, what: str) -> None:
@@ -94,7 +139,7 @@ def _typed(raw: dict[str, Any], kinds: Mapping[str, type], where: str, table: st
     _known(raw, kinds, where, f"key in [{table}]:")
     for key, value in raw.items():
         if type(value) is not kinds[key]:
-            wanted = {"str": "text", "int": "a whole number"}[kinds[key].__name__]
+            wanted = {"str": "text", "int": "a whole number", "bool": "true or false"}[kinds[key].__name__]
             raise InputError(f"{where}: {key} in [{table}] must be {wanted}.", hint="Mend the value.")
     return dict(raw)
 
@@ -121,7 +166,7 @@ def read(folder: Path) -> Config:
     """
     path = folder / NAME
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return parse(path.read_text(encoding="utf-8"), str(path), folder)
     except FileNotFoundError:
         raise InputError(
             f"{folder} is not an archive: it has no {NAME}.", hint=f"Make one: curate init {folder} ..."
@@ -142,9 +187,13 @@ description = {_quoted(info.description)}
 contact = {_quoted(info.contact)}
 homepage = {_quoted(info.homepage)}
 cooling_off_days = 30  # days from consent until a donation may enter
+# governance = "governance.toml"  # data_use = ["DUO:0000042"], and Croissant RAI properties by name
 
 [hub]
-target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
+target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX
+# gated = "manual"  # or "auto": readers accept the terms first; the card says so
+# private = true  # the hub shows it to its owner only
+# doi = "zenodo://"  # reserve a DOI for each version before it is cut
 
 [profile]  # PS3.15 options; `curate profile` explains them
 # equipment = "vendor"  # or "model": whether headers name model and software; vendor is the default for persons

@@ -24,7 +24,8 @@ from curate import version as versions
 from curate.archive import packs
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
-from curate.cutting import texts
+from curate.cutting import notices, outside, texts
+from curate.cutting.outside import Outside
 from curate.digests import sha256_file
 from curate.records import ReleaseSummary, Row, VersionChange
 
@@ -82,7 +83,15 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
         contract_version=sealed["contract"],
         recut={"date": day, "replaces": replaced},
         **{key: sealed[key] for key in ("profile", "privacy") if key in sealed},
+        **_outside(archive, sealed).sealed(),
     )
+
+
+def _outside(archive: Archive, sealed: Mapping[str, Any]) -> Outside:
+    """What the version said of the world around it, and the notices of what was recalled from it."""
+    stated = outside.of_seal(sealed)
+    told = (*stated.notices, *notices.of_version(archive, sealed["version"]))
+    return replace(stated, notices=tuple(dict.fromkeys(told)))
 
 
 def _among(column: Any, studies: frozenset[str]) -> Any:
@@ -226,6 +235,7 @@ def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str)
         removed=opened["removed"],
         history=history,
         statements=(*(s for s in sealed["statements"] if not s.startswith(note[:40])), note),
+        **_outside(archive, sealed).fields(),
     )
 
 
@@ -233,8 +243,16 @@ def history_before(archive: Archive, version: str) -> tuple[VersionChange, ...]:
     """What the published versions before this one changed, newest first."""
     published = {event.subject for event in archive.ledger.events("published")}
     cuts = {event.subject: event.payload for event in archive.ledger.events("release_opened")}
+    changed = {event.subject: event.payload.get("changed", 0) for event in archive.ledger.events("released")}
     return tuple(
-        VersionChange(before, date.fromisoformat(cut["date"]), cut["added"], cut["removed"])
+        VersionChange(
+            before,
+            date.fromisoformat(cut["date"]),
+            cut["added"],
+            cut["removed"],
+            changed.get(before, 0),
+            tuple(cut.get("notices", ())),
+        )
         for before, cut in reversed(cuts.items())
         if before in published and versions.parse(before) < versions.parse(version)
     )

@@ -8,7 +8,7 @@ out by one of these waits; all else is recoded, or null.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -55,14 +55,14 @@ def policy_of(config: Config, k: int | None = None) -> PrivacyPolicy:
     return policy
 
 
-def recoding(archive: Archive, policy: PrivacyPolicy) -> Recoding:
-    """What the next release may say of every study of the archive, and which studies wait.
+def recoding(archive: Archive, policy: PrivacyPolicy, only: Collection[str] | None = None) -> Recoding:
+    """What the next release may say of every study of the archive, or of `only` these, and which studies wait.
 
     Raises:
         RefusedError: no safe result; a defect.
     """
     past = [table for _, table in shown.history(archive)]
-    raw = raw_table(archive.ledger.studies())
+    raw = raw_table(r for r in archive.ledger.studies() if only is None or r.study_id in only)
     return recode(raw, hierarchies(raw, past), policy, past)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from curate.archive import layout, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
-from curate.cutting import texts
+from curate.cutting import notices, outside, texts
 from curate.cutting.erase import settle
 from curate.cutting.recut import history_before
 from curate.dicom.types import Policy
@@ -24,7 +24,8 @@ from curate.errors import RefusedError
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
 from curate.records import FileEntry, ReleaseSummary
-from curate.steps.release import manifest
+from curate.steps.release import doi, manifest
+from curate.steps.release.changes import changed
 from curate.steps.release.published import Decision, decide
 
 MAX_FILES = 90_000
@@ -45,38 +46,65 @@ class Cut:
     held: int
 
 
-def release(root: Path, progress: Progress = silent) -> Cut:
+def release(
+    root: Path, progress: Progress = silent, *, reserve: str | None = None, corrected: bool = False
+) -> Cut:
     """Cut the next version of an archive, or say that there is nothing new.
 
     The bytes are a function of the ledger up to the `release_opened` event, the keys and the code. A run
-    that was killed is finished by the next one under the same version and date.
+    that was killed is finished by the next one under the same version and date. `reserve` (`zenodo://`, by
+    default what `[hub] doi` says) reserves a DOI first. A `corrected` version adds no study to the last one.
 
     Raises:
         RefusedError: no study may be released, a licence forbids it, or there would be too many files.
+        HubError: no DOI can be reserved.
         LockedError, StorageError, DamagedError: as their messages say; the archive is as it was.
     """
     with layout.opened(root, write=True) as archive:
         settle(archive)
-        decision = decide(archive)
+        previous = _newest_published(archive)
+        decision = decide(archive, _studies_of(archive, previous).keys() if corrected else None)
         if not decision.published and not _cuts(archive):
             raise RefusedError(
                 "No study may be released.", hint=f"See what waits and why: curate quarantine {root}"
             )
         consolidate(archive, decision.published.keys())
         content = _content(archive, decision)
+        wants_doi = bool(archive.config.hub_doi if reserve is None else reserve)
+        told = notices.pending(archive, previous)
         last = _cuts(archive)[-1] if _cuts(archive) else None
-        if last and last.payload["content"] == content and _folder(archive, last.subject).is_dir():
+        if last and last.payload["content"] == content and _says(archive, last.subject, told, wants_doi):
             return _cut_of(archive, last, new=False)
-        opened = _open(archive, decision, content)
-        return _write(archive, decision, opened, progress)
+        opened = _open(archive, decision, content, told)
+        number = doi.reserve_for(archive, opened) if wants_doi else None
+        return _write(archive, decision, opened, number, progress)
 
 
 def _cuts(archive: Archive) -> list[Event]:
     return list(archive.ledger.events("released"))
 
 
-def _published(archive: Archive) -> list[str]:
-    return [event.subject for event in archive.ledger.events("published")]
+def _newest_published(archive: Archive) -> str | None:
+    """The newest version that is published, whatever was published last."""
+    published = {event.subject for event in archive.ledger.events("published")}
+    return max(published, key=versions.parse, default=None)
+
+
+def _says(archive: Archive, version: str, told: tuple[str, ...], wants_doi: bool) -> bool:
+    """Whether a version's folder is there and bears all notices, and a DOI if it should; a published one stays.
+
+    Raises:
+        RefusedError: it was published without the DOI that is asked for.
+    """
+    path = _folder(archive, version) / "release.json"
+    if not path.is_file():
+        return False
+    stated = outside.of_seal(json.loads(path.read_bytes()))
+    if wants_doi and not stated.doi and version == _newest_published(archive):
+        raise RefusedError(
+            f"{version} was published without a DOI, and nothing is new.", hint="The next version can have one."
+        )
+    return set(told) <= set(stated.notices) and (not wants_doi or bool(stated.doi))
 
 
 def _folder(archive: Archive, version: str) -> Path:
@@ -103,13 +131,12 @@ def _contract_digest() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _open(archive: Archive, decision: Decision, content: str) -> Event:
+def _open(archive: Archive, decision: Decision, content: str, told: tuple[str, ...]) -> Event:
     """The `release_opened` event of this content: an unfinished one is taken up again."""
     opened = list(archive.ledger.events("release_opened"))
-    if opened and opened[-1].payload["content"] == content:
+    if opened and (opened[-1].payload["content"], opened[-1].payload.get("notices", [])) == (content, list(told)):
         return opened[-1]
-    published = _published(archive)
-    previous = published[-1] if published else None
+    previous = _newest_published(archive)
     before = _studies_of(archive, previous)
     added = sorted(decision.published.keys() - before)
     version = versions.following(
@@ -125,6 +152,7 @@ def _open(archive: Archive, decision: Decision, content: str) -> Event:
         "previous": previous,
         "added": len(added),
         "removed": len(before.keys() - decision.published.keys()) + _withdrawn_since(archive, previous),
+        **({"notices": list(told)} if told else {}),
     }
     with archive.ledger.transaction():
         archive.ledger.append(clock.stamp(), "release_opened", version, payload, who=who(), tool=TOOL)
@@ -155,7 +183,9 @@ def _contract_of(archive: Archive, version: str) -> Any:
     return json.loads((_folder(archive, version) / "release.json").read_text("utf-8"))["contract"]
 
 
-def _write(archive: Archive, decision: Decision, opened: Event, progress: Progress) -> Cut:
+def _write(
+    archive: Archive, decision: Decision, opened: Event, number: str | None, progress: Progress
+) -> Cut:
     version, previous = opened.subject, opened.payload["previous"]
     folder = archive.temporary / f"release-{version}"
     with durable.storage_errors("write the release"):
@@ -177,16 +207,21 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             durable.link(archive.root / path, folder / path)
         texts.write_licenses(folder, totals.licenses)
+        said = outside.of_config(archive.config, number, tuple(opened.payload.get("notices", ())))
+        older = _folder(archive, previous) / "manifest" / "studies.parquet" if previous else None
+        count = changed(older, folder / "manifest" / "studies.parquet")
         summary = _summary(archive, decision, opened, totals, texts.entries(folder))
+        summary = replace(summary, changed=count, **said.fields())
         texts.write_texts(folder, summary)
-        digest = texts.seal(folder, summary, _previous(folder, opened), **_policies(archive, decision))
+        policies = _policies(archive, decision)
+        digest = texts.seal(folder, summary, _previous(folder, opened), **policies, **said.sealed())
         if decision.shown is not None:
             shown.keep(archive, digest, decision.shown, decision.counts)
         layout.put_release(archive.root, folder, version)
     with archive.ledger.transaction():
         payload = {"content": opened.payload["content"], "digest": digest, "held": decision.held}
         payload |= {"studies": totals.rows["studies"], "instances": totals.rows["instances"]}
-        payload |= {"added": opened.payload["added"], "removed": opened.payload["removed"]}
+        payload |= {"added": opened.payload["added"], "removed": opened.payload["removed"], "changed": count}
         archive.ledger.append(clock.stamp(), "released", version, payload, who=who(), tool=TOOL)
     return _cut_of(archive, _cuts(archive)[-1], new=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,8 +44,8 @@ class Decision:
     first_versions: Mapping[str, str | None] | None = None
 
 
-def decide(archive: Archive) -> Decision:
-    """What the next release shows.
+def decide(archive: Archive, only: Collection[str] | None = None) -> Decision:
+    """What the next release shows, of all studies or of `only` these.
 
     Raises:
         RefusedError: donors are too few to publish any study of them.
@@ -54,20 +54,20 @@ def decide(archive: Archive) -> Decision:
     for spdx in {record.payload["license"] for record in archive.ledger.studies()}:
         licenses.get(spdx)
     policy = disclosure.policy_of(archive.config)
-    return _of_test_material(archive) if policy.exempt else _of_persons(archive, policy)
+    return _of_test_material(archive, only) if policy.exempt else _of_persons(archive, policy, only)
 
 
-def _of_test_material(archive: Archive) -> Decision:
+def _of_test_material(archive: Archive, only: Collection[str] | None) -> Decision:
     """Everything, with ages in bands of five years."""
-    records = list(archive.ledger.studies())
+    records = [record for record in archive.ledger.studies() if only is None or record.study_id in only]
     ages = _donor_ages(records)
     published = {record.study_id: _shown(record, ages[record.donor_id]) for record in records}
     return Decision(published, 0, _count_tables(published.values()), (EXEMPT,))
 
 
-def _of_persons(archive: Archive, policy: PrivacyPolicy) -> Decision:
+def _of_persons(archive: Archive, policy: PrivacyPolicy, only: Collection[str] | None) -> Decision:
     """What leaves every donor among k alike, in this release alone and in all of them together."""
-    made, past = disclosure.recoding(archive, policy), shown.history(archive)
+    made, past = disclosure.recoding(archive, policy, only), shown.history(archive)
     if not past and not made.table.num_rows and made.held.num_rows:  # a later one can remove what was withdrawn
         raise RefusedError(
             f"No study can be published yet: fewer than {policy.k} donors resemble each other.",
