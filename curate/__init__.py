@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from curate.steps.quarantine import export as export
     from curate.steps.quarantine import paths as paths
     from curate.steps.quarantine import waiting as waiting
+    from curate.steps.recall import Recall as Recall
+    from curate.steps.recall import recall as recall
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
     from curate.steps.risk import RiskReport as RiskReport
@@ -81,6 +83,7 @@ _HOME = {
     "Kept": "curate.steps.quarantine",
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
+    "Recall": "curate.steps.recall",
     "RecutWarning": "curate.loading.load",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
@@ -106,6 +109,7 @@ _HOME = {
     "load": "curate.loading.load",
     "paths": "curate.steps.quarantine",
     "publish": "curate.steps.publish",
+    "recall": "curate.steps.recall",
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
     "risk": "curate.steps.risk",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from curate.archive.proven import Proven
 from curate.errors import DamagedError
 from curate.findings import Finding, has_errors
 from curate.progress import Progress, silent
@@ -18,8 +19,12 @@ from curate.verify.instances import check_instances
 from curate.verify.seal import Seal
 
 
-def check_release(folder: Path, *, workers: int = 1, progress: Progress = silent) -> list[CheckResult]:
+def check_release(
+    folder: Path, *, workers: int = 1, progress: Progress = silent, proven: Proven | None = None
+) -> list[CheckResult]:
     """All checks of a release folder, in order; a release passes if no finding is an error.
+
+    Packs that an archive has `proven` before are not read again; what passes is added.
 
     Raises:
         InputError: the folder is no release at all.
@@ -34,7 +39,7 @@ def check_release(folder: Path, *, workers: int = 1, progress: Progress = silent
     if has_errors(results[-1].findings):
         return [results[0], sealing.check_files(seal), results[1]]
     # (3) every instance has its digest, parses, and obeys the profile
-    instances, digests = check_instances(seal, workers, progress)
+    instances, digests = check_instances(seal, workers, progress, proven)
     # (4) every file has its digest, nothing is missing or extra
     results.append(sealing.check_files(seal, digests))
     results.append(instances)

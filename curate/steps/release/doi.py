@@ -38,7 +38,7 @@ def reserve_for(archive: Archive, opened: Event) -> str:
         description=info.description or info.title,
         released=date.fromisoformat(opened.payload["date"]),
         version=version,
-        license=info.license,
+        licenses=(info.license,),
         urls=(info.homepage,) if info.homepage else (),
     )
     draft = reserve(said, previous=_previous(archive))
