@@ -186,9 +186,7 @@ def _set(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
 def _placed(rows: pa.Table, moved: Mapping[_Place, _Place]) -> pa.Table:
     places = list(zip(rows["pack"].to_pylist(), rows["offset_bytes"].to_pylist(), strict=True))
     new = [moved.get(place, place) for place in places]
-    return _set(
-        _set(rows, "pack", [path for path, _ in new]), "offset_bytes", [offset for _, offset in new]
-    )
+    return _set(_set(rows, "pack", [path for path, _ in new]), "offset_bytes", [offset for _, offset in new])
 
 
 def _count_studies(kept: _Kept, rows: pa.Table) -> None:

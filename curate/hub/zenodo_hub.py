@@ -41,7 +41,8 @@ class ZenodoHub:
         del previous
         version, files = contents_of(release).version, files_of(release)
         entries = (
-            FileEntry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items())
+            FileEntry(name, len(data), hashlib.sha256(data).hexdigest())
+            for name, data in sorted(files.items())
         )
         return Plan(versions.tag(version), tuple(entries), (), ())
 

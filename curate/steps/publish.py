@@ -107,7 +107,9 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
     stale = tuple(versions.tag(v) for v in (to_purge(archive, target.url) if target.can_erase else {}))
-    return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale)
+    return Publication(
+        folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale
+    )
 
 
 def to_purge(archive: Archive, url: str) -> dict[str, str]:
@@ -137,7 +139,9 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
         for version, digest in to_purge(archive, target.url).items():
             payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
             archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
-    return replace(purged, moved=tuple(versions.tag(version) for version in folders))  # others lost history only
+    return replace(
+        purged, moved=tuple(versions.tag(version) for version in folders)
+    )  # others lost history only
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:
@@ -211,7 +215,7 @@ def _settings(
     sealed = json.loads((folder / "release.json").read_bytes())
     stated = outside.of_seal(sealed)
     wanted = gated or archive.config.hub_gated or stated.gated or ""
-    hint = f'Set gated in [hub] of archive.toml, then: curate release {archive.root}'
+    hint = f"Set gated in [hub] of archive.toml, then: curate release {archive.root}"
     if wanted in ("auto", "manual") and not stated.gated:
         raise RefusedError(f"The card of {folder.name} does not ask readers to accept the terms.", hint=hint)
     only_gated = sealed.get("privacy", {}).get("access") == "gated"

@@ -162,7 +162,9 @@ def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | N
                 return found
         studies = _studies(archive, subject, names)
         held = {path.name for path in _published(archive) if holds(path, frozenset(studies))}
-        urls = {e.payload["target"] for e in archive.ledger.events("published")} if targets is None else targets
+        urls = (
+            {e.payload["target"] for e in archive.ledger.events("published")} if targets is None else targets
+        )
         urls = {url for url in urls if hub.open_target(url).can_erase}  # another got nothing about a person
         held |= {v for url in urls for v in to_purge(archive, url) if _left(archive, studies, v)}
         there = {(e.payload["target"], e.subject) for e in archive.ledger.events("published")}
@@ -199,7 +201,9 @@ def _studies(archive: Archive, subject: str, names: tuple[str, ...]) -> set[str]
     before = _ids(archive.releases / previous["version"]) if previous else set()
     found = _ids(folder) - before
     if not found:
-        raise InputError(f"Version {names[0]} brought no study.", hint="Give a study's id, or the version that did.")
+        raise InputError(
+            f"Version {names[0]} brought no study.", hint="Give a study's id, or the version that did."
+        )
     return found
 
 
@@ -208,7 +212,9 @@ def _is_known(archive: Archive, study: str) -> bool:
 
 
 def _ids(folder: Path) -> set[str]:
-    return set(pq.read_table(folder / "manifest" / "studies.parquet", columns=["study_id"])["study_id"].to_pylist())
+    return set(
+        pq.read_table(folder / "manifest" / "studies.parquet", columns=["study_id"])["study_id"].to_pylist()
+    )
 
 
 def _published(archive: Archive) -> list[Path]:
@@ -267,7 +273,12 @@ def _record_opened(root: Path, journal: _Journal) -> None:
     """
     facts = {"reason": journal.reason, "studies": journal.studies, "versions": journal.versions}
     try:
-        _note(root, notices.OPENED, journal.subject, {**_key(journal), **facts, "targets": sorted(journal.before)})
+        _note(
+            root,
+            notices.OPENED,
+            journal.subject,
+            {**_key(journal), **facts, "targets": sorted(journal.before)},
+        )
     except LockedError as error:
         raise LockedError(
             f"The hubs are closed to readers; the rest of the recall waits. {error.message}",
@@ -342,7 +353,9 @@ def _rehearse(root: Path, subject: str, reason: str, progress: Progress) -> Reca
             payload = {"target": target.url, "commit": "", "digest": sha256_file(path / "release.json")}
             _note(place / "archive", "published", path.name, payload)
         found = _recall(place / "archive", subject, reason, (target.url,), progress)
-        steps = tuple(Done(s.step, s.place.replace(target.url, "the folder hub"), s.seconds) for s in found.steps)
+        steps = tuple(
+            Done(s.step, s.place.replace(target.url, "the folder hub"), s.seconds) for s in found.steps
+        )
         return Recall(**{**_fields(found), "targets": _real(root), "steps": steps, "drill": True})
     finally:
         _clear(place)

@@ -102,7 +102,8 @@ def _says(archive: Archive, version: str, told: tuple[str, ...], wants_doi: bool
     stated = outside.of_seal(json.loads(path.read_bytes()))
     if wants_doi and not stated.doi and version == _newest_published(archive):
         raise RefusedError(
-            f"{version} was published without a DOI, and nothing is new.", hint="The next version can have one."
+            f"{version} was published without a DOI, and nothing is new.",
+            hint="The next version can have one.",
         )
     return set(told) <= set(stated.notices) and (not wants_doi or bool(stated.doi))
 
@@ -134,7 +135,10 @@ def _contract_digest() -> str:
 def _open(archive: Archive, decision: Decision, content: str, told: tuple[str, ...]) -> Event:
     """The `release_opened` event of this content: an unfinished one is taken up again."""
     opened = list(archive.ledger.events("release_opened"))
-    if opened and (opened[-1].payload["content"], opened[-1].payload.get("notices", [])) == (content, list(told)):
+    if opened and (opened[-1].payload["content"], opened[-1].payload.get("notices", [])) == (
+        content,
+        list(told),
+    ):
         return opened[-1]
     previous = _newest_published(archive)
     before = _studies_of(archive, previous)
