@@ -15,7 +15,7 @@ from curate.pages.site import environment
 
 WIDTH = 360.0
 _ROW = 34.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 36.0, 10.0, 10.0, 24.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 42.0, 10.0, 10.0, 24.0
 _HEIGHT = 200.0
 
 
@@ -43,7 +43,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words around a chart, in the page's language."""
+    """The words around a chart, in the page's language; without `table` the page itself has the numbers beside it."""
 
     label: str = "Group"
     value: str = "Value"

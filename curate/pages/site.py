@@ -7,6 +7,7 @@ read its own folder only. A site is built beside its place and put there whole.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -36,6 +37,11 @@ def environment() -> jinja2.Environment:
     made.filters["number"] = number
     made.filters["percent"] = percent
     return made
+
+
+def data(name: str) -> Any:
+    """A data file of the pages, such as `donors.json`."""
+    return json.loads(resources.vocabulary_path(f"pages/data/{name}").read_text(encoding="utf-8"))
 
 
 def number(value: float | None, missing: str = "hidden") -> str:
