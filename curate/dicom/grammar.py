@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Callable
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,6 +38,7 @@ _TEXTUAL = re.compile(rb"[A-Za-z0-9 .,:;/^_=+*&()@'\\\\!?#%-]{4,}\x00{0,7}")
 _LETTERS = 4  # numbers such as 36.4 repeat a printable byte; text has more different ones
 _TEXT_RUN = re.compile(rb"[\x20-\x7e]{12,}")
 _RUN = re.compile(rb"[\x20-\x7e]{6,}")
+_AROUND = 8  # bytes of a table on each side of a printable run that must go on as it does
 
 
 def data(name: str) -> Any:
@@ -213,18 +213,25 @@ def lut(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A lookup table: steps, ramps and curves, but no run of bytes that reads as text."""
     if reads_as_text(raw):
         return None
-    return None if any(_is_text(run.group()) for run in _RUN.finditer(raw)) else raw
+    return raw if all(_is_curve(raw, *run.span()) for run in _RUN.finditer(raw)) else None
 
 
-def _is_text(run: bytes) -> bool:
-    """Whether a printable run of a table jumps as text does: a curve goes by small steps and rarely turns."""
-    return not any(all(_smooth(run[start::stride]) for start in range(stride)) for stride in (1, 2))
+def _is_curve(raw: bytes, start: int, stop: int) -> bool:
+    """Whether a table goes by small steps through a printable run and what is around it; text jumps there."""
+    low, high = max(0, start - _AROUND) & ~1, min(len(raw), stop + _AROUND) & ~1
+    around = raw[low:high]
+    return _is_smooth(np.frombuffer(around, "u1"), 12) or _is_smooth(np.frombuffer(around, "<u2"), 16 * 257)
 
 
-def _smooth(part: bytes) -> bool:
-    steps = [after - before for before, after in pairwise(part) if after != before]
-    turns = sum(first * second < 0 for first, second in pairwise(steps))
-    return turns <= max(1, len(part) // 8) and all(abs(step) <= 24 for step in steps)
+def _is_smooth(entries: np.ndarray, largest: int) -> bool:
+    """Whether entries hardly ever turn, and neighbours differ by no more than `largest`, plateaus apart."""
+    steps = np.diff(entries.astype("i4"))
+    level = steps == 0
+    stairs = np.zeros(len(steps), bool)  # from one plateau of three entries to the next
+    stairs[2:-2] = level[:-4] & level[1:-3] & level[3:-1] & level[4:]
+    steps = steps[~level & ~stairs]
+    turns = np.count_nonzero(np.sign(steps[1:]) != np.sign(steps[:-1]))
+    return bool(turns <= len(entries) // 24 and (np.abs(steps) <= largest).all())
 
 
 def terms(_argument: str, _vr: str, raw: bytes) -> bytes | None:
