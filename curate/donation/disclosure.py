@@ -8,9 +8,10 @@ out by one of these waits; all else is recoded, or null.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 import pyarrow as pa
 
@@ -84,7 +85,7 @@ def _raw(record: StudyRecord) -> Row:
         "region": _region_label(coded["region_codes"], coded["laterality"]),
         "diagnosis": coded["diagnosis_code"],
         "diagnosis_basis": coded["diagnosis_basis"],
-        "series": _series_text(record.series),
+        "series": _series_text(record),
         "days_from_first": record.payload["day"],
     }
 
@@ -93,10 +94,21 @@ def _region_label(codes: Sequence[str], side: str | None) -> str | None:
     return ("+".join(codes) + (f"/{side}" if side else "")) if codes else None
 
 
-def _series_text(series: bytes) -> str:
+def series_text(series: pa.Table) -> str:
     """All quasi-identifiers of a study's series, each series once for every time that it stands there."""
-    rows = tables.columns_of_ipc(series, _of_series()).to_pylist()
+    rows = series.select([name for name in _of_series() if name in series.column_names]).to_pylist()
     return canonical_json(sorted(canonical_json(_exact(row)) for row in rows))
+
+
+def _series_text(record: StudyRecord) -> str:
+    """As intake noted it, a hundred times as fast as from the table; from the table if other columns count now."""
+    noted = str(record.payload.get("images_say", ""))
+    return noted if _of_todays_columns(noted) else series_text(tables.columns_of_ipc(record.series, _of_series()))
+
+
+@lru_cache(maxsize=1 << 16)
+def _of_todays_columns(noted: str) -> bool:
+    return bool(noted) and all(set(json.loads(row)) == set(_of_series()) for row in json.loads(noted))
 
 
 @cache

@@ -88,7 +88,10 @@ class PrivacyPolicy:
         return tuple(sorted(columns, key=lambda name: (ranks.get(name, -1), name)))
 
     def weights(self, columns: Sequence[str]) -> dict[str, float]:
-        """The share of each column in the loss, each weighing twice the one given up before it; sum 1."""
+        """The share of each column in the loss, each weighing twice the one given up before it; sum 1.
+
+        So a column is given up whole before any other one loses as much of its information, unless that saves few.
+        """
         order = self.order(columns)
         return {name: 2.0**rank / (2 ** len(order) - 1) for rank, name in enumerate(order)}
 
