@@ -86,7 +86,7 @@ def _folder(archive: Archive, version: str) -> Path:
 def _content(archive: Archive, decision: Decision) -> str:
     """One digest over all that a release says, its version and date apart."""
     digest = hashlib.sha256(f"{archive.config.digest} {contract.VERSION} {_contract_digest()}\n".encode())
-    for record in archive.ledger.studies():
+    for record in archive.ledger.outlines():
         if record.study_id in decision.published:
             row = decision.published[record.study_id]
             facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": row}
