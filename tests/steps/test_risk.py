@@ -211,7 +211,7 @@ def test_the_report_names_nobody(first: Path) -> None:
 
 
 def test_a_second_version_is_safe_together_with_the_first(again: Path) -> None:
-    """Additions are k-safe by themselves, cells that were published stay, and a donor's single later study waits."""
+    """Additions are k-safe by themselves, cells that were published stay, a donor's single later study stands apart."""
     take_in(again, again.parent / "more", range(DONORS, DONORS + 40))
     take_in(again, again.parent / "later", [0, 1], study=1)
     cut = release(again)
@@ -289,9 +289,9 @@ def test_a_lost_history_stops_the_next_release(again: Path) -> None:
         release(again)
 
 
-@pytest.mark.parametrize("table", ['population = "test"\n', 'later_studies = "split"\n', "k = 1\n"])
+@pytest.mark.parametrize("table", ['population = "test"\n', 'later_studies = "drop"\n', "k = 1\n"])
 def test_a_policy_that_can_not_be_followed_is_refused(tmp_path: Path, table: str) -> None:
-    """Persons are never exempt by a second word, nor get a second id that the images contradict."""
+    """Persons are never exempt by a second word, nor does a typing error or a k of 1 pass."""
     archive = make_archive(tmp_path / "archive", privacy=table)
     with pytest.raises(InputError):
         release(archive)

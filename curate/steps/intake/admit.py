@@ -6,7 +6,7 @@ import hashlib
 import io
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -276,6 +276,8 @@ def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
     links = references.series_links(work.references, instances, series_rows)
     series = _table("series", series_rows)
     payload["images_say"] = disclosure.series_text(series)
+    if names := _names_of_others(work, {row["SOPInstanceUID"] for row in instances}, task.study_id):
+        payload["names"] = names
     return StudyRecord(
         task.study_id,
         task.donor_id,
@@ -286,6 +288,12 @@ def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
         tables.to_ipc(_table("references", [{"study_id": task.study_id, **link} for link in links])),
         tables.to_ipc(_table("previews", previews)) if previews else None,
     )
+
+
+def _names_of_others(work: _Work, instances: Collection[str], study_id: str) -> list[str]:
+    """The UIDs of other studies, and of what is in them, that the study's images refer to."""
+    named = {uid for reference in work.references for uid in (reference.target, reference.series, reference.study)}
+    return sorted(named - {"", study_id, *instances, *work.facts})
 
 
 def _table(name: str, rows: list[Row]) -> pa.Table:
