@@ -115,7 +115,7 @@ def pack_rows(root: Path, record: StudyRecord) -> Iterator[packs.PackRow]:
     """A study's instances out of its present packs, in their order."""
     for row in tables.from_ipc(record.instances).to_pylist():
         data = packs.read_instance(root / row["pack"], row["offset_bytes"], row["size_bytes"])
-        yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
+        yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], (data,))
 
 
 def store(archive: Archive, group: list[StudyRecord]) -> list[StudyRecord]:

@@ -55,6 +55,7 @@ class Keys:
     order: bytes
     tombstone: bytes
     storage: bytes
+    source: bytes
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Keys:
@@ -268,14 +269,17 @@ class Decision:
 
 @dataclass(slots=True)
 class Report:
-    """What one rewriting did: counts of rules or actions applied, and findings; filled while it runs."""
+    """What one rewriting did: counts of rules or actions applied, and findings; filled while it runs.
 
-    applied: dict[str, int] = field(default_factory=dict)
+    `applied` is shared among files of a series: it is never changed, but replaced.
+    """
+
+    applied: Mapping[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def count(self, what: str) -> None:
         """One more application of a rule or action."""
-        self.applied[what] = self.applied.get(what, 0) + 1
+        self.applied = {**self.applied, what: self.applied.get(what, 0) + 1}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
