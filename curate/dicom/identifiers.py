@@ -26,6 +26,7 @@ def new_uid(keys: Keys, original: str) -> str:
     return f"2.25.{int.from_bytes(digest)}"
 
 
+@lru_cache(maxsize=1 << 10)
 def is_new_uid(uid: str) -> bool:
     """Whether a UID has the form that `new_uid` gives."""
     match = _UID.fullmatch(uid)

@@ -13,7 +13,7 @@ from curate.dicom.types import Element, Item, Verdict
 class Latest:
     """A data set's attributes in their order, its elements with their verdicts, and what stays of them."""
 
-    __slots__ = ("counts", "elements", "kept", "places", "tags", "verdicts")
+    __slots__ = ("counts", "elements", "fixed", "kept", "places", "tags", "verdicts")
 
     def __init__(
         self,
@@ -25,23 +25,26 @@ class Latest:
     ) -> None:
         self.tags, self.elements, self.verdicts = tags, elements, verdicts
         self.kept, self.counts = kept, counts
+        self.fixed: dict[int, str] | None = None
         self.places = {tag: place for place, tag in enumerate(tags)}
 
     def stale(self, item: Item, rests: Mapping[int, set[int]]) -> list[int] | None:
         """Which elements of an item have to be judged, by their places; None where its attributes are others.
 
-        `rests` says on which siblings the verdict on an attribute has ever rested.
+        `rests` says on which siblings the verdict on an attribute has ever rested; `fixed` goes whatever it holds.
         """
         if self.tags != list(item):
             return None
-        changed = list(compress(range(len(self.tags)), map(is_not, item.values(), self.elements)))
-        moved = {self.tags[place] for place in changed}
+        differ = compress(self.tags, map(is_not, item.values(), self.elements))
+        fixed = self.fixed or {}
+        changed = [tag for tag in differ if tag not in fixed or item[tag].vr != fixed[tag]]
+        moved = set(changed)
         depending = (
             self.places[tag]
             for tag, siblings in rests.items()
             if tag in self.places and tag not in moved and not siblings.isdisjoint(moved)
         )
-        return [*changed, *depending]
+        return [*(self.places[tag] for tag in changed), *depending]
 
     def take(self, elements: list[Element], places: list[int], verdicts: list[Verdict]) -> bool:
         """Put new verdicts in their places; False, and nothing done, where a private block's creator is concerned."""

@@ -47,7 +47,8 @@ _IDENTITY = {
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
 _MOST_JUDGEMENTS = 16
-_Watched = tuple[tuple[int, ...], tuple[bytes, ...], Verdict]
+_MOST_SIBLINGS = 8
+_Watched = dict[tuple[int, ...], dict[tuple[bytes, ...], Verdict]]
 _MOST_REMEMBERED = 1 << 13
 _STRUCTURE = Verdict(None, None, "structure", _NONE)
 _ORPHAN = Verdict(None, None, "no_creator", _NONE)
@@ -188,7 +189,7 @@ class _Cleaner:
         self._judgements: dict[
             tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
         ] = {}
-        self._watched: dict[tuple[object, ...], tuple[_Watched, ...]] = {}
+        self._watched: dict[tuple[object, ...], _Watched] = {}
         self._rests: dict[int, set[int]] = {}
         self._latest: dict[tuple[str, ...], Latest] = {}
 
@@ -222,6 +223,8 @@ class _Cleaner:
 
     def _renew(self, latest: Latest, item: Item) -> bool:
         """Bring the latest data set up to date where this one differs; False where that isn't enough."""
+        if latest.fixed is None:
+            latest.fixed = self._fixed(item)
         places = latest.stale(item, self._rests)
         if places is None:
             return False
@@ -234,6 +237,17 @@ class _Cleaner:
                 verdict = self._judged(element, 0, item, tokens)
             fresh.append(verdict)
         return latest.take(elements, places, fresh)
+
+    def _fixed(self, item: Item) -> dict[int, str]:
+        """Which attributes go whatever their values are, by the VRs that they have."""
+        found = {}
+        for tag, element in item.items():
+            creator = item.creator(tag)
+            if creator is None or (creator and tag & 0xFFFF >= 0x1000):
+                plan = self._plan(0, tag, element.vr, creator)
+                if plan.removed is not None:
+                    found[tag] = element.vr
+        return found
 
     def clean_item(self, item: Item, parent: int, counts: Counter[str]) -> Item:
         """A new item of what stays of this one."""
@@ -297,7 +311,8 @@ class _Cleaner:
         if key in self._removed:
             return _REMOVED
         verdict = self._judge(element, parent, item, tokens, item.creator(tag))
-        if verdict.label == Action.REMOVE.value and len(self._removed) < _MOST_REMEMBERED:
+        plan = self._plan(parent, tag, element.vr, item.creator(tag))
+        if plan.removed is not None and len(self._removed) < _MOST_REMEMBERED:
             self._removed.add(key)
         return Verdict(None, verdict.cleaned, verdict.label, verdict.nested)
 
@@ -342,21 +357,29 @@ class _Cleaner:
     ) -> Verdict:
         """A value that may rest on its siblings: its verdict is valid where those are the same."""
         key = (parent, element.tag, element.vr, element.value)
-        known = self._watched.get(key, ())
-        for siblings, values, verdict in known:
-            if values == tuple(map(item.raw, siblings)):
-                return verdict
+        known = self._watched.get(key)
+        if known is not None:
+            for siblings, by_values in known.items():
+                verdict = by_values.get(tuple(map(item.raw, siblings)))
+                if verdict is not None:
+                    return verdict
         item.seen = set()
         try:
             verdict = self._clean(element, parent, item, decision, None)
         finally:
-            siblings, item.seen = tuple(item.seen - {element.tag}), None
-        if siblings and not parent:
-            self._rests.setdefault(element.tag, set()).update(siblings)
-        if not siblings:
+            seen, item.seen = item.seen, None
+        seen.discard(element.tag)
+        if not seen:
             return Verdict(bound, verdict.cleaned, verdict.label, verdict.nested)
-        if len(self._watched) < _MOST_REMEMBERED and len(known) < 8:
-            self._watched[key] = (*known, (siblings, tuple(map(item.raw, siblings)), verdict))
+        siblings = tuple(seen)
+        if not parent:
+            self._rests.setdefault(element.tag, set()).update(siblings)
+        if known is None and len(self._watched) < _MOST_REMEMBERED:
+            known = self._watched[key] = {}
+        if known is not None and (len(known) < _MOST_SIBLINGS or siblings in known):
+            by_values = known.setdefault(siblings, {})
+            if len(by_values) < _MOST_JUDGEMENTS:
+                by_values[tuple(map(item.raw, siblings))] = verdict
         return verdict
 
     def _clean(self, element: Element, parent: int, item: Item, decision: Decision, token: object) -> Verdict:

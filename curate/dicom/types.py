@@ -137,10 +137,11 @@ class Element:
     """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
-    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's.
+    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's, `typed`
+    (character set, value) that of the facts.
     """
 
-    __slots__ = ("encoded", "tag", "uses", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "tag", "typed", "uses", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -150,6 +151,7 @@ class Element:
         self.wide = False
         self.uses = 0
         self.verdict: Verdict = NO_VERDICT
+        self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Element):
