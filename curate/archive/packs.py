@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from curate import durable
 from curate.archive import parquet
+from curate.archive.stores import Store
 from curate.errors import DamagedError
 
 ROW_GROUP_BYTES = 16 << 20
@@ -258,21 +259,13 @@ def read_instance(path: Path, offset: int, size: int) -> bytes:
     return data
 
 
-def store_pack(rows: Iterable[PackRow], root: Path, temporary: Path) -> Packed:
-    """Write a pack under `root` with its digest as name; an equal one that is there already stays.
+def store_pack(rows: Iterable[PackRow], store: Store) -> Packed:
+    """Write a pack into a store with its digest as name; an equal one that is there already stays.
 
     Raises:
         StorageError: the disk is full, read-only or failing; nothing is left behind.
     """
-    with durable.storage_errors("write a pack"):
-        try:
-            packed = write_pack(rows, temporary)
-            target = root / pack_path(packed.sha256)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                return packed
-            temporary.chmod(0o444)
-            durable.rename(temporary, target)
-            return packed
-        finally:
-            temporary.unlink(missing_ok=True)
+    with durable.storage_errors("write a pack"), store.scratch() as folder:
+        packed = write_pack(rows, folder / "pack")
+        store.put(folder / "pack", pack_path(packed.sha256))
+        return packed

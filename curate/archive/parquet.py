@@ -75,7 +75,7 @@ def page_head(size: int, values: int) -> bytes:
 
 def text_page(values: Sequence[str]) -> bytes:
     """A whole data page of strings."""
-    parts = []
+    parts: list[bytes] = []
     for value in values:
         raw = value.encode()
         parts += (len(raw).to_bytes(4, "little"), raw)

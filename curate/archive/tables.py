@@ -19,7 +19,8 @@ def to_ipc(table: pa.Table) -> bytes:
         writer.write_table(table.combine_chunks())
     plain = sink.getvalue()
     size = plain.size.to_bytes(_SIZE_BYTES, "little")
-    return size + bytes(pa.compress(plain, "zstd", asbytes=True))
+    packed: bytes = pa.compress(plain, "zstd", asbytes=True)
+    return size + packed
 
 
 def from_ipc(data: bytes) -> pa.Table:

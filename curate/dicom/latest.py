@@ -47,7 +47,7 @@ class Latest:
         return [*(self.places[tag] for tag in changed), *depending]
 
     def take(self, elements: list[Element], places: list[int], verdicts: list[Verdict]) -> bool:
-        """Put new verdicts in their places; False, and nothing done, where a private block's creator is concerned."""
+        """Put new verdicts in their places; False, and nothing done, where a private block's creator may change."""
         before = [self.verdicts[place] for place in places]
         for place, old, new in zip(places, before, verdicts, strict=True):
             tag = self.tags[place]
@@ -60,8 +60,8 @@ class Latest:
                 self.kept[self.tags[place]] = new.cleaned
             elif old.cleaned is not None:
                 del self.kept[self.tags[place]]
-        same = (old.label == new.label and not old.nested and not new.nested for old, new in zip(before, verdicts, strict=True))
-        if not all(same):
+        pairs = zip(before, verdicts, strict=True)
+        if any(old.label != new.label or old.nested or new.nested for old, new in pairs):
             counts: Counter[str] = Counter()
             count(self.verdicts, counts)
             self.counts = counts

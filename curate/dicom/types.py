@@ -12,7 +12,7 @@ elements only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args, get_type_hints
@@ -47,7 +47,11 @@ class MalformedError(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """Secrets of one archive, 32 bytes each, derived from its `secret.key`."""
+    """Secrets of one archive, 32 bytes each, derived from its `secret.key`.
+
+    `storage` seals the archive's own lists (receipts), `quarantine` what waits. A worker's copy is without what
+    only the coordinator needs: there these keys are empty, and no id is made with one.
+    """
 
     uid: bytes
     donor: bytes
@@ -55,6 +59,7 @@ class Keys:
     order: bytes
     tombstone: bytes
     storage: bytes
+    quarantine: bytes
     source: bytes
 
     @classmethod
@@ -62,6 +67,10 @@ class Keys:
         """The keys that a secret gives: HKDF-SHA256, one label a purpose (RFC 5869)."""
         labels = (f"curate {name.name}".encode() for name in fields(cls))
         return cls(*(HKDF(hashes.SHA256(), 32, None, label).derive(secret) for label in labels))
+
+    def of_worker(self) -> Keys:
+        """What rewriting and quarantining need."""
+        return replace(self, fold=b"", tombstone=b"", storage=b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from curate.archive.packs import Packed, PackRow, PackWriter
 class Packer:
     """Takes instances as they come; none is kept in memory."""
 
-    def __init__(self, folder: Path, study_id: str, target_bytes: int) -> None:
-        self._folder, self._study_id, self._target = folder, study_id, target_bytes
+    def __init__(self, folder: Path, target_bytes: int) -> None:
+        self._folder, self._target = folder, target_bytes
         self._writer: PackWriter | None = None
         self._path = folder
         self._total = 0
@@ -23,7 +23,7 @@ class Packer:
         if self._writer is not None and self._total + size > self._target:
             self.close()
         if self._writer is None:
-            self._path = self._folder / f"{self._study_id}.{len(self.packs)}"
+            self._path = self._folder / str(len(self.packs))
             self._writer, self._total = PackWriter(self._path), 0
         self._writer.add(row)
         self._total += size

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,7 @@ from curate.errors import InputError
 from curate.findings import Finding, has_errors, merge
 from curate.identity import TOOL, who
 from curate.metadata import table
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.steps.intake import receipts
 from curate.steps.intake.admit import process, quarantine_id
@@ -64,27 +65,29 @@ class IntakeReport:
 
 def intake(
     root: Path,
-    sources: list[Path],
+    sources: Sequence[Path | str],
     studies: Path,
     *,
     deidentify: bool = False,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = silent,
 ) -> IntakeReport:
     """Take a donation in: admit each study whose row, consent and bytes allow it, keep the rest encrypted.
 
-    Taking in the same again changes nothing; a killed run is finished by the next one.
+    A source is a path or an fsspec URL. `workers` is a count of processes, or the address of a Dask scheduler
+    whose workers share the sources and the stores. Taking in the same again changes nothing; a killed run is
+    finished by the next one.
 
     Raises:
-        InputError: a source or the table cannot be used at all.
+        InputError: a source, the table or the workers cannot be used at all.
         LockedError, StorageError, DamagedError: as their messages say; what was admitted stays.
     """
-    with layout.opened(root, write=True) as archive, _unpacking(archive) as folder:
+    with layout.opened(root, write=True) as archive, _unpacking(archive) as folder, ExitStack() as stack:
         policy = Policy.from_mapping(archive.config.profile)
         listed = table.open_table(studies)
         keys = Keys.from_secret(archive.secret)
-        count = workers or parallel.default_workers()
-        donation = gather(sources, folder, keys, count, progress)
+        pool = stack.enter_context(parallel.opened(workers, keys.of_worker()))
+        donation = gather(sources, folder, pool, progress)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
         rows = RowIndex.of(listed.rows(), donation.grouped.studies)
@@ -92,7 +95,7 @@ def intake(
         tasks = list(run.tasks(donation))
         run.anchor(tasks)
         run.receipts(tasks)
-        done = parallel.map_unordered(process, run.placed(tasks), count)
+        done = pool.map(process, run.placed(tasks))
         for task, result in progress.over(done, "studies", len(tasks)):
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
@@ -192,9 +195,8 @@ class _Run:
         findings: list[Finding],
     ) -> StudyTask:
         return StudyTask(
-            root=self.archive.root,
-            temporary=self.archive.temporary,
-            keys=self.keys,
+            packs=self.archive.packs,
+            quarantine=self.archive.quarantine,
             study_uid=uid,
             study_id=study_id,
             donor_id=donor,
@@ -260,7 +262,7 @@ class _Run:
             for name in gone:
                 ledger.delete_quarantine(name)
         for name in gone:
-            durable.remove(self.archive.vault_path(name))
+            self.archive.quarantine.remove(layout.vault_name(name))
         self._count(task, result)
 
     def _new_entry(self, entry: QuarantineEntry) -> bool:
@@ -271,7 +273,7 @@ class _Run:
         """Entries that a study no longer needs: it was admitted since, or in parts where it was refused."""
         waiting = {entry.id for entry in self.archive.ledger.quarantined() if entry.study_id == task.study_id}
         kept = result.entry.id if result.entry else ""
-        ours = {quarantine_id(task, "study"), quarantine_id(task, "part")}
+        ours = {quarantine_id(self.keys, task, kind) for kind in ("study", "part")}
         if result.entry is None and not result.admitted:
             return []
         return sorted((waiting & ours) - {kept})
