@@ -171,7 +171,11 @@ def native_element(head: Bytes, value: Bytes) -> Element | None:
 def describes(item: Item, pixels: Element) -> bool:
     """Whether a clean data set says of native pixels just what they are: their size and their VR."""
     shape = shape_of(item)
-    return isinstance(pixels.value, Bytes) and shape.size == len(pixels.value) and _native_vr(pixels, shape) == pixels.vr
+    return (
+        isinstance(pixels.value, Bytes)
+        and shape.size == len(pixels.value)
+        and _native_vr(pixels, shape) == pixels.vr
+    )
 
 
 def _clean_bits(value: Bytes, shape: Shape) -> tuple[Bytes, bool]:

@@ -117,7 +117,10 @@ def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
         pixels = container.clean_pixels(item, original[tag], parsed.transfer_syntax)
         for what in pixels.applied:
             report.count(what)
-    chunks: list[Bytes] = [header(parsed, item, encapsulated=encapsulated), *(pixels.chunks if pixels else ())]
+    chunks: list[Bytes] = [
+        header(parsed, item, encapsulated=encapsulated),
+        *(pixels.chunks if pixels else ()),
+    ]
     return Rewritten(
         chunks=tuple(chunks),
         size=sum(map(len, chunks)),
@@ -178,7 +181,17 @@ def _pure_token(*_place: object) -> object:
 class _Cleaner:
     """The rules for one study: a policy, a context, and what has been judged under them."""
 
-    __slots__ = ("_judgements", "_latest", "_plans", "_removed", "_rests", "_tokens", "_watched", "context", "policy")
+    __slots__ = (
+        "_judgements",
+        "_latest",
+        "_plans",
+        "_removed",
+        "_rests",
+        "_tokens",
+        "_watched",
+        "context",
+        "policy",
+    )
 
     def __init__(self, policy: Policy, context: StudyContext) -> None:
         self.policy = policy
