@@ -158,6 +158,15 @@ class Ledger:
             seq, at, kind_, subject_, who, tool, payload = row
             yield Event(seq, at, kind_, subject_, who, tool, json.loads(payload))
 
+    def state(self) -> tuple[int, int, int]:
+        """What has happened to studies: the last such event (0: none), how many are in, how many entries wait."""
+        last, studies, waiting = self._db.execute(
+            "SELECT (SELECT coalesce(max(seq), 0) FROM events WHERE kind IN"
+            " ('admitted', 'quarantined', 'discarded', 'withdrawn', 'erased')),"
+            " (SELECT count(*) FROM studies), (SELECT count(*) FROM quarantine)"
+        ).fetchone()
+        return last, studies, waiting
+
     def study(self, study_id: str) -> StudyRecord | None:
         """The admitted study of an id."""
         row = self._db.execute("SELECT * FROM studies WHERE study_id=?", (study_id,)).fetchone()

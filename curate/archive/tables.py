@@ -18,9 +18,8 @@ def to_ipc(table: pa.Table) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
     plain = sink.getvalue()
-    size = plain.size.to_bytes(_SIZE_BYTES, "little")
-    packed: bytes = pa.compress(plain, "zstd", asbytes=True)
-    return size + packed
+    size: bytes = plain.size.to_bytes(_SIZE_BYTES, "little")
+    return size + bytes(pa.compress(plain, "zstd"))
 
 
 def from_ipc(data: bytes) -> pa.Table:
