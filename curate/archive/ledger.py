@@ -62,8 +62,8 @@ class StudyRecord:
     """What the archive holds of an admitted study.
 
     `source` holds the sorted keyed marks of its original instances, 32 bytes each; `payload` the coded
-    metadata, consent terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC tables; `merged` is 1
-    once a release has given the study its final pack.
+    metadata, consent terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC
+    tables; `merged` is 1 once a release has given the study its final pack.
     """
 
     study_id: str
