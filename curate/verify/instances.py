@@ -21,6 +21,7 @@ from curate.dicom.types import MalformedError, Policy
 from curate.dicom.verify import verify
 from curate.errors import DamagedError
 from curate.findings import Finding, merge
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify.seal import Seal
@@ -49,7 +50,7 @@ class _PackVerdict:
 
 
 def check_instances(
-    seal: Seal, workers: int, progress: Progress = silent
+    seal: Seal, workers: Workers, progress: Progress = silent
 ) -> tuple[CheckResult, dict[str, str]]:
     """The verdict on all instances, and the digest of every pack that was read on the way."""
     findings: list[Finding] = []
