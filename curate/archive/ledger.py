@@ -82,6 +82,17 @@ class StudyRecord:
     merged: int = 0
 
     @property
+    def published_donor(self) -> str:
+        """The donor_id that its images and its row bear: the donor's own, or a further one."""
+        return str(self.payload.get("further", {}).get("donor_id", self.donor_id))
+
+    @property
+    def own_uids(self) -> frozenset[str]:
+        """The UIDs of the study, its series and its instances."""
+        rows = tables.columns_of_ipc(self.instances, ("SeriesInstanceUID", "SOPInstanceUID"))
+        return frozenset((self.study_id, *(uid for name in rows.column_names for uid in rows[name].to_pylist())))
+
+    @property
     def files(self) -> set[str]:
         """Its packs and its shard of previews, from the archive's root."""
         packs = tables.columns_of_ipc(self.instances, ("pack",))["pack"].unique().to_pylist()

@@ -76,10 +76,20 @@ def _find(archive: Archive, keys: Keys, subject: str) -> tuple[frozenset[str], b
     marks = {identifiers.tombstone(keys, donor).hex() for donor in donors}
     here = {study for donor in donors for study in ledger.study_ids(donor)}
     here |= {study for study, donor in waiting.items() if donor in donors}
+    here |= _of_further_id(archive, subject) if not here else frozenset()
     before = any(
         event.subject in studies or event.payload["donor"] in marks for event in ledger.events("withdrawn")
     )
     return frozenset(here), before
+
+
+def _of_further_id(archive: Archive, subject: str) -> frozenset[str]:
+    """All studies of the donor of whom a release shows one under this further id."""
+    if not identifiers.is_donor_id(subject):
+        return frozenset()
+    studies = archive.ledger.outlines()
+    owner = next((s.donor_id for s in studies if s.payload.get("further", {}).get("donor_id") == subject), None)
+    return frozenset(() if owner is None else archive.ledger.study_ids(owner))
 
 
 def _is_receipt(text: str) -> bool:

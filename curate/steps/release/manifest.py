@@ -107,7 +107,7 @@ def _repeated(values: list[str], counts: list[int]) -> pa.Array:
 
 
 def _count(totals: Totals, record: StudyRecord, row: Row) -> None:
-    totals.donors.add(record.donor_id)
+    totals.donors.add(record.published_donor)
     totals.licenses[record.payload["license"]] += 1
     totals.modalities.update(row["modalities"])
     totals.size_bytes += row["size_bytes"]
@@ -122,7 +122,7 @@ def _study_row(
     facts = record.payload["facts"]
     return {
         "study_id": record.study_id,
-        "donor_id": record.donor_id,
+        "donor_id": record.published_donor,
         "fold": record.payload["fold"],
         **published,
         **{key: facts[key] for key in ("modalities", "series_count", "instance_count", "size_bytes")},

@@ -31,7 +31,8 @@ class Decision:
 
     `tables` are the counts that the card may show; `statements` sentences about what was done. Of persons,
     `shown` is what the archive keeps for later releases, `counts` the card's tables in full, and
-    `first_versions` says in which version a study came first (None: suppressed; new ones are not in it).
+    `first_versions` says in which version a study came first (None: suppressed; new ones are not in it), `parts` under
+    which of its donor's ids a new one goes (0: the donor's own).
     """
 
     published: Mapping[str, Row]
@@ -42,6 +43,7 @@ class Decision:
     shown: pa.Table | None = None
     counts: Mapping[str, Any] = field(default_factory=dict)
     first_versions: Mapping[str, str | None] | None = None
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 def decide(archive: Archive) -> Decision:
@@ -83,6 +85,7 @@ def _of_persons(archive: Archive, policy: PrivacyPolicy) -> Decision:
         made.table,
         {name: _stored(table) for name, table in counts.items()},
         disclosure.first_versions(made.table, [version for version, _ in past]),
+        disclosure.parts(made.table, len(past)),
     )
 
 
