@@ -25,7 +25,10 @@ _ARCHIVE_KEYS = {
     "homepage": str,
     "cooling_off_days": int,
     "governance": str,
+    "packs": str,
+    "quarantine": str,
 }
+_STORES = ("packs", "quarantine")
 _HUB_KEYS = {"target": str, "gated": str, "private": bool, "doi": str}
 _GATED = ("auto", "manual", "off")
 _SCHEMES_OF_DOIS = ("zenodo://",)
@@ -38,9 +41,11 @@ class Config:
     """A validated `archive.toml`.
 
     `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
-    profile withholds model and region from the headers, unless the table says otherwise. `hub_gated` and
-    `hub_private` are empty or None where the archive does not say; `data_use` and `responsible` are what
-    `governance` states: DUO codes, and texts by the name of their RAI property.
+    profile withholds model and region from the headers, unless the table says otherwise. `packs` and
+    `quarantine` are folders or URLs where these lie; empty: in the archive's own folder. The digest is without
+    them: they say nothing of what is released. `hub_gated` and `hub_private` are empty or None where
+    the archive does not say; `data_use` and `responsible` are what `governance` states: DUO codes, and texts
+    by the name of their RAI property.
     """
 
     info: ArchiveInfo
@@ -51,6 +56,8 @@ class Config:
     privacy: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    packs: str = ""
+    quarantine: str = ""
     hub_gated: str = ""
     hub_private: bool | None = None
     hub_doi: str = ""
@@ -84,6 +91,7 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
     _one_of(hub.get("gated", ""), _GATED, where, "gated in [hub]")
     _one_of(hub.get("doi", ""), _SCHEMES_OF_DOIS, where, "doi in [hub]")
     governance = _governance(archive.pop("governance", ""), folder)
+    stores = (archive.pop("packs", "").rstrip("/"), archive.pop("quarantine", "").rstrip("/"))
     days = _bounded(archive.pop("cooling_off_days", 30), 0, 3650, where, "cooling_off_days")
     return Config(
         ArchiveInfo(**archive),
@@ -93,12 +101,13 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         tables["privacy"],
         (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
-        sha256_json(_without_floats({**raw, **({"governance": governance} if governance else {})})),
-        hub.get("gated", ""),
-        hub.get("private"),
-        hub.get("doi", ""),
-        tuple(governance.pop("data_use", ())),
-        governance,
+        sha256_json(_without_floats({**_without_stores(raw), **({"governance": governance} if governance else {})})),
+        *stores,
+        hub_gated=hub.get("gated", ""),
+        hub_private=hub.get("private"),
+        hub_doi=hub.get("doi", ""),
+        data_use=tuple(governance.pop("data_use", ())),
+        responsible=governance,
     )
 
 
@@ -150,6 +159,10 @@ def _bounded(value: int, low: int, high: int, where: str, key: str) -> int:
     return value
 
 
+def _without_stores(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {**raw, "archive": {key: value for key, value in raw["archive"].items() if key not in _STORES}}
+
+
 def _without_floats(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_floats(entry) for key, entry in value.items()}
@@ -188,6 +201,8 @@ contact = {_quoted(info.contact)}
 homepage = {_quoted(info.homepage)}
 cooling_off_days = 30  # days from consent until a donation may enter
 # governance = "governance.toml"  # data_use = ["DUO:0000042"], and Croissant RAI properties by name
+# packs = "s3://BUCKET/PREFIX"  # a folder or URL that workers on other machines share; see the README
+# quarantine = "s3://BUCKET/PREFIX"
 
 [hub]
 target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX
@@ -202,6 +217,8 @@ target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREF
 [privacy]  # disclosure risk; `curate risk` measures it
 # access = "open"  # or "gated": k is 11 for open access, 5 where terms are accepted
 # largest_suppressed_share = 0.05  # of a release's new studies; the rest waits
+# later_studies = "split"  # or "hold": a study that singles its donor out gets a further donor_id, or waits
+# give_up_first = ["diagnosis_basis", "region", "age", "diagnosis", "sex"]  # which detail goes first
 
 [approval]
 required = {approvals}  # how many reviewers must approve a release before it is published

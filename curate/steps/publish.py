@@ -12,7 +12,6 @@ from curate import clock, hub
 from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
-from curate.archive.proven import Proven
 from curate.archive.reviews import approvals, release_folder
 from curate.cutting import outside, recalls
 from curate.cutting.erase import name_revocations, settle
@@ -22,7 +21,8 @@ from curate.findings import Severity
 from curate.hub.protocol import Gated, Plan, Purged, Settings, Target
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
-from curate.verify import check_release
+from curate.verify import check_release, remembered
+from curate.verify.remembered import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def publish(
         # (1) approved, (2) without what was withdrawn, (3) in order
         _refuse_unapproved(archive, folder)
         _refuse_withdrawn(archive, folder)
-        _refuse_unchecked(archive, folder, full, workers, progress)
+        _refuse_unchecked(archive, folder, workers, progress, full=full)
         # (4) the release, (5) and what older ones must lose
         published = target.publish(folder, settings=settings, progress=progress)
         _record(archive, folder, target.url, published.commit)
@@ -180,16 +180,19 @@ def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
         )
 
 
-def _refuse_unchecked(archive: Archive, folder: Path, full: bool, workers: int, progress: Progress) -> None:
-    proven = Proven.read(archive.root, forget=full)
-    results = check_release(folder, workers=workers, progress=progress, proven=proven)
+def _refuse_unchecked(
+    archive: Archive, folder: Path, workers: int, progress: Progress, *, full: bool
+) -> None:
+    place = archive.root / remembered.NAME
+    known = Remembered() if full else Remembered.read(place)
+    results = check_release(folder, workers=workers, progress=progress, known=known)
     errors = [f for result in results for f in result.findings if f.severity is Severity.ERROR]
-    proven.write(archive.root, {path.stem: path for path in archive.releases.glob("*/packs/*/*.parquet")})
     if errors:
         raise RefusedError(
             f"Release {folder.name} does not pass its checks: {', '.join(sorted({f.rule for f in errors}))}.",
             hint=f"See them: curate check {folder}",
         )
+    known.keep(place)
 
 
 def _record(archive: Archive, folder: Path, target: str, commit: str) -> None:

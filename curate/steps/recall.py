@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Collection, Iterator
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from curate import clock, durable, hub
 from curate import version as versions
+from curate.archive import config as configuration
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.cutting import notices, recalls
@@ -38,6 +40,7 @@ from curate.steps.release import release
 from curate.steps.withdraw import withdraw
 
 JOURNALS, DRILL = "recalls", "drill"
+_OUTSIDE = re.compile(r"^[ \t]*(packs|quarantine)[ \t]*=.*$", re.MULTILINE)  # where they lie, in [archive]
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,10 +381,17 @@ def _copy(archive: Archive, to: Path) -> None:
     for path in sorted(archive.root.iterdir()):
         if path.name in (DRILL, JOURNALS, "tmp", "lock") or path.name.startswith("ledger.db"):
             continue
-        if path.is_dir():
+        if path.name == configuration.NAME:
+            text = path.read_text(encoding="utf-8")
+            (to / path.name).write_text(_OUTSIDE.sub("", text), encoding="utf-8")  # shared stores stay untouched
+        elif path.is_dir():
             shutil.copytree(path, to / path.name, copy_function=_link)
         else:
             shutil.copy2(path, to / path.name)
+    for path in archive.releases.glob("*/packs/*/*.parquet") if archive.config.packs else ():
+        place = to / path.relative_to(path.parents[2])
+        place.parent.mkdir(parents=True, exist_ok=True)
+        durable.link(path, place)
     archive.ledger.copy(to / "ledger.db")
 
 
