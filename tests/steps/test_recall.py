@@ -23,16 +23,19 @@ from curate.dicom.types import Keys
 from curate.errors import HubError, InputError, LockedError
 from curate.findings import has_errors
 from curate.hub import open_target
+from curate.hub.folder import FolderHub
 from curate.hub.protocol import Settings
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.recall import recall
 from curate.steps.release import release
+from curate.steps.withdraw import withdraw
 from curate.verify import check_release
 from tests import synth
 from tests.hub.fixtures import pointed_at
 from tests.hub.server import HubServer
 from tests.hub.store import Repo
+from tests.steps import donors
 from tests.steps.archives import curate, curate_json, donation, files_of, make_archive
 
 HF = "hf://org/held"
@@ -373,3 +376,48 @@ def test_the_command_says_what_it_did(root: Path) -> None:
     assert all(code in wrong.stderr for code in REASONS)
     done = curate("recall", root, "1.1.0", "--reason", "pixels", "--quiet")
     assert "Recalled 2 studies from 1.1.0; 1.1.1 is without" in done.stdout
+
+
+def test_one_hub_that_fails_does_not_keep_another_open(hf_root: Path, hub: HubServer, tmp_path: Path) -> None:
+    """Every target is closed, whichever fails; the next run corrects them all."""
+    folder = tmp_path / "second"
+    for version in ("1.0.0", "1.1.0"):
+        FolderHub(folder).publish(hf_root / "releases" / version)
+    toml = hf_root / "archive.toml"
+    toml.write_text(toml.read_text().replace("required = 2", "required = 0"))
+    publish(hf_root, "1.0.0", folder.as_uri())
+    publish(hf_root, "1.1.0", folder.as_uri())
+    toml.write_text(toml.read_text().replace("required = 0", "required = 2"))
+    hub.fail("settings", nth=None, status=403)
+    with pytest.raises(HubError, match="may not do this"):
+        recall(hf_root, id_of(hf_root, 1), "RIGHTS")
+    assert not list(folder.glob("v*"))
+    hub.heal()
+    done = recall(hf_root, id_of(hf_root, 1), "RIGHTS")
+    assert done.targets == tuple(sorted((HF, folder.as_uri())))
+    assert not places(folder, id_of(hf_root, 1))
+    assert sorted(path.name for path in folder.glob("v*")) == ["v1.0.0", "v1.1.0", "v1.1.1"]
+    assert set(hub.repo("org/held").tags) == {"v1.0.0", "v1.1.0", "v1.1.1"}
+
+
+def test_what_was_withdrawn_but_not_purged_can_be_recalled(root: Path, work: Path) -> None:
+    """A withdrawal that waits for its release is overtaken: the public gets the notice."""
+    withdraw(root, id_of(root, 1))
+    assert places(work / "hub", id_of(root, 1))
+    done = recall(root, synth.uid(1, 0), "FACE")
+    assert (done.versions, done.corrected) == (("1.0.0", "1.1.0"), "1.1.1")
+    assert not places(work / "hub", id_of(root, 1))
+    assert "Reason FACE" in (work / "hub" / "v1.1.1" / "README.md").read_text()
+
+
+def test_persons_stay_safe(tmp_path: Path) -> None:
+    """Of persons, the corrected version passes the count of donors who look alike; what waits is not added."""
+    root = donors.make_archive(tmp_path / "archive")
+    donors.take_in(root, tmp_path / "given", range(60))
+    publish(root, release(root).version, (tmp_path / "hub").as_uri())
+    donors.take_in(root, tmp_path / "later", range(60, 90))
+    study = pq.read_table(root / "releases/1.0.0/manifest/studies.parquet")["study_id"].to_pylist()[7]
+    done = recall(root, study, "REIDENTIFIED")
+    assert (done.corrected, done.studies) == ("1.0.1", 1)
+    assert not has_errors([f for result in check_release(tmp_path / "hub/v1.0.1") for f in result.findings])
+    assert not places(tmp_path / "hub", study)
