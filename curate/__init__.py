@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from curate.steps.verify_copy import verify_copy as verify_copy
     from curate.steps.withdraw import Withdrawal as Withdrawal
     from curate.steps.withdraw import withdraw as withdraw
+    from curate.verify.disclosure import ReleaseRisk as ReleaseRisk
+    from curate.verify.disclosure import release_risk as release_risk
 
 _HOME = {
     "ArchiveInfo": "curate.records",
@@ -85,6 +87,7 @@ _HOME = {
     "QuarantineEntry": "curate.archive.ledger",
     "RecutWarning": "curate.loading.load",
     "Report": "curate.steps.report",
+    "ReleaseRisk": "curate.verify.disclosure",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
@@ -111,6 +114,7 @@ _HOME = {
     "publish": "curate.steps.publish",
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
+    "release_risk": "curate.verify.disclosure",
     "report": "curate.steps.report",
     "risk": "curate.steps.risk",
     "segmentation": "curate.loading.segmentation",

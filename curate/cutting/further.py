@@ -41,15 +41,14 @@ def name_anew(archive: Archive, parts: Mapping[str, int]) -> None:
         DamagedError: a pack does not hold what the ledger says.
     """
     keys = Keys.from_secret(archive.secret)
-    for outline in list(archive.ledger.outlines()):
-        part = parts.get(outline.study_id)
-        if part is not None and part != part_of(outline.payload):
-            _alone(archive, outline.study_id)
-            record = archive.ledger.study(outline.study_id)
-            if record is not None:
-                changed = _under(archive, keys, record, part)
-                with archive.ledger.transaction():
-                    archive.ledger.put_study(changed)
+    present = ((outline.study_id, part_of(outline.payload)) for outline in archive.ledger.outlines())
+    for study, part in [(study, parts[study]) for study, now in present if parts.get(study, now) != now]:
+        _alone(archive, study)
+        record = archive.ledger.study(study)
+        if record is not None:
+            changed = _under(archive, keys, record, part)
+            with archive.ledger.transaction():
+                archive.ledger.put_study(changed)
 
 
 def part_of(payload: Mapping[str, object]) -> int:
@@ -60,21 +59,15 @@ def part_of(payload: Mapping[str, object]) -> int:
 
 def _alone(archive: Archive, study: str) -> None:
     """Give every study that shares a pack with this one packs of its own: what it was must not stay in theirs."""
-    shared = {other for path, held in _packs(archive).items() if study in held for other in held}
-    for other in sorted(shared) if len(shared) > 1 else ():
+    record = archive.ledger.study(study)
+    shared = {path: archive.ledger.sharing(path) for path in (record.files if record is not None else ())}
+    packed = {other for path, held in shared.items() if path.startswith("packs/") for other in held}
+    for other in sorted(packed) if len(packed) > 1 else ():
         record = archive.ledger.study(other)
         if record is not None:
             apart = store(archive, [record])[0]
             with archive.ledger.transaction():
                 archive.ledger.put_study(replace(apart, merged=0))
-
-
-def _packs(archive: Archive) -> Mapping[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for path, study in archive.ledger.stored():
-        if path.startswith("packs/"):
-            found[path].add(study)
-    return found
 
 
 def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> StudyRecord:

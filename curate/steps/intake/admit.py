@@ -229,13 +229,14 @@ def _admitted(task: StudyTask, work: _Work) -> StudyResult:
     entry = _keep(task, work.refused, work.findings, "part") if work.refused else None
     if not work.rows:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
+    evidence = _evidence(task, work)  # of the images: what was wrong with the row would tell what a null hides
     coded, found = code_study(task.row, joined(work.headers.values()))
     odd = [name for facts in work.facts.values() for name in contradictions(facts)]
     found += [Finding("SERIES_CONTRADICTS", "", name) for name in odd]
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
         raise _StudyRefusedError
-    record = _record(task, work, coded)
+    record = _record(task, work, coded, evidence)
     for path, packed in work.packs:
         _give_name(task.root, path, packed)
     admitted = len(work.rows) + work.already
@@ -252,7 +253,7 @@ def _give_name(root: Path, path: Path, packed: packs.Packed) -> None:
             durable.rename(path, target)
 
 
-def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
+def _record(task: StudyTask, work: _Work, coded: Row, evidence: Row) -> StudyRecord:
     instances = _instance_rows(work)
     series_rows, previews = _series_rows(task, work, instances)
     digests = [row["sha256"] for row in instances]
@@ -270,7 +271,7 @@ def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
         "coded": coded,
         "facts": facts,
         "terms": terms(task.row),
-        "evidence": _evidence(task, work),
+        "evidence": evidence,
         "preview_rows": len(previews),
     }
     links = references.series_links(work.references, instances, series_rows)
