@@ -11,7 +11,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 import pyarrow as pa
 
@@ -20,7 +19,6 @@ from curate.archive.consolidate import pack_rows, store
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers
-from curate.dicom.dates import FIRST, date_text
 from curate.dicom.restate import restate
 from curate.dicom.types import Keys, Policy
 from curate.dicom.verify import verify
@@ -72,9 +70,9 @@ def _alone(archive: Archive, study: str) -> None:
 
 def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> StudyRecord:
     """The study's record and packs under one of its donor's ids."""
-    policy, day = Policy.from_mapping(archive.config.profile), record.payload["day"]
+    policy, day = Policy.from_mapping(archive.config.profile), record.payload["day"] or 0
     donor = identifiers.further_donor_id(keys, record.donor_id, part) if part else record.donor_id
-    days = ((0 if part else day or 0) - (0 if part_of(record.payload) else day or 0), 0 if part else day)
+    days = (0 if part else day) - (0 if part_of(record.payload) else day)
     rename = _renamer(keys, record, part)
     rows = list(_rows(archive, record, donor, days, rename, policy))
     packed = packs.store_pack(rows, archive.root, archive.temporary / "pack")
@@ -104,12 +102,10 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
 
 
 def _rows(
-    archive: Archive, record: StudyRecord, donor: str, days: tuple[int, int | None], rename: Rename, policy: Policy
+    archive: Archive, record: StudyRecord, donor: str, days: int, rename: Rename, policy: Policy
 ) -> Iterator[packs.PackRow]:
-    later, day = days
-    date = "" if day is None else date_text(FIRST + timedelta(days=day))
     for row in pack_rows(archive.root, record):
-        clean = restate(row.data, donor, later, date, rename, policy)
+        clean = restate(row.data, donor, days, rename, policy)
         if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):
             raise DamagedError(
                 f"Study {record.study_id} cannot be named anew.", hint="Report this; nothing of it was released."
