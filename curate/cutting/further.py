@@ -75,16 +75,16 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
     days = (0 if part else day) - (0 if part_of(record.payload) else day)
     rename = _renamer(keys, record, part)
     rows = list(_rows(archive, record, donor, days, rename, policy))
-    packed = packs.store_pack(rows, archive.root, archive.temporary / "pack")
-    digests = [hashlib.sha256(row.data).digest() for row in rows]
-    sizes = [len(row.data) for row in rows]
+    packed = packs.store_pack(rows, archive.packs)
+    digests = [hashlib.sha256(b"".join(row.pieces)).digest() for row in rows]
+    sizes = [row.size for row in rows]
     facts = {**record.payload["facts"], "sha256": sha256_set(digests).hex(), "size_bytes": sum(sizes)}
     payload = {key: value for key, value in record.payload.items() if key != "further"} | {"facts": facts}
     if part:
         payload["further"] = {"part": part, "donor_id": donor}
     per_series: dict[str, int] = defaultdict(int)
     for row in rows:
-        per_series[row.series] += len(row.data)
+        per_series[row.series] += row.size
     stored: dict[str, Sequence[object]] = {"sha256": digests, "size_bytes": sizes}
     stored["pack"] = [packs.pack_path(packed.sha256)] * len(rows)
     stored["offset_bytes"] = [at for at, _ in packed.places]
@@ -104,13 +104,13 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
 def _rows(
     archive: Archive, record: StudyRecord, donor: str, days: int, rename: Rename, policy: Policy
 ) -> Iterator[packs.PackRow]:
-    for row in pack_rows(archive.root, record):
-        clean = restate(row.data, donor, days, rename, policy)
+    for row in pack_rows(archive.packs, record):
+        clean = restate(b"".join(row.pieces), donor, days, rename, policy)
         if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):
             raise DamagedError(
                 f"Study {record.study_id} cannot be named anew.", hint="Report this; nothing of it was released."
             )
-        yield replace(row, data=clean)
+        yield replace(row, pieces=(clean,))
 
 
 def _renamer(keys: Keys, record: StudyRecord, part: int) -> Rename:

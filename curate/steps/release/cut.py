@@ -177,7 +177,7 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
             )
         for path in sorted(totals.files):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            durable.link(archive.root / path, folder / path)
+            archive.store_of(path).take(path, folder / path, archive.releases)
         texts.write_licenses(folder, totals.licenses)
         summary = _summary(archive, decision, opened, totals, texts.entries(folder))
         texts.write_texts(folder, summary)
