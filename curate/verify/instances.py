@@ -55,7 +55,7 @@ def check_instances(
     digests: dict[str, str] = {}
     count = 0
     tasks = list(_tasks(seal))
-    done = parallel.map_unordered(_check_pack, tasks, workers)
+    done = parallel.map_unordered(_check_pack, tasks, workers, [seal.folder / "release.json"])
     for task, verdict in progress.over(done, "packs", len(tasks)):
         digests[task.place] = verdict.sha256
         count += verdict.instances
