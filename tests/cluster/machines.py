@@ -63,10 +63,23 @@ class Cluster:
         how = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder / "local"))
         self.start(name, "distributed.cli.dask_worker", self.address, "--name", name, *how, *_NO_PAGE)
 
+    def wait_for(self, *names: str) -> None:
+        """Wait until workers are registered."""
+        log = self.folder / "scheduler.log"
+        until(lambda: all(f"name: {name}" in log.read_text() for name in names))
+
     @property
     def address(self) -> str:
         """The scheduler's address."""
         return str(json.loads((self.folder / "scheduler.json").read_text())["address"])
+
+    def pause(self, name: str) -> None:
+        """Let a process do nothing until `go_on`."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        """End a pause."""
+        self.processes[name].send_signal(signal.SIGCONT)
 
     def kill(self, name: str) -> None:
         """End a process at once."""
