@@ -177,10 +177,14 @@ def put(source: Path | bytes, url: str) -> None:
     Raises:
         StorageError: the store refused or failed.
     """
-    if isinstance(source, bytes):
-        call(url, "write to", lambda fs: fs.pipe_file(url, source))
-    else:
-        call(url, "write to", lambda fs: fs.put_file(str(source), url))
+    def act(fs: Any) -> None:
+        fs.pipe_file(url, source) if isinstance(source, bytes) else fs.put_file(str(source), url)
+
+    try:
+        call(url, "write to", act)
+    except FileNotFoundError:
+        parts = urlsplit(url)
+        raise StorageError(f"There is no {parts.scheme}://{parts.netloc}.", hint=_AGAIN) from None
 
 
 def remove(url: str) -> None:

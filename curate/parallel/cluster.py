@@ -78,7 +78,7 @@ def _client(address: str) -> Any:
         if not (security.tls_ca_file and security.tls_client_cert):
             raise InputError("TLS needs certificates, and Dask knows none.", hint=f"Set {_TLS}.")
     try:
-        return distributed.Client(address, security=security, timeout="20s", set_as_default=False)
+        return distributed.Client(address, security=security, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"No Dask scheduler answers at {address} ({type(error).__name__}).",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -13,7 +14,12 @@ from typing import Any
 import pytest
 
 from curate.dicom.types import Keys
+from curate.errors import InputError
+from curate.parallel import sealed
+from curate.parallel.cluster import Cluster, connected
+from curate.parallel.sealed import Session
 from tests import synth
+from tests.cluster.certificates import write_certificates
 from tests.cluster.machines import FIXED, cluster, s3, until
 from tests.cluster.machines import Cluster as Machines
 from tests.steps.archives import curate, donation, files_of, make_archive
