@@ -66,9 +66,9 @@ class Event:
 class StudyRecord:
     """What the archive holds of an admitted study.
 
-    `source` is the digest of the set of original instances' digests; `payload` the coded metadata, consent
-    terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC tables; `merged` is 1
-    once a release has given the study its final pack.
+    `source` holds the sorted keyed marks of its original instances, 32 bytes each; `payload` the coded
+    metadata, consent terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC
+    tables; `merged` is 1 once a release has given the study its final pack.
     """
 
     study_id: str
@@ -188,6 +188,15 @@ class Ledger:
         for row in self._db.execute(query + " ORDER BY seq", values):
             seq, at, kind_, subject_, who, tool, payload = row
             yield Event(seq, at, kind_, subject_, who, tool, json.loads(payload))
+
+    def state(self) -> tuple[int, int, int]:
+        """What has happened to studies: the last such event (0: none), how many are in, how many entries wait."""
+        last, studies, waiting = self._db.execute(
+            "SELECT (SELECT coalesce(max(seq), 0) FROM events WHERE kind IN"
+            " ('admitted', 'quarantined', 'discarded', 'withdrawn', 'erased')),"
+            " (SELECT count(*) FROM studies), (SELECT count(*) FROM quarantine)"
+        ).fetchone()
+        return last, studies, waiting
 
     def study(self, study_id: str) -> StudyRecord | None:
         """The admitted study of an id."""

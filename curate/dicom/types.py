@@ -60,6 +60,7 @@ class Keys:
     tombstone: bytes
     storage: bytes
     quarantine: bytes
+    source: bytes
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Keys:
@@ -145,10 +146,11 @@ class Element:
     """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
-    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's.
+    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's, `typed`
+    (character set, value) that of the facts.
     """
 
-    __slots__ = ("encoded", "tag", "uses", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "tag", "typed", "uses", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -158,6 +160,7 @@ class Element:
         self.wide = False
         self.uses = 0
         self.verdict: Verdict = NO_VERDICT
+        self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Element):
@@ -277,14 +280,17 @@ class Decision:
 
 @dataclass(slots=True)
 class Report:
-    """What one rewriting did: counts of rules or actions applied, and findings; filled while it runs."""
+    """What one rewriting did: counts of rules or actions applied, and findings; filled while it runs.
 
-    applied: dict[str, int] = field(default_factory=dict)
+    `applied` is shared among files of a series: it is never changed, but replaced.
+    """
+
+    applied: Mapping[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def count(self, what: str) -> None:
         """One more application of a rule or action."""
-        self.applied[what] = self.applied.get(what, 0) + 1
+        self.applied = {**self.applied, what: self.applied.get(what, 0) + 1}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -83,7 +83,8 @@ class Reader:
         for row in told.values():
             (donor,) = row.pop("donor_id")
             headers = {value.replace(donor.strip("'"), "donor") for value in row.pop("headers")}
-            ids[donor.strip("'")].append(repr((sorted(headers), sorted((name, sorted(found)) for name, found in row.items()))))
+            said = sorted((name, sorted(found)) for name, found in row.items())
+            ids[donor.strip("'")].append(repr((sorted(headers), said)))
         persons: dict[str, set[str]] = defaultdict(set)
         for donor, rows in ids.items():
             persons[repr(sorted(rows))].add(self.person[donor])

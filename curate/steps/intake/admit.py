@@ -21,8 +21,8 @@ from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Keys, MalformedError, Policy, Rewritten, StudyContext
-from curate.dicom.verify import verify
+from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
+from curate.dicom.verify import verify_rewritten
 from curate.digests import canonical_json, sha256_set
 from curate.donation import disclosure
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
@@ -30,6 +30,7 @@ from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
 from curate.remote import RemoteFile, ahead
+from curate.steps.intake.packing import Packer
 from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
@@ -75,31 +76,16 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
 
 
 def _pack_all(task: StudyTask, work: _Work) -> None:
-    """Write the study's packs under temporary names; a pack is closed before it passes the target size."""
-    rows = _clean_rows(task, work)
-    ahead = next(rows, None)
-    while ahead is not None:
-        path = work.scratch / str(len(work.packs))
-        part = _Part(ahead, rows, task.target_pack_bytes)
+    """Read, judge and pack one instance after the other; only the packs' temporary files grow."""
+    packer = Packer(work.scratch, task.target_pack_bytes)
+    try:
         with durable.storage_errors("write a pack"):
-            work.packs.append((path, packs.write_pack(part, path)))
-        ahead = part.ahead
-
-
-class _Part:
-    """The rows of one pack; what would make it too large stays in `ahead`."""
-
-    def __init__(self, first: packs.PackRow, rest: Iterator[packs.PackRow], target: int) -> None:
-        self.ahead: packs.PackRow | None = first
-        self._rest, self._room = rest, target
-
-    def __iter__(self) -> Iterator[packs.PackRow]:
-        total = 0
-        while self.ahead is not None and (not total or total + len(self.ahead.data) <= self._room):
-            row, self.ahead = self.ahead, None
-            total += len(row.data)
-            yield row
-            self.ahead = next(self._rest, None)
+            for row in _clean_rows(task, work):
+                packer.add(row)
+            packer.close()
+    finally:
+        packer.abandon()
+    work.packs = packer.packs
 
 
 def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
@@ -111,7 +97,7 @@ def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
         except OSError:
             _set_aside(work, instance, Finding("FILE_UNREADABLE", instance.place))
             continue
-        digest = hashlib.sha256(data).digest()
+        digest = identifiers.source_mark(work.keys, data)
         if instance.duplicate and work.digests.get(instance.instance_uid) not in (None, digest):
             work.findings.append(Finding("INSTANCE_UID_CONFLICT", instance.place))
             raise _StudyRefusedError
@@ -168,8 +154,8 @@ def _clean(
         rewritten = rewrite_parsed(parsed, context, policy)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
             work.places[rewritten.series_uid] = _place_ids(work.keys, facts_of(parsed.dataset, _PLACE))
-        clean = b"".join(rewritten.chunks)
-        verdict = [f for f in verify(clean, policy) if f.severity is Severity.ERROR]
+        verified = verify_rewritten(rewritten, policy)
+        verdict = [f for f in verified.findings if f.severity is Severity.ERROR]
     except MalformedError as error:
         _set_aside(work, instance, Finding(error.rule, instance.place, error.tag))
         return None
@@ -180,7 +166,7 @@ def _clean(
     work.findings += found
     if has_errors(found) or any(_held(f.rule, policy) for f in found):
         raise _StudyRefusedError
-    return _row(task, work, rewritten, clean)
+    return _row(task, work, rewritten, verified.dataset)
 
 
 _SITE = ("InstitutionName", "InstitutionAddress")
@@ -204,27 +190,30 @@ def _held(rule: str, policy: Policy) -> bool:
     return rule.startswith("HELD_") or pixels.get(rule) == "hold"
 
 
-def _row(task: StudyTask, work: _Work, rewritten: Rewritten, clean: bytes) -> packs.PackRow:
-    dataset = parse(clean).dataset
+def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> packs.PackRow:
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
-    facts = {**facts_of(dataset, keywords()), "TransferSyntaxUID": rewritten.transfer_syntax}
+    facts = facts_of(dataset, keywords())
+    facts["TransferSyntaxUID"] = rewritten.transfer_syntax
     work.facts[series].append(facts)
     work.references += references.references(dataset, instance)
     work.applied.update(rewritten.applied)
-    work.size_bytes += len(clean)
+    work.size_bytes += rewritten.size
+    digest = hashlib.sha256()
+    for piece in rewritten.chunks:
+        digest.update(piece)
     work.rows.append(
         {
             "study_id": task.study_id,
             "SeriesInstanceUID": series,
             "SOPInstanceUID": instance,
-            "sha256": hashlib.sha256(clean).digest(),
-            "size_bytes": len(clean),
+            "sha256": digest.digest(),
+            "size_bytes": rewritten.size,
             "SOPClassUID": rewritten.sop_class_uid,
             "transfer_syntax": rewritten.transfer_syntax,
             "frames": rewritten.frames,
         }
     )
-    return packs.PackRow(task.study_id, series, instance, clean)
+    return packs.PackRow(task.study_id, series, instance, rewritten.chunks)
 
 
 def _admitted(task: StudyTask, work: _Work) -> StudyResult:

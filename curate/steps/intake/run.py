@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -25,42 +25,12 @@ from curate.identity import TOOL, who
 from curate.metadata import table
 from curate.parallel import Workers
 from curate.progress import Progress, silent
-from curate.steps.intake import receipts
+from curate.steps.intake import receipts, remembered
 from curate.steps.intake.admit import process, quarantine_id
+from curate.steps.intake.report import IntakeReport
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
 _EPOCH_DAY = date(2000, 1, 1)
-
-
-@dataclass(slots=True)
-class IntakeReport:
-    """What became of every file: `files` = admitted + quarantined + not instances.
-
-    `findings` are merged; `other` names what is no study's instance by its place and kind; `receipts` is the
-    encrypted file to which the codes of `new_receipts` donations were added.
-    """
-
-    files: int = 0
-    admitted_instances: int = 0
-    quarantined_instances: int = 0
-    not_instances: int = 0
-    admitted_studies: int = 0
-    unchanged_studies: int = 0
-    quarantined_studies: int = 0
-    size_bytes: int = 0
-    other: tuple[tuple[str, str], ...] = ()
-    kinds: dict[str, int] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-    new_receipts: int = 0
-    receipts: Path | None = None
-
-    @property
-    def codes(self) -> dict[str, int]:
-        """How often each rule was found, over all files."""
-        counts: Counter[str] = Counter()
-        for finding in self.findings:
-            counts[finding.rule] += finding.count
-        return dict(sorted(counts.items()))
 
 
 def intake(
@@ -84,8 +54,11 @@ def intake(
     """
     with layout.opened(root, write=True) as archive, _unpacking(archive) as folder, ExitStack() as stack:
         policy = Policy.from_mapping(archive.config.profile)
-        listed = table.open_table(studies)
         keys = Keys.from_secret(archive.secret)
+        look = remembered.look(archive, keys.source, sources, studies, deidentify)
+        if look is not None and (known := remembered.recall(archive, look)) is not None:
+            return IntakeReport.from_plain(known)
+        listed = table.open_table(studies)
         shared = _shared(archive, sources) if isinstance(workers, str) else []
         pool = stack.enter_context(parallel.opened(workers, keys.of_worker(), shared))
         donation = gather(sources, folder, pool, progress)
@@ -103,7 +76,10 @@ def intake(
         for task, result in progress.over(done, "studies", len(tasks)):
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
-        return run.report(donation)
+        report = run.report(donation)
+        if look is not None:
+            remembered.remember(archive, look, report.unchanged(), waiting=report.quarantined_instances > 0)
+        return report
 
 
 @contextmanager
