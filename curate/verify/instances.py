@@ -60,7 +60,7 @@ def check_instances(
     listed = set(shard_paths(seal, "images"))
     before: dict[str, int] = {}
     fresh = _not_known(_tasks(seal), known, before)
-    done = parallel.map_unordered(_check_pack, fresh, workers)
+    done = parallel.map_unordered(_check_pack, fresh, workers, [seal.folder / "release.json"])
     count = 0
     for task, verdict in progress.over(done, "packs", len(listed)):
         digests[task.place] = verdict.sha256

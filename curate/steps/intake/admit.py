@@ -29,7 +29,7 @@ from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
-from curate.remote import RemoteFile
+from curate.remote import RemoteFile, ahead
 from curate.steps.intake.packing import Packer
 from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
@@ -91,9 +91,9 @@ def _pack_all(task: StudyTask, work: _Work) -> None:
 def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
     policy = Policy.from_mapping(task.profile)
     context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date)
-    for instance in task.instances:
+    for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
-            data = instance.path.read_bytes()
+            data = read()
         except OSError:
             _set_aside(work, instance, Finding("FILE_UNREADABLE", instance.place))
             continue
