@@ -7,6 +7,7 @@ and is written last: so each of them is what the archive's key signed for.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ FOLDER = "attestations"
 CHECKPOINT, LEAVES, OPENINGS = "checkpoint.txt", "leaves.parquet", "openings.parquet"
 KEYS, APPROVALS = "keys.json", "approvals.json"
 _KEYS_FORMAT, _APPROVALS_FORMAT = "curate/keys/v1", "curate/approvals/v1"
+_NAME = re.compile(r"[a-z]+\.(json|parquet)|(sheets|decisions)/[0-9a-f]{64}\.json")
 _BATCH = 50_000
 
 
@@ -79,7 +81,7 @@ def statement(point: Checkpoint) -> Statement | None:
     except (ValueError, IndexError):
         return None
     said = Statement(version, release, ledger, asked, files)
-    return said if said.lines() == point.lines else None
+    return said if said.lines() == point.lines and all(map(_NAME.fullmatch, files)) else None
 
 
 def read_checkpoint(folder: Path) -> tuple[Checkpoint, Statement]:

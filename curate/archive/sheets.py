@@ -30,7 +30,7 @@ _SHEET, _DECISIONS = "curate/sheet/v1", "curate/decisions/v1"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One of the five questions, with the tool's `evidence`; `answer` (yes, no, empty) and `reason` are the reviewer's."""
+    """A question with the tool's `evidence`; `answer` (yes, no, empty) and `reason` are the reviewer's."""
 
     id: str
     question: str

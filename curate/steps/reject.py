@@ -31,7 +31,12 @@ def reject(root: Path, version: str, reviewer: str, reason: str, text: str = "")
         if made not in reviews.rejections(archive, folder.name, digest):
             with archive.ledger.transaction():
                 remark = archive.ledger.put_remark(made.text).hex()
-                payload = {"digest": digest, "reviewer": made.reviewer, "reason": made.reason, "remark": remark}
+                payload = {
+                    "digest": digest,
+                    "reviewer": made.reviewer,
+                    "reason": made.reason,
+                    "remark": remark,
+                }
                 archive.ledger.append(
                     clock.stamp(), "rejected", made.version, payload, who=made.reviewer, tool=TOOL, key=""
                 )

@@ -13,6 +13,7 @@ from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import seal as sealing
 from curate.verify import tables, texts
+from curate.verify.audit import check_attestations
 from curate.verify.disclosure import check_disclosure
 from curate.verify.instances import check_instances
 from curate.verify.seal import Seal
@@ -39,7 +40,8 @@ def check_release(folder: Path, *, workers: int = 1, progress: Progress = silent
     results.append(sealing.check_files(seal, digests))
     results.append(instances)
     # (5) keys join both ways, counts agree, nothing revoked is there; (6) digests of studies;
-    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out
+    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out;
+    # (11) what lies beside the seal
     rest = (
         tables.check_joins,
         texts.check_digests,
@@ -47,6 +49,7 @@ def check_release(folder: Path, *, workers: int = 1, progress: Progress = silent
         texts.check_licenses,
         texts.check_texts,
         check_disclosure,
+        check_attestations,
     )
     return results + [_guarded(check, seal, check.__name__.removeprefix("check_")) for check in rest]
 

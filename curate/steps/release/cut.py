@@ -33,7 +33,10 @@ MAX_FILES = 90_000
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What `release` did: the version, its folder, the digest of `release.json`, and whether it is new."""
+    """What `release` did: the version, its folder, the digest of `release.json`, and whether it is new.
+
+    `rejected` says who refused these bytes, and why.
+    """
 
     version: str
     path: Path
@@ -44,6 +47,7 @@ class Cut:
     added: int
     removed: int
     held: int
+    rejected: tuple[str, ...] = ()
 
 
 def release(root: Path, progress: Progress = silent) -> Cut:
@@ -231,5 +235,7 @@ def _previous(folder: Path, opened: Event) -> dict[str, str] | None:
 
 def _cut_of(archive: Archive, event: Event, *, new: bool) -> Cut:
     numbers = {key: event.payload[key] for key in ("studies", "instances", "added", "removed", "held")}
-    path = _folder(archive, event.subject)
-    return Cut(event.subject, path, event.payload["digest"], new, **numbers)
+    path, digest = _folder(archive, event.subject), event.payload["digest"]
+    refused = reviews.rejections(archive, event.subject, digest)
+    told = tuple(f"{r.reviewer}: {r.reason}{f' ({r.text})' if r.text else ''}" for r in refused)
+    return Cut(event.subject, path, digest, new, **numbers, rejected=told)
