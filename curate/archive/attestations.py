@@ -103,15 +103,15 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint, Statement]:
 
 def write_checkpoint(folder: Path, point: Checkpoint, said: Statement, signer: Signer) -> None:
     """Sign for the release, and for every other file that `attestations/` holds now; this file comes last."""
+    text = replace(point, lines=replace(said, files=beside(folder)).lines()).text()
+    durable.write_bytes(folder / FOLDER / CHECKPOINT, notes.sign(text, [signer]).encode())
+
+
+def beside(folder: Path) -> dict[str, str]:
+    """The digest of each file of `attestations/` that a checkpoint names."""
     inside = folder / FOLDER
-    found = {path.relative_to(inside).as_posix(): path for path in inside.rglob("*") if path.is_file()}
-    files = {name: sha256_file(path) for name, path in found.items() if name != CHECKPOINT and _ours(name)}
-    text = replace(point, lines=replace(said, files=files).lines()).text()
-    durable.write_bytes(inside / CHECKPOINT, notes.sign(text, [signer]).encode())
-
-
-def _ours(name: str) -> bool:
-    return not name.rpartition("/")[2].startswith(".")
+    names = {path.relative_to(inside).as_posix(): path for path in inside.rglob("*") if path.is_file()}
+    return {name: sha256_file(path) for name, path in sorted(names.items()) if _NAME.fullmatch(name)}
 
 
 def write_leaves(folder: Path, leaves: Iterable[tuple[str, bytes]]) -> None:

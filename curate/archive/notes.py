@@ -116,7 +116,13 @@ def checkpoint(text: str) -> Checkpoint | None:
         found = Checkpoint(lines[0], int(lines[1]), _unbase64(lines[2]), tuple(lines[3:]))
     except (ValueError, IndexError):
         return None
-    return found if found.text() == text and found.size >= 0 and len(found.root) == 32 else None
+    good = (
+        found.text() == text
+        and found.size >= 0
+        and len(found.root) == 32
+        and all((found.origin, *found.lines))
+    )
+    return found if good else None
 
 
 def _line(key: PublicKey, signature: bytes) -> str:
