@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from curate.steps.reject import reject as reject
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
+    from curate.steps.report import Report as Report
+    from curate.steps.report import report as report
     from curate.steps.risk import RiskReport as RiskReport
     from curate.steps.risk import risk as risk
     from curate.steps.sheet import sheet as sheet
@@ -95,6 +97,7 @@ _HOME = {
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
     "RecutWarning": "curate.loading.load",
+    "Report": "curate.steps.report",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
@@ -125,6 +128,7 @@ _HOME = {
     "receipts": "curate.steps.unseal",
     "reject": "curate.steps.reject",
     "release": "curate.steps.release",
+    "report": "curate.steps.report",
     "risk": "curate.steps.risk",
     "rotate_key": "curate.steps.keys",
     "segmentation": "curate.loading.segmentation",

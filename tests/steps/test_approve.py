@@ -346,7 +346,7 @@ def test_the_hugging_face_hub_is_audited(place: Path, hub: HubServer) -> None:
     assert {r.name: r.looked_at for r in audit([target], version="1.0.0")}["signature"] == 1
 
 
-def test_a_bucket_is_audited(place: Path, bucket: S3Server) -> None:
+def test_a_bucket_is_audited(place: Path, bucket: S3Server) -> None:  # noqa: F811
     """The same of a bucket, whose purge keeps no sheet of before."""
     root, target = place / "archive", "s3://scans/public"
     release(root)
