@@ -91,7 +91,7 @@ def test_a_step_that_stops_is_finished_by_the_next_run(
     """After a stop at each single write, sync, rename, removal and commit, the same command ends as if undisturbed."""
     whole = shutil.copytree(made, tmp_path / "whole")
     steps = _stopped(act, whole, 0)
-    assert steps >= 2
+    assert steps
     for at in range(1, steps + 1):
         place = shutil.copytree(made, tmp_path / f"{at}")
         _stopped(act, place, at)
