@@ -179,9 +179,11 @@ def write_table(name: str, path: Path, tables: Iterable[pa.Table]) -> None:
             writer.write(part)
 
 
-def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file in batches, so that memory stays flat."""
-    with pq.ParquetFile(path) as file:
+def read_batches(
+    path: Path, columns: Sequence[str] | None = None, *, dictionaries: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file in batches, so that memory stays flat; `dictionaries` stay encoded."""
+    with pq.ParquetFile(path, read_dictionary=list(dictionaries)) as file:
         yield from file.iter_batches(batch_size=65_536, columns=list(columns) if columns else None)
 
 
@@ -220,16 +222,22 @@ def check_batch(name: str, batch: pa.RecordBatch) -> list[Finding]:
         values = batch.column(column.name)
         if not column.nullable and values.null_count:
             findings.append(Finding("TABLE_VALUE_NULL", name, column.name, values.null_count))
-        bad = 0
-        if column.terms:
-            known = pc.is_in(values, value_set=pa.array(column.terms), skip_nulls=False)
-            bad = pc.sum(pc.and_(pc.invert(known), pc.is_valid(values))).as_py() or 0
-        elif column.role == "identifier" and column.type == "string" and column.name != "donor_id":
-            matches = pc.match_substring_regex(values, r"^2\.25\.(0|[1-9][0-9]{0,38})$")
-            bad = pc.sum(pc.invert(matches)).as_py() or 0
-        if bad:
-            findings.append(Finding("TABLE_VALUE_INVALID", name, column.name, bad))
+        if (bad := _broken(column, values)) is not None and (count := pc.sum(bad).as_py()):
+            findings.append(Finding("TABLE_VALUE_INVALID", name, column.name, count))
     return findings
+
+
+def _broken(column: Column, values: pa.Array) -> pa.Array | None:
+    """Which values are no term, or no identifier; of a dictionary each value is looked at once."""
+    if isinstance(values, pa.DictionaryArray):
+        entries = _broken(column, values.dictionary)
+        return None if entries is None else entries.take(values.indices)
+    if column.terms:
+        known = pc.is_in(values, value_set=pa.array(column.terms), skip_nulls=False)
+        return pc.and_(pc.invert(known), pc.is_valid(values))
+    if column.role == "identifier" and column.type == "string" and column.name != "donor_id":
+        return pc.invert(pc.match_substring_regex(values, r"^2\.25\.(0|[1-9][0-9]{0,38})$"))
+    return None
 
 
 def is_published_uid(text: str) -> bool:
