@@ -11,11 +11,12 @@ from typing import Any
 
 from curate import clock, contract, durable, resources
 from curate import version as versions
-from curate.archive import layout, shown
+from curate.archive import layout, reviews, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
 from curate.cutting import texts
+from curate.cutting.attest import attest
 from curate.cutting.erase import settle
 from curate.cutting.further import name_anew
 from curate.cutting.recut import history_before
@@ -33,7 +34,10 @@ MAX_FILES = 90_000
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What `release` did: the version, its folder, the digest of `release.json`, and whether it is new."""
+    """What `release` did: the version, its folder, the digest of `release.json`, and whether it is new.
+
+    `rejected` says who refused these bytes, and why.
+    """
 
     version: str
     path: Path
@@ -44,6 +48,7 @@ class Cut:
     added: int
     removed: int
     held: int
+    rejected: tuple[str, ...] = ()
 
 
 def release(root: Path, progress: Progress = silent) -> Cut:
@@ -182,6 +187,7 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
         summary = _summary(archive, decision, opened, totals, texts.entries(folder))
         texts.write_texts(folder, summary)
         digest = texts.seal(folder, summary, _previous(folder, opened), **_policies(archive, decision))
+        attest(archive, folder, version, digest, reviews.asked(archive, version))
         if decision.shown is not None:
             shown.keep(archive, digest, decision.shown, decision.counts)
         layout.put_release(archive.root, folder, version)
@@ -231,5 +237,7 @@ def _previous(folder: Path, opened: Event) -> dict[str, str] | None:
 
 def _cut_of(archive: Archive, event: Event, *, new: bool) -> Cut:
     numbers = {key: event.payload[key] for key in ("studies", "instances", "added", "removed", "held")}
-    path = _folder(archive, event.subject)
-    return Cut(event.subject, path, event.payload["digest"], new, **numbers)
+    path, digest = _folder(archive, event.subject), event.payload["digest"]
+    refused = reviews.rejections(archive, event.subject, digest)
+    told = tuple(f"{r.reviewer}: {r.reason}{f' ({r.text})' if r.text else ''}" for r in refused)
+    return Cut(event.subject, path, digest, new, **numbers, rejected=told)
