@@ -313,6 +313,12 @@ def _other(tag: int, vr: str) -> Planter:
     return _put(lambda token: Elem(tag, vr, (token.text * 8).encode()[:64]))
 
 
+def _ramp(tag: int) -> Planter:
+    """Letters, once, amid a table that is a ramp before and after them."""
+    ramp = bytes(level for level in range(256) for _ in range(2))
+    return _put(lambda token: Elem(tag, "OW", ramp[:200] + token.text.encode()[:10] + ramp[200:]))
+
+
 def _lut(token: Token) -> Elem:
     return sequence(
         0x00283000,
@@ -361,6 +367,7 @@ def image_places(draft: Draft) -> Iterator[Place]:
         yield Place(f"other-pixels-{tag:08X}", f"pixels/other {tag:08X}", _other(tag, vr))
     for tag in (0x00281201, 0x00281221, 0x00280120, 0x00281408, 0x50003000, 0x50003002, 0x00281101):
         yield Place(f"palette-{tag:08X}", f"pixels/palette {tag:08X}", _other(tag, "OW"))
+        yield Place(f"ramp-{tag:08X}", f"pixels/ramp {tag:08X}", _ramp(tag))
     yield Place("pixels-un", "pixels/second as UN", _put_last)
 
 
