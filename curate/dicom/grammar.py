@@ -54,6 +54,12 @@ def code_strings() -> frozenset[str]:
 
 
 @cache
+def body_parts() -> frozenset[str]:
+    """Names of body parts: code strings too, but of Body Part Examined alone."""
+    return frozenset(data("cs.json")["body"])
+
+
+@cache
 def standard_uids() -> dict[str, str]:
     """Registered UIDs and their kinds (PS3.6 Annex A)."""
     table: dict[str, str] = data("uids.json")

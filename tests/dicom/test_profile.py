@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydicom.datadict import DicomDictionary, keyword_dict
 
 from curate import resources
-from curate.dicom import dates, grammar, identifiers, profile, values
+from curate.dicom import anatomy, dates, grammar, identifiers, profile, values
 from curate.dicom.types import Action, Element, Item, Keys, Policy, StudyContext
 from tests.dicom import regenerate_profile
 
@@ -272,3 +272,12 @@ def test_a_table_is_kept_as_a_curve_and_not_as_text() -> None:
         raw = ramp.repeat(2).tobytes()
         assert grammar.lut("", "OW", raw[:150] + letters + raw[150:]) is None
         assert grammar.lut("", "OW", bytes(64) + letters + bytes(64)) is None
+
+
+def test_a_body_part_stands_nowhere_else() -> None:
+    """A name of a body part, by which a header would state region or sex, is no term of another attribute."""
+    assert grammar.terms("", "CS", b"DERIVED\\PRIMARY\\CERVIX") == b"DERIVED\\PRIMARY\\"
+    assert not grammar.body_parts() & grammar.code_strings()
+    assert anatomy.body_part("", "CS", b"CHEST ") == b"CHEST "
+    assert anatomy.body_part("", "CS", b"CERVIX") == b"PELVIS"
+    assert grammar.words("BRAIN,LUNG", "CS", b"LUNG") == b"LUNG"
