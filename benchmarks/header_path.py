@@ -179,10 +179,10 @@ def main() -> None:
         site.addsitedir(options.peers)
     warnings.simplefilter("ignore")
     logging.disable()
-    sets = {"300 CT slices of 12 kB": [synth.instance_bytes(0, 0, 0, n, rows=64, columns=64) for n in range(300)]}
+    sets = {"120 CT slices of 12 kB": [synth.instance_bytes(0, 0, 0, n, rows=64, columns=64) for n in range(120)]}
     if ROOT.is_dir():
-        paths = sorted((ROOT / "neurolabusc+dcm_qa_nih").rglob("*.dcm"))[:300]
-        sets["300 MR slices of the corpus"] = [path.read_bytes() for path in paths]
+        paths = sorted((ROOT / "neurolabusc+dcm_qa_nih").rglob("*.dcm"))[:120]
+        sets["120 MR slices of the corpus"] = [path.read_bytes() for path in paths]
     print("| files | way | CPU, to pydicom's read and write |\n| --- | --- | ---: |")
     for name, files in sets.items():
         found = {way: seconds(call, files) for way, call in ways(bool(options.peers)).items()}

@@ -22,7 +22,7 @@ BASES = int(os.environ.get("CURATE_PLANT_BASES", "1"))
 # Layers that no sound file would hold: refusing them by a code is as good as cleaning them.
 BROKEN = (
     "coded-J2K COC", "coded-J2K POC", "coded-J2K PPM", "coded-J2K QCC", "coded-J2K RGN", "coded-JPG", "coded-LSE",
-    "coded-before the image", "coded-between fragments", "coded-element between", "coded-first fragment", "deep-70",
+    "coded-before the ", "coded-between fragments", "coded-element between", "coded-first fragment", "deep-70",
     "gap-", "group-2", "identity-16", "identity-18-values", "moment-UI-", "no-such-vr", "odd-groups",
     "other-pixels-7FE0000", "pixels-un", "trailing-delimiter", "trailing-padding", "un-sequence-1",
 )  # fmt: skip
