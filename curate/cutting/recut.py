@@ -68,7 +68,8 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     kept = _tables(folder, out, gone, moved)
     _revocations(archive, folder, out, kept)
     for path in sorted(kept.packs):
-        _link(folder / path if (folder / path).is_file() else archive.root / path, out / path)
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        archive.packs.take(path, out / path, archive.releases)
     _previews(archive, folder, out, gone, kept)
     texts.write_licenses(out, kept.licenses)
     summary = _summary(archive, sealed, kept, day)
@@ -114,7 +115,7 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
     for path, rows in sorted(by_pack.items()):
         rows.sort(key=lambda row: row["offset_bytes"])
         if rows:
-            packed = packs.store_pack(_pack_rows(folder, rows), archive.root, archive.temporary / "pack")
+            packed = packs.store_pack(_pack_rows(folder, rows), archive.packs)
             new = packs.pack_path(packed.sha256)
             for row, (offset, _) in zip(rows, packed.places, strict=True):
                 moved[path, row["offset_bytes"]] = (new, offset)
@@ -124,7 +125,7 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
 def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
     for row in rows:
         data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
-        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
+        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], (data,))
 
 
 def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:

@@ -9,6 +9,7 @@ import duckdb
 
 from curate.errors import DamagedError
 from curate.findings import Finding, has_errors
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import seal as sealing
@@ -18,7 +19,9 @@ from curate.verify.instances import check_instances
 from curate.verify.seal import Seal
 
 
-def check_release(folder: Path, *, workers: int = 1, progress: Progress = silent) -> list[CheckResult]:
+def check_release(
+    folder: Path, *, workers: Workers = 1, progress: Progress = silent
+) -> list[CheckResult]:
     """All checks of a release folder, in order; a release passes if no finding is an error.
 
     Raises:
