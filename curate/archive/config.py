@@ -168,6 +168,8 @@ target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
 [privacy]  # disclosure risk; `curate risk` measures it
 # access = "open"  # or "gated": k is 11 for open access, 5 where terms are accepted
 # largest_suppressed_share = 0.05  # of a release's new studies; the rest waits
+# later_studies = "split"  # or "hold": a study that singles its donor out gets a further donor_id, or waits
+# give_up_first = ["diagnosis_basis", "region", "age", "diagnosis", "sex"]  # which detail goes first
 
 [approval]
 required = {approvals}  # how many reviewers must approve a release before it is published

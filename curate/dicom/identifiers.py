@@ -47,6 +47,12 @@ def donor_id(keys: Keys, donor: str) -> str:
     return "D" + base64.b32encode(digest).decode().rstrip("=").lower()
 
 
+def further_donor_id(keys: Keys, donor_id: str, part: int) -> str:
+    """The further pseudonym of a donor whose study may not be known to be theirs."""
+    digest = hmac.digest(keys.donor, f"{donor_id} {part}".encode(), "sha256")[:16]
+    return "D" + base64.b32encode(digest).decode().rstrip("=").lower()
+
+
 def place_id(keys: Keys, kind: str, parts: tuple[str, ...]) -> str | None:
     """The published pseudonym of a site or a scanner, 26 characters of base32; None where nothing names it."""
     text = "|".join(" ".join(part.upper().split()) for part in parts)

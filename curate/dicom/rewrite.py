@@ -83,7 +83,12 @@ def rewrite_parsed(parsed: Parsed, context: StudyContext, policy: Policy) -> Rew
     """
     report = Report(findings=list(parsed.findings))
     item = clean_dataset(parsed, context, policy, report)
-    return assemble(parsed, item, report)
+    made = assemble(parsed, item, report)
+    numbers = profile.own_numbers(context.names)
+    if numbers and any(map(bytes(made.chunks[0]).__contains__, numbers)):
+        coarse = profile.without_numbers(item, numbers)
+        return made if coarse is item else assemble(parsed, coarse, report)
+    return made
 
 
 def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report: Report) -> Item:

@@ -13,6 +13,7 @@ from curate.dicom.types import Item, StudyContext
 
 PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "num": grammar.number,
+    "exact": grammar.exact,
     "big": grammar.big,
     "floats": grammar.floats,
     "indices": grammar.indices,

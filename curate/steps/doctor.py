@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from curate import durable, hub
-from curate.archive import layout, receipts, tables, vault
+from curate.archive import layout, receipts, vault
 from curate.archive.consolidate import remove_unused, unused
 from curate.archive.layout import Archive
 from curate.archive.stores import Store
@@ -117,11 +117,8 @@ def _mend_stored(store: Store, name: str, data: bytes | None, dry_run: bool) -> 
 
 def _stored(archive: Archive, spare: _Spare, health: Health, dry_run: bool, progress: Progress) -> None:
     """Every pack and preview shard that a study needs is there, and has the digest that is its name."""
-    needed: set[str] = set()
-    for record in archive.ledger.studies():
-        health.looked_at["studies"] += 1
-        needed.update(tables.from_ipc(record.instances)["pack"].unique().to_pylist())
-        needed.update(filter(None, [record.payload.get("preview")]))
+    health.looked_at["studies"] = len(archive.ledger.study_ids())
+    needed = {path for path, _ in archive.ledger.stored()}
     for path in progress.over(sorted(needed), "packs", len(needed)):
         health.looked_at["packs"] += 1
         store, sha256 = archive.store_of(path), Path(path).stem

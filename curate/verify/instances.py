@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import parallel
+from curate import contract, parallel
 from curate.archive.packs import instance_places
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
@@ -27,6 +28,7 @@ from curate.verify.seal import Seal
 from curate.verify.tables import connect, shard_paths
 
 _FACTS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "PatientID", "StudyDate")
+_DUMMY = "REMOVED"  # what an attribute that may not be empty says instead
 _FIRST_STUDY = date(2000, 1, 1)
 
 
@@ -55,7 +57,7 @@ def check_instances(
     digests: dict[str, str] = {}
     count = 0
     tasks = list(_tasks(seal))
-    done = parallel.map_unordered(_check_pack, tasks, workers)
+    done = parallel.map_unordered(_check_pack, tasks, workers, [seal.folder / "release.json"])
     for task, verdict in progress.over(done, "packs", len(tasks)):
         digests[task.place] = verdict.sha256
         count += verdict.instances
@@ -71,8 +73,9 @@ def _tasks(seal: Seal) -> Iterable[_PackTask]:
     profile = _profile(seal)
     query = (
         "SELECT pack, offset_bytes, i.size_bytes, i.sha256, i.study_id, SeriesInstanceUID, SOPInstanceUID,"
-        " SOPClassUID, transfer_syntax, frames, donor_id, days_from_first"
-        " FROM instances i LEFT JOIN studies s USING (study_id) ORDER BY pack, offset_bytes"
+        f" SOPClassUID, transfer_syntax, frames, donor_id, days_from_first, {', '.join(_counted().values())}"
+        " FROM instances i LEFT JOIN studies s USING (study_id)"
+        " LEFT JOIN series USING (study_id, SeriesInstanceUID) ORDER BY pack, offset_bytes"
     )
     with connect(seal) as db:
         cursor = db.execute(query)
@@ -129,6 +132,22 @@ def _check_places(
     return findings + ([Finding("INSTANCE_NOT_THERE", task.place, count=len(unknown))] if unknown else [])
 
 
+@cache
+def _counted() -> dict[str, str]:
+    """The attributes of images that say something of a person, and the columns of `series` that count them."""
+    columns = contract.table("series").columns
+    return {c.source: f'series."{c.name}"' for c in columns if c.role == "quasi-identifier" and c.source}
+
+
+def _uncounted(facts: Mapping[str, Any], row: tuple[Any, ...]) -> Iterator[str]:
+    """The attributes of which an image says what the row of its series does not, so that nobody counted it."""
+    for name, counted in zip(_counted(), row[-len(_counted()) :], strict=True):
+        value = facts.get(name)
+        said = [v for v in (value if isinstance(value, list) else [value]) if v not in (None, "", _DUMMY)]
+        if not set(said) <= set(counted if isinstance(counted, list) else [counted]):
+            yield name
+
+
 def _study_date(days: int | None) -> str | None:
     """The date that the images must state: it says how far apart a donor's studies are, as the manifest does."""
     return None if days is None else f"{_FIRST_STUDY + timedelta(days=days):%Y%m%d}"
@@ -143,9 +162,10 @@ def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> list[F
     except MalformedError as error:
         return [Finding(error.rule, instance, error.tag)]
     findings = [Finding(f.rule, instance, f.tag, f.count) for f in verify(data, policy)]
-    facts = facts_of(parsed.dataset, _FACTS)
+    facts = facts_of(parsed.dataset, (*_FACTS, *_counted()))
     stated = dict(zip(_FACTS, (row[4], row[5], row[6], row[7], row[10], _study_date(row[11])), strict=True))
     findings += [Finding("ROW_DIFFERS", instance, k) for k, v in stated.items() if facts.get(k) != v]
+    findings += [Finding("ROW_DIFFERS", instance, name) for name in _uncounted(facts, row)]
     if parsed.transfer_syntax != row[8]:
         findings.append(Finding("ROW_DIFFERS", instance, "transfer_syntax"))
     return findings

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.archive import config, layout, vault
+from curate import contract
+from curate.archive import config, layout, tables, vault
 from curate.archive.ledger import Ledger, StudyRecord
 from curate.errors import CurateError, DamagedError, InputError, LockedError
 from tests.steps.archives import make_archive
@@ -101,7 +102,8 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     """What is written together is not written at all when one part fails."""
     Ledger.create(tmp_path / "l.db")
     ledger = Ledger(tmp_path / "l.db")
-    record = StudyRecord("2.25.1", "D", b"", {}, b"", b"", b"", None)
+    instances = tables.to_ipc(contract.to_arrow("instances", []))
+    record = StudyRecord("2.25.1", "D", b"", {}, b"", instances, b"", None)
     with pytest.raises(ValueError, match="stop"), ledger.transaction():
         ledger.put_study(record)
         raise ValueError("stop")

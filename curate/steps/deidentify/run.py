@@ -91,7 +91,7 @@ def deidentify(
     with (
         private.opened(key, under_passphrase=under_passphrase) as beside,
         _partial(dest),
-        parallel.opened(workers, beside.keys.of_worker()) as pool,
+        parallel.opened(workers, beside.keys.of_worker(), [*sources, dest / PARTIAL]) as pool,
     ):
         donation = gather(sources, beside.temporary, pool, progress)
         if not donation.files:

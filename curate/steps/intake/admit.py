@@ -6,10 +6,12 @@ import hashlib
 import io
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+import pyarrow as pa
 
 from curate import contract, durable
 from curate.archive import packs, tables, vault
@@ -22,14 +24,18 @@ from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify_rewritten
 from curate.digests import canonical_json, sha256_set
+from curate.donation import disclosure
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
-from curate.remote import RemoteFile
+from curate.remote import RemoteFile, ahead
 from curate.steps.intake.packing import Packer
-from curate.steps.intake.series import keywords, series_row
+from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
+
+
+_Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
 
 
 @dataclass(slots=True)
@@ -77,20 +83,20 @@ def _pack_all(task: StudyTask, work: _Work) -> None:
     packer = Packer(work.scratch, task.target_pack_bytes)
     try:
         with durable.storage_errors("write a pack"):
-            for row in _clean_rows(task, work):
-                packer.add(row)
+            for ids, pieces in _clean_rows(task, work):
+                packer.add(ids, pieces)
             packer.close()
     finally:
         packer.abandon()
     work.packs = packer.packs
 
 
-def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
+def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
     policy = Policy.from_mapping(task.profile)
     context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date)
-    for instance in task.instances:
+    for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
-            data = instance.path.read_bytes()
+            data = read()
         except OSError:
             _set_aside(work, instance, Finding("FILE_UNREADABLE", instance.place))
             continue
@@ -139,7 +145,7 @@ def _clean(
     data: bytes,
     context: StudyContext,
     policy: Policy,
-) -> packs.PackRow | None:
+) -> _Clean | None:
     """One clean instance; None where a rule refuses it."""
     try:
         parsed = parse(data)
@@ -187,7 +193,7 @@ def _held(rule: str, policy: Policy) -> bool:
     return rule.startswith("HELD_") or pixels.get(rule) == "hold"
 
 
-def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> packs.PackRow:
+def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _Clean:
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
     facts = facts_of(dataset, keywords())
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
@@ -210,7 +216,7 @@ def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> p
             "frames": rewritten.frames,
         }
     )
-    return packs.PackRow(task.study_id, series, instance, rewritten.chunks)
+    return packs.Ids(task.study_id, series, instance), rewritten.chunks
 
 
 def _admitted(task: StudyTask, work: _Work) -> StudyResult:
@@ -218,6 +224,8 @@ def _admitted(task: StudyTask, work: _Work) -> StudyResult:
     if not work.rows:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
     coded, found = code_study(task.row, joined(work.headers.values()))
+    odd = [name for facts in work.facts.values() for name in contradictions(facts)]
+    found += [Finding("SERIES_CONTRADICTS", "", name) for name in odd]
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
         raise _StudyRefusedError
@@ -252,24 +260,34 @@ def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
         "preview_rows": len(previews),
     }
     links = references.series_links(work.references, instances, series_rows)
+    series = _table("series", series_rows)
+    payload["images_say"] = disclosure.series_text(series)
+    if names := _names_of_others(work, {row["SOPInstanceUID"] for row in instances}, task.study_id):
+        payload["names"] = names
     return StudyRecord(
         task.study_id,
         task.donor_id,
         b"".join(sorted(work.sources)),
         payload,
-        _ipc("series", series_rows),
-        _ipc("instances", instances),
-        _ipc("references", [{"study_id": task.study_id, **link} for link in links]),
-        _ipc("previews", previews) if previews else None,
+        tables.to_ipc(series),
+        tables.to_ipc(_table("instances", instances)),
+        tables.to_ipc(_table("references", [{"study_id": task.study_id, **link} for link in links])),
+        tables.to_ipc(_table("previews", previews)) if previews else None,
     )
 
 
-def _ipc(name: str, rows: list[Row]) -> bytes:
+def _names_of_others(work: _Work, instances: Collection[str], study_id: str) -> list[str]:
+    """The UIDs of other studies, and of what is in them, that the study's images refer to."""
+    named = {
+        uid for reference in work.references for uid in (reference.target, reference.series, reference.study)
+    }
+    return sorted(named - {"", study_id, *instances, *work.facts})
+
+
+def _table(name: str, rows: list[Row]) -> pa.Table:
     """Rows without the columns that only a release knows."""
     table = contract.to_arrow(name, rows)
-    return tables.to_ipc(
-        table.drop_columns([c for c in ("license", "release_version") if c in table.schema.names])
-    )
+    return table.drop_columns([c for c in ("license", "release_version") if c in table.schema.names])
 
 
 def _instance_rows(work: _Work) -> list[Row]:

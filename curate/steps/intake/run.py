@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from curate import clock, durable, parallel
+from curate import clock, durable, parallel, remote
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
@@ -59,8 +59,12 @@ def intake(
         if look is not None and (known := remembered.recall(archive, look)) is not None:
             return IntakeReport.from_plain(known)
         listed = table.open_table(studies)
-        pool = stack.enter_context(parallel.opened(workers, keys.of_worker()))
+        shared = _shared(archive, sources) if isinstance(workers, str) else []
+        pool = stack.enter_context(parallel.opened(workers, keys.of_worker(), shared))
         donation = gather(sources, folder, pool, progress)
+        if isinstance(workers, str) and archive.quarantine.is_remote and folder.exists():
+            hint = "Unpack it beside the source, and take in the folder."
+            raise InputError("A source holds a .zip or .tar, which the workers cannot reach.", hint=hint)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
         rows = RowIndex.of(listed.rows(), donation.grouped.studies)
@@ -81,12 +85,18 @@ def intake(
 @contextmanager
 def _unpacking(archive: Archive) -> Iterator[Path]:
     """Where containers are unpacked: identified data, so in the archive, and gone when the intake ends."""
-    folder = archive.temporary / "unpacked"
+    folder = Path(archive.quarantine.unfinished or archive.temporary) / "unpacked"
     try:
         yield folder
     finally:
         with durable.storage_errors("remove what was unpacked"):
             durable.remove(folder)
+
+
+def _shared(archive: Archive, sources: Sequence[Path | str]) -> list[Path]:
+    """What workers on other machines must see under the same path."""
+    local = [Path(source) for source in sources if not remote.is_url(str(source))]
+    return [*local, *(path for store in {archive.packs, archive.quarantine} for path in store.witness())]
 
 
 class _Run:

@@ -58,6 +58,16 @@ def series_row(facts: Sequence[Facts]) -> Row:
     return row
 
 
+def contradictions(facts: Sequence[Facts]) -> list[str]:
+    """The attributes on which the instances of a series must agree, and don't: no row could say what they say."""
+    return [
+        column.source
+        for column, name, path, place in _columns()
+        if column.aggregate == "agreed"
+        and len({_said(_value(instance.get(name), path, place)) for instance in facts} - {None}) > 1
+    ]
+
+
 def _said(value: Any) -> Any:
     """A value, or None where it is the profile's dummy: an attribute of type 1 can't be empty."""
     if isinstance(value, list):
@@ -87,6 +97,8 @@ def _aggregate(how: str, values: Sequence[Any]) -> Any:
         first = values[0] if values else None
         return first if all(value == first for value in values) else None
     flat = [entry for entry in _flattened(values) if entry is not None]
+    if how == "agreed":
+        return flat[0] if len(set(flat)) == 1 else None
     if how == "count_distinct":
         return len(set(flat)) or None
     if not flat:
