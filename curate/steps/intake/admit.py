@@ -34,7 +34,6 @@ from curate.steps.intake.packing import Packer
 from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
-
 _Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
 
 
