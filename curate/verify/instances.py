@@ -61,6 +61,7 @@ def check_instances(
     for task, verdict in progress.over(done, "packs", len(tasks)):
         digests[task.place] = verdict.sha256
         count += verdict.instances
+        progress.add(instances=verdict.instances, size_bytes=sum(row[2] for row in task.rows))
         findings += verdict.findings
     listed = set(shard_paths(seal, "images"))
     named = {task.place for task in tasks}
