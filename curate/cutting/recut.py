@@ -158,7 +158,7 @@ def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
 def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
     for row in rows:
         data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
-        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], (data,))
+        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
 
 
 def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:

@@ -65,6 +65,7 @@ def check_instances(
     for task, verdict in progress.over(done, "packs", len(listed)):
         digests[task.place] = verdict.sha256
         count += verdict.instances
+        progress.add(instances=verdict.instances, size_bytes=sum(row[2] for row in task.rows))
         findings += verdict.findings
         if known is not None and not verdict.findings and verdict.sha256 == task.path.stem:
             known.add(_mark(task))

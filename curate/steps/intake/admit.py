@@ -34,6 +34,8 @@ from curate.steps.intake.packing import Packer
 from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
+_Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
+
 
 @dataclass(slots=True)
 class _Work:
@@ -80,15 +82,15 @@ def _pack_all(task: StudyTask, work: _Work) -> None:
     packer = Packer(work.scratch, task.target_pack_bytes)
     try:
         with durable.storage_errors("write a pack"):
-            for row in _clean_rows(task, work):
-                packer.add(row)
+            for ids, pieces in _clean_rows(task, work):
+                packer.add(ids, pieces)
             packer.close()
     finally:
         packer.abandon()
     work.packs = packer.packs
 
 
-def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
+def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
     policy = Policy.from_mapping(task.profile)
     context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date)
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
@@ -142,7 +144,7 @@ def _clean(
     data: bytes,
     context: StudyContext,
     policy: Policy,
-) -> packs.PackRow | None:
+) -> _Clean | None:
     """One clean instance; None where a rule refuses it."""
     try:
         parsed = parse(data)
@@ -190,7 +192,7 @@ def _held(rule: str, policy: Policy) -> bool:
     return rule.startswith("HELD_") or pixels.get(rule) == "hold"
 
 
-def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> packs.PackRow:
+def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _Clean:
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
     facts = facts_of(dataset, keywords())
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
@@ -213,7 +215,7 @@ def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> p
             "frames": rewritten.frames,
         }
     )
-    return packs.PackRow(task.study_id, series, instance, rewritten.chunks)
+    return packs.Ids(task.study_id, series, instance), rewritten.chunks
 
 
 def _admitted(task: StudyTask, work: _Work) -> StudyResult:
@@ -276,7 +278,9 @@ def _record(task: StudyTask, work: _Work, coded: Row, evidence: Row) -> StudyRec
 
 def _names_of_others(work: _Work, instances: Collection[str], study_id: str) -> list[str]:
     """The UIDs of other studies, and of what is in them, that the study's images refer to."""
-    named = {uid for reference in work.references for uid in (reference.target, reference.series, reference.study)}
+    named = {
+        uid for reference in work.references for uid in (reference.target, reference.series, reference.study)
+    }
     return sorted(named - {"", study_id, *instances, *work.facts})
 
 

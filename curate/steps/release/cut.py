@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,7 @@ from curate import version as versions
 from curate.archive import layout, reviews, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
-from curate.archive.ledger import Event
+from curate.archive.ledger import Event, StudyRecord
 from curate.cutting import texts
 from curate.cutting.attest import attest
 from curate.cutting.erase import settle
@@ -162,6 +163,13 @@ def _contract_of(archive: Archive, version: str) -> Any:
     return json.loads((_folder(archive, version) / "release.json").read_text("utf-8"))["contract"]
 
 
+def _counted(records: Iterable[StudyRecord], total: int, progress: Progress) -> Iterator[StudyRecord]:
+    for record in progress.over(records, "studies", total):
+        yield record
+        facts = record.payload["facts"]
+        progress.add(instances=facts["instance_count"], size_bytes=facts["size_bytes"])
+
+
 def _write(archive: Archive, decision: Decision, opened: Event, progress: Progress) -> Cut:
     version, previous = opened.subject, opened.payload["previous"]
     folder = archive.temporary / f"release-{version}"
@@ -171,7 +179,7 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
         before = _studies_of(archive, previous) if known is None else known
         first = {study: before.get(study, version) for study in decision.published}
         chosen = (s for s in archive.ledger.studies() if s.study_id in decision.published)
-        counted = progress.over(chosen, "studies", len(decision.published))
+        counted = _counted(chosen, len(decision.published), progress)
         revoked = ((digest, since or version) for digest, since in archive.ledger.revocations())
         durable.step("write", folder / "manifest")
         totals = manifest.write(folder / "manifest", counted, decision.published, first, version, revoked)
