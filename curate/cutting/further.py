@@ -111,15 +111,23 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
 
 
 def _rows(
-    archive: Archive, record: StudyRecord, donor: str, days: tuple[int, int | None], rename: Rename, policy: Policy
+    archive: Archive,
+    record: StudyRecord,
+    donor: str,
+    days: tuple[int, int | None],
+    rename: Rename,
+    policy: Policy,
 ) -> Iterator[packs.PackRow]:
     later, day = days
     date = "" if day is None else date_text(FIRST + timedelta(days=day))
     for row in pack_rows(archive.root, record):
         clean = restate(row.data, donor, later, date, rename, policy)
-        if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):
+        if has_errors(verify(clean, policy)) or (
+            donor != record.donor_id and record.donor_id.encode() in clean
+        ):
             raise DamagedError(
-                f"Study {record.study_id} cannot be named anew.", hint="Report this; nothing of it was released."
+                f"Study {record.study_id} cannot be named anew.",
+                hint="Report this; nothing of it was released.",
             )
         yield replace(row, data=clean)
 
