@@ -121,7 +121,7 @@ def to_arrow(name: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 class TableWriter:
-    """Writes one manifest table as a stream: zstd, page index, row groups of 20,000 rows, of which a reader of one study reads one.
+    """Writes one manifest table as a stream: zstd, page index, row groups of 20,000 rows: a study lies in one or two.
 
     `instances` has the fastest level of zstd: a higher one finds chance repeats among the digits of random UIDs, and
     takes 2 bytes a row more. Rows must come in the table's order; only one row group is held in memory.

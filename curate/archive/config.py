@@ -14,6 +14,7 @@ from curate.errors import InputError
 from curate.records import ArchiveInfo
 
 NAME = "archive.toml"
+PIXELS = ("as-is", "jpeg-ls", "jpeg-2000")
 _TABLES = ("archive", "hub", "privacy", "profile", "approval", "packs")
 _ARCHIVE_KEYS = {
     "title": str,
@@ -26,7 +27,10 @@ _ARCHIVE_KEYS = {
     "cooling_off_days": int,
 }
 _POPULATIONS = ("persons", "test")
-_PROFILE_OF_PERSONS = {"equipment": "vendor", "anatomy": "remove"}  # what is in a header can't be recoded later
+_PROFILE_OF_PERSONS = {
+    "equipment": "vendor",
+    "anatomy": "remove",
+}  # what is in a header can't be recoded later
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Config:
     hub_target: str = ""
     approvals_required: int = 1
     target_pack_bytes: int = 32_000_000
+    pixels: str = "as-is"
     privacy: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
@@ -64,7 +69,7 @@ def parse(text: str, where: str = NAME) -> Config:
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
     hub = _typed(tables["hub"], {"target": str}, where, "hub")
     approval = _typed(tables["approval"], {"required": int}, where, "approval")
-    packs = _typed(tables["packs"], {"target_size_mb": int}, where, "packs")
+    packs = _typed(tables["packs"], {"target_size_mb": int, "pixels": str}, where, "packs")
     for key in ("title", "publisher", "license"):
         if not archive.get(key):
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
@@ -77,10 +82,20 @@ def parse(text: str, where: str = NAME) -> Config:
         hub.get("target", ""),
         _bounded(approval.get("required", 1), 0, 20, where, "required"),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
+        _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         tables["privacy"],
-        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
+        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {})
+        | tables["profile"],
         sha256_json(_without_floats(raw)),
     )
+
+
+def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
+    if value not in allowed:
+        raise InputError(
+            f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}."
+        )
+    return value
 
 
 def _known(raw: Mapping[str, Any], allowed: Any, where: str, what: str) -> None:
@@ -161,6 +176,7 @@ required = {approvals}  # how many reviewers must approve a release before it is
 
 [packs]
 target_size_mb = 32  # of packs to come
+# pixels = "as-is"  # or "jpeg-ls", "jpeg-2000": native grey pixels of studies to come, losslessly compressed
 """
     parse(text)
     durable.write_bytes(folder / NAME, text.encode())
