@@ -30,6 +30,7 @@ from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
 from curate.remote import RemoteFile, ahead
+from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
 from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
@@ -153,7 +154,7 @@ def _clean(
             raise _StudyRefusedError
         if instance.series_uid not in work.headers:
             work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
-        rewritten = rewrite_parsed(parsed, context, policy)
+        rewritten = stored(rewrite_parsed(parsed, context, policy), task.pixels)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
             work.places[rewritten.series_uid] = _place_ids(work.keys, facts_of(parsed.dataset, _PLACE))
         verified = verify_rewritten(rewritten, policy)

@@ -201,6 +201,7 @@ class _Run:
             profile=dict(self.archive.config.profile),
             deidentify=self.deidentify,
             target_pack_bytes=self.archive.config.target_pack_bytes,
+            pixels=self.archive.config.pixels,
             at=clock.stamp(),
             tool=TOOL,
             license="",
