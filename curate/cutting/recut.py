@@ -25,6 +25,7 @@ from curate.archive import packs
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
 from curate.cutting import texts
+from curate.cutting.attest import attest_again
 from curate.digests import sha256_file
 from curate.records import ReleaseSummary, Row, VersionChange
 
@@ -75,7 +76,7 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     summary = replace(summary, files=texts.entries(out))
     texts.write_texts(out, summary)
     replaced = [*sealed.get("recut", {}).get("replaces", []), sha256_file(folder / "release.json")]
-    return texts.seal(
+    digest = texts.seal(
         out,
         summary,
         sealed["previous"],
@@ -83,6 +84,8 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
         recut={"date": day, "replaces": replaced},
         **{key: sealed[key] for key in ("profile", "privacy") if key in sealed},
     )
+    attest_again(archive, folder, out, version, digest, gone)
+    return digest
 
 
 def _among(column: Any, studies: frozenset[str]) -> Any:

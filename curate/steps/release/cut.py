@@ -11,11 +11,12 @@ from typing import Any
 
 from curate import clock, contract, durable, resources
 from curate import version as versions
-from curate.archive import layout, shown
+from curate.archive import layout, reviews, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
 from curate.cutting import texts
+from curate.cutting.attest import attest
 from curate.cutting.erase import settle
 from curate.cutting.recut import history_before
 from curate.dicom.types import Policy
@@ -180,6 +181,7 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
         summary = _summary(archive, decision, opened, totals, texts.entries(folder))
         texts.write_texts(folder, summary)
         digest = texts.seal(folder, summary, _previous(folder, opened), **_policies(archive, decision))
+        attest(archive, folder, version, digest, reviews.asked(archive, version))
         if decision.shown is not None:
             shown.keep(archive, digest, decision.shown, decision.counts)
         layout.put_release(archive.root, folder, version)
