@@ -62,8 +62,8 @@ def frames(dataset: pydicom.Dataset) -> Iterator[npt.NDArray[np.generic]]:
 def shown(dataset: pydicom.Dataset, frame: npt.NDArray[np.generic], window: Window) -> npt.NDArray[np.uint8]:
     """A frame through a window: 8 bits, dark to bright."""
     if frame.ndim == 3:
-        top = 255.0 if frame.dtype == np.uint8 else float(np.iinfo(frame.dtype).max)
-        return np.asarray(np.asarray(frame, np.float64) / top * 255, np.uint8)
+        shift = 8 * (frame.dtype.itemsize - 1)  # colour of 16 bits: its upper half
+        return np.asarray(np.asarray(frame, np.int64) >> shift, np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         values = np.asarray(apply_modality_lut(frame, dataset), np.float64)
