@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from curate.steps.release import release as release
     from curate.steps.report import Report as Report
     from curate.steps.report import report as report
+    from curate.steps.review import Review as Review
+    from curate.steps.review import review as review
     from curate.steps.risk import RiskReport as RiskReport
     from curate.steps.risk import risk as risk
     from curate.steps.status import Status as Status
@@ -85,6 +87,7 @@ _HOME = {
     "QuarantineEntry": "curate.archive.ledger",
     "RecutWarning": "curate.loading.load",
     "Report": "curate.steps.report",
+    "Review": "curate.steps.review",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
@@ -112,6 +115,7 @@ _HOME = {
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
     "report": "curate.steps.report",
+    "review": "curate.steps.review",
     "risk": "curate.steps.risk",
     "segmentation": "curate.loading.segmentation",
     "status": "curate.steps.status",

@@ -118,7 +118,7 @@ class _Drawer:
 
     def _full(self) -> bool:
         rows, columns = self._held[0].shape[:2]
-        return (len(self._held) + 1) * rows * columns > _STRIP_PIXELS
+        return bool((len(self._held) + 1) * rows * columns > _STRIP_PIXELS)
 
     def _flush(self) -> None:
         name = f"images/{self._task.number}-{self._window.slug}-{len(self._strips) + 1}.png"

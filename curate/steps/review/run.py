@@ -197,8 +197,8 @@ def _study_pages(shown: _Shown) -> int:
                 numbers=shown.numbers,
             )
         if not number:
-            values = {"rows": [], "part": 1, "parts": 1, "previews": previews, "numbers": shown.numbers}
-            shown.page("studies/1.html", "studies", "Studies", **values)
+            values: dict[str, Any] = {"rows": [], "part": 1, "parts": 1}
+            shown.page("studies/1.html", "studies", "Studies", previews=previews, numbers={}, **values)
     return parts
 
 
@@ -213,10 +213,19 @@ def _other_pages(
     passed = not any(bad for _, bad, _ in results)
     measured = tables.disclosure(shown.seal)
     rows = tables.sample(shown.seal, shown.numbers, decisions)
-    shown.page("index.html", "index", "Summary", results=results, passed=passed, parts=parts, risk=measured, sheet=sheet)
+    shown.page(
+        "index.html",
+        "index",
+        "Summary",
+        results=results,
+        passed=passed,
+        parts=parts,
+        risk=measured,
+        sheet=sheet,
+    )
     shown.page("sample.html", "sample", "Series to open", rows=rows)
     shown.page("risk.html", "risk", "Disclosure risk", risk=measured)
     shown.page("licenses.html", "licenses", "Licences", rows=tables.by_license(shown.seal))
     shown.page("changes.html", "changes", "Changes", changes=tables.changes(shown.seal, against))
-    values = {"sheet": sheet, "decisions": decisions, "questions": sheets.QUESTIONS}
+    values: dict[str, Any] = {"sheet": sheet, "decisions": decisions, "questions": sheets.QUESTIONS}
     shown.page("sheet.html", "sheet", "Sheet and decisions", **values)
