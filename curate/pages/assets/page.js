@@ -55,8 +55,12 @@ for (const looker of document.querySelectorAll(".looker")) {
     [...box.querySelectorAll("img")].flatMap((image) =>
       Array.from({ length: Number(image.dataset.frames) }, (_, number) => ({ image, number }))));
   const canvas = document.createElement("canvas");
+  const stage = document.createElement("div");
   const box = document.createElement("div");
   box.className = "slide";
+  stage.className = "stage";
+  stage.tabIndex = 0;
+  stage.append(canvas);
   const sliders = {};
   const slider = (name, low, high, value) => {
     const label = document.createElement("label");
@@ -94,6 +98,6 @@ for (const looker of document.querySelectorAll(".looker")) {
   };
   looker.querySelectorAll("input[type=radio]").forEach((radio) => radio.addEventListener("change", show));
   looker.classList.add("scripted");
-  looker.append(box, canvas);
+  looker.append(box, stage);
   show();
 }
