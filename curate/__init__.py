@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from curate.steps.release import release as release
     from curate.steps.report import Report as Report
     from curate.steps.report import report as report
+    from curate.steps.review import Review as Review
+    from curate.steps.review import review as review
     from curate.steps.risk import RiskReport as RiskReport
     from curate.steps.risk import risk as risk
     from curate.steps.sheet import sheet as sheet
@@ -101,6 +103,7 @@ _HOME = {
     "RecutWarning": "curate.loading.load",
     "Report": "curate.steps.report",
     "ReleaseRisk": "curate.verify.disclosure",
+    "Review": "curate.steps.review",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
@@ -133,6 +136,7 @@ _HOME = {
     "release": "curate.steps.release",
     "release_risk": "curate.verify.disclosure",
     "report": "curate.steps.report",
+    "review": "curate.steps.review",
     "risk": "curate.steps.risk",
     "rotate_key": "curate.steps.keys",
     "segmentation": "curate.loading.segmentation",

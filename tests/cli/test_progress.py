@@ -14,6 +14,7 @@ class Clock:
     seconds = 0.0
 
     def __call__(self) -> float:
+        """Seconds so far."""
         return self.seconds
 
 
