@@ -35,7 +35,8 @@ def init(
     population: Annotated[str, typer.Option(help="persons, or test for phantoms and samples.")] = "persons",
     approvals: Annotated[int, typer.Option(min=0, help="Approvals that publishing asks for.")] = 1,
     passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="Seal the key under a passphrase ($CURATE_PASSPHRASE or asked).")
+        bool,
+        typer.Option("--passphrase", help="Seal the key under a passphrase ($CURATE_PASSPHRASE or asked)."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -203,6 +204,8 @@ def release(archive: ArchiveArgument, quiet: QuietOption = False, as_json: JsonO
     out = shared.console()
     if not cut.new:
         out.print(Text(f"Nothing new since {cut.version}, in {cut.path}."))
+        for told in cut.rejected:
+            out.print(Text(f"Rejected by {told}."), style="bold red")
         return
     out.print(
         Text(f"Cut {cut.version}: {cut.studies:,} studies, {cut.instances:,} instances, in {cut.path}.")
@@ -222,6 +225,9 @@ def publish(
         bool, typer.Option("--dry-run", help="Say what would be sent; open no connection.")
     ] = False,
     gated: Annotated[str | None, typer.Option(help="auto, manual or off: who may download.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read the packs that were verified before, too.")
+    ] = False,
     workers: WorkersOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -236,6 +242,7 @@ def publish(
         to,
         dry_run=dry_run,
         gated=gated,
+        full=full,
         workers=workers or 1,
         progress=progress(quiet=quiet),
     )
@@ -268,7 +275,9 @@ def _print_purged(done: curate.Publication, out: Console) -> None:
         return
     tags = ", ".join(done.purged)
     if done.dry_run:
-        out.print(Text(f"Would serve {tags} without what was withdrawn since, and erase it from the history."))
+        out.print(
+            Text(f"Would serve {tags} without what was withdrawn since, and erase it from the history.")
+        )
         return
     erased = f"{done.erased_files:,} files ({shared.size(done.erased_bytes)})"
     out.print(Text(f"Withdrawn: {tags} are served without it now; erased {erased}."))

@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate import contract, durable
-from curate import version as versions
-from curate.archive import packs
+from curate.archive import packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
 from curate.cutting import texts
+from curate.cutting.attest import attest_again
+from curate.cutting.history import changes_of, history_before
 from curate.digests import sha256_file
-from curate.records import ReleaseSummary, Row, VersionChange
+from curate.records import ReleaseSummary, Row
 
 _Place = tuple[str, int]
 
@@ -76,7 +77,7 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     summary = replace(summary, files=texts.entries(out))
     texts.write_texts(out, summary)
     replaced = [*sealed.get("recut", {}).get("replaces", []), sha256_file(folder / "release.json")]
-    return texts.seal(
+    digest = texts.seal(
         out,
         summary,
         sealed["previous"],
@@ -84,6 +85,8 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
         recut={"date": day, "replaces": replaced},
         **{key: sealed[key] for key in ("profile", "privacy") if key in sealed},
     )
+    attest_again(archive, folder, out, version, digest, gone)
+    return digest
 
 
 def _among(column: Any, studies: frozenset[str]) -> Any:
@@ -102,7 +105,15 @@ def _batches(folder: Path, name: str, columns: list[str] | None = None) -> Itera
 
 def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place, _Place]:
     """Write the packs that held a withdrawn study without it; old place -> new place of what stays."""
-    columns = ["study_id", "SeriesInstanceUID", "SOPInstanceUID", "pack", "offset_bytes", "size_bytes"]
+    columns = [
+        "study_id",
+        "SeriesInstanceUID",
+        "SOPInstanceUID",
+        "sha256",
+        "pack",
+        "offset_bytes",
+        "size_bytes",
+    ]
     held: set[str] = set()
     for rows in _batches(folder, "instances", ["study_id", "pack"]):
         held |= set(rows.filter(_among(rows["study_id"], gone))["pack"].to_pylist())
@@ -115,17 +126,39 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
     for path, rows in sorted(by_pack.items()):
         rows.sort(key=lambda row: row["offset_bytes"])
         if rows:
-            packed = packs.store_pack(_pack_rows(folder, rows), archive.packs)
-            new = packs.pack_path(packed.sha256)
-            for row, (offset, _) in zip(rows, packed.places, strict=True):
-                moved[path, row["offset_bytes"]] = (new, offset)
+            places = _stored_already(archive, rows) or _stored_now(archive, folder, rows)
+            for row, place in zip(rows, places, strict=True):
+                moved[path, row["offset_bytes"]] = place
     return moved
+
+
+def _stored_now(archive: Archive, folder: Path, rows: list[Row]) -> list[_Place]:
+    packed = packs.store_pack(_pack_rows(folder, rows), archive.packs)
+    return [(packs.pack_path(packed.sha256), offset) for offset, _ in packed.places]
+
+
+def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
+    """Where the archive holds just these instances in one pack: the withdrawal has written it; else nothing."""
+    studies = sorted({row["study_id"] for row in rows})
+    places: dict[bytes, _Place] = {}
+    count = 0
+    for record in map(archive.ledger.study, studies):
+        if record is None:
+            return []
+        columns = tables.columns_of_ipc(record.instances, ("sha256", "pack", "offset_bytes"))
+        places |= {r["sha256"]: (r["pack"], r["offset_bytes"]) for r in columns.to_pylist()}
+        count += columns.num_rows
+    found = [place for row in rows if (place := places.get(row["sha256"])) is not None]
+    shared = {path for path, _ in found}
+    if not len(found) == len(rows) == count or len(shared) != 1:
+        return []
+    return found if archive.ledger.sharing(shared.pop()) == studies else []
 
 
 def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
     for row in rows:
         data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
-        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], (data,))
+        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
 
 
 def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:
@@ -178,9 +211,7 @@ def _set(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
 def _placed(rows: pa.Table, moved: Mapping[_Place, _Place]) -> pa.Table:
     places = list(zip(rows["pack"].to_pylist(), rows["offset_bytes"].to_pylist(), strict=True))
     new = [moved.get(place, place) for place in places]
-    return _set(
-        _set(rows, "pack", [path for path, _ in new]), "offset_bytes", [offset for _, offset in new]
-    )
+    return _set(_set(rows, "pack", [path for path, _ in new]), "offset_bytes", [offset for _, offset in new])
 
 
 def _count_studies(kept: _Kept, rows: pa.Table) -> None:
@@ -209,7 +240,6 @@ def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str)
     note = f"Studies were withdrawn after this version was published; it was cut again without them on {day}."
     info = replace(archive.config.info, **{k: sealed[k] for k in ("title", "publisher", "population")})
     previous = sealed["previous"]
-    history = history_before(archive, version)
     opened = {event.subject: event.payload for event in archive.ledger.events("release_opened")}[version]
     return ReleaseSummary(
         archive=info,
@@ -225,17 +255,7 @@ def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str)
         files=(),
         added=opened["added"],
         removed=opened["removed"],
-        history=history,
+        history=history_before(archive, version),
+        changes=changes_of(archive, version),
         statements=(*(s for s in sealed["statements"] if not s.startswith(note[:40])), note),
-    )
-
-
-def history_before(archive: Archive, version: str) -> tuple[VersionChange, ...]:
-    """What the published versions before this one changed, newest first."""
-    published = {event.subject for event in archive.ledger.events("published")}
-    cuts = {event.subject: event.payload for event in archive.ledger.events("release_opened")}
-    return tuple(
-        VersionChange(before, date.fromisoformat(cut["date"]), cut["added"], cut["removed"])
-        for before, cut in reversed(cuts.items())
-        if before in published and versions.parse(before) < versions.parse(version)
     )

@@ -11,7 +11,7 @@ from curate import clock, hub
 from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
-from curate.archive.reviews import approvals, release_folder
+from curate.archive.reviews import lacking, release_folder
 from curate.cutting.erase import name_revocations, settle
 from curate.digests import sha256_file
 from curate.errors import InputError, RefusedError
@@ -19,7 +19,8 @@ from curate.findings import Severity
 from curate.hub.protocol import Plan, Purged, Settings, Target
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
-from curate.verify import check_release
+from curate.verify import check_release, remembered
+from curate.verify.remembered import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,14 @@ def publish(
     *,
     dry_run: bool = False,
     gated: str | None = None,
+    full: bool = False,
     workers: int = 1,
     progress: Progress = silent,
 ) -> Publication:
     """Publish a version to `to`, or to the hub that `archive.toml` names; its tag comes last.
+
+    Packs and previews that an earlier `publish` verified, and that nobody touched since, are not read again,
+    unless `full`.
 
     Raises:
         RefusedError: the release does not pass its checks, lacks approvals, or holds a withdrawn study.
@@ -71,7 +76,7 @@ def publish(
         settle(archive)
         _refuse_unapproved(archive, folder)
         _refuse_withdrawn(archive, folder)
-        _refuse_unchecked(folder, workers, progress)
+        _refuse_unchecked(archive, folder, workers, progress, full=full)
         published = target.publish(folder, settings=settings)
         _record(archive, folder, target.url, published.commit)
         purged = _purge(archive, target, progress)
@@ -97,7 +102,9 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
     stale = tuple(versions.tag(version) for version in _to_purge(archive, target.url))
-    return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale)
+    return Publication(
+        folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale
+    )
 
 
 def _to_purge(archive: Archive, url: str) -> dict[str, str]:
@@ -127,33 +134,18 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
         for version, digest in _to_purge(archive, target.url).items():
             payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
             archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
-    return replace(purged, moved=tuple(versions.tag(version) for version in folders))  # others lost history only
+    return replace(
+        purged, moved=tuple(versions.tag(version) for version in folders)
+    )  # others lost history only
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:
-    required = archive.config.approvals_required
-    if not required or _only_removes(archive, folder.name):
-        return
-    digest = sha256_file(folder / "release.json")
-    all_of_them = approvals(archive, folder.name)
-    reviewers = {a.reviewer for a in all_of_them if a.digest == digest}
-    if len(reviewers) < required:
-        stale = "; its bytes changed after an approval" if all_of_them and not reviewers else ""
+    if lack := lacking(archive, folder):
         raise RefusedError(
-            f"Release {folder.name} has {len(reviewers)} of {required} approvals{stale}.",
-            hint=f"Have it reviewed, then: curate approve {archive.root} {folder.name} --as NAME",
+            f"{lack}.",
+            hint=f"See curate ledger {archive.root}; approve with: curate approve {archive.root} {folder.name}"
+            " --as NAME",
         )
-
-
-def _only_removes(archive: Archive, version: str) -> bool:
-    """A release that only removes is never held up."""
-    cuts = list(archive.ledger.events("release_opened", version))
-    return bool(
-        cuts
-        and cuts[-1].payload["previous"]
-        and not cuts[-1].payload["added"]
-        and cuts[-1].payload["removed"]
-    )
 
 
 def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
@@ -167,14 +159,19 @@ def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
         )
 
 
-def _refuse_unchecked(folder: Path, workers: int, progress: Progress) -> None:
-    results = check_release(folder, workers=workers, progress=progress)
+def _refuse_unchecked(
+    archive: Archive, folder: Path, workers: int, progress: Progress, *, full: bool
+) -> None:
+    place = archive.root / remembered.NAME
+    known = Remembered() if full else Remembered.read(place)
+    results = check_release(folder, workers=workers, progress=progress, known=known)
     errors = [f for result in results for f in result.findings if f.severity is Severity.ERROR]
     if errors:
         raise RefusedError(
             f"Release {folder.name} does not pass its checks: {', '.join(sorted({f.rule for f in errors}))}.",
             hint=f"See them: curate check {folder}",
         )
+    known.keep(place)
 
 
 def _record(archive: Archive, folder: Path, target: str, commit: str) -> None:

@@ -24,6 +24,8 @@ from curate.findings import Finding, merge
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
+from curate.verify import remembered
+from curate.verify.remembered import Remembered
 from curate.verify.seal import Seal
 from curate.verify.tables import connect, shard_paths
 
@@ -50,23 +52,43 @@ class _PackVerdict:
 
 
 def check_instances(
-    seal: Seal, workers: Workers, progress: Progress = silent
+    seal: Seal, workers: Workers, progress: Progress = silent, known: Remembered | None = None
 ) -> tuple[CheckResult, dict[str, str]]:
-    """The verdict on all instances, and the digest of every pack that was read on the way."""
+    """The verdict on all instances, and the digest of every pack that was read on the way, or before."""
     findings: list[Finding] = []
     digests: dict[str, str] = {}
+    listed = set(shard_paths(seal, "images"))
+    before: dict[str, int] = {}
+    fresh = _not_known(_tasks(seal), known, before)
+    done = parallel.map_unordered(_check_pack, fresh, workers, [seal.folder / "release.json"])
     count = 0
-    tasks = list(_tasks(seal))
-    done = parallel.map_unordered(_check_pack, tasks, workers)
-    for task, verdict in progress.over(done, "packs", len(tasks)):
+    for task, verdict in progress.over(done, "packs", len(listed)):
         digests[task.place] = verdict.sha256
         count += verdict.instances
+        progress.add(instances=verdict.instances, size_bytes=sum(row[2] for row in task.rows))
         findings += verdict.findings
-    listed = set(shard_paths(seal, "images"))
-    named = {task.place for task in tasks}
-    findings += [Finding("PACK_UNKNOWN", path) for path in sorted(listed - named)]
+        if known is not None and not verdict.findings and verdict.sha256 == task.path.stem:
+            known.add(_mark(task))
+    findings += [Finding("PACK_UNKNOWN", path) for path in sorted(listed - digests.keys() - before.keys())]
+    count += sum(before.values())
+    digests |= {place: Path(place).stem for place in before}
     title = "Every instance has its digest, parses, and obeys the profile"
     return CheckResult("instances", title, count, merge(findings)), digests
+
+
+def _mark(task: _PackTask) -> str:
+    return remembered.mark(task.path, task.place, task.rows, sorted(task.profile.items()))
+
+
+def _not_known(
+    tasks: Iterable[_PackTask], known: Remembered | None, before: dict[str, int]
+) -> Iterator[_PackTask]:
+    """The packs that must be read; of those that passed before, `before` counts the instances."""
+    for task in tasks:
+        if known is not None and known.holds(_mark(task)):
+            before[task.place] = len(task.rows)
+        else:
+            yield task
 
 
 def _tasks(seal: Seal) -> Iterable[_PackTask]:
@@ -80,7 +102,7 @@ def _tasks(seal: Seal) -> Iterable[_PackTask]:
     with connect(seal) as db:
         cursor = db.execute(query)
         held: list[tuple[Any, ...]] = []
-        while batch := cursor.fetchmany(50_000):
+        while batch := cursor.fetchmany(10_000):
             for row in batch:
                 if held and row[0] != held[0][0]:
                     yield _PackTask(seal.folder / held[0][0], held[0][0], tuple(held), profile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -14,15 +15,19 @@ from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import seal as sealing
 from curate.verify import tables, texts
+from curate.verify.audit import check_attestations
 from curate.verify.disclosure import check_disclosure
 from curate.verify.instances import check_instances
+from curate.verify.remembered import Remembered
 from curate.verify.seal import Seal
 
 
 def check_release(
-    folder: Path, *, workers: Workers = 1, progress: Progress = silent
+    folder: Path, *, workers: Workers = 1, progress: Progress = silent, known: Remembered | None = None
 ) -> list[CheckResult]:
     """All checks of a release folder, in order; a release passes if no finding is an error.
+
+    Packs and previews that `known` remembers are not read again.
 
     Raises:
         InputError: the folder is no release at all.
@@ -37,21 +42,23 @@ def check_release(
     if has_errors(results[-1].findings):
         return [results[0], sealing.check_files(seal), results[1]]
     # (3) every instance has its digest, parses, and obeys the profile
-    instances, digests = check_instances(seal, workers, progress)
+    instances, digests = check_instances(seal, workers, progress, known)
     # (4) every file has its digest, nothing is missing or extra
-    results.append(sealing.check_files(seal, digests))
+    results.append(sealing.check_files(seal, digests, known))
     results.append(instances)
     # (5) keys join both ways, counts agree, nothing revoked is there; (6) digests of studies;
-    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out
-    rest = (
-        tables.check_joins,
-        texts.check_digests,
-        texts.check_previews,
-        texts.check_licenses,
-        texts.check_texts,
-        check_disclosure,
-    )
-    return results + [_guarded(check, seal, check.__name__.removeprefix("check_")) for check in rest]
+    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out;
+    # (11) what lies beside the seal
+    rest: dict[str, Callable[[Seal], CheckResult]] = {
+        "joins": tables.check_joins,
+        "digests": texts.check_digests,
+        "previews": partial(texts.check_previews, known=known),
+        "licenses": texts.check_licenses,
+        "texts": texts.check_texts,
+        "disclosure": check_disclosure,
+        "attestations": check_attestations,
+    }
+    return results + [_guarded(check, seal, name) for name, check in rest.items()]
 
 
 def _guarded(check: Callable[[Seal], CheckResult], seal: Seal, name: str) -> CheckResult:
