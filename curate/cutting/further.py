@@ -76,15 +76,15 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
     rename = _renamer(keys, record, part)
     rows = list(_rows(archive, record, donor, days, rename, policy))
     packed = packs.store_pack(rows, archive.packs)
-    digests = [hashlib.sha256(b"".join(row.pieces)).digest() for row in rows]
-    sizes = [row.size for row in rows]
+    digests = [hashlib.sha256(row.data).digest() for row in rows]
+    sizes = [len(row.data) for row in rows]
     facts = {**record.payload["facts"], "sha256": sha256_set(digests).hex(), "size_bytes": sum(sizes)}
     payload = {key: value for key, value in record.payload.items() if key != "further"} | {"facts": facts}
     if part:
         payload["further"] = {"part": part, "donor_id": donor}
     per_series: dict[str, int] = defaultdict(int)
     for row in rows:
-        per_series[row.series] += row.size
+        per_series[row.series] += len(row.data)
     stored: dict[str, Sequence[object]] = {"sha256": digests, "size_bytes": sizes}
     stored["pack"] = [packs.pack_path(packed.sha256)] * len(rows)
     stored["offset_bytes"] = [at for at, _ in packed.places]
@@ -105,12 +105,13 @@ def _rows(
     archive: Archive, record: StudyRecord, donor: str, days: int, rename: Rename, policy: Policy
 ) -> Iterator[packs.PackRow]:
     for row in pack_rows(archive.packs, record):
-        clean = restate(b"".join(row.pieces), donor, days, rename, policy)
+        clean = restate(row.data, donor, days, rename, policy)
         if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):
             raise DamagedError(
-                f"Study {record.study_id} cannot be named anew.", hint="Report this; nothing of it was released."
+                f"Study {record.study_id} cannot be named anew.",
+                hint="Report this; nothing of it was released.",
             )
-        yield replace(row, pieces=(clean,))
+        yield replace(row, data=clean)
 
 
 def _renamer(keys: Keys, record: StudyRecord, part: int) -> Rename:

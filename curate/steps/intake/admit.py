@@ -29,10 +29,13 @@ from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
-from curate.remote import RemoteFile
+from curate.remote import RemoteFile, ahead
+from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
 from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
+
+_Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
 
 
 @dataclass(slots=True)
@@ -80,20 +83,20 @@ def _pack_all(task: StudyTask, work: _Work) -> None:
     packer = Packer(work.scratch, task.target_pack_bytes)
     try:
         with durable.storage_errors("write a pack"):
-            for row in _clean_rows(task, work):
-                packer.add(row)
+            for ids, pieces in _clean_rows(task, work):
+                packer.add(ids, pieces)
             packer.close()
     finally:
         packer.abandon()
     work.packs = packer.packs
 
 
-def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
+def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
     policy = Policy.from_mapping(task.profile)
     context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date)
-    for instance in task.instances:
+    for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
-            data = instance.path.read_bytes()
+            data = read()
         except OSError:
             _set_aside(work, instance, Finding("FILE_UNREADABLE", instance.place))
             continue
@@ -142,7 +145,7 @@ def _clean(
     data: bytes,
     context: StudyContext,
     policy: Policy,
-) -> packs.PackRow | None:
+) -> _Clean | None:
     """One clean instance; None where a rule refuses it."""
     try:
         parsed = parse(data)
@@ -151,7 +154,7 @@ def _clean(
             raise _StudyRefusedError
         if instance.series_uid not in work.headers:
             work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
-        rewritten = rewrite_parsed(parsed, context, policy)
+        rewritten = stored(rewrite_parsed(parsed, context, policy), task.pixels)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
             work.places[rewritten.series_uid] = _place_ids(work.keys, facts_of(parsed.dataset, _PLACE))
         verified = verify_rewritten(rewritten, policy)
@@ -190,7 +193,7 @@ def _held(rule: str, policy: Policy) -> bool:
     return rule.startswith("HELD_") or pixels.get(rule) == "hold"
 
 
-def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> packs.PackRow:
+def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _Clean:
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
     facts = facts_of(dataset, keywords())
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
@@ -213,7 +216,7 @@ def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> p
             "frames": rewritten.frames,
         }
     )
-    return packs.PackRow(task.study_id, series, instance, rewritten.chunks)
+    return packs.Ids(task.study_id, series, instance), rewritten.chunks
 
 
 def _admitted(task: StudyTask, work: _Work) -> StudyResult:
@@ -276,7 +279,9 @@ def _record(task: StudyTask, work: _Work, coded: Row, evidence: Row) -> StudyRec
 
 def _names_of_others(work: _Work, instances: Collection[str], study_id: str) -> list[str]:
     """The UIDs of other studies, and of what is in them, that the study's images refer to."""
-    named = {uid for reference in work.references for uid in (reference.target, reference.series, reference.study)}
+    named = {
+        uid for reference in work.references for uid in (reference.target, reference.series, reference.study)
+    }
     return sorted(named - {"", study_id, *instances, *work.facts})
 
 

@@ -73,7 +73,9 @@ def _of_test_material(archive: Archive) -> Decision:
 def _of_persons(archive: Archive, policy: PrivacyPolicy) -> Decision:
     """What leaves every donor among k alike, in this release alone and in all of them together."""
     made, past = disclosure.recoding(archive, policy), shown.history(archive)
-    if not past and not made.table.num_rows and made.held.num_rows:  # a later one can remove what was withdrawn
+    if (
+        not past and not made.table.num_rows and made.held.num_rows
+    ):  # a later one can remove what was withdrawn
         raise RefusedError(
             f"No study can be published yet: fewer than {policy.k} donors resemble each other.",
             hint=f"See how many more it takes: curate risk {archive.root} --forecast",
