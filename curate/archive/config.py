@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from curate import durable
+from curate.archive.notes import public_key
 from curate.digests import sha256_json
 from curate.errors import InputError
 from curate.records import ArchiveInfo
 
 NAME = "archive.toml"
-_TABLES = ("archive", "hub", "privacy", "profile", "approval", "packs")
+PIXELS = ("as-is", "jpeg-ls", "jpeg-2000")
+_TABLES = ("archive", "hub", "privacy", "profile", "approval", "governance", "people", "packs")
 _ARCHIVE_KEYS = {
     "title": str,
     "publisher": str,
@@ -24,16 +26,34 @@ _ARCHIVE_KEYS = {
     "contact": str,
     "homepage": str,
     "cooling_off_days": int,
-    "governance": str,
     "packs": str,
     "quarantine": str,
 }
+_APPROVAL_KEYS = {"required": int, "four_eyes": bool, "reviewers": list, "sheet": bool, "sample_series": int}
+_GOVERNANCE_KEYS = {"dpia": str, "consent_text": str, "data_use": list, "responsible": str}
 _STORES = ("packs", "quarantine")
 _HUB_KEYS = {"target": str, "gated": str, "private": bool, "doi": str}
 _GATED = ("auto", "manual", "off")
-_SCHEMES_OF_DOIS = ("zenodo://",)
+_SCHEMES_OF_DOIS = ("", "zenodo://")
 _POPULATIONS = ("persons", "test")
+_KINDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
+_KEY_HINT = "Copy them from `curate key show`."
 _PROFILE_OF_PERSONS = {"equipment": "vendor", "anatomy": "remove"}  # what is in a header can't be recoded later
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """`[approval]`: what publishing asks for.
+
+    `reviewers` are the public keys that count; with none given, anybody's does. `four_eyes`: not of who cut the
+    release. `sheet`: the five questions must be answered. `sample_series`: how many series are to be opened.
+    """
+
+    required: int = 1
+    four_eyes: bool = False
+    reviewers: tuple[str, ...] = ()
+    sheet: bool = False
+    sample_series: int = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +64,20 @@ class Config:
     profile withholds model and region from the headers, unless the table says otherwise. `packs` and
     `quarantine` are folders or URLs where these lie; empty: in the archive's own folder. The digest is without
     them: they say nothing of what is released. `hub_gated` and `hub_private` are empty or None where
-    the archive does not say; `data_use` and `responsible` are what `governance` states: DUO codes, and texts
-    by the name of their RAI property.
+    the archive does not say; `data_use` and `responsible` are DUO codes, and texts by the name of their RAI
+    property, which a file beside `archive.toml` holds.
     """
 
     info: ArchiveInfo
     cooling_off_days: int = 30
     hub_target: str = ""
-    approvals_required: int = 1
+    approval: Approval = Approval()
     target_pack_bytes: int = 32_000_000
+    pixels: str = "as-is"
     privacy: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
+    governance: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     packs: str = ""
     quarantine: str = ""
@@ -81,59 +104,77 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
         raise InputError(f"{where} has a table that is a plain value.", hint="Write tables as [name].")
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
     hub = _typed(tables["hub"], _HUB_KEYS, where, "hub")
-    approval = _typed(tables["approval"], {"required": int}, where, "approval")
-    packs = _typed(tables["packs"], {"target_size_mb": int}, where, "packs")
+    people = _typed(tables["people"], dict.fromkeys(tables["people"], str), where, "people")
+    packs = _typed(tables["packs"], {"target_size_mb": int, "pixels": str}, where, "packs")
     for key in ("title", "publisher", "license"):
         if not archive.get(key):
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
     if archive.get("population", "persons") not in _POPULATIONS:
         raise InputError(f"{where}: population in [archive] is neither persons nor test.", hint="Name one.")
-    _one_of(hub.get("gated", ""), _GATED, where, "gated in [hub]")
+    _one_of(hub.get("gated", "off"), _GATED, where, "gated in [hub]")
     _one_of(hub.get("doi", ""), _SCHEMES_OF_DOIS, where, "doi in [hub]")
-    governance = _governance(archive.pop("governance", ""), folder)
+    governance = _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance")
+    data_use = governance.pop("data_use", [])
+    if not all(isinstance(code, str) for code in data_use):
+        raise InputError(f"{where}: data_use in [governance] takes DUO codes.", hint='Write ["DUO:0000042"].')
+    said = _responsible(governance.pop("responsible", ""), folder)
     stores = (archive.pop("packs", "").rstrip("/"), archive.pop("quarantine", "").rstrip("/"))
     days = _bounded(archive.pop("cooling_off_days", 30), 0, 3650, where, "cooling_off_days")
     return Config(
         ArchiveInfo(**archive),
         days,
         hub.get("target", ""),
-        _bounded(approval.get("required", 1), 0, 20, where, "required"),
+        _approval(tables["approval"], where),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
+        _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         tables["privacy"],
         (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
-        sha256_json(_without_floats({**_without_stores(raw), **({"governance": governance} if governance else {})})),
+        governance,
+        people,
+        sha256_json(_without_floats({**_without_stores(raw), **({"responsible": said} if said else {})})),
         *stores,
         hub_gated=hub.get("gated", ""),
         hub_private=hub.get("private"),
         hub_doi=hub.get("doi", ""),
-        data_use=tuple(governance.pop("data_use", ())),
-        responsible=governance,
+        data_use=tuple(data_use),
+        responsible=said,
     )
 
 
-def _one_of(value: str, allowed: tuple[str, ...], where: str, what: str) -> None:
-    if value and value not in allowed:
-        raise InputError(f"{where}: {what} is not known.", hint=f"Write one of: {', '.join(allowed)}.")
+def _approval(table: dict[str, Any], where: str) -> Approval:
+    raw = _typed(table, _APPROVAL_KEYS, where, "approval")
+    reviewers = raw.pop("reviewers", [])
+    for text in reviewers:
+        if not isinstance(text, str) or str(public_key(text)) != text:
+            raise InputError(f"{where}: reviewers in [approval] takes texts of public keys.", hint=_KEY_HINT)
+    _bounded(raw.setdefault("required", 1), 0, 20, where, "required")
+    _bounded(raw.setdefault("sample_series", 300), 0, 1_000_000, where, "sample_series")
+    if reviewers and raw["required"] > len(reviewers):
+        raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
+    return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
 
 
-def _governance(name: str, folder: Path | None) -> dict[str, Any]:
-    """`data_use`, a list of DUO codes, and texts: what the archive states of how its data may be used.
+def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
+    if value not in allowed:
+        raise InputError(f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}.")
+    return value
+
+
+def _responsible(name: str, folder: Path | None) -> dict[str, str]:
+    """Texts by the name of their RAI property: what the archive states of how its data came to be.
 
     Raises:
         InputError: there is no such file, or it holds something else.
     """
     if not name or folder is None:
         return {}
-    path = folder / name
-    hint = 'Write data_use = ["DUO:0000042"] and RAI properties such as dataCollection = "...".'
+    path, hint = folder / name, 'Write RAI properties such as dataCollection = "...".'
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        raise InputError(f"{path}, which governance in [archive] names, cannot be read.", hint=hint) from None
-    codes = raw.get("data_use", [])
-    texts = all(isinstance(value, str) for key, value in raw.items() if key != "data_use")
-    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes) or not texts:
-        raise InputError(f"{path} holds something else than texts and data_use.", hint=hint)
+        raise InputError(f"{path}, which [governance] names, cannot be read.", hint=hint) from None
+    if not all(isinstance(value, str) for value in raw.values()):
+        raise InputError(f"{path} holds something else than texts.", hint=hint)
     return raw
 
 
@@ -148,7 +189,7 @@ def _typed(raw: dict[str, Any], kinds: Mapping[str, type], where: str, table: st
     _known(raw, kinds, where, f"key in [{table}]:")
     for key, value in raw.items():
         if type(value) is not kinds[key]:
-            wanted = {"str": "text", "int": "a whole number", "bool": "true or false"}[kinds[key].__name__]
+            wanted = _KINDS[kinds[key].__name__]
             raise InputError(f"{where}: {key} in [{table}] must be {wanted}.", hint="Mend the value.")
     return dict(raw)
 
@@ -200,7 +241,6 @@ description = {_quoted(info.description)}
 contact = {_quoted(info.contact)}
 homepage = {_quoted(info.homepage)}
 cooling_off_days = 30  # days from consent until a donation may enter
-# governance = "governance.toml"  # data_use = ["DUO:0000042"], and Croissant RAI properties by name
 # packs = "s3://BUCKET/PREFIX"  # a folder or URL that workers on other machines share; see the README
 # quarantine = "s3://BUCKET/PREFIX"
 
@@ -222,9 +262,21 @@ target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREF
 
 [approval]
 required = {approvals}  # how many reviewers must approve a release before it is published
+# reviewers = ["anna-puig+1a2b3c4d+..."]  # whose approvals count, as `curate key show` prints keys; anybody's if none
+# four_eyes = true  # who cut a release does not approve it
+# sheet = true  # approvals must answer the five questions of `curate sheet`
+# sample_series = 300  # series that a reviewer opens: nothing found in n bounds the share below 3/n at 95%
+
+[governance]
+# dpia = "DPIA 2026/14, approved on ..."  # where the impact assessment is to be found
+# consent_text = "consent.md"  # a file beside this one; the reviewers' sheet states its digest
+
+[people]  # names for the ledger, by account on this machine
+# jdoe = "Joan Doe"
 
 [packs]
 target_size_mb = 32  # of packs to come
+# pixels = "as-is"  # or "jpeg-ls", "jpeg-2000": native grey pixels of studies to come, losslessly compressed
 """
     parse(text)
     durable.write_bytes(folder / NAME, text.encode())

@@ -68,7 +68,7 @@ class ZenodoHub:
         already = found.published
         done = zenodo.deposit(found, described(sealed), files, patience=self.patience)
         size = sum(map(len, files.values()))
-        progress.add(bytes=size)
+        progress.add(size_bytes=size)
         sent = (0, 0, len(files)) if already else (len(files), size, 0)
         return Published(self.url, contents.tag, done.doi, *sent, already)
 

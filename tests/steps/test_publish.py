@@ -107,15 +107,18 @@ def test_governance_is_stated(tmp_path: Path) -> None:
     """DUO codes and RAI properties that the archive states are in Croissant; a wrong code or file is refused."""
     root = build(tmp_path)
     path = root / "archive.toml"
-    path.write_text(path.read_text().replace("[archive]\n", '[archive]\ngovernance = "governance.toml"\n'))
-    with pytest.raises(InputError, match=r"governance in \[archive\] names, cannot be read"):
+    plain = path.read_text()
+    assert "[governance]" in plain
+    stated = '[governance]\ndata_use = ["DUO:0000042"]\nresponsible = "responsible.toml"\n'
+    path.write_text(plain.replace("[governance]", stated))
+    with pytest.raises(InputError, match=r"which \[governance\] names, cannot be read"):
         release(root)
-    (root / "governance.toml").write_text('data_use = ["DUO:0000042"]\ndataBiases = "One hospital."\n')
+    (root / "responsible.toml").write_text('dataBiases = "One hospital."\n')
     cut = release(root)
-    stated = json.loads((cut.path / "croissant.json").read_text())
-    assert [term["termCode"] for term in stated["usageInfo"]] == ["DUO_0000042"]
-    assert stated["rai:dataBiases"] == "One hospital."
-    (root / "governance.toml").write_text('data_use = ["DUO:9"]\n')
+    read = json.loads((cut.path / "croissant.json").read_text())
+    assert [term["termCode"] for term in read["usageInfo"]] == ["DUO_0000042"]
+    assert read["rai:dataBiases"] == "One hospital."
+    path.write_text(path.read_text().replace("DUO:0000042", "DUO:9"))
     with pytest.raises(InputError, match="not a DUO code"):
         release(root)
 
@@ -185,7 +188,7 @@ class Counted:
 
     def add(self, **amounts: int) -> None:
         """Bytes."""
-        self.bytes += amounts.get("bytes", 0)
+        self.bytes += amounts.get("size_bytes", 0)
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
