@@ -28,12 +28,12 @@ _CHANGES = st.fixed_dictionaries(
         "ImageType": st.sampled_from(["ORIGINAL", "DERIVED\\SECONDARY", "Jordi"]),
         "SeriesDescription": st.sampled_from(["Thorax", "Sra. Puig", "CT Niño"]),
         "SpecificCharacterSet": st.sampled_from(["ISO_IR 100", "ISO_IR 192"]),
-        "BodyPartExamined": st.sampled_from(["CHEST", "HEAD", ""]), "SliceThickness": st.sampled_from(["1", "x"]),
+        "BodyPartExamined": st.sampled_from(["CHEST", "HEAD", ""]), "SliceThickness": st.sampled_from(["1", "2000"]),
         "Modality": st.sampled_from(["CT", "MR", "US"]), "BurnedInAnnotation": st.sampled_from(["YES", "NO"]),
         "SOPClassUID": st.sampled_from(["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7", "1.2.3"]),
         "BitsStored": st.sampled_from([12, 16, 11]), "PatientWeight": st.sampled_from(["70", "3000"]),
         "creator": st.sampled_from(["SIEMENS MR HEADER", "GEMS_PARM_01", "Sra. Puig"]),
-        "private": st.sampled_from(["0.28", "7", "Sra. Puig"]), "gone": st.sampled_from(["ContentTime", "KVP"]),
+        "private": st.sampled_from(["0.28", "7", "1234567"]), "gone": st.sampled_from(["ContentTime", "KVP"]),
     },
 )  # fmt: skip
 
