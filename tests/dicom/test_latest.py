@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import date
 from typing import Any
 
 from hypothesis import given, settings
@@ -10,15 +11,18 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from curate.dicom import verify
+from curate.dicom.hierarchy import rebased
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite
+from curate.dicom.scan import microseconds
 from curate.dicom.types import MalformedError, Policy, Rewritten, StudyContext
 from tests import synth
 from tests.dicom import real
 from tests.dicom.test_rewrite import KEYS, forget
 
 POLICY = Policy()
-CONTEXT = StudyContext(KEYS, "D" + "a" * 26, -(10**14), "20000103")
+_SHIFT_US, _DAY = rebased(microseconds("20190304", "081723") or 0, date(2019, 3, 4))
+CONTEXT = StudyContext(KEYS, "D" + "a" * 26, _SHIFT_US, _DAY)
 _DATES = st.sampled_from(["20190304", "20190306", "18000101", "", "2019"])
 _TIMES = st.sampled_from(["081723.5", "235959", "99", "", "120000.123456"])
 _CHANGES = st.fixed_dictionaries(
@@ -75,6 +79,19 @@ def test_a_file_after_others_is_rewritten_as_if_it_came_first(series: list[dict[
     files = [changed(number, changes) for number, changes in enumerate(series)]
     forget()
     warm = [outcome(data) for data in files]
+    for data, after_others in zip(files, warm, strict=True):
+        forget()
+        assert outcome(data) == after_others
+
+
+def test_a_date_is_judged_anew_where_its_time_differs() -> None:
+    """A day that moves across midnight with its time is not taken from the file before it."""
+    times = ("000001", "081723.5", "120000", "235959")
+    files = [changed(n, {"AcquisitionTime": time}) for n, time in enumerate(times)]
+    forget()
+    warm = [outcome(data) for data in files]
+    dates = {parse(done[0]).dataset.text(0x00080022) for done in warm if isinstance(done[0], bytes)}
+    assert len(dates) == 2
     for data, after_others in zip(files, warm, strict=True):
         forget()
         assert outcome(data) == after_others
