@@ -15,10 +15,11 @@ def test_a_path_may_be_text_and_one_path_several(tmp_path: Path) -> None:
     root = tmp_path / "archive"
     curate.init(str(root), curate.ArchiveInfo("A", "B", "CC-BY-4.0", "test"), approvals=0)
     (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "note.txt").write_text("no image")
     table = tmp_path / "t.csv"
     table.write_text("study,donor,age,sex,region,diagnosis,consent,consent_date\n")
     report = curate.intake(str(root), str(tmp_path / "in"), str(table))
-    assert report.files == 0
+    assert (report.files, report.not_instances) == (1, 1)
     assert curate.waiting(str(root)) == []
     with pytest.raises(InputError):
         curate.status(str(root), "no receipt")
