@@ -80,7 +80,8 @@ class Figure:
 
 def run(*command: str) -> Figure:
     """Run a command to its end; it must succeed."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    quiet = {**os.environ, "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=quiet)
     _, status, after = os.wait4(process.pid, 0)
     if status:
         raise subprocess.CalledProcessError(status, command)
