@@ -14,7 +14,7 @@ from curate.archive.stores import Store
 from curate.errors import DamagedError, InputError, StorageError
 from tests import synth
 from tests.cluster.machines import FIXED, s3
-from tests.cluster.test_dask import make, upload
+from tests.cluster.test_dask import make, release_of, upload
 from tests.steps.archives import curate, curate_json, donation, files_of
 
 s3fs = pytest.importorskip("s3fs")
@@ -139,9 +139,7 @@ def test_the_whole_life_of_an_archive_on_s3(server: dict[str, str], tmp_path: Pa
     report = curate_json("intake", there, "s3://given", *how)
     assert (report["files"], report["admitted_studies"], report["quarantined_instances"]) == (6, 2, 1)
     assert report["kinds"] == {"text": 1}
-    for archive in (here, there):
-        curate("release", archive, **FIXED)
-    assert files_of(here / "releases") == files_of(there / "releases")
+    assert release_of(here) == release_of(there)
     packs = bucket.find("shared/archive/packs")
     assert [path.removeprefix("shared/archive/") for path in packs] == [
         f"packs/{path}" for path in files_of(here / "packs")
