@@ -21,6 +21,7 @@ from curate.digests import sha256_file
 from curate.errors import InputError
 from curate.pixels.frames import EVERYTHING, frames, shown
 from curate.steps.review import look, run
+from curate.verify.disclosure import ReleaseRisk
 from curate.verify.seal import Seal
 from tests.pages.browser import VIEWS, needs_browser, pages_of, visit
 
@@ -156,6 +157,14 @@ def test_ten_thousand_studies_come_in_parts_below_5_mb(tmp_path: Path) -> None:
     assert max(sizes) < 5_000_000
     with (out / "studies.csv").open() as file:
         assert sum(1 for _ in csv.reader(file)) == count + 1
+
+
+def test_risk_is_drawn_by_class_size() -> None:
+    """Donors by the size of their class, the bands in words."""
+    measured = ReleaseRisk("1.0.0", 11, "open", False, None, {}, {11: 22, 20: 40}, ())
+    drawn = run._sizes(measured)
+    assert "11 to 19 alike" in drawn
+    assert "20 or more alike" in drawn
 
 
 def _filled(field: pa.Field, rows: int) -> pa.Array:

@@ -16,12 +16,13 @@ from curate.archive.sheets import Decisions, Sheet
 from curate.digests import sha256_file
 from curate.errors import InputError
 from curate.findings import has_errors, rule
-from curate.pages import site
+from curate.pages import charts, site
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.steps.review import tables
 from curate.steps.review.look import Looked, look
 from curate.verify import check_release, seal
+from curate.verify.disclosure import ReleaseRisk, release_risk
 from curate.verify.seal import Seal
 
 STUDIES_A_PAGE = 250
@@ -86,7 +87,7 @@ def review(
     out: Path,
     *,
     against: Path | None = None,
-    sample: int = SAMPLE_SERIES,
+    sample: int | None = None,
     sheet: Path | None = None,
     decisions: Path | None = None,
     workers: int | None = None,
@@ -94,8 +95,9 @@ def review(
 ) -> Review:
     """Write the reviewer's site of a release folder into `out`, in place of an older one.
 
-    `sample` series are drawn with all their frames (0: every series), chosen by the release's own digest so that
-    nobody can choose them; `sheet` and `decisions` are files of `curate sheet`.
+    `sample` series are drawn with all their frames (0: every series; by default as many as `decisions` names, or 60),
+    chosen by the release's own digest so that nobody can choose them; `sheet` and `decisions` are files of
+    `curate sheet`.
 
     Raises:
         InputError: no release, a sheet of another one, or a folder that holds something else.
@@ -110,6 +112,8 @@ def review(
     if len(results) < 4:
         raise InputError(f"{release} does not obey the contract.", hint=f"See: curate check {release}")
     total = int(sealed.content["counts"]["series"])
+    if sample is None:
+        sample = len(signed[1].series) if signed[1] and signed[1].series else SAMPLE_SERIES
     chosen = sampled(release, digest, min(sample, total) if sample else total)
     numbers = {uid: number for number, uid in enumerate(sorted(chosen), 1)}
     with site.building(out) as folder:
@@ -211,7 +215,7 @@ def _other_pages(
 ) -> None:
     results = [(r, has_errors(r.findings), tables.grouped(r.findings)) for r in shown.results]
     passed = not any(bad for _, bad, _ in results)
-    measured = tables.disclosure(shown.seal)
+    measured = release_risk(shown.seal.folder)
     rows = tables.sample(shown.seal, shown.numbers, decisions)
     shown.page(
         "index.html",
@@ -224,8 +228,26 @@ def _other_pages(
         sheet=sheet,
     )
     shown.page("sample.html", "sample", "Series to open", rows=rows)
-    shown.page("risk.html", "risk", "Disclosure risk", risk=measured)
+    shown.page("risk.html", "risk", "Disclosure risk", risk=measured, sizes=_sizes(measured))
     shown.page("licenses.html", "licenses", "Licences", rows=tables.by_license(shown.seal))
     shown.page("changes.html", "changes", "Changes", changes=tables.changes(shown.seal, against))
     values: dict[str, Any] = {"sheet": sheet, "decisions": decisions, "questions": sheets.QUESTIONS}
     shown.page("sheet.html", "sheet", "Sheet and decisions", **values)
+
+
+def _sizes(measured: ReleaseRisk) -> str:
+    """How many donors stand in classes of each size, as bars."""
+    lows = sorted(measured.sizes)
+    rows = [
+        charts.Bar(_band(low, lows[at + 1] if at + 1 < len(lows) else None), float(measured.sizes[low]))
+        for at, low in enumerate(lows)
+    ]
+    words = charts.Words("Donors who look alike", "Donors")
+    said = "How many donors stand in classes of each size."
+    return charts.bars("Donors by the size of their class", said, rows, words=words) if rows else ""
+
+
+def _band(low: int, following: int | None) -> str:
+    if following is None:
+        return f"{low:,} or more alike"
+    return f"{low:,} alike" if following == low + 1 else f"{low:,} to {following - 1:,} alike"

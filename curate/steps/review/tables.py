@@ -12,11 +12,9 @@ from curate import contract, licenses
 from curate.archive.sheets import Decisions
 from curate.errors import InputError
 from curate.findings import Finding, Severity, rule
-from curate.privacy.risk import DONOR, STUDY, Risk, risk
 from curate.steps.review.look import SeriesTask
 from curate.verify import seal
 from curate.verify.compare import TableDiff, compare
-from curate.verify.disclosure import joined
 from curate.verify.seal import Seal
 from curate.verify.tables import connect
 
@@ -133,17 +131,6 @@ def grouped(findings: Sequence[Finding]) -> list[Row]:
         }
         for code, found in sorted(by.items())
     ]
-
-
-def disclosure(sealed: Seal) -> Risk | None:
-    """The release's own disclosure risk against the k that it states; against 11 for test material."""
-    stated = sealed.content.get("privacy") or {}
-    with connect(sealed) as db:
-        table = joined(db)
-    if not table.num_rows:
-        return None
-    names = [name for name in table.column_names if name not in (STUDY, DONOR)]
-    return risk(table, names, int(stated.get("k", 11)), sensitive="diagnosis_code")
 
 
 def by_license(sealed: Seal) -> list[tuple[licenses.License, int]]:
