@@ -249,6 +249,6 @@ def test_a_lost_scheduler_and_a_killed_coordinator_end_in_the_bytes_of_a_local_r
         run = start_intake(archive, given, table, machines.address)
         machines.wait_for("worker0")
         run.send_signal(signal.SIGKILL)
-        run.wait()
+        run.communicate()
         end_of(start_intake(archive, given, table, machines.address))
     assert release_of(archive) == expected
