@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from curate.steps.release import release as release
     from curate.steps.report import Report as Report
     from curate.steps.report import report as report
+    from curate.steps.review import Review as Review
+    from curate.steps.review import review as review
     from curate.steps.risk import RiskReport as RiskReport
     from curate.steps.risk import risk as risk
     from curate.steps.sheet import sheet as sheet
@@ -76,6 +78,8 @@ if TYPE_CHECKING:
     from curate.steps.verify_copy import verify_copy as verify_copy
     from curate.steps.withdraw import Withdrawal as Withdrawal
     from curate.steps.withdraw import withdraw as withdraw
+    from curate.verify.disclosure import ReleaseRisk as ReleaseRisk
+    from curate.verify.disclosure import release_risk as release_risk
 
 _HOME = {
     "ArchiveInfo": "curate.records",
@@ -98,6 +102,8 @@ _HOME = {
     "QuarantineEntry": "curate.archive.ledger",
     "RecutWarning": "curate.loading.load",
     "Report": "curate.steps.report",
+    "ReleaseRisk": "curate.verify.disclosure",
+    "Review": "curate.steps.review",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
@@ -128,7 +134,9 @@ _HOME = {
     "receipts": "curate.steps.unseal",
     "reject": "curate.steps.reject",
     "release": "curate.steps.release",
+    "release_risk": "curate.verify.disclosure",
     "report": "curate.steps.report",
+    "review": "curate.steps.review",
     "risk": "curate.steps.risk",
     "rotate_key": "curate.steps.keys",
     "segmentation": "curate.loading.segmentation",

@@ -17,17 +17,7 @@ PACKAGE = ROOT / "curate"
 LEVELS = (
     ("errors",),
     (
-        *(
-            "resources",
-            "findings",
-            "records",
-            "clock",
-            "identity",
-            "progress",
-            "digests",
-            "durable",
-            "version",
-        ),
+        *("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
         *("remote", "arrays"),
     ),
     ("contract", "licenses", "parallel"),

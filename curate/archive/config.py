@@ -15,6 +15,7 @@ from curate.errors import InputError
 from curate.records import ArchiveInfo
 
 NAME = "archive.toml"
+PIXELS = ("as-is", "jpeg-ls", "jpeg-2000")
 _TABLES = ("archive", "hub", "privacy", "profile", "approval", "governance", "people", "packs")
 _ARCHIVE_KEYS = {
     "title": str,
@@ -67,6 +68,7 @@ class Config:
     hub_target: str = ""
     approval: Approval = Approval()
     target_pack_bytes: int = 32_000_000
+    pixels: str = "as-is"
     privacy: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
     governance: Mapping[str, str] = field(default_factory=dict)
@@ -93,7 +95,7 @@ def parse(text: str, where: str = NAME) -> Config:
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
     hub = _typed(tables["hub"], {"target": str}, where, "hub")
     people = _typed(tables["people"], dict.fromkeys(tables["people"], str), where, "people")
-    packs = _typed(tables["packs"], {"target_size_mb": int}, where, "packs")
+    packs = _typed(tables["packs"], {"target_size_mb": int, "pixels": str}, where, "packs")
     for key in ("title", "publisher", "license"):
         if not archive.get(key):
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
@@ -107,6 +109,7 @@ def parse(text: str, where: str = NAME) -> Config:
         hub.get("target", ""),
         _approval(tables["approval"], where),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
+        _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         tables["privacy"],
         (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
         _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance"),
@@ -127,6 +130,12 @@ def _approval(table: dict[str, Any], where: str) -> Approval:
     if reviewers and raw["required"] > len(reviewers):
         raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
     return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
+
+
+def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
+    if value not in allowed:
+        raise InputError(f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}.")
+    return value
 
 
 def _known(raw: Mapping[str, Any], allowed: Any, where: str, what: str) -> None:
@@ -224,6 +233,7 @@ required = {approvals}  # how many reviewers must approve a release before it is
 
 [packs]
 target_size_mb = 32  # of packs to come
+# pixels = "as-is"  # or "jpeg-ls", "jpeg-2000": native grey pixels of studies to come, losslessly compressed
 """
     parse(text)
     durable.write_bytes(folder / NAME, text.encode())

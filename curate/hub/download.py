@@ -41,6 +41,7 @@ def download(
                 piece = target.read(version, entry.path, offset, min(_PIECE, entry.size_bytes - offset))
                 digest.update(piece)
                 out.write(piece)
+                progress.add(size_bytes=len(piece))
         if digest.hexdigest() != entry.sha256:
             raise HubError(f"{entry.path} arrived other than it was released.", hint="Run it again.")
 

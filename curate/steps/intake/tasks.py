@@ -57,6 +57,7 @@ class StudyTask:
     fold: int = 0
     known: frozenset[bytes] = frozenset()
     row: StudyRow | None = None
+    pixels: str = "as-is"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
