@@ -162,6 +162,14 @@ class Ledger:
         db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         db.close()
 
+    def copy(self, path: Path) -> None:
+        """Write the ledger, as it stands, to a new file."""
+        other = sqlite3.connect(path)
+        with other:
+            self._db.backup(other)
+        other.close()
+        path.chmod(0o600)
+
     def close(self) -> None:
         """Close the ledger; what was committed is on disk."""
         self._db.close()
