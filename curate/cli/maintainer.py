@@ -52,6 +52,7 @@ def init(
     out = shared.console()
     out.print(Text(f"Made the archive {folder}."))
     out.print(Text(f"Keep {folder / 'secret.key'} safe and backed up: without it no id can be made again."))
+    out.print(Text(f"{folder / 'log.key'} too: it signs for every release."))
     out.print(Text(f"Next: curate intake {folder} SOURCE --studies TABLE.csv"), style="bold")
 
 
