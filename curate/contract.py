@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import resources
+from curate import arrays, resources
 from curate.findings import Finding
 
 VERSION = "1.0-draft"
@@ -114,9 +114,8 @@ def to_arrow(name: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
         pa.ArrowInvalid: a value does not fit its column; a defect of the program.
     """
     schema = table(name).schema
-    return pa.table(
-        {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in schema},
-        schema=schema,
+    return pa.Table.from_arrays(
+        [arrays.array([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema
     )
 
 

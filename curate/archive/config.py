@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from curate import durable
+from curate.archive.notes import public_key
 from curate.digests import sha256_json
 from curate.errors import InputError
 from curate.records import ArchiveInfo
 
 NAME = "archive.toml"
 PIXELS = ("as-is", "jpeg-ls", "jpeg-2000")
-_TABLES = ("archive", "hub", "privacy", "profile", "approval", "packs")
+_TABLES = ("archive", "hub", "privacy", "profile", "approval", "governance", "people", "packs")
 _ARCHIVE_KEYS = {
     "title": str,
     "publisher": str,
@@ -25,12 +26,31 @@ _ARCHIVE_KEYS = {
     "contact": str,
     "homepage": str,
     "cooling_off_days": int,
+    "packs": str,
+    "quarantine": str,
 }
+_APPROVAL_KEYS = {"required": int, "four_eyes": bool, "reviewers": list, "sheet": bool, "sample_series": int}
+_GOVERNANCE_KEYS = {"dpia": str, "consent_text": str}
+_STORES = ("packs", "quarantine")
 _POPULATIONS = ("persons", "test")
-_PROFILE_OF_PERSONS = {
-    "equipment": "vendor",
-    "anatomy": "remove",
-}  # what is in a header can't be recoded later
+_KINDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
+_KEY_HINT = "Copy them from `curate key show`."
+_PROFILE_OF_PERSONS = {"equipment": "vendor", "anatomy": "remove"}  # what is in a header can't be recoded later
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """`[approval]`: what publishing asks for.
+
+    `reviewers` are the public keys that count; with none given, anybody's does. `four_eyes`: not of who cut the
+    release. `sheet`: the five questions must be answered. `sample_series`: how many series are to be opened.
+    """
+
+    required: int = 1
+    four_eyes: bool = False
+    reviewers: tuple[str, ...] = ()
+    sheet: bool = False
+    sample_series: int = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +58,24 @@ class Config:
     """A validated `archive.toml`.
 
     `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
-    profile withholds model and region from the headers, unless the table says otherwise.
+    profile withholds model and region from the headers, unless the table says otherwise. `packs` and
+    `quarantine` are folders or URLs where these lie; empty: in the archive's own folder. The digest is without
+    them: they say nothing of what is released.
     """
 
     info: ArchiveInfo
     cooling_off_days: int = 30
     hub_target: str = ""
-    approvals_required: int = 1
+    approval: Approval = Approval()
     target_pack_bytes: int = 32_000_000
     pixels: str = "as-is"
     privacy: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
+    governance: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    packs: str = ""
+    quarantine: str = ""
 
 
 def parse(text: str, where: str = NAME) -> Config:
@@ -68,33 +94,47 @@ def parse(text: str, where: str = NAME) -> Config:
         raise InputError(f"{where} has a table that is a plain value.", hint="Write tables as [name].")
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
     hub = _typed(tables["hub"], {"target": str}, where, "hub")
-    approval = _typed(tables["approval"], {"required": int}, where, "approval")
+    people = _typed(tables["people"], dict.fromkeys(tables["people"], str), where, "people")
     packs = _typed(tables["packs"], {"target_size_mb": int, "pixels": str}, where, "packs")
     for key in ("title", "publisher", "license"):
         if not archive.get(key):
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
     if archive.get("population", "persons") not in _POPULATIONS:
         raise InputError(f"{where}: population in [archive] is neither persons nor test.", hint="Name one.")
+    stores = [archive.pop(key, "").rstrip("/") for key in _STORES]
     days = _bounded(archive.pop("cooling_off_days", 30), 0, 3650, where, "cooling_off_days")
     return Config(
         ArchiveInfo(**archive),
         days,
         hub.get("target", ""),
-        _bounded(approval.get("required", 1), 0, 20, where, "required"),
+        _approval(tables["approval"], where),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         tables["privacy"],
-        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {})
-        | tables["profile"],
-        sha256_json(_without_floats(raw)),
+        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
+        _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance"),
+        people,
+        sha256_json(_without_floats(_without_stores(raw))),
+        *stores,
     )
+
+
+def _approval(table: dict[str, Any], where: str) -> Approval:
+    raw = _typed(table, _APPROVAL_KEYS, where, "approval")
+    reviewers = raw.pop("reviewers", [])
+    for text in reviewers:
+        if not isinstance(text, str) or str(public_key(text)) != text:
+            raise InputError(f"{where}: reviewers in [approval] takes texts of public keys.", hint=_KEY_HINT)
+    _bounded(raw.setdefault("required", 1), 0, 20, where, "required")
+    _bounded(raw.setdefault("sample_series", 300), 0, 1_000_000, where, "sample_series")
+    if reviewers and raw["required"] > len(reviewers):
+        raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
+    return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
 
 
 def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
     if value not in allowed:
-        raise InputError(
-            f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}."
-        )
+        raise InputError(f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}.")
     return value
 
 
@@ -109,7 +149,7 @@ def _typed(raw: dict[str, Any], kinds: Mapping[str, type], where: str, table: st
     _known(raw, kinds, where, f"key in [{table}]:")
     for key, value in raw.items():
         if type(value) is not kinds[key]:
-            wanted = {"str": "text", "int": "a whole number"}[kinds[key].__name__]
+            wanted = _KINDS[kinds[key].__name__]
             raise InputError(f"{where}: {key} in [{table}] must be {wanted}.", hint="Mend the value.")
     return dict(raw)
 
@@ -118,6 +158,10 @@ def _bounded(value: int, low: int, high: int, where: str, key: str) -> int:
     if not low <= value <= high:
         raise InputError(f"{where}: {key} must lie between {low} and {high}.", hint="Mend the value.")
     return value
+
+
+def _without_stores(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {**raw, "archive": {key: value for key, value in raw["archive"].items() if key not in _STORES}}
 
 
 def _without_floats(value: Any) -> Any:
@@ -157,6 +201,8 @@ description = {_quoted(info.description)}
 contact = {_quoted(info.contact)}
 homepage = {_quoted(info.homepage)}
 cooling_off_days = 30  # days from consent until a donation may enter
+# packs = "s3://BUCKET/PREFIX"  # a folder or URL that workers on other machines share; see the README
+# quarantine = "s3://BUCKET/PREFIX"
 
 [hub]
 target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
@@ -173,6 +219,17 @@ target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
 
 [approval]
 required = {approvals}  # how many reviewers must approve a release before it is published
+# reviewers = ["anna-puig+1a2b3c4d+..."]  # whose approvals count, as `curate key show` prints keys; anybody's if none
+# four_eyes = true  # who cut a release does not approve it
+# sheet = true  # approvals must answer the five questions of `curate sheet`
+# sample_series = 300  # series that a reviewer opens: nothing found in n bounds the share below 3/n at 95%
+
+[governance]
+# dpia = "DPIA 2026/14, approved on ..."  # where the impact assessment is to be found
+# consent_text = "consent.md"  # a file beside this one; the reviewers' sheet states its digest
+
+[people]  # names for the ledger, by account on this machine
+# jdoe = "Joan Doe"
 
 [packs]
 target_size_mb = 32  # of packs to come

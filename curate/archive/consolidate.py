@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +15,7 @@ from curate import contract, durable
 from curate.archive import packs, tables
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
+from curate.archive.stores import Store
 from curate.digests import sha256_file
 
 
@@ -108,17 +108,19 @@ def _groups(studies: Iterable[StudyRecord], target: int) -> Iterator[list[StudyR
         yield group
 
 
-def pack_rows(root: Path, record: StudyRecord) -> Iterator[packs.PackRow]:
+def pack_rows(store: Store, record: StudyRecord) -> Iterator[packs.PackRow]:
     """A study's instances out of its present packs, in their order."""
-    for row in tables.from_ipc(record.instances).to_pylist():
-        data = packs.read_instance(root / row["pack"], row["offset_bytes"], row["size_bytes"])
-        yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
+    for name, rows in groupby(tables.from_ipc(record.instances).to_pylist(), key=itemgetter("pack")):
+        with store.local(name) as path:
+            for row in rows:
+                data = packs.read_instance(path, row["offset_bytes"], row["size_bytes"])
+                yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
 
 
 def store(archive: Archive, group: list[StudyRecord]) -> list[StudyRecord]:
     """One new pack of several studies; their records with the new places."""
-    rows = (row for record in group for row in pack_rows(archive.root, record))
-    packed = packs.store_pack(rows, archive.root, archive.temporary / "pack")
+    rows = (row for record in group for row in pack_rows(archive.packs, record))
+    packed = packs.store_pack(rows, archive.packs)
     path, places, result = packs.pack_path(packed.sha256), iter(packed.places), []
     for record in group:
         instances = tables.from_ipc(record.instances)
@@ -166,17 +168,15 @@ def write_shard(archive: Archive, rows: pa.Table) -> str:
     return path
 
 
-def unused(archive: Archive) -> list[Path]:
-    """Packs and previews that no study of the ledger needs."""
+def unused(archive: Archive) -> list[tuple[Store, str]]:
+    """Packs and previews that no study of the ledger needs, each with its store."""
     used = {path for path, _ in archive.ledger.stored()}
-    found = (
-        path for kind in ("packs", "previews") for path in sorted((archive.root / kind).rglob("*.parquet"))
-    )
-    return [path for path in found if path.relative_to(archive.root).as_posix() not in used]
+    stores = [(kind, archive.store_of(f"{kind}/")) for kind in ("packs", "previews")]
+    return [(store, name) for kind, store in stores for name in store.names(kind) if name not in used]
 
 
 def remove_unused(archive: Archive) -> None:
     """Remove packs and previews that no study of the ledger needs."""
     with durable.storage_errors("remove unused packs"):
-        for path in unused(archive):
-            durable.remove(path)
+        for store, name in unused(archive):
+            store.remove(name)

@@ -13,7 +13,7 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.progress import progress
-from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, WorkersOption
+from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, SchedulerOption, WorkersOption
 from curate.errors import InputError
 from curate.findings import rule
 
@@ -58,7 +58,7 @@ def init(
 def intake(
     archive: ArchiveArgument,
     sources: Annotated[
-        list[Path], typer.Argument(help="Folders, files, .zip, .tar(.gz).", metavar="SOURCE...")
+        list[str], typer.Argument(help="Folders, files, .zip, .tar(.gz); s3://BUCKET/PREFIX.", metavar="SOURCE...")
     ],
     studies: Annotated[Path, typer.Option(help="CSV, XLSX or Parquet, one row a study.")],
     deidentify: Annotated[
@@ -66,6 +66,7 @@ def intake(
         typer.Option("--deidentify", help="Accept studies with direct identifiers, and remove them here."),
     ] = False,
     workers: WorkersOption = None,
+    scheduler: SchedulerOption = "",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,7 +75,8 @@ def intake(
     Example: curate intake archive incoming/ --studies studies.csv
     """
     shown = progress(quiet=quiet)
-    report = curate.intake(archive, sources, studies, deidentify=deidentify, workers=workers, progress=shown)
+    by = shared.workers_of(workers, scheduler)
+    report = curate.intake(archive, sources, studies, deidentify=deidentify, workers=by, progress=shown)
     if as_json:
         shared.print_json(_intake_json(report))
     else:
@@ -202,6 +204,8 @@ def release(archive: ArchiveArgument, quiet: QuietOption = False, as_json: JsonO
     out = shared.console()
     if not cut.new:
         out.print(Text(f"Nothing new since {cut.version}, in {cut.path}."))
+        for told in cut.rejected:
+            out.print(Text(f"Rejected by {told}."), style="bold red")
         return
     out.print(
         Text(f"Cut {cut.version}: {cut.studies:,} studies, {cut.instances:,} instances, in {cut.path}.")

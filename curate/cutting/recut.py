@@ -24,6 +24,7 @@ from curate.archive import packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
 from curate.cutting import texts
+from curate.cutting.attest import attest_again
 from curate.cutting.history import changes_of, history_before
 from curate.digests import sha256_file
 from curate.records import ReleaseSummary, Row
@@ -68,14 +69,15 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     kept = _tables(folder, out, gone, moved)
     _revocations(archive, folder, out, kept)
     for path in sorted(kept.packs):
-        _link(folder / path if (folder / path).is_file() else archive.root / path, out / path)
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        archive.packs.take(path, out / path, archive.releases)
     _previews(archive, folder, out, gone, kept)
     texts.write_licenses(out, kept.licenses)
     summary = _summary(archive, sealed, kept, day)
     summary = replace(summary, files=texts.entries(out))
     texts.write_texts(out, summary)
     replaced = [*sealed.get("recut", {}).get("replaces", []), sha256_file(folder / "release.json")]
-    return texts.seal(
+    digest = texts.seal(
         out,
         summary,
         sealed["previous"],
@@ -83,6 +85,8 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
         recut={"date": day, "replaces": replaced},
         **{key: sealed[key] for key in ("profile", "privacy") if key in sealed},
     )
+    attest_again(archive, folder, out, version, digest, gone)
+    return digest
 
 
 def _among(column: Any, studies: frozenset[str]) -> Any:
@@ -129,7 +133,7 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
 
 
 def _stored_now(archive: Archive, folder: Path, rows: list[Row]) -> list[_Place]:
-    packed = packs.store_pack(_pack_rows(folder, rows), archive.root, archive.temporary / "pack")
+    packed = packs.store_pack(_pack_rows(folder, rows), archive.packs)
     return [(packs.pack_path(packed.sha256), offset) for offset, _ in packed.places]
 
 

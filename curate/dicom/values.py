@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms, withheld
 from curate.dicom.sopclasses import rounded_weight
@@ -49,8 +49,7 @@ _LABEL = re.compile(r"L[0-9A-F]{8}")
 _REMOVED = b"REMOVED "
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A raw value and what its cleaning may rest on."""
 
     context: StudyContext

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from curate import hub, parallel
+from curate import hub
 from curate import version as versions
 from curate.errors import InputError
 from curate.hub.download import download
 from curate.hub.folder import FolderHub
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import check_release
@@ -19,7 +20,7 @@ def check(
     reference: str | Path,
     version: str | None = None,
     *,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = silent,
 ) -> list[CheckResult]:
     """The checks of a release: a folder, or a hub's reference with a version.
@@ -28,10 +29,9 @@ def check(
         InputError: no release there.
         HubError: the hub cannot be read.
     """
-    count = workers or parallel.default_workers()
     path = Path(reference)
     if "://" not in str(reference) and (path / "release.json").is_file():
-        return check_release(path, workers=count, progress=progress)
+        return check_release(path, workers=workers, progress=progress)
     if version is None:
         if "://" not in str(reference) and not (path / "refs.json").is_file():
             raise InputError(
@@ -40,8 +40,8 @@ def check(
         raise InputError(f"{reference} holds several versions.", hint="Add --version 1.0.0, for instance.")
     target = hub.open_target(str(reference))
     if isinstance(target, FolderHub):
-        return check_release(target.folder_of(version), workers=count, progress=progress)
+        return check_release(target.folder_of(version), workers=workers, progress=progress)
     with tempfile.TemporaryDirectory(prefix="curate-check-") as temporary:
         folder = Path(temporary) / versions.normal(version)
         download(target, version, folder, progress)
-        return check_release(folder, workers=count, progress=progress)
+        return check_release(folder, workers=workers, progress=progress)

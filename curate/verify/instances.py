@@ -21,6 +21,7 @@ from curate.dicom.types import MalformedError, Policy
 from curate.dicom.verify import verify
 from curate.errors import DamagedError
 from curate.findings import Finding, merge
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import remembered
@@ -51,7 +52,7 @@ class _PackVerdict:
 
 
 def check_instances(
-    seal: Seal, workers: int, progress: Progress = silent, known: Remembered | None = None
+    seal: Seal, workers: Workers, progress: Progress = silent, known: Remembered | None = None
 ) -> tuple[CheckResult, dict[str, str]]:
     """The verdict on all instances, and the digest of every pack that was read on the way, or before."""
     findings: list[Finding] = []
@@ -59,11 +60,12 @@ def check_instances(
     listed = set(shard_paths(seal, "images"))
     before: dict[str, int] = {}
     fresh = _not_known(_tasks(seal), known, before)
-    done = parallel.map_unordered(_check_pack, fresh, workers)
+    done = parallel.map_unordered(_check_pack, fresh, workers, [seal.folder / "release.json"])
     count = 0
     for task, verdict in progress.over(done, "packs", len(listed)):
         digests[task.place] = verdict.sha256
         count += verdict.instances
+        progress.add(instances=verdict.instances, size_bytes=sum(row[2] for row in task.rows))
         findings += verdict.findings
         if known is not None and not verdict.findings and verdict.sha256 == task.path.stem:
             known.add(_mark(task))

@@ -10,10 +10,12 @@ import duckdb
 
 from curate.errors import DamagedError
 from curate.findings import Finding, has_errors
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import seal as sealing
 from curate.verify import tables, texts
+from curate.verify.audit import check_attestations
 from curate.verify.disclosure import check_disclosure
 from curate.verify.instances import check_instances
 from curate.verify.remembered import Remembered
@@ -21,7 +23,7 @@ from curate.verify.seal import Seal
 
 
 def check_release(
-    folder: Path, *, workers: int = 1, progress: Progress = silent, known: Remembered | None = None
+    folder: Path, *, workers: Workers = 1, progress: Progress = silent, known: Remembered | None = None
 ) -> list[CheckResult]:
     """All checks of a release folder, in order; a release passes if no finding is an error.
 
@@ -45,7 +47,8 @@ def check_release(
     results.append(sealing.check_files(seal, digests, known))
     results.append(instances)
     # (5) keys join both ways, counts agree, nothing revoked is there; (6) digests of studies;
-    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out
+    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out;
+    # (11) what lies beside the seal
     rest: dict[str, Callable[[Seal], CheckResult]] = {
         "joins": tables.check_joins,
         "digests": texts.check_digests,
@@ -53,6 +56,7 @@ def check_release(
         "licenses": texts.check_licenses,
         "texts": texts.check_texts,
         "disclosure": check_disclosure,
+        "attestations": check_attestations,
     }
     return results + [_guarded(check, seal, name) for name, check in rest.items()]
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from curate.archive import packs, tables
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
+from curate.archive.stores import Store
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.digests import sha256_set
@@ -83,7 +84,7 @@ def admit(archive: Archive, donations: Iterable[Visit], pack: int = 500) -> int:
     models, count, rest = _Models(archive), 0, iter(donations)
     while group := list(itertools.islice(rest, pack)):
         made = sorted((models.study(visit) for visit in group), key=lambda study: study.study_id)
-        packed = packs.store_pack(_rows(made), archive.root, archive.temporary / "pack")
+        packed = packs.store_pack(_rows(made), archive.packs)
         places = iter(packed.places)
         with archive.ledger.transaction():
             for study in made:
@@ -133,7 +134,7 @@ class _Models:
         with TemporaryDirectory() as name:
             root, study = Path(name), _original(self.keys, f"{kind}/{series}")
             files = [_file(root, kind, place, study, self.keys) for place in range(series)]
-            record = process(_task(root, self.keys, self.profile, study, files)).record
+            record = process(_task(root, self.keys, self.profile, study, files), self.keys).record
             assert record is not None
             made = []
             for row in tables.from_ipc(record.instances).to_pylist():
@@ -175,9 +176,8 @@ def _task(
     moment = synth.load_instance().StudyDate
     first = date(int(moment[:4]), int(moment[4:6]), int(moment[6:]))
     return StudyTask(
-        root=root,
-        temporary=root,
-        keys=keys,
+        packs=Store(str(root), str(root / "unfinished")),
+        quarantine=Store(str(root), str(root / "unfinished")),
         study_uid=study,
         study_id=identifiers.new_uid(keys, study),
         donor_id=identifiers.donor_id(keys, "model"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from curate import clock, durable, parallel
+from curate import clock, durable, parallel, remote
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
@@ -19,95 +19,85 @@ from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Policy
 from curate.donation.gate import RowIndex, judge
 from curate.donation.gather import Donation, count_kinds, gather
+from curate.donation.looked import StoredStudy
 from curate.errors import InputError
 from curate.findings import Finding, has_errors, merge
 from curate.identity import TOOL, who
 from curate.metadata import table
+from curate.parallel import Workers
 from curate.progress import Progress, silent
-from curate.steps.intake import receipts
+from curate.steps.intake import receipts, remembered
 from curate.steps.intake.admit import process, quarantine_id
+from curate.steps.intake.report import IntakeReport
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
 _EPOCH_DAY = date(2000, 1, 1)
 
 
-@dataclass(slots=True)
-class IntakeReport:
-    """What became of every file: `files` = admitted + quarantined + not instances.
-
-    `findings` are merged; `other` names what is no study's instance by its place and kind; `receipts` is the
-    encrypted file to which the codes of `new_receipts` donations were added.
-    """
-
-    files: int = 0
-    admitted_instances: int = 0
-    quarantined_instances: int = 0
-    not_instances: int = 0
-    admitted_studies: int = 0
-    unchanged_studies: int = 0
-    quarantined_studies: int = 0
-    size_bytes: int = 0
-    other: tuple[tuple[str, str], ...] = ()
-    kinds: dict[str, int] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-    new_receipts: int = 0
-    receipts: Path | None = None
-
-    @property
-    def codes(self) -> dict[str, int]:
-        """How often each rule was found, over all files."""
-        counts: Counter[str] = Counter()
-        for finding in self.findings:
-            counts[finding.rule] += finding.count
-        return dict(sorted(counts.items()))
-
-
 def intake(
     root: Path,
-    sources: list[Path],
+    sources: Sequence[Path | str],
     studies: Path,
     *,
     deidentify: bool = False,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = silent,
 ) -> IntakeReport:
     """Take a donation in: admit each study whose row, consent and bytes allow it, keep the rest encrypted.
 
-    Taking in the same again changes nothing; a killed run is finished by the next one.
+    A source is a path or an fsspec URL. `workers` is a count of processes, or the address of a Dask scheduler
+    whose workers share the sources and the stores. Taking in the same again changes nothing; a killed run is
+    finished by the next one.
 
     Raises:
-        InputError: a source or the table cannot be used at all.
+        InputError: a source, the table or the workers cannot be used at all.
         LockedError, StorageError, DamagedError: as their messages say; what was admitted stays.
     """
-    with layout.opened(root, write=True) as archive, _unpacking(archive) as folder:
+    with layout.opened(root, write=True) as archive, _unpacking(archive) as folder, ExitStack() as stack:
         policy = Policy.from_mapping(archive.config.profile)
-        listed = table.open_table(studies)
         keys = Keys.from_secret(archive.secret)
-        count = workers or parallel.default_workers()
-        donation = gather(sources, folder, keys, count, progress)
+        look = remembered.look(archive, keys.source, sources, studies, deidentify)
+        if look is not None and (known := remembered.recall(archive, look)) is not None:
+            return IntakeReport.from_plain(known)
+        listed = table.open_table(studies)
+        shared = _shared(archive, sources) if isinstance(workers, str) else []
+        pool = stack.enter_context(parallel.opened(workers, keys.of_worker(), shared))
+        donation = gather(sources, folder, pool, progress)
+        if isinstance(workers, str) and archive.quarantine.is_remote and folder.exists():
+            hint = "Unpack it beside the source, and take in the folder."
+            raise InputError("A source holds a .zip or .tar, which the workers cannot reach.", hint=hint)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
-        rows = RowIndex.of(listed.rows(), donation.grouped.studies)
+        rows = RowIndex.of(listed.rows(), donation.studies)
         run = _Run(archive, keys, policy, deidentify, rows, [*listed.findings, *donation.findings])
         tasks = list(run.tasks(donation))
         run.anchor(tasks)
         run.receipts(tasks)
-        done = parallel.map_unordered(process, run.placed(tasks), count)
+        done = pool.map(process, run.placed(tasks))
         for task, result in progress.over(done, "studies", len(tasks)):
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
-        return run.report(donation)
+        report = run.report(donation)
+        if look is not None:
+            remembered.remember(archive, look, report.unchanged(), waiting=report.quarantined_instances > 0)
+        return report
 
 
 @contextmanager
 def _unpacking(archive: Archive) -> Iterator[Path]:
     """Where containers are unpacked: identified data, so in the archive, and gone when the intake ends."""
-    folder = archive.temporary / "unpacked"
+    folder = Path(archive.quarantine.unfinished or archive.temporary) / "unpacked"
     try:
         yield folder
     finally:
         with durable.storage_errors("remove what was unpacked"):
             durable.remove(folder)
+
+
+def _shared(archive: Archive, sources: Sequence[Path | str]) -> list[Path]:
+    """What workers on other machines must see under the same path."""
+    local = [Path(source) for source in sources if not remote.is_url(str(source))]
+    return [*local, *(path for store in {archive.packs, archive.quarantine} for path in store.witness())]
 
 
 class _Run:
@@ -123,22 +113,23 @@ class _Run:
         findings: list[Finding],
     ) -> None:
         self.archive, self.keys, self.policy = archive, keys, policy
-        self.deidentify, self.rows, self.findings = deidentify, rows, findings
+        self.deidentify, self.rows, self.findings = deidentify, rows, dict.fromkeys(findings)
         self.totals = IntakeReport()
         self.earliest: dict[str, int] = {}
+        self.studies: dict[str, StoredStudy] = {}
         self.given = receipts.Given(archive.ledger)
         self.made: dict[str, bytes] = {}
 
     def tasks(self, donation: Donation) -> Iterator[StudyTask]:
         """A task for each study, and one for all instances that belong to none."""
-        for study in donation.grouped.studies:
+        for study in donation.studies:
             yield self._task(study)
         for file, finding in donation.loose:
             yield self._loose(file, finding)
 
-    def _task(self, study: StudyGroup[SourceFile]) -> StudyTask:
+    def _task(self, study: StoredStudy) -> StudyTask:
         study_id = identifiers.new_uid(self.keys, study.study_uid)
-        place = study.members[0].place.place
+        place = study.place
         findings = [Finding(f.rule, place, f.tag) for f in study.findings]
         rows = self.rows.of_study(study)
         donor, spdx, row = "", self.archive.config.info.license, None
@@ -153,17 +144,25 @@ class _Run:
             findings.append(Finding("STUDY_NOT_IN_TABLE" if not rows else "STUDY_ROWS_CONFLICT", place))
         if study.earliest is not None and donor:
             self.earliest[study_id] = study.earliest
-        known = self.archive.ledger.study(study_id)
-        digests = known.source if known else b""
-        held = frozenset(digests[start : start + 32] for start in range(0, len(digests), 32))
-        task = self._new(study.study_uid, study_id, donor, self._instances(study), findings)
-        return replace(task, license=spdx, row=row, known=held)
+        self.studies[study_id] = study
+        task = self._new(study.study_uid, study_id, donor, (), findings)
+        return replace(task, license=spdx, row=row)
 
     def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
         """A file that belongs to no study waits by itself, under a name of its content's place."""
         uid = f"loose {file.path}"
         instance = SourceInstance(file.place, file.path, "", "", origin=file.origin)
         return self._new(uid, identifiers.new_uid(self.keys, uid), "", (instance,), [finding])
+
+    def _whole(self, task: StudyTask) -> StudyTask:
+        """A task with the files of its study, and with what the archive holds of it: just before it is sent."""
+        study = self.studies.get(task.study_id)
+        if study is None:
+            return task
+        known = self.archive.ledger.study(task.study_id)
+        digests = known.source if known else b""
+        held = frozenset(digests[start : start + 32] for start in range(0, len(digests), 32))
+        return replace(task, instances=self._instances(study.group), known=held)
 
     def _instances(self, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
         """The study's files in the order of the manifest: by the series' new UIDs, then as their slices lie."""
@@ -192,9 +191,8 @@ class _Run:
         findings: list[Finding],
     ) -> StudyTask:
         return StudyTask(
-            root=self.archive.root,
-            temporary=self.archive.temporary,
-            keys=self.keys,
+            packs=self.archive.packs,
+            quarantine=self.archive.quarantine,
             study_uid=uid,
             study_id=study_id,
             donor_id=donor,
@@ -228,8 +226,8 @@ class _Run:
             self.totals.new_receipts, self.totals.receipts = len(self.made), receipts.path_of(self.archive)
 
     def placed(self, tasks: list[StudyTask]) -> Iterator[StudyTask]:
-        """The tasks with their place in the donor's time."""
-        for task in tasks:
+        """The tasks with their files and their place in the donor's time."""
+        for task in map(self._whole, tasks):
             anchor = self.archive.ledger.anchor(task.donor_id)
             moment = self.earliest.get(task.study_id)
             if anchor is None or moment is None or self.policy.dates == "remove":
@@ -261,7 +259,7 @@ class _Run:
             for name in gone:
                 ledger.delete_quarantine(name)
         for name in gone:
-            durable.remove(self.archive.vault_path(name))
+            self.archive.quarantine.remove(layout.vault_name(name))
         self._count(task, result)
 
     def _new_entry(self, entry: QuarantineEntry) -> bool:
@@ -272,7 +270,7 @@ class _Run:
         """Entries that a study no longer needs: it was admitted since, or in parts where it was refused."""
         waiting = {entry.id for entry in self.archive.ledger.quarantined() if entry.study_id == task.study_id}
         kept = result.entry.id if result.entry else ""
-        ours = {quarantine_id(task, "study"), quarantine_id(task, "part")}
+        ours = {quarantine_id(self.keys, task, kind) for kind in ("study", "part")}
         if result.entry is None and not result.admitted:
             return []
         return sorted((waiting & ours) - {kept})
@@ -287,7 +285,7 @@ class _Run:
         totals.quarantined_studies += bool(
             result.entry and not result.admitted and task.instances[0].instance_uid
         )
-        self.findings = [f for f in self.findings if f not in result.findings] + list(result.findings)
+        self.findings |= dict.fromkeys(result.findings)
 
     def report(self, donation: Donation) -> IntakeReport:
         """The whole account."""
