@@ -35,7 +35,10 @@ _STORES = ("packs", "quarantine")
 _POPULATIONS = ("persons", "test")
 _KINDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
 _KEY_HINT = "Copy them from `curate key show`."
-_PROFILE_OF_PERSONS = {"equipment": "vendor", "anatomy": "remove"}  # what is in a header can't be recoded later
+_PROFILE_OF_PERSONS = {
+    "equipment": "vendor",
+    "anatomy": "remove",
+}  # what is in a header can't be recoded later
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Config:
     info: ArchiveInfo
     cooling_off_days: int = 30
     hub_target: str = ""
+    drop_after_days: int = 0
     approval: Approval = Approval()
     target_pack_bytes: int = 32_000_000
     pixels: str = "as-is"
@@ -93,7 +97,7 @@ def parse(text: str, where: str = NAME) -> Config:
     if not all(isinstance(value, dict) for value in tables.values()):
         raise InputError(f"{where} has a table that is a plain value.", hint="Write tables as [name].")
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
-    hub = _typed(tables["hub"], {"target": str}, where, "hub")
+    hub = _typed(tables["hub"], {"target": str, "drop_after_days": int}, where, "hub")
     people = _typed(tables["people"], dict.fromkeys(tables["people"], str), where, "people")
     packs = _typed(tables["packs"], {"target_size_mb": int, "pixels": str}, where, "packs")
     for key in ("title", "publisher", "license"):
@@ -107,11 +111,13 @@ def parse(text: str, where: str = NAME) -> Config:
         ArchiveInfo(**archive),
         days,
         hub.get("target", ""),
+        _bounded(hub.get("drop_after_days", 0), 0, 36_500, where, "drop_after_days"),
         _approval(tables["approval"], where),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         tables["privacy"],
-        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
+        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {})
+        | tables["profile"],
         _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance"),
         people,
         sha256_json(_without_floats(_without_stores(raw))),
@@ -128,13 +134,17 @@ def _approval(table: dict[str, Any], where: str) -> Approval:
     _bounded(raw.setdefault("required", 1), 0, 20, where, "required")
     _bounded(raw.setdefault("sample_series", 300), 0, 1_000_000, where, "sample_series")
     if reviewers and raw["required"] > len(reviewers):
-        raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
+        raise InputError(
+            f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it."
+        )
     return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
 
 
 def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
     if value not in allowed:
-        raise InputError(f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}.")
+        raise InputError(
+            f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}."
+        )
     return value
 
 
@@ -206,6 +216,7 @@ cooling_off_days = 30  # days from consent until a donation may enter
 
 [hub]
 target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
+# drop_after_days = 0  # after a withdrawal, versions that are older are taken off the hub, not cut again; 0: none
 
 [profile]  # PS3.15 options; `curate profile` explains them
 # equipment = "vendor"  # or "model": whether headers name model and software; vendor is the default for persons
