@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -158,7 +158,12 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its home."""
     if name not in _HOME:
         raise AttributeError(f"module 'curate' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    found = getattr(import_module(_HOME[name]), name)
+    if isinstance(found, FunctionType):
+        from curate.arguments import forgiving
+
+        found = forgiving(found)
+    return found
 
 
 def __dir__() -> list[str]:

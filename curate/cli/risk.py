@@ -14,7 +14,7 @@ from curate.cli.shared import ArchiveArgument, JsonOption
 
 _REASONS = {
     "TOO_FEW_ALIKE": "too few donors resemble theirs",
-    "LATER_STUDY": "a donor's further study: its interval or what it shows stands out",
+    "LATER_STUDY": "a donor's further study that stands out, and may have no donor_id of its own",
     "SHARE_SUPPRESSED": "too many cells would have to be null (largest_suppressed_share)",
     "LEAVES_OTHERS_ALONE": "publishing them now would leave others alone",
     "WITHDRAWALS": "withdrawals left too few alike",

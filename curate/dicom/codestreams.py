@@ -21,7 +21,7 @@ _FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC),
 _LOSSLESS, _PROGRESSIVE = frozenset((0xC3, 0xC7, 0xCB, 0xCF, 0xF7)), 0xC2
 _J2K_DROPPED = frozenset((0x55, 0x57, 0x58, 0x59, 0x63, 0x64))  # TLM, PLM, PLT, CPF, CRG, COM: not needed
 _SOT, _SOD = 0x90, 0x93
-_LONGEST_CHANCE = 10  # bytes
+_LONGEST_CHANCE, _LETTERS = 10, 6  # bytes, different ones among them
 _TEXT = re.compile(rb"[A-Za-z0-9 ^=._-]{%d}" % _LONGEST_CHANCE)
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 
@@ -31,8 +31,12 @@ def _refuse() -> MalformedError:
 
 
 def _refuse_text(data: Bytes, end: int) -> None:
-    """Refuse coded data that ends in text, which decoders would not read; by chance one frame in 700,000 does."""
-    if _TEXT.fullmatch(data[max(0, end - _LONGEST_CHANCE) : end]):
+    """Refuse coded data that ends in text, which decoders would not read; by chance one frame in 700,000 does.
+
+    Few different bytes are the repetition that an even background is coded as.
+    """
+    last = bytes(data[max(0, end - _LONGEST_CHANCE) : end])
+    if len(set(last)) >= _LETTERS and _TEXT.fullmatch(last):
         raise _refuse()
 
 

@@ -329,6 +329,16 @@ def test_clean_frames_decode_to_the_same_pixels() -> None:
     assert undecodable <= 3
 
 
+def test_coded_data_that_ends_in_text_is_refused() -> None:
+    """A name just before EOI is read by no decoder; the same byte again and again is an even background."""
+    (frame,) = reader.parse(real.named("MR_small_jpeg_ls_lossless.dcm")).dataset[PIXEL_DATA].value.fragments
+    end = bytes(frame).rindex(b"\xff\xd9")
+    ending = bytes(frame[:end]), bytes(frame[end:])
+    assert codestreams.clean_jpeg(ending[0] + b"3" * 20 + ending[1], lossless_ls=True)
+    with pytest.raises(MalformedError):
+        codestreams.clean_jpeg(ending[0] + b"VILAPLANA^JOANA" + ending[1], lossless_ls=True)
+
+
 def test_a_jp2_file_in_a_fragment_gives_its_codestream() -> None:
     """The boxes around a JPEG 2000 codestream go, with what they say; a palette box cannot, and is refused."""
     (frame,) = reader.parse(real.named("GDCMJ2K_TextGBR.dcm")).dataset[PIXEL_DATA].value.fragments

@@ -116,7 +116,7 @@ def grow(archive: Path, new: range, again: range) -> None:
     """Donors come, and some of those who were there come again."""
     with layout.opened(archive, write=True) as opened:
         admit(opened, visits(new))
-        admit(opened, visits(again, number=1), pack=1)
+        admit(opened, visits(again, number=1 + new.start), pack=1)
 
 
 def take_out(archive: Path, gone: frozenset[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import tarfile
@@ -76,6 +77,10 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
             return _admitted(task, work)
         except _StudyRefusedError:
             return _refuse(task, keys, (*task.findings, *work.findings))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            # a defect of our own, met at odd data, must not stop the batch either
+            place = task.instances[0].place if task.instances else ""
+            return _refuse(task, keys, (*task.findings, *work.findings, Finding("PROGRAM_DEFECT", place)))
 
 
 def _pack_all(task: StudyTask, work: _Work) -> None:
@@ -93,7 +98,8 @@ def _pack_all(task: StudyTask, work: _Work) -> None:
 
 def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
     policy = Policy.from_mapping(task.profile)
-    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date)
+    names = _names(task) if task.deidentify else frozenset()
+    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, names)
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
             data = read()
@@ -119,6 +125,16 @@ def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
         (work.refused_sources if row is None else work.sources).add(digest)
         if row is not None:
             yield row
+
+
+def _names(task: StudyTask) -> frozenset[str]:
+    """The words and numbers of the person's identifiers, by one header of each series."""
+    first = {instance.series_uid: instance for instance in reversed(task.instances)}
+    names: set[str] = set()
+    for instance in first.values():
+        with contextlib.suppress(OSError, MalformedError):
+            names |= profile.identifying_words(parse(instance.path.read_bytes()).dataset)
+    return frozenset(names)
 
 
 def _look_only(
