@@ -26,7 +26,10 @@ _ARCHIVE_KEYS = {
     "cooling_off_days": int,
 }
 _POPULATIONS = ("persons", "test")
-_PROFILE_OF_PERSONS = {"equipment": "vendor", "anatomy": "remove"}  # what is in a header can't be recoded later
+_PROFILE_OF = {
+    "persons": {"equipment": "vendor", "anatomy": "remove"},  # what is in a header can't be recoded later
+    "test": {"burned_in": "allow"},  # nobody's pixels are looked at, unless the table asks for it
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Config:
     """A validated `archive.toml`.
 
     `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
-    profile withholds model and region from the headers, unless the table says otherwise.
+    profile withholds model and region from the headers, for test material it leaves the pixels alone, unless the
+    table says otherwise.
     """
 
     info: ArchiveInfo
@@ -78,7 +82,7 @@ def parse(text: str, where: str = NAME) -> Config:
         _bounded(approval.get("required", 1), 0, 20, where, "required"),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         tables["privacy"],
-        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
+        _PROFILE_OF[archive.get("population", "persons")] | tables["profile"],
         sha256_json(_without_floats(raw)),
     )
 

@@ -87,7 +87,7 @@ def detect(picture: Picture) -> list[Spot]:
     """Where text stands in a picture (rows, columns[, 3]), in its own pixels."""
     height, width = picture.shape[:2]
     down, right = -height % _STEP, -width % _STEP
-    padded = cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REPLICATE)
+    padded = np.asarray(cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REPLICATE), np.uint8)
     likely = _run(_DETECTOR, _normal(padded, _MEAN, _SPREAD)[None])[0, 0, :height, :width]
     mask = np.asarray(likely > _PROBABLE, np.uint8)
     if not mask.any():
@@ -101,12 +101,19 @@ def detect(picture: Picture) -> list[Spot]:
         score = float(likely[y : y + tall, x : x + wide][inside].sum() / area)
         if score >= _BOX_SCORE:
             grow = round(wide * tall * _UNCLIP / (2 * (wide + tall)))
-            box = (max(x - grow, 0), max(y - grow, 0), min(x + wide + grow, width), min(y + tall + grow, height))
+            box = (
+                max(x - grow, 0),
+                max(y - grow, 0),
+                min(x + wide + grow, width),
+                min(y + tall + grow, height),
+            )
             spots.append(Spot(box, score))
     return spots
 
 
-def _normal(picture: Picture, mean: npt.NDArray[np.float32], spread: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _normal(
+    picture: Picture, mean: npt.NDArray[np.float32], spread: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
     colour = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     scaled = np.asarray(colour, np.float32) * (1 / (255 * spread)) - mean / spread
     return np.ascontiguousarray(scaled.transpose(2, 0, 1), dtype=np.float32)

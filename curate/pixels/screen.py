@@ -77,8 +77,8 @@ def _noise(height: Grey, least: int) -> Grey:
     side = _TILE // _SAMPLED
     rows, columns = (max(size // side, 1) for size in sampled.shape)
     tall, wide = min(side, sampled.shape[0]), min(side, sampled.shape[1])
-    tiles = sampled[: rows * tall, : columns * wide].reshape(rows, tall, columns, wide)
-    tiles = tiles.transpose(0, 2, 1, 3).reshape(rows, columns, -1)
+    split = sampled[: rows * tall, : columns * wide].reshape(rows, tall, columns, wide)
+    tiles = split.transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     middle, most = tiles.shape[2] // 2, tiles.shape[2] * 7 // 8
     ranked = np.partition(tiles, (middle, most), axis=2)
     floor = np.maximum(_ABOVE_NOISE * ranked[:, :, middle].astype(np.int32), _LEAST)

@@ -29,8 +29,34 @@ _FONTS = (
     "NimbusMonoPS-Regular.otf",
     "NimbusSansNarrow-Regular.otf",
 )
-_FAMILY = ("GARCIA", "Lopez", "DOE", "Müller", "SERRA", "Nguyen", "Kowalska", "PUIG", "Smith", "VIDAL", "Okafor", "ROSSI")
-_GIVEN = ("MARIA", "Joan", "JANE", "Peter", "Anna", "LUIS", "Fatima", "MARC", "Eva", "THOMAS", "Núria", "IVAN")
+_FAMILY = (
+    "GARCIA",
+    "Lopez",
+    "DOE",
+    "Müller",
+    "SERRA",
+    "Nguyen",
+    "Kowalska",
+    "PUIG",
+    "Smith",
+    "VIDAL",
+    "Okafor",
+    "ROSSI",
+)
+_GIVEN = (
+    "MARIA",
+    "Joan",
+    "JANE",
+    "Peter",
+    "Anna",
+    "LUIS",
+    "Fatima",
+    "MARC",
+    "Eva",
+    "THOMAS",
+    "Núria",
+    "IVAN",
+)
 _PLACES = ("Hospital Clinic", "ST MARY HOSP", "Radiologie Nord", "UNIV. MED CENTER", "Dr. Soler")
 
 

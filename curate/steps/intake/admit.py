@@ -21,6 +21,7 @@ from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
 from curate.digests import canonical_json, sha256_set
+from curate.donation import pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
@@ -47,6 +48,7 @@ class _Work:
     refused_sources: set[bytes] = field(default_factory=set)
     already: int = 0
     size_bytes: int = 0
+    looked: pixels.Tally = field(default_factory=pixels.Tally)
     places: dict[str, Row] = field(default_factory=dict)
 
 
@@ -161,6 +163,7 @@ def _clean(
         if instance.series_uid not in work.headers:
             work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
         rewritten = rewrite_parsed(parsed, context, policy)
+        rewritten = pixels.clean(rewritten, policy, work.looked, task.decision)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
             work.places[rewritten.series_uid] = _place_ids(task, facts_of(parsed.dataset, _PLACE))
         clean = b"".join(rewritten.chunks)
@@ -173,7 +176,7 @@ def _clean(
         return None
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
-    if has_errors(found) or any(_held(f.rule, policy) for f in found):
+    if has_errors(found) or any(_held(f.rule, policy, task.decision) for f in found):
         raise _StudyRefusedError
     return _row(task, work, rewritten, clean)
 
@@ -193,10 +196,11 @@ def _place_ids(task: StudyTask, facts: dict[str, Any]) -> Row:
     }
 
 
-def _held(rule: str, policy: Policy) -> bool:
-    """Whether a person has to decide before the study may enter."""
-    pixels = {"PIXELS_TEXT_LIKELY": policy.burned_in, "PIXELS_FACE_LIKELY": policy.head}
-    return rule.startswith("HELD_") or pixels.get(rule) == "hold"
+def _held(rule: str, policy: Policy, decision: str) -> bool:
+    """Whether a person has to decide before the study may enter, and has not."""
+    if rule in pixels.WAITS or (rule == "PIXELS_TEXT_LIKELY" and policy.burned_in == "hold"):
+        return not decision
+    return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head == "hold")
 
 
 def _row(task: StudyTask, work: _Work, rewritten: Rewritten, clean: bytes) -> packs.PackRow:
@@ -330,6 +334,9 @@ def _series_rows(task: StudyTask, work: _Work, instances: list[Row]) -> tuple[li
 
 def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
     counts: Counter[str] = Counter()
+    looked: dict[str, Any] = {"pixels": work.looked.evidence()} if work.looked.frames else {}
+    if task.decision:
+        looked = {"pixels": work.looked.evidence() | {"decided": task.decision}}
     for finding in work.findings:
         if finding.severity is not Severity.ERROR:
             counts[finding.rule] += finding.count
@@ -341,6 +348,7 @@ def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
         "refused_instances": len(work.refused),
         "deidentified_by": "archive" if task.deidentify else "hospital",
         "tool": task.tool,
+        **looked,
     }
 
 

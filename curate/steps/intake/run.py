@@ -157,7 +157,12 @@ class _Run:
         digests = known.source if known else b""
         held = frozenset(digests[start : start + 32] for start in range(0, len(digests), 32))
         task = self._new(study.study_uid, study_id, donor, self._instances(study), findings)
-        return replace(task, license=spdx, row=row, known=held)
+        return replace(task, license=spdx, row=row, known=held, decision=self._decision(study_id))
+
+    def _decision(self, study_id: str) -> str:
+        """What a person decided last of a study that waited for its pixels."""
+        decided = [event.payload["decision"] for event in self.archive.ledger.events("decided", study_id)]
+        return str(decided[-1]) if decided else ""
 
     def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
         """A file that belongs to no study waits by itself, under a name of its content's place."""
