@@ -198,7 +198,7 @@ def admit(
 
 def _decide(archive: Path, entry: str, decision: curate.Decision, reason: str, as_json: bool) -> None:
     done = curate.decide(archive, entry, decision, reason)
-    told = {"id": done.id, "decision": decision, "reason": reason}
+    told: dict[str, object] = {"id": done.id, "decision": decision, "reason": reason}
     _say(as_json, told, f"Noted. Next: curate intake {archive} SOURCE --studies TABLE, with the same source and row.")
 
 

@@ -34,9 +34,22 @@ def pixels_of(parsed: Parsed) -> dict[str, Any] | None:
         return None
     fields = {
         name: getattr(shape, name)
-        for name in ("rows", "columns", "samples", "frames", "allocated", "stored", "high", "signed", "photometric")
+        for name in (
+            "rows",
+            "columns",
+            "samples",
+            "frames",
+            "allocated",
+            "stored",
+            "high",
+            "signed",
+            "photometric",
+        )
     }
-    fields |= {"planar": int.from_bytes(item.raw(PLANAR)[:2], "little"), "transfer_syntax": parsed.transfer_syntax}
+    fields |= {
+        "planar": int.from_bytes(item.raw(PLANAR)[:2], "little"),
+        "transfer_syntax": parsed.transfer_syntax,
+    }
     if isinstance(value, Fragments):
         fields["encoded"] = tuple(b"".join(frame) for frame in split_frames(value, shape.frames))
     else:
@@ -53,7 +66,9 @@ def _palette(item: Item) -> dict[str, Any]:
     for tag in _TABLES:
         raw = item.raw(tag)
         wide = bits == 16 and len(raw) >= 2 * (count or 65536)
-        columns.append((np.frombuffer(raw, "<u2") >> 8).astype(np.uint8) if wide else np.frombuffer(raw, np.uint8))
+        columns.append(
+            (np.frombuffer(raw, "<u2") >> 8).astype(np.uint8) if wide else np.frombuffer(raw, np.uint8)
+        )
     length = min(map(len, columns))
     return {"palette": np.stack([column[:length] for column in columns], 1), "first": first} if length else {}
 

@@ -102,7 +102,8 @@ def _decoded(image: Image, index: int) -> Frame:
                 source: Bytes = encapsulate([bytes(image.encoded[index])], has_bot=False)
                 values, _ = decoder.as_array(source, index=0, **image.options())
             else:
-                values, _ = decoder.as_array(bytes(image.native), index=index, **image.options(image.frames))
+                options = {**image.options(image.frames), "pixel_keyword": "PixelData"}
+                values, _ = decoder.as_array(bytes(image.native), index=index, **options)
     except Exception as error:  # decoders raise what they like
         raise UndecodableError from error
     return np.asarray(values)

@@ -251,7 +251,7 @@ def _everywhere(image: Image, found: list[Found]) -> tuple[Found, ...]:
                 for other in found
             ):
                 apart = np.abs(_crop(image, index, one.box).astype(np.int32) - shown.astype(np.int32))
-                if float(apart.mean()) <= limit / 4:
+                if np.count_nonzero(apart > limit) < _FEW:
                     spread.add(Found(index, one.kind, one.box))
     return tuple(sorted(spread, key=lambda f: (f.frame, f.kind, f.box)))
 

@@ -68,7 +68,8 @@ def inspect(
 ) -> Iterator[Verdict]:
     """The verdict on each file of folders, files, containers and releases, as workers finish them.
 
-    `pixels`: look for text in every frame, too. `temporary` is where containers are unpacked; a folder of the user's own by default, emptied afterwards.
+    `pixels`: look for text in every frame, too. `temporary` is where containers are unpacked; a folder of the
+    user's own by default, emptied afterwards.
 
     Raises:
         InputError: a path does not exist, the profile cannot be used, or nothing is installed that looks at pixels.

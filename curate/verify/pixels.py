@@ -30,7 +30,9 @@ def check_pixels(seal: Seal, workers: int, progress: Progress = silent) -> Check
     tasks = [_Pack(seal.folder / place, place) for place in shard_paths(seal, "images")]
     findings: list[Finding] = []
     count = 0
-    for _, (looked, found) in progress.over(parallel.map_unordered(_look, tasks, workers), "packs", len(tasks)):
+    for _, (looked, found) in progress.over(
+        parallel.map_unordered(_look, tasks, workers), "packs", len(tasks)
+    ):
         count += looked
         findings += found
     return CheckResult("pixels", "No text or barcode is found in the pixels", count, merge(findings))
@@ -41,8 +43,8 @@ def _look(pack: _Pack) -> tuple[int, list[Finding]]:
     try:
         places = list(packs.instance_places(pack.path))
         for number, (offset, size) in enumerate(places):
-            place = f"{pack.place}:{number}"
-            findings += [Finding(f, place, "PixelData", n) for f, n in _of(packs.read_instance(pack.path, offset, size))]
+            found = _of(packs.read_instance(pack.path, offset, size))
+            findings += [Finding(rule, f"{pack.place}:{number}", "PixelData", count) for rule, count in found]
     except (OSError, DamagedError, MalformedError):  # another check says so
         return 0, findings
     return len(places), findings

@@ -15,11 +15,16 @@ from curate.verify import seal as sealing
 from curate.verify import tables, texts
 from curate.verify.disclosure import check_disclosure
 from curate.verify.instances import check_instances
+from curate.verify.pixels import check_pixels
 from curate.verify.seal import Seal
 
 
-def check_release(folder: Path, *, workers: int = 1, progress: Progress = silent) -> list[CheckResult]:
+def check_release(
+    folder: Path, *, workers: int = 1, pixels: bool = False, progress: Progress = silent
+) -> list[CheckResult]:
     """All checks of a release folder, in order; a release passes if no finding is an error.
+
+    `pixels`: look for text in every frame again, too.
 
     Raises:
         InputError: the folder is no release at all.
@@ -48,7 +53,9 @@ def check_release(folder: Path, *, workers: int = 1, progress: Progress = silent
         texts.check_texts,
         check_disclosure,
     )
-    return results + [_guarded(check, seal, check.__name__.removeprefix("check_")) for check in rest]
+    results += [_guarded(check, seal, check.__name__.removeprefix("check_")) for check in rest]
+    # (11) on demand: no text in the pixels
+    return results + ([check_pixels(seal, workers, progress)] if pixels else [])
 
 
 def _guarded(check: Callable[[Seal], CheckResult], seal: Seal, name: str) -> CheckResult:
