@@ -186,14 +186,27 @@ def _read(picture: Picture, scale: int, known: list[_Spot]) -> list[_Spot]:
         size = (picture.shape[1] * scale, picture.shape[0] * scale)
         shown = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     sure = [spot.box for spot in known if words.kind(spot.text, spot.score)]
-    spots = []
+    placed = []
     for spot in ocr.detect(shown):
         left, top, right, bottom = spot.box
         box = (left // scale, top // scale, -(-right // scale), -(-bottom // scale))
         if not any(_covers(one, box) for one in sure):
-            reading = ocr.read(shown, spot.box)
-            spots.append(_Spot(box, reading.text, reading.score))
+            placed.append((spot.box, box))
+    spots = [_spelt(shown, *both) for both in placed if _is_line(both[0])]
+    if sure or any(words.kind(spot.text, spot.score) for spot in spots):
+        spots += [_spelt(shown, *both) for both in placed if not _is_line(both[0])]
     return spots
+
+
+def _is_line(box: Box) -> bool:
+    """Whether three letters have room, across or down; a single one is read only beside a line."""
+    wide, tall = box[2] - box[0], box[3] - box[1]
+    return 5 * max(wide, tall) >= 6 * min(wide, tall)
+
+
+def _spelt(picture: Picture, box: Box, place: Box) -> _Spot:
+    reading = ocr.read(picture, box)
+    return _Spot(place, reading.text, reading.score)
 
 
 def _covers(one: Box, other: Box) -> bool:
