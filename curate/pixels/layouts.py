@@ -10,8 +10,12 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from curate.pixels.image import Image
+import numpy as np
+
+from curate.pixels.image import Image, UndecodableError, colours, grey, stored
 from curate.pixels.look import Box, Found, Look
+
+_EVEN = 0.1  # of the frame's range: what noise and lossy coding leave of an even ground
 
 
 @cache
@@ -41,5 +45,16 @@ def boxes(image: Image, device: Mapping[str, str], regions: Sequence[Box]) -> li
 def by_layout(seen: Look, image: Image, device: Mapping[str, str], regions: Sequence[Box]) -> Look:
     """What was seen, and what stands there by rule, in every frame."""
     placed = boxes(image, device, regions)
-    known = [Found(index, "layout", box) for index in range(image.frames) for box in placed]
+    frames = range(image.frames if placed else 0)
+    known = [Found(index, "layout", box) for index in frames for box in _written(image, index, placed)]
     return replace(seen, found=(*seen.found, *known))
+
+
+def _written(image: Image, index: int, placed: Sequence[Box]) -> list[Box]:
+    """The boxes in which anything stands: an even ground needs no mask, and a clip no new coding."""
+    try:
+        values = grey(colours(image, stored(image, index)))
+    except UndecodableError:
+        return []
+    limit = _EVEN * max(int(np.ptp(values)), 1)
+    return [box for box in placed if int(np.ptp(values[box[1] : box[3], box[0] : box[2]])) > limit]

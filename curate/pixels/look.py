@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -252,30 +252,44 @@ def _merged(boxes: list[Box]) -> list[Box]:
 
 def _everywhere(image: Image, found: list[Found]) -> tuple[Found, ...]:
     """What was found, and in frames that show the same there, too: text stands still while a clip moves."""
-    if image.frames == 1:
+    if image.frames == 1 or not found:
         return tuple(found)
+    by_frame: dict[int, list[Found]] = defaultdict(list)
+    for one in found:
+        by_frame[one.frame].append(one)
+    shown: dict[tuple[Kind, Box], screen.Grey] = {}
+    for index, members in by_frame.items():
+        values = _values(image, index)
+        for one in members:
+            if values is not None and (one.kind, one.box) not in shown:
+                shown[one.kind, one.box] = np.array(_crop(values, one.box))
     spread = set(found)
-    for one in sorted(set(found), key=lambda f: (f.frame, f.box)):
-        shown = _crop(image, one.frame, one.box)
-        limit = _SAME * max(float(np.ptp(shown)), 1.0)
-        for index in range(image.frames):
-            if Found(index, one.kind, one.box) not in spread and not any(
-                other.frame == index and other.kind == one.kind and _within(one.box, other.box)
-                for other in found
-            ):
-                apart = np.abs(_crop(image, index, one.box).astype(np.int32) - shown.astype(np.int32))
-                if np.count_nonzero(apart > limit) < _FEW:
-                    spread.add(Found(index, one.kind, one.box))
+    for index in range(image.frames):
+        values = _values(image, index)
+        if values is None:
+            continue
+        here = [one.box for one in by_frame[index]]
+        for (kind, box), crop in shown.items():
+            if not any(_within(box, other) for other in here) and _alike(crop, _crop(values, box)):
+                spread.add(Found(index, kind, box))
     return tuple(sorted(spread, key=lambda f: (f.frame, f.kind, f.box)))
+
+
+def _values(image: Image, index: int) -> screen.Grey | None:
+    try:
+        return grey(colours(image, stored(image, index)))
+    except UndecodableError:
+        return None
+
+
+def _crop(values: screen.Grey, box: Box) -> screen.Grey:
+    return values[box[1] : box[3], box[0] : box[2]]
+
+
+def _alike(one: screen.Grey, other: screen.Grey) -> bool:
+    apart = np.abs(one.astype(np.int32) - other.astype(np.int32))
+    return int(np.count_nonzero(apart > _SAME * max(float(np.ptp(one)), 1.0))) < _FEW
 
 
 def _within(inner: Box, outer: Box) -> bool:
     return outer[0] <= inner[0] and outer[1] <= inner[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
-
-
-def _crop(image: Image, index: int, box: Box) -> screen.Grey:
-    try:
-        values = grey(colours(image, stored(image, index)))
-    except UndecodableError:
-        return np.full((box[3] - box[1], box[2] - box[0]), 32767, np.int16)
-    return values[box[1] : box[3], box[0] : box[2]]
