@@ -6,15 +6,23 @@ PYTEST := $(BIN)/python -m pytest
 # as many test processes as processors
 JOBS ?= auto
 
-.PHONY: demo test test-long check lint types fuzz bench bench-pixels golden lock clean
+.PHONY: browser demo test test-long check lint types fuzz bench bench-pixels golden lock clean
 
 demo: $(VENV)/ready
 	@rm -rf demo
 	@$(BIN)/curate demo demo
 
 test: export CURATE_FUZZ_SECONDS ?= 60
-test: $(VENV)/ready
+test: $(VENV)/ready browser
 	$(PYTEST) -n $(JOBS) -m "not long"
+
+# what the tests of the pages need: Chromium from Debian, axe-core from npm; where neither can be had they skip
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+		echo "no Chromium: the tests of the pages will skip" >&2
+	@test -f tests/pages/node_modules/axe-core/axe.min.js || ! command -v npm >/dev/null || \
+		npm ci --prefix tests/pages --silent --no-audit --no-fund || echo "no axe-core: the tests of the pages will skip" >&2
 
 test-long: $(VENV)/ready
 	$(PYTEST) -n $(JOBS) -m long

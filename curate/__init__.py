@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from curate.steps.quarantine import waiting as waiting
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
+    from curate.steps.report import Report as Report
+    from curate.steps.report import report as report
     from curate.steps.risk import RiskReport as RiskReport
     from curate.steps.risk import risk as risk
     from curate.steps.status import Status as Status
@@ -86,6 +88,7 @@ _HOME = {
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
     "RecutWarning": "curate.loading.load",
+    "Report": "curate.steps.report",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
@@ -113,6 +116,7 @@ _HOME = {
     "publish": "curate.steps.publish",
     "receipts": "curate.steps.unseal",
     "release": "curate.steps.release",
+    "report": "curate.steps.report",
     "risk": "curate.steps.risk",
     "segmentation": "curate.loading.segmentation",
     "status": "curate.steps.status",

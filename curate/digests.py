@@ -37,7 +37,12 @@ def sha256_json(value: Any) -> str:
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file, in hex, read in pieces."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_stream(file)
+
+
+def sha256_stream(file: Any) -> str:
+    """SHA-256 of what remains of an open file, in hex, read in pieces."""
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_set(digests: Iterable[bytes]) -> bytes:

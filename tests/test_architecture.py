@@ -16,7 +16,20 @@ PACKAGE = ROOT / "curate"
 # a room may import rooms of a lower level only; `steps/<verb>` and `cli` see what lies below them
 LEVELS = (
     ("errors",),
-    ("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
+    (
+        *(
+            "resources",
+            "findings",
+            "records",
+            "clock",
+            "identity",
+            "progress",
+            "digests",
+            "durable",
+            "version",
+        ),
+        *("remote", "arrays"),
+    ),
     ("contract", "licenses", "parallel"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),
     ("verify", "loading", "pages", "donation", "cutting"),

@@ -24,7 +24,10 @@ _ARCHIVE_KEYS = {
     "contact": str,
     "homepage": str,
     "cooling_off_days": int,
+    "packs": str,
+    "quarantine": str,
 }
+_STORES = ("packs", "quarantine")
 _POPULATIONS = ("persons", "test")
 _PROFILE_OF = {
     "persons": {"equipment": "vendor", "anatomy": "remove"},  # what is in a header can't be recoded later
@@ -38,7 +41,8 @@ class Config:
 
     `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
     profile withholds model and region from the headers, for test material it leaves the pixels alone, unless the
-    table says otherwise.
+    table says otherwise. `packs` and `quarantine` are folders or URLs where these lie; empty: in the archive's own
+    folder. The digest is without them: they say nothing of what is released.
     """
 
     info: ArchiveInfo
@@ -49,6 +53,8 @@ class Config:
     privacy: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    packs: str = ""
+    quarantine: str = ""
 
 
 def parse(text: str, where: str = NAME) -> Config:
@@ -74,6 +80,7 @@ def parse(text: str, where: str = NAME) -> Config:
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
     if archive.get("population", "persons") not in _POPULATIONS:
         raise InputError(f"{where}: population in [archive] is neither persons nor test.", hint="Name one.")
+    stores = [archive.pop(key, "").rstrip("/") for key in _STORES]
     days = _bounded(archive.pop("cooling_off_days", 30), 0, 3650, where, "cooling_off_days")
     return Config(
         ArchiveInfo(**archive),
@@ -83,7 +90,8 @@ def parse(text: str, where: str = NAME) -> Config:
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         tables["privacy"],
         _PROFILE_OF[archive.get("population", "persons")] | tables["profile"],
-        sha256_json(_without_floats(raw)),
+        sha256_json(_without_floats(_without_stores(raw))),
+        *stores,
     )
 
 
@@ -107,6 +115,10 @@ def _bounded(value: int, low: int, high: int, where: str, key: str) -> int:
     if not low <= value <= high:
         raise InputError(f"{where}: {key} must lie between {low} and {high}.", hint="Mend the value.")
     return value
+
+
+def _without_stores(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {**raw, "archive": {key: value for key, value in raw["archive"].items() if key not in _STORES}}
 
 
 def _without_floats(value: Any) -> Any:
@@ -146,6 +158,8 @@ description = {_quoted(info.description)}
 contact = {_quoted(info.contact)}
 homepage = {_quoted(info.homepage)}
 cooling_off_days = 30  # days from consent until a donation may enter
+# packs = "s3://BUCKET/PREFIX"  # a folder or URL that workers on other machines share; see the README
+# quarantine = "s3://BUCKET/PREFIX"
 
 [hub]
 target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
@@ -157,6 +171,8 @@ target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
 [privacy]  # disclosure risk; `curate risk` measures it
 # access = "open"  # or "gated": k is 11 for open access, 5 where terms are accepted
 # largest_suppressed_share = 0.05  # of a release's new studies; the rest waits
+# later_studies = "split"  # or "hold": a study that singles its donor out gets a further donor_id, or waits
+# give_up_first = ["diagnosis_basis", "region", "age", "diagnosis", "sex"]  # which detail goes first
 
 [approval]
 required = {approvals}  # how many reviewers must approve a release before it is published

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from itertools import groupby
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ from curate import contract, durable
 from curate.archive import packs, tables
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
+from curate.archive.stores import Store
 from curate.digests import sha256_file
 
 
@@ -28,8 +29,8 @@ def consolidate(archive: Archive, chosen: Collection[str]) -> None:
     """
     _part_packs(archive, chosen)
     _part_shards(archive, chosen)
-    fresh = [s for s in archive.ledger.studies() if not s.merged and s.study_id in chosen]
-    for group in _groups(fresh, archive.config.target_pack_bytes):
+    fresh = [study for study in archive.ledger.unmerged() if study in chosen]
+    for group in _groups(_stream(archive, fresh), archive.config.target_pack_bytes):
         records = store(archive, group) if len(group) > 1 else group
         with archive.ledger.transaction():
             for record in records:
@@ -40,12 +41,8 @@ def consolidate(archive: Archive, chosen: Collection[str]) -> None:
 
 def _part_packs(archive: Archive, chosen: Collection[str]) -> None:
     """Packs that hold studies of both kinds are written again: one for those chosen, one for each other."""
-    by_pack: dict[str, list[str]] = defaultdict(list)
-    for record in archive.ledger.studies():
-        for path in tables.from_ipc(record.instances)["pack"].unique().to_pylist():
-            by_pack[path].append(record.study_id)
-    for studies in _mixed(by_pack, chosen):
-        records = _records(archive, studies)
+    for _, studies in _mixed(archive, "packs/", chosen):
+        records = list(_stream(archive, studies))
         stay = store(archive, [record for record in records if record.study_id in chosen])
         leave = [store(archive, [record])[0] for record in records if record.study_id not in chosen]
         with archive.ledger.transaction():
@@ -57,14 +54,12 @@ def _part_packs(archive: Archive, chosen: Collection[str]) -> None:
 
 def _part_shards(archive: Archive, chosen: Collection[str]) -> None:
     """The same for shards of previews; what is not chosen keeps its previews in the ledger again."""
-    by_shard: dict[str, list[str]] = defaultdict(list)
-    for record in archive.ledger.studies():
-        by_shard[record.payload.get("preview", "")].append(record.study_id)
-    by_shard.pop("", None)
-    for studies in _mixed(by_shard, chosen):
-        records = _records(archive, studies)
-        rows = pq.read_table(archive.root / records[0].payload["preview"])
-        mine = {record.study_id: rows.filter(pc.equal(rows["study_id"], record.study_id)) for record in records}
+    for shard, studies in _mixed(archive, "previews/", chosen):
+        records = list(_stream(archive, studies))
+        rows = pq.read_table(archive.root / shard)
+        mine = {
+            record.study_id: rows.filter(pc.equal(rows["study_id"], record.study_id)) for record in records
+        }
         path = write_shard(archive, pa.concat_tables(mine[study] for study in studies if study in chosen))
         with archive.ledger.transaction():
             for record in records:
@@ -76,22 +71,24 @@ def _part_shards(archive: Archive, chosen: Collection[str]) -> None:
                 archive.ledger.put_study(moved)
 
 
-def _records(archive: Archive, studies: Iterable[str]) -> list[StudyRecord]:
-    return [record for study in studies if (record := archive.ledger.study(study)) is not None]
+def _stream(archive: Archive, studies: Iterable[str]) -> Iterator[StudyRecord]:
+    """The records of studies, one at a time."""
+    return (record for study in studies if (record := archive.ledger.study(study)) is not None)
 
 
-def _mixed(shared: Mapping[str, list[str]], chosen: Collection[str]) -> list[list[str]]:
-    """The studies of each file that holds some that are chosen and some that are not."""
-    return [
-        studies
-        for _, studies in sorted(shared.items())
-        if any(study in chosen for study in studies) and not all(study in chosen for study in studies)
-    ]
+def _mixed(archive: Archive, kind: str, chosen: Collection[str]) -> list[tuple[str, list[str]]]:
+    """The files of a kind that hold both studies that are chosen and such that are not, with all of them."""
+    found = []
+    for path, pairs in groupby(archive.ledger.stored(), key=itemgetter(0)):
+        studies = [study for _, study in pairs]
+        if path.startswith(kind) and 0 < sum(study in chosen for study in studies) < len(studies):
+            found.append((path, studies))
+    return found
 
 
 def study_bytes(record: StudyRecord) -> int:
     """Size of a study's instances in bytes."""
-    return sum(tables.from_ipc(record.instances)["size_bytes"].to_pylist())
+    return sum(tables.columns_of_ipc(record.instances, ("size_bytes",))["size_bytes"].to_pylist())
 
 
 def _groups(studies: Iterable[StudyRecord], target: int) -> Iterator[list[StudyRecord]]:
@@ -111,17 +108,19 @@ def _groups(studies: Iterable[StudyRecord], target: int) -> Iterator[list[StudyR
         yield group
 
 
-def pack_rows(root: Path, record: StudyRecord) -> Iterator[packs.PackRow]:
+def pack_rows(store: Store, record: StudyRecord) -> Iterator[packs.PackRow]:
     """A study's instances out of its present packs, in their order."""
-    for row in tables.from_ipc(record.instances).to_pylist():
-        data = packs.read_instance(root / row["pack"], row["offset_bytes"], row["size_bytes"])
-        yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
+    for name, rows in groupby(tables.from_ipc(record.instances).to_pylist(), key=itemgetter("pack")):
+        with store.local(name) as path:
+            for row in rows:
+                data = packs.read_instance(path, row["offset_bytes"], row["size_bytes"])
+                yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], (data,))
 
 
 def store(archive: Archive, group: list[StudyRecord]) -> list[StudyRecord]:
     """One new pack of several studies; their records with the new places."""
-    rows = (row for record in group for row in pack_rows(archive.root, record))
-    packed = packs.store_pack(rows, archive.root, archive.temporary / "pack")
+    rows = (row for record in group for row in pack_rows(archive.packs, record))
+    packed = packs.store_pack(rows, archive.packs)
     path, places, result = packs.pack_path(packed.sha256), iter(packed.places), []
     for record in group:
         instances = tables.from_ipc(record.instances)
@@ -140,9 +139,9 @@ def _placed(instances: pa.Table, path: str, offsets: list[int]) -> pa.Table:
 
 def _shard_previews(archive: Archive, chosen: Collection[str]) -> None:
     """Write the previews of new studies as shards under content names, and note each study's shard."""
-    fresh = [s for s in archive.ledger.studies() if s.previews is not None and s.study_id in chosen]
+    fresh = [study for study in archive.ledger.unsharded() if study in chosen]
     for start in range(0, len(fresh), 500):
-        group = fresh[start : start + 500]
+        group = list(_stream(archive, fresh[start : start + 500]))
         path = write_shard(archive, pa.concat_tables(tables.from_ipc(s.previews or b"") for s in group))
         with archive.ledger.transaction():
             for study in group:
@@ -169,18 +168,15 @@ def write_shard(archive: Archive, rows: pa.Table) -> str:
     return path
 
 
-def unused(archive: Archive) -> list[Path]:
-    """Packs and previews that no study of the ledger needs."""
-    used: set[str] = set()
-    for record in archive.ledger.studies():
-        used.update(tables.from_ipc(record.instances)["pack"].unique().to_pylist())
-        used.add(record.payload.get("preview", ""))
-    found = (path for kind in ("packs", "previews") for path in sorted((archive.root / kind).rglob("*.parquet")))
-    return [path for path in found if path.relative_to(archive.root).as_posix() not in used]
+def unused(archive: Archive) -> list[tuple[Store, str]]:
+    """Packs and previews that no study of the ledger needs, each with its store."""
+    used = {path for path, _ in archive.ledger.stored()}
+    stores = [(kind, archive.store_of(f"{kind}/")) for kind in ("packs", "previews")]
+    return [(store, name) for kind, store in stores for name in store.names(kind) if name not in used]
 
 
 def remove_unused(archive: Archive) -> None:
     """Remove packs and previews that no study of the ledger needs."""
     with durable.storage_errors("remove unused packs"):
-        for path in unused(archive):
-            durable.remove(path)
+        for store, name in unused(archive):
+            store.remove(name)

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curate import durable
+from curate import durable, remote
 from curate.archive import config as configuration
 from curate.archive import secret
 from curate.archive.config import Config
 from curate.archive.ledger import Ledger
+from curate.archive.stores import Store
 from curate.errors import DamagedError, InputError, LockedError
 from curate.records import ArchiveInfo
 
@@ -39,18 +40,36 @@ class Archive:
         return self.root / "releases"
 
     @property
-    def quarantine(self) -> Path:
-        """Where what waits lies, encrypted."""
-        return self.root / "quarantine"
+    def packs(self) -> Store:
+        """Where the packs lie."""
+        return store(self.root, self.config.packs)
 
-    def vault_path(self, entry_id: str) -> Path:
-        """Where what waits under an id lies."""
-        return self.quarantine / entry_id[1:3] / f"{entry_id}.vault"
+    @property
+    def quarantine(self) -> Store:
+        """Where what waits lies, encrypted."""
+        return store(self.root, self.config.quarantine)
+
+    def store_of(self, name: str) -> Store:
+        """Where a pack or a shard of previews lies."""
+        return self.packs if name.startswith("packs/") else store(self.root, "")
 
     @property
     def temporary(self) -> Path:
         """Where unfinished files lie; emptied whenever the archive is opened for writing."""
         return self.root / "tmp"
+
+
+def store(root: Path, where: str) -> Store:
+    """The store that `archive.toml` names: the archive's own folder, another one, or a URL."""
+    if remote.is_url(where):
+        return Store(where)
+    folder = (root / where).absolute()
+    return Store(str(folder), str(folder / ("unfinished" if where else "tmp")))
+
+
+def vault_name(entry_id: str) -> str:
+    """The name under which what waits lies in its store."""
+    return f"quarantine/{entry_id[1:3]}/{entry_id}.vault"
 
 
 def create(
@@ -89,11 +108,24 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
     with _locked(root) if write else _unlocked():
         ledger = Ledger(root / "ledger.db")
         try:
+            archive = Archive(root, config, secret.read(root / "secret.key"), ledger)
             if write:
                 sweep(root)
-            yield Archive(root, config, secret.read(root / "secret.key"), ledger)
+                _claim(archive)
+            yield archive
         finally:
             ledger.close()
+
+
+def _claim(archive: Archive) -> None:
+    """Stores outside of the archive's folder are its alone: what no study needs is removed from them."""
+    mark = secret.derived(archive.secret, "store owner").hex()
+    for where in sorted({archive.config.packs, archive.config.quarantine} - {""}):
+        outside = store(archive.root, where)
+        with durable.storage_errors(f"use the store {where}"):
+            outside.claim(mark)
+            if outside.unfinished:
+                durable.remove(Path(outside.unfinished))
 
 
 @contextmanager

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from curate import durable
+from curate.archive import tables
 from curate.digests import canonical_json
 from curate.errors import DamagedError, StorageError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE events(
   seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
@@ -33,6 +34,10 @@ CREATE TABLE studies(
   study_id TEXT PRIMARY KEY, donor_id TEXT NOT NULL, source BLOB NOT NULL, payload TEXT NOT NULL,
   series BLOB NOT NULL, instances BLOB NOT NULL, links BLOB NOT NULL, previews BLOB, merged INTEGER NOT NULL);
 CREATE INDEX studies_donor ON studies(donor_id);
+CREATE INDEX studies_new ON studies(study_id) WHERE merged=0;
+CREATE INDEX studies_bare ON studies(study_id) WHERE previews IS NOT NULL;
+CREATE TABLE stored(path TEXT, study_id TEXT, PRIMARY KEY(path, study_id)) WITHOUT ROWID;
+CREATE INDEX stored_study ON stored(study_id);
 CREATE TABLE donors(donor_id TEXT PRIMARY KEY, anchor TEXT);
 CREATE TABLE quarantine(
   id TEXT PRIMARY KEY, study_id TEXT NOT NULL, at TEXT NOT NULL, codes TEXT NOT NULL,
@@ -61,9 +66,9 @@ class Event:
 class StudyRecord:
     """What the archive holds of an admitted study.
 
-    `source` is the digest of the set of original instances' digests; `payload` the coded metadata, consent
-    terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC tables; `merged` is 1
-    once a release has given the study its final pack.
+    `source` holds the sorted keyed marks of its original instances, 32 bytes each; `payload` the coded
+    metadata, consent terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC
+    tables; `merged` is 1 once a release has given the study its final pack.
     """
 
     study_id: str
@@ -75,6 +80,32 @@ class StudyRecord:
     links: bytes
     previews: bytes | None
     merged: int = 0
+
+    @property
+    def published_donor(self) -> str:
+        """The donor_id that its images and its row bear: the donor's own, or a further one."""
+        return str(self.payload.get("further", {}).get("donor_id", self.donor_id))
+
+    @property
+    def own_uids(self) -> frozenset[str]:
+        """The UIDs of the study, its series and its instances."""
+        rows = tables.columns_of_ipc(self.instances, ("SeriesInstanceUID", "SOPInstanceUID"))
+        return frozenset((self.study_id, *(uid for name in rows.column_names for uid in rows[name].to_pylist())))
+
+    @property
+    def files(self) -> set[str]:
+        """Its packs and its shard of previews, from the archive's root."""
+        packs = tables.columns_of_ipc(self.instances, ("pack",))["pack"].unique().to_pylist()
+        return {*packs, *filter(None, [self.payload.get("preview")])}
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What of a study decides a release, without its instances: a hundredth of the bytes."""
+
+    study_id: str
+    donor_id: str
+    payload: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +189,15 @@ class Ledger:
             seq, at, kind_, subject_, who, tool, payload = row
             yield Event(seq, at, kind_, subject_, who, tool, json.loads(payload))
 
+    def state(self) -> tuple[int, int, int]:
+        """What has happened to studies: the last such event (0: none), how many are in, how many entries wait."""
+        last, studies, waiting = self._db.execute(
+            "SELECT (SELECT coalesce(max(seq), 0) FROM events WHERE kind IN"
+            " ('admitted', 'quarantined', 'discarded', 'withdrawn', 'erased')),"
+            " (SELECT count(*) FROM studies), (SELECT count(*) FROM quarantine)"
+        ).fetchone()
+        return last, studies, waiting
+
     def study(self, study_id: str) -> StudyRecord | None:
         """The admitted study of an id."""
         row = self._db.execute("SELECT * FROM studies WHERE study_id=?", (study_id,)).fetchone()
@@ -175,8 +215,36 @@ class Ledger:
         for row in self._db.execute("SELECT * FROM studies ORDER BY study_id"):
             yield _study(row)
 
+    def outlines(self) -> Iterator[Outline]:
+        """The same without series, instances and previews."""
+        for row in self._db.execute("SELECT study_id, donor_id, payload FROM studies ORDER BY study_id"):
+            yield Outline(row[0], row[1], json.loads(row[2]))
+
+    def unmerged(self) -> list[str]:
+        """Ids of the studies that have packs of their own still, sorted."""
+        return [
+            r[0] for r in self._db.execute("SELECT study_id FROM studies WHERE merged=0 ORDER BY study_id")
+        ]
+
+    def unsharded(self) -> list[str]:
+        """Ids of the studies whose previews lie in the ledger still, sorted."""
+        query = "SELECT study_id FROM studies WHERE previews IS NOT NULL ORDER BY study_id"
+        return [r[0] for r in self._db.execute(query)]
+
+    def stored(self) -> Iterator[tuple[str, str]]:
+        """Every pack and preview shard with each study that lies in it, sorted."""
+        yield from self._db.execute("SELECT path, study_id FROM stored ORDER BY path, study_id")
+
+    def sharing(self, path: str) -> list[str]:
+        """Ids of the studies that lie in a pack or preview shard, sorted."""
+        query = "SELECT study_id FROM stored WHERE path=? ORDER BY study_id"
+        return [r[0] for r in self._db.execute(query, (path,))]
+
     def put_study(self, record: StudyRecord) -> None:
         """Write a study's record, in place of an older one."""
+        self._db.execute("DELETE FROM stored WHERE study_id=?", (record.study_id,))
+        places = [(path, record.study_id) for path in sorted(record.files)]
+        self._db.executemany("INSERT INTO stored VALUES (?,?)", places)
         self._db.execute(
             "INSERT OR REPLACE INTO studies VALUES (?,?,?,?,?,?,?,?,?)",
             (
@@ -194,6 +262,7 @@ class Ledger:
 
     def delete_study(self, study_id: str) -> None:
         """Erase a study's record; its events stay."""
+        self._db.execute("DELETE FROM stored WHERE study_id=?", (study_id,))
         self._db.execute("DELETE FROM studies WHERE study_id=?", (study_id,))
 
     def delete_donor(self, donor_id: str) -> None:

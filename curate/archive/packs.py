@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,36 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import contract, durable
+from curate import durable
+from curate.archive import parquet
+from curate.archive.stores import Store
 from curate.errors import DamagedError
 
 ROW_GROUP_BYTES = 16 << 20
+Bytes = bytes | memoryview
 _BYTES = "dicom.bytes"
+_LEAVES = (
+    parquet.Leaf(("study_id",), text=True),
+    parquet.Leaf(("SeriesInstanceUID",), text=True),
+    parquet.Leaf(("SOPInstanceUID",), text=True),
+    parquet.Leaf(("dicom", "bytes"), text=False),
+    parquet.Leaf(("dicom", "path"), text=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PackRow:
-    """One instance on its way into a pack: ids and the Part 10 bytes."""
+    """One instance on its way into a pack: ids, and the Part 10 file as pieces that follow each other."""
 
     study_id: str
     series: str
     instance: str
-    data: bytes
+    pieces: tuple[Bytes, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the instance."""
+        return sum(map(len, self.pieces))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,89 +63,99 @@ def pack_path(sha256: str) -> str:
     return f"packs/{sha256[:2]}/{sha256}.parquet"
 
 
-class _HashingFile:
-    """An open file that hashes what is written to it, with the methods that pyarrow asks for."""
+class PackWriter:
+    """A pack that grows by an instance at a time under a temporary name; memory holds none of them.
+
+    Rows come sorted by study, series and slice. The pieces of a row may be used again once `add` returns.
+    An `OSError` passes through: the disk refused, and the partial file stays for the caller to remove.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self.sha256 = hashlib.sha256()
-        self.size = 0
+        durable.step("write", path)
+        self._path = path
+        self._file = path.open("wb", buffering=0)
+        self._sha256 = hashlib.sha256()
+        self._places: list[tuple[int, int]] = []
+        self._groups: list[list[parquet.Chunk]] = []
+        self._group: list[PackRow] = []
+        self._start = self.size = 0
+        self._write((parquet.MAGIC,))
 
-    def write(self, data: Any) -> int:
+    def add(self, row: PackRow) -> None:
+        """Write one instance: its page."""
+        size = row.size
+        full = self.size - self._start + size > ROW_GROUP_BYTES
+        if self._group and (full or row.study_id != self._group[-1].study_id):
+            self._end_group()
+        if not self._group:
+            self._start = self.size
+        head = parquet.page_head(size + 4, 1) + size.to_bytes(4, "little")
+        self._places.append((self.size + len(head), size))
+        self._group.append(PackRow(row.study_id, row.series, row.instance, ()))
+        self._write((head, *row.pieces))
+
+    def close(self) -> Packed:
+        """End the file, and see it on the disk."""
+        if self._group:
+            self._end_group()
+        self._write((parquet.footer(_LEAVES, self._groups),))
+        durable.step("fsync", self._path)
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return Packed(self._sha256.hexdigest(), self.size, tuple(self._places))
+
+    def abandon(self) -> None:
+        """Let go of the file, whatever state it is in."""
+        self._file.close()
+
+    def _end_group(self) -> None:
+        """The columns of ids, behind the instances; the footer says where each lies."""
+        rows, self._group = self._group, []
+        images = parquet.Chunk(self._start, self.size - self._start, len(rows))
+        columns = (
+            [row.study_id for row in rows],
+            [row.series for row in rows],
+            [row.instance for row in rows],
+            [f"{row.instance}.dcm" for row in rows],
+        )
+        chunks = [self._text_chunk(column) for column in columns]
+        self._groups.append([*chunks[:3], images, chunks[3]])
+
+    def _text_chunk(self, values: list[str]) -> parquet.Chunk:
+        page = parquet.text_page(values)
+        chunk = parquet.Chunk(self.size, len(page), len(values))
+        self._write((page,))
+        return chunk
+
+    def _write(self, pieces: Sequence[Bytes]) -> None:
+        for piece in pieces:
+            self._sha256.update(piece)
+        size = sum(map(len, pieces))
+        written = os.writev(self._file.fileno(), pieces)
+        if written != size:
+            self._write_rest(b"".join(pieces), written)
+        self.size += size
+
+    def _write_rest(self, data: bytes, written: int) -> None:
+        """What the system did not take at once: a nearly full disk takes a part before it refuses."""
         view = memoryview(data)
-        self.sha256.update(view)
-        self.size += view.nbytes
-        return self._file.write(view)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
+        while written < len(data):
+            written += os.write(self._file.fileno(), view[written:])
 
 
 def write_pack(rows: Iterable[PackRow], path: Path) -> Packed:
-    """Write rows, sorted by study, series and slice, as one pack to a temporary path, synced.
-
-    Memory holds one row group: 16 MB, or one larger instance.
+    """Write rows as one pack to a temporary path, synced.
 
     Raises:
         OSError: the disk refused; the partial file stays for the caller to remove.
     """
-    durable.step("write", path)
-    schema = contract.table("images").schema
-    file = _HashingFile(path)
-    sizes: list[int] = []
+    writer = PackWriter(path)
     try:
-        with pq.ParquetWriter(
-            pa.PythonFile(file, mode="w"),
-            schema,
-            compression="none",
-            use_dictionary=False,
-            write_statistics=False,
-            store_schema=False,
-            data_page_size=1,
-            write_batch_size=1,
-        ) as writer:
-            for group in _row_groups(rows):
-                writer.write_table(_group_table(group, schema), row_group_size=len(group))
-                sizes += [len(row.data) for row in group]
-        durable.step("fsync", path)
+        for row in rows:
+            writer.add(row)
+        return writer.close()
     finally:
-        file.close()
-    places = tuple(instance_places(path))
-    if [size for _, size in places] != sizes:
-        raise DamagedError(f"The pack {path.name} was not written as asked.", hint="Run the step again.")
-    return Packed(file.sha256.hexdigest(), file.size, places)
-
-
-def _row_groups(rows: Iterable[PackRow]) -> Iterable[list[PackRow]]:
-    group: list[PackRow] = []
-    size = 0
-    for row in rows:
-        if group and (row.study_id != group[0].study_id or size + len(row.data) > ROW_GROUP_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(row)
-        size += len(row.data)
-    if group:
-        yield group
-
-
-def _group_table(group: list[PackRow], schema: pa.Schema) -> pa.Table:
-    dicom = pa.StructArray.from_arrays(
-        [pa.array([r.data for r in group], pa.binary()), pa.array([f"{r.instance}.dcm" for r in group])],
-        fields=list(schema.field("dicom").type),
-    )
-    ids = [[r.study_id for r in group], [r.series for r in group], [r.instance for r in group]]
-    return pa.Table.from_arrays([*(pa.array(column, pa.string()) for column in ids), dicom], schema=schema)
+        writer.abandon()
 
 
 def instance_places(path: Path) -> Iterable[tuple[int, int]]:
@@ -234,21 +259,13 @@ def read_instance(path: Path, offset: int, size: int) -> bytes:
     return data
 
 
-def store_pack(rows: Iterable[PackRow], root: Path, temporary: Path) -> Packed:
-    """Write a pack under `root` with its digest as name; an equal one that is there already stays.
+def store_pack(rows: Iterable[PackRow], store: Store) -> Packed:
+    """Write a pack into a store with its digest as name; an equal one that is there already stays.
 
     Raises:
         StorageError: the disk is full, read-only or failing; nothing is left behind.
     """
-    with durable.storage_errors("write a pack"):
-        try:
-            packed = write_pack(rows, temporary)
-            target = root / pack_path(packed.sha256)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                return packed
-            temporary.chmod(0o444)
-            durable.rename(temporary, target)
-            return packed
-        finally:
-            temporary.unlink(missing_ok=True)
+    with durable.storage_errors("write a pack"), store.scratch() as folder:
+        packed = write_pack(rows, folder / "pack")
+        store.put(folder / "pack", pack_path(packed.sha256))
+        return packed

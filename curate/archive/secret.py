@@ -13,6 +13,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from curate import clock, durable
@@ -70,6 +72,11 @@ def read(path: Path) -> bytes:
     if len(secret) != 32:
         raise DamagedError(f"{path} is not a 32-byte key in hex.", hint="Restore it from your backup.")
     return secret
+
+
+def derived(secret: bytes, purpose: str) -> bytes:
+    """32 bytes for one purpose, from which nobody finds the way back to the secret: HKDF-SHA256 (RFC 5869)."""
+    return HKDF(SHA256(), 32, None, f"curate {purpose}".encode()).derive(secret)
 
 
 def passphrase(path: Path, *, twice: bool = False) -> str:

@@ -60,18 +60,21 @@ class _Sealer(io.RawIOBase):
 
 
 @contextmanager
-def sealing(target: Path, temporary: Path, key: bytes) -> Iterator[IO[bytes]]:
-    """Write an encrypted file whole or not at all; mode 0600.
+def sealing(path: Path, key: bytes) -> Iterator[IO[bytes]]:
+    """Write an encrypted file, synced; mode 0600. Its store gives it its place.
 
     Raises:
-        StorageError: the disk is full or fails; nothing is left behind.
+        StorageError: the disk is full or fails.
     """
     with durable.storage_errors("write to the quarantine"):
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with durable.writing(target, temporary, 0o600) as out:
+        durable.step("write", path)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
             sealer = _Sealer(out, key)
             yield sealer  # type: ignore[misc]
             sealer.finish()
+            out.flush()
+            durable.step("fsync", path)
+            os.fsync(out.fileno())
 
 
 class _Opener(io.RawIOBase):
@@ -106,11 +109,11 @@ class _Opener(io.RawIOBase):
 
 
 @contextmanager
-def opening(path: Path, key: bytes) -> Iterator[IO[bytes]]:
-    """Read an encrypted file as a stream.
+def opening(file: IO[bytes], key: bytes) -> Iterator[IO[bytes]]:
+    """Read an open encrypted file as a stream, and close it.
 
     Raises:
         DamagedError: cut short, altered, or sealed with another key.
     """
-    with path.open("rb") as file:
+    with file:
         yield io.BufferedReader(_Opener(file, key), CHUNK)

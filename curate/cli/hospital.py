@@ -11,7 +11,7 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.progress import progress
-from curate.cli.shared import JsonOption, QuietOption, WorkersOption
+from curate.cli.shared import JsonOption, QuietOption, SchedulerOption, WorkersOption
 
 KeyOption = Annotated[Path, typer.Option("--key", help="The key file beside which it was made.")]
 
@@ -46,6 +46,7 @@ def deidentify(
         typer.Option("--passphrase", help="Seal a new key under a passphrase ($CURATE_PASSPHRASE or asked)."),
     ] = False,
     workers: WorkersOption = None,
+    scheduler: SchedulerOption = "",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,7 +62,7 @@ def deidentify(
         mapping=mapping,
         profile=profile,
         under_passphrase=passphrase,
-        workers=workers,
+        workers=shared.workers_of(workers, scheduler),
         progress=progress(quiet=quiet),
     )
     if as_json:

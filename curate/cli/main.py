@@ -15,6 +15,7 @@ from curate.cli import (
     hospital,
     loading,
     maintainer,
+    public,
     researcher,
     reviewer,
     risk,
@@ -35,6 +36,7 @@ app = typer.Typer(
 hospital.add_to(app)
 maintainer.add_to(app)
 risk.add_to(app)
+public.add_to(app)
 reviewer.add_to(app)
 researcher.add_to(app)
 anybody.add_to(app)

@@ -13,7 +13,7 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.progress import progress
-from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, WorkersOption
+from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, SchedulerOption, WorkersOption
 from curate.errors import InputError
 from curate.findings import rule
 
@@ -35,7 +35,8 @@ def init(
     population: Annotated[str, typer.Option(help="persons, or test for phantoms and samples.")] = "persons",
     approvals: Annotated[int, typer.Option(min=0, help="Approvals that publishing asks for.")] = 1,
     passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="Seal the key under a passphrase ($CURATE_PASSPHRASE or asked).")
+        bool,
+        typer.Option("--passphrase", help="Seal the key under a passphrase ($CURATE_PASSPHRASE or asked)."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,7 +58,7 @@ def init(
 def intake(
     archive: ArchiveArgument,
     sources: Annotated[
-        list[Path], typer.Argument(help="Folders, files, .zip, .tar(.gz).", metavar="SOURCE...")
+        list[str], typer.Argument(help="Folders, files, .zip, .tar(.gz); s3://BUCKET/PREFIX.", metavar="SOURCE...")
     ],
     studies: Annotated[Path, typer.Option(help="CSV, XLSX or Parquet, one row a study.")],
     deidentify: Annotated[
@@ -65,6 +66,7 @@ def intake(
         typer.Option("--deidentify", help="Accept studies with direct identifiers, and remove them here."),
     ] = False,
     workers: WorkersOption = None,
+    scheduler: SchedulerOption = "",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,7 +75,8 @@ def intake(
     Example: curate intake archive incoming/ --studies studies.csv
     """
     shown = progress(quiet=quiet)
-    report = curate.intake(archive, sources, studies, deidentify=deidentify, workers=workers, progress=shown)
+    by = shared.workers_of(workers, scheduler)
+    report = curate.intake(archive, sources, studies, deidentify=deidentify, workers=by, progress=shown)
     if as_json:
         shared.print_json(_intake_json(report))
     else:
@@ -265,6 +268,9 @@ def publish(
         bool, typer.Option("--dry-run", help="Say what would be sent; open no connection.")
     ] = False,
     gated: Annotated[str | None, typer.Option(help="auto, manual or off: who may download.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read the packs that were verified before, too.")
+    ] = False,
     workers: WorkersOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -279,6 +285,7 @@ def publish(
         to,
         dry_run=dry_run,
         gated=gated,
+        full=full,
         workers=workers or 1,
         progress=progress(quiet=quiet),
     )
@@ -311,7 +318,9 @@ def _print_purged(done: curate.Publication, out: Console) -> None:
         return
     tags = ", ".join(done.purged)
     if done.dry_run:
-        out.print(Text(f"Would serve {tags} without what was withdrawn since, and erase it from the history."))
+        out.print(
+            Text(f"Would serve {tags} without what was withdrawn since, and erase it from the history.")
+        )
         return
     erased = f"{done.erased_files:,} files ({shared.size(done.erased_bytes)})"
     out.print(Text(f"Withdrawn: {tags} are served without it now; erased {erased}."))

@@ -11,7 +11,7 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.progress import progress
-from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, WorkersOption
+from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, SchedulerOption, WorkersOption
 from curate.findings import has_errors
 
 
@@ -28,6 +28,7 @@ def check(
     version: Annotated[str | None, typer.Option(help="The version, where a hub holds several.")] = None,
     pixels: Annotated[bool, typer.Option("--pixels", help="Look for text in every frame, too.")] = False,
     workers: WorkersOption = None,
+    scheduler: SchedulerOption = "",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,7 +36,8 @@ def check(
 
     Example: curate check archive/releases/1.0.0
     """
-    results = curate.check(release, version, workers=workers, pixels=pixels, progress=progress(quiet=quiet))
+    by = shared.workers_of(workers, scheduler)
+    results = curate.check(release, version, workers=by, pixels=pixels, progress=progress(quiet=quiet))
     failed = any(has_errors(result.findings) for result in results)
     if as_json:
         shared.print_json(_check_json(release, results, failed))

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curate.errors import CurateError
+from curate.errors import CurateError, InputError
 from curate.findings import Finding, Severity, rule
 
 ArchiveArgument = Annotated[Path, typer.Argument(help="The archive's folder.", metavar="ARCHIVE")]
@@ -22,7 +22,27 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Worker processes; as many as processors by default.")
 ]
+SchedulerOption = Annotated[
+    str,
+    typer.Option(
+        help="tls://HOST:PORT of a Dask scheduler: its workers do the work. tcp:// on this machine.",
+        metavar="ADDRESS",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+
+def workers_of(workers: int | None, scheduler: str) -> int | str | None:
+    """Where the work is done, of the two options.
+
+    Raises:
+        InputError: both are given.
+    """
+    if workers and scheduler:
+        raise InputError("Both --workers and --scheduler.", hint="A scheduler knows its own workers: name it alone.")
+    return scheduler or workers
+
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3

@@ -86,7 +86,7 @@ def _vaults(archive: Archive, pending: Iterable[Event]) -> None:
     waiting = {entry.id for entry in archive.ledger.quarantined()}
     for event in pending:
         for name in sorted(set(event.payload["entries"]) - waiting):
-            durable.remove(archive.vault_path(name))
+            archive.quarantine.remove(layout.vault_name(name))
 
 
 def _receipts(archive: Archive, gone: frozenset[str]) -> None:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from curate import contract, durable
 from curate import version as versions
-from curate.archive import packs
+from curate.archive import packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
 from curate.cutting import texts
@@ -68,7 +68,8 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     kept = _tables(folder, out, gone, moved)
     _revocations(archive, folder, out, kept)
     for path in sorted(kept.packs):
-        _link(folder / path if (folder / path).is_file() else archive.root / path, out / path)
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        archive.packs.take(path, out / path, archive.releases)
     _previews(archive, folder, out, gone, kept)
     texts.write_licenses(out, kept.licenses)
     summary = _summary(archive, sealed, kept, day)
@@ -101,7 +102,15 @@ def _batches(folder: Path, name: str, columns: list[str] | None = None) -> Itera
 
 def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place, _Place]:
     """Write the packs that held a withdrawn study without it; old place -> new place of what stays."""
-    columns = ["study_id", "SeriesInstanceUID", "SOPInstanceUID", "pack", "offset_bytes", "size_bytes"]
+    columns = [
+        "study_id",
+        "SeriesInstanceUID",
+        "SOPInstanceUID",
+        "sha256",
+        "pack",
+        "offset_bytes",
+        "size_bytes",
+    ]
     held: set[str] = set()
     for rows in _batches(folder, "instances", ["study_id", "pack"]):
         held |= set(rows.filter(_among(rows["study_id"], gone))["pack"].to_pylist())
@@ -114,17 +123,39 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
     for path, rows in sorted(by_pack.items()):
         rows.sort(key=lambda row: row["offset_bytes"])
         if rows:
-            packed = packs.store_pack(_pack_rows(folder, rows), archive.root, archive.temporary / "pack")
-            new = packs.pack_path(packed.sha256)
-            for row, (offset, _) in zip(rows, packed.places, strict=True):
-                moved[path, row["offset_bytes"]] = (new, offset)
+            places = _stored_already(archive, rows) or _stored_now(archive, folder, rows)
+            for row, place in zip(rows, places, strict=True):
+                moved[path, row["offset_bytes"]] = place
     return moved
+
+
+def _stored_now(archive: Archive, folder: Path, rows: list[Row]) -> list[_Place]:
+    packed = packs.store_pack(_pack_rows(folder, rows), archive.packs)
+    return [(packs.pack_path(packed.sha256), offset) for offset, _ in packed.places]
+
+
+def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
+    """Where the archive holds just these instances in one pack: the withdrawal has written it; else nothing."""
+    studies = sorted({row["study_id"] for row in rows})
+    places: dict[bytes, _Place] = {}
+    count = 0
+    for record in map(archive.ledger.study, studies):
+        if record is None:
+            return []
+        columns = tables.columns_of_ipc(record.instances, ("sha256", "pack", "offset_bytes"))
+        places |= {r["sha256"]: (r["pack"], r["offset_bytes"]) for r in columns.to_pylist()}
+        count += columns.num_rows
+    found = [place for row in rows if (place := places.get(row["sha256"])) is not None]
+    shared = {path for path, _ in found}
+    if not len(found) == len(rows) == count or len(shared) != 1:
+        return []
+    return found if archive.ledger.sharing(shared.pop()) == studies else []
 
 
 def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
     for row in rows:
         data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
-        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
+        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], (data,))
 
 
 def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:
@@ -177,9 +208,7 @@ def _set(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
 def _placed(rows: pa.Table, moved: Mapping[_Place, _Place]) -> pa.Table:
     places = list(zip(rows["pack"].to_pylist(), rows["offset_bytes"].to_pylist(), strict=True))
     new = [moved.get(place, place) for place in places]
-    return _set(
-        _set(rows, "pack", [path for path, _ in new]), "offset_bytes", [offset for _, offset in new]
-    )
+    return _set(_set(rows, "pack", [path for path, _ in new]), "offset_bytes", [offset for _, offset in new])
 
 
 def _count_studies(kept: _Kept, rows: pa.Table) -> None:

@@ -5,12 +5,14 @@ Bytes are copied only where something must change; nothing is decoded.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from curate.dicom import codestreams, writer
+from curate.dicom.dictionary import VRS
 from curate.dicom.head import EXPLICIT, NATIVE
 from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
 
@@ -20,6 +22,7 @@ RLE = "1.2.840.10008.1.2.5"
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55, 57, 70))
 _JPEG_LS = frozenset(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"))
 _JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 92, 93, 201, 202, 203))
+_LONG_HEADER = struct.Struct("<HH2sHL").unpack_from
 ENCAPSULATED = frozenset((RLE, *_JPEG, *_JPEG_LS, *_JPEG_2000))
 
 
@@ -146,10 +149,33 @@ def _native(item: Item, element: Element, value: Bytes) -> Pixels:
         kept, changed = _clean_bits(kept, shape)
         if changed:
             applied.append("PIXEL_UNUSED_BITS")
-        vr = "OB" if element.vr == "OB" and shape.allocated <= 8 else "OW"
-    else:
-        vr = "OF" if element.tag == FLOAT_PIXEL_DATA else "OD"
+    vr = _native_vr(element, shape)
     return Pixels(writer.native_chunks(element.tag, vr, kept), tuple(applied), shape.frames)
+
+
+def _native_vr(element: Element, shape: Shape) -> str:
+    if element.tag == PIXEL_DATA:
+        return "OB" if element.vr == "OB" and shape.allocated <= 8 else "OW"
+    return "OF" if element.tag == FLOAT_PIXEL_DATA else "OD"
+
+
+def native_element(head: Bytes, value: Bytes) -> Element | None:
+    """Native pixels as the reader would give them, from their header's bytes and their value; None if not."""
+    if len(head) != 12:
+        return None
+    group, number, name, _, length = _LONG_HEADER(head)
+    tag, vr = group << 16 | number, VRS.get(name)
+    return Element(tag, vr.name, value) if tag in PIXELS and vr and length == len(value) else None
+
+
+def describes(item: Item, pixels: Element) -> bool:
+    """Whether a clean data set says of native pixels just what they are: their size and their VR."""
+    shape = shape_of(item)
+    return (
+        isinstance(pixels.value, Bytes)
+        and shape.size == len(pixels.value)
+        and _native_vr(pixels, shape) == pixels.vr
+    )
 
 
 def _clean_bits(value: Bytes, shape: Shape) -> tuple[Bytes, bool]:

@@ -23,7 +23,8 @@ ACTIONS = {
     Action.REFUSE: "the instance is refused",
 }
 GRAMMARS = {
-    "num": "numbers within a range",
+    "num": "numbers within a range, decimal strings to six significant digits",
+    "exact": "numbers within a range, all digits",
     "big": "numbers within a range, to six significant digits",
     "floats": "coordinates or samples within a range",
     "indices": "indices",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 
 from pydicom.datadict import tag_for_keyword
 
@@ -40,13 +41,29 @@ def facts_of(dataset: Item, keywords: Iterable[str]) -> dict[str, object]:
     a list of mappings. Numbers are int or float, several values a list.
     """
     found: dict[str, object] = {}
-    for name in keywords:
-        element = _find(dataset, [_tag(step) for step in name.split(".")])
+    encodings = dataset.encodings
+    grouped = _SHARED in dataset or _PER_FRAME in dataset
+    for name, path in _paths(tuple(keywords)):
+        element = dataset.get(path[0]) if len(path) == 1 else _follow(dataset, path)
+        if element is None and grouped:
+            element = _in_groups(dataset, path)
         if element is not None:
-            value = typed(element, dataset.encodings)
+            value = element.typed[1] if element.typed[0] is encodings else _remembered(element, encodings)
             if value is not None:
                 found[name] = value
     return found
+
+
+def _remembered(element: Element, encodings: tuple[str, ...]) -> object:
+    """An element's value, kept with it: a series shares most of its elements. Never changed by who gets it."""
+    value = typed(element, encodings)
+    element.typed = (encodings, value)
+    return value
+
+
+@lru_cache(maxsize=64)
+def _paths(keywords: tuple[str, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((name, tuple(_tag(step) for step in name.split("."))) for name in keywords)
 
 
 def _tag(name: str) -> int:
@@ -61,10 +78,8 @@ def _tag(name: str) -> int:
     return int(tag)
 
 
-def _find(dataset: Item, path: list[int]) -> Element | None:
-    element = _follow(dataset, path)
-    if element is not None:
-        return element
+def _in_groups(dataset: Item, path: tuple[int, ...]) -> Element | None:
+    """An attribute in the shared functional groups, or in those of the first frame."""
     for groups in (_SHARED, _PER_FRAME):
         for item in dataset.items_of(groups)[:1]:
             for macro in item.values():
@@ -75,7 +90,7 @@ def _find(dataset: Item, path: list[int]) -> Element | None:
     return None
 
 
-def _follow(item: Item, path: list[int]) -> Element | None:
+def _follow(item: Item, path: tuple[int, ...]) -> Element | None:
     for tag in path[:-1]:
         items = item.items_of(tag)
         if not items:

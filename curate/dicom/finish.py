@@ -81,7 +81,7 @@ def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:
         applied.append(("113107", "Retain Longitudinal Temporal Information Modified Dates Option"))
     if item.raw(WEIGHT):
         applied.append(("113108", "Retain Patient Characteristics Option"))
-    if policy.retain_safe_private and any(tag & 0x10000 for tag in item):
+    if policy.retain_safe_private and _has_private(tuple(item)):
         applied.append(("113111", "Retain Safe Private Option"))
     return applied
 
@@ -97,6 +97,11 @@ def state_pixels_clean(item: Item) -> None:
     code, meaning = _OF_PIXELS[0]
     if not _states(item, code):
         item[_METHODS] = Element(_METHODS, "SQ", [*item.items_of(_METHODS), _code(code, meaning)])
+
+
+@lru_cache(maxsize=64)
+def _has_private(tags: tuple[int, ...]) -> bool:
+    return any(tag & 0x10000 for tag in tags)
 
 
 @lru_cache(maxsize=256)

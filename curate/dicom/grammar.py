@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Callable
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,11 +33,13 @@ _BINARY = {
     "OL": "L",
     "OW": "H",
 }
+_DIGITS = 6
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
 _TEXTUAL = re.compile(rb"[A-Za-z0-9 .,:;/^_=+*&()@'\\\\!?#%-]{4,}\x00{0,7}")
 _LETTERS = 4  # numbers such as 36.4 repeat a printable byte; text has more different ones
 _TEXT_RUN = re.compile(rb"[\x20-\x7e]{12,}")
 _RUN = re.compile(rb"[\x20-\x7e]{6,}")
+_AROUND = 8  # bytes of a table on each side of a printable run that must go on as it does
 
 
 def data(name: str) -> Any:
@@ -88,10 +89,19 @@ _INTEGERS = {"US": 4, "SS": 4, "UL": 4, "SL": 4, "UV": 8, "SV": 8}
 
 
 def number(argument: str, vr: str, raw: bytes) -> bytes | None:
-    """Numbers within bounds, in canonical form; digits of an identifier are out of range."""
+    """Numbers within bounds, in canonical form, to six significant digits: longer identifiers do not fit."""
+    return _number(argument, vr, raw, _DIGITS)
+
+
+def exact(argument: str, vr: str, raw: bytes) -> bytes | None:
+    """Numbers within bounds with all their digits: positions, and what turns stored values into physical ones."""
+    return _number(argument, vr, raw, 0)
+
+
+def _number(argument: str, vr: str, raw: bytes, digits: int) -> bytes | None:
     low, high = bounds(argument)
     if vr in TEXT_NUMBERS:
-        return _decimal(low, high, vr, raw)
+        return _decimal(low, high, vr, raw, digits)
     kind = _BINARY.get(vr)
     if kind is None or (vr in _INTEGERS and _RUN.search(raw) and len(raw) > _INTEGERS[vr]):
         return None  # several integers whose bytes spell something
@@ -100,7 +110,7 @@ def number(argument: str, vr: str, raw: bytes) -> bytes | None:
 
 def big(argument: str, vr: str, raw: bytes) -> bytes | None:
     """Numbers of many digits, rounded to six significant ones, from 10^7 to four, so that no identifier fits."""
-    checked = number(argument, vr, raw)
+    checked = exact(argument, vr, raw)
     if not checked:
         return checked
     if vr in TEXT_NUMBERS:
@@ -126,18 +136,18 @@ def _rounded_text(text: str, vr: str) -> str:
     return str(int(value)) if value == int(value) else decimal_string(value)
 
 
-def _decimal(low: float, high: float, vr: str, raw: bytes) -> bytes | None:
+def _decimal(low: float, high: float, vr: str, raw: bytes, digits: int) -> bytes | None:
     if not raw.strip(b" \0"):
         return b""
-    parts = [_canonical(part, low, high, vr) for part in split(raw)]
+    parts = [_canonical(part, low, high, vr, digits) for part in split(raw)]
     if any(part is None for part in parts):
         return None
     return even("\\".join(part or "" for part in parts).encode(), b" ")
 
 
 @lru_cache(maxsize=65536)
-def _canonical(text: str, low: float, high: float, vr: str) -> str | None:
-    """One number of DS or IS; empty stays empty (PS3.5 6.2)."""
+def _canonical(text: str, low: float, high: float, vr: str, digits: int) -> str | None:
+    """One number of DS or IS, rounded to so many significant digits (0: none lost); empty stays empty."""
     if not text:
         return ""
     if len(text) > 40 or not _NUMBER.fullmatch(text):
@@ -145,10 +155,12 @@ def _canonical(text: str, low: float, high: float, vr: str) -> str | None:
     value = float(text)
     if not low <= value <= high or (value and abs(value) < 1e-30):
         return None
+    if vr == "IS" and value != int(value):
+        return None
+    if digits and vr == "DS":
+        value = float(f"{value:.{digits}g}")
     if value == int(value) and abs(value) < 1e12:
         return str(int(value))
-    if vr == "IS":
-        return None
     return decimal_string(value, max(16, len(text)))
 
 
@@ -213,18 +225,25 @@ def lut(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A lookup table: steps, ramps and curves, but no run of bytes that reads as text."""
     if reads_as_text(raw):
         return None
-    return None if any(_is_text(run.group()) for run in _RUN.finditer(raw)) else raw
+    return raw if all(_is_curve(raw, *run.span()) for run in _RUN.finditer(raw)) else None
 
 
-def _is_text(run: bytes) -> bool:
-    """Whether a printable run of a table jumps as text does: a curve goes by small steps and rarely turns."""
-    return not any(all(_smooth(run[start::stride]) for start in range(stride)) for stride in (1, 2))
+def _is_curve(raw: bytes, start: int, stop: int) -> bool:
+    """Whether a table goes by small steps through a printable run and what is around it; text jumps there."""
+    low, high = max(0, start - _AROUND) & ~1, min(len(raw), stop + _AROUND) & ~1
+    around = raw[low:high]
+    return _is_smooth(np.frombuffer(around, "u1"), 12) or _is_smooth(np.frombuffer(around, "<u2"), 16 * 257)
 
 
-def _smooth(part: bytes) -> bool:
-    steps = [after - before for before, after in pairwise(part) if after != before]
-    turns = sum(first * second < 0 for first, second in pairwise(steps))
-    return turns <= max(1, len(part) // 8) and all(abs(step) <= 24 for step in steps)
+def _is_smooth(entries: np.ndarray, largest: int) -> bool:
+    """Whether entries hardly ever turn, and neighbours differ by no more than `largest`, plateaus apart."""
+    steps = np.diff(entries.astype("i4"))
+    level = steps == 0
+    stairs = np.zeros(len(steps), bool)  # from one plateau of three entries to the next
+    stairs[2:-2] = level[:-4] & level[1:-3] & level[3:-1] & level[4:]
+    steps = steps[~level & ~stairs]
+    turns = np.count_nonzero(np.sign(steps[1:]) != np.sign(steps[:-1]))
+    return bool(turns <= len(entries) // 24 and (np.abs(steps) <= largest).all())
 
 
 def terms(_argument: str, _vr: str, raw: bytes) -> bytes | None:

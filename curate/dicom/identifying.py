@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from pydicom.datadict import keyword_dict
 
+from curate.dicom.grammar import decimal_string, even, split
 from curate.dicom.terms import words_of
 from curate.dicom.text import decode_text
-from curate.dicom.types import Item
+from curate.dicom.types import Element, Item
 from curate.findings import Finding, merge
 
 PATIENT = ("PatientID", "PatientName")
@@ -61,6 +62,7 @@ _ALWAYS = [
     "StudyComments",
     "VisitComments",
 ]
+_LONG = 6  # digits
 _BLANK = re.compile(
     r"(anonym(i[sz]ed?|ous)?|anon|none|unknown|removed( by ctp)?|deidentified|de-identified|xxx*|[-^=\s.]*|"
     r"no ?name|n/?a|0+)",
@@ -116,3 +118,34 @@ def _texts(item: Item) -> list[str]:
         elif element.vr == "PN" or tag in _tags() or tag in _patient():
             texts.append(decode_text(item.raw(tag), item.encodings))
     return texts
+
+
+@lru_cache(maxsize=256)
+def own_numbers(names: frozenset[str]) -> tuple[bytes, ...]:
+    """The numbers of six digits or more in a person's identifiers; shorter ones are met by chance."""
+    runs = {run.lstrip("0") for name in names for run in re.findall(r"\d+", name)}
+    return tuple(sorted(run.encode() for run in runs if len(run) >= _LONG))
+
+
+def without_numbers(item: Item, numbers: tuple[bytes, ...]) -> Item:
+    """The item with each number that repeats one of these made coarse; itself where none does."""
+    changed: dict[int, Element] = {}
+    for tag, element in item.items():
+        if element.vr in ("DS", "IS") and any(number in item.raw(tag) for number in numbers):
+            parts = (_coarse(part, element.vr, numbers) for part in split(item.raw(tag)))
+            changed[tag] = Element(tag, element.vr, even("\\".join(parts).encode(), b" "))
+        elif element.items:
+            inner = [without_numbers(one, numbers) for one in element.items]
+            if any(new is not old for new, old in zip(inner, element.items, strict=True)):
+                changed[tag] = Element(tag, element.vr, inner)
+    return Item(item | changed, item.encodings) if changed else item
+
+
+def _coarse(text: str, vr: str, numbers: tuple[bytes, ...]) -> str:
+    """A decimal to four significant digits, no integer at all, where it holds one of the numbers."""
+    if not any(number in text.encode() for number in numbers):
+        return text
+    if vr == "IS":
+        return ""
+    value = float(f"{float(text):.4g}")
+    return str(int(value)) if value == int(value) else decimal_string(value)

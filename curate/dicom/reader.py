@@ -178,6 +178,8 @@ def _read_elements(
             start = pos + 8
             length = source.long(data, pos + 4)[0]
             kind = _implicit_vr(tag)
+            if not depth and (not tag or (explicit and _PIXELS & item.keys() and not _plausible(name))):
+                return _stop_at_rest(source, pos, end, depth, force=True)  # (0000,0000) is no data set's
             if explicit and not _plausible(name):
                 raise MalformedError("MALFORMED", known_keyword(tag))
         stop = start + length
@@ -194,7 +196,7 @@ def _read_elements(
                 interned.keep(raw, element)
                 open_ended[raw[:12]] = (raw, element)
         elif stop > end:
-            if depth == 0 and PIXEL_DATA in item:
+            if depth == 0 and _PIXELS & item.keys():
                 return _stop_at_rest(source, pos, end, depth, force=True)
             raise MalformedError("TRUNCATED", known_keyword(tag))
         elif fast and length <= (LONGEST_SEQUENCE if kind == "SQ" else LONGEST) and tag not in _PIXELS:

@@ -35,9 +35,9 @@ def references(dataset: Item, source: str) -> Iterator[Reference]:
 
 
 def _of_item(item: Item, source: str, series: str, study: str) -> Iterator[Reference]:
-    for tag, element in item.items():
-        if tag == _REFERENCED_INSTANCE:
-            yield Reference(source, item.text(tag), series, study)
+    if _REFERENCED_INSTANCE in item:
+        yield Reference(source, item.text(_REFERENCED_INSTANCE), series, study)
+    for tag, element in [pair for pair in item.items() if type(pair[1].value) is list]:
         for inner in element.items:
             named_series = inner.text(_SERIES) if tag == _REFERENCED_SERIES_SEQUENCE else series
             yield from _of_item(inner, source, named_series or series, inner.text(_STUDY) or study)

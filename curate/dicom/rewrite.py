@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from curate.dicom import container, profile, writer
 from curate.dicom.dictionary import keyword, vr_fits
 from curate.dicom.identifiers import is_new_uid
+from curate.dicom.latest import Latest, count
 from curate.dicom.reader import parse
 from curate.dicom.types import (
     PIXEL_DATA,
@@ -46,7 +47,8 @@ _IDENTITY = {
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
 _MOST_JUDGEMENTS = 16
-_Watched = tuple[tuple[int, ...], tuple[bytes, ...], Verdict]
+_MOST_SIBLINGS = 8
+_Watched = dict[tuple[int, ...], dict[tuple[bytes, ...], Verdict]]
 _MOST_REMEMBERED = 1 << 13
 _STRUCTURE = Verdict(None, None, "structure", _NONE)
 _ORPHAN = Verdict(None, None, "no_creator", _NONE)
@@ -80,7 +82,12 @@ def rewrite_parsed(parsed: Parsed, context: StudyContext, policy: Policy) -> Rew
     """
     report = Report(findings=list(parsed.findings))
     item = clean_dataset(parsed, context, policy, report)
-    return assemble(parsed, item, report)
+    made = assemble(parsed, item, report)
+    numbers = profile.own_numbers(context.names)
+    if numbers and any(map(bytes(made.chunks[0]).__contains__, numbers)):
+        coarse = profile.without_numbers(item, numbers)
+        return made if coarse is item else assemble(parsed, coarse, report)
+    return made
 
 
 def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report: Report) -> Item:
@@ -93,9 +100,7 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
         if found.severity is Severity.ERROR:
             raise MalformedError(found.rule, found.tag)
         report.findings.append(found)
-    counts: Counter[str] = Counter()
-    item = cleaner.clean_item(parsed.dataset, 0, counts)
-    report.applied.update(counts)
+    item, report.applied = cleaner.clean_dataset(parsed.dataset)
     item = profile.finish_dataset(policy, context, item, report)
     if context.keys is not None:  # a warning to who admits; to the verifier the file is as it should be
         report.findings.extend(cleaner.of_dataset(_risks, item))
@@ -117,15 +122,8 @@ def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
         pixels = container.clean_pixels(item, original[tag], parsed.transfer_syntax)
         for what in pixels.applied:
             report.count(what)
-    syntax = container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated)
-    sop_class, sop_instance = item.text(0x00080016), item.text(0x00080018)
-    if not sop_class:
-        raise MalformedError("INSTANCE_UID_MISSING", "SOPClassUID")
-    for uid_tag, rule in _IDENTITY.items():
-        if not is_new_uid(item.text(uid_tag)):
-            raise MalformedError(rule, keyword(uid_tag))
     chunks: list[Bytes] = [
-        writer.file_head(sop_class, sop_instance, syntax) + _before_and_after(item),
+        header(parsed, item, encapsulated=encapsulated),
         *(pixels.chunks if pixels else ()),
     ]
     return Rewritten(
@@ -133,13 +131,25 @@ def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
         size=sum(map(len, chunks)),
         study_uid=item.text(0x0020000D),
         series_uid=item.text(0x0020000E),
-        sop_instance_uid=sop_instance,
-        sop_class_uid=sop_class,
-        transfer_syntax=syntax,
+        sop_instance_uid=item.text(0x00080018),
+        sop_class_uid=item.text(0x00080016),
+        transfer_syntax=container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated),
         frames=pixels.frames if pixels else 0,
         applied=report.applied,
         findings=tuple(report.findings),
     )
+
+
+def header(parsed: Parsed, item: Item, *, encapsulated: bool) -> bytes:
+    """All bytes of a clean file that come before its pixels."""
+    syntax = container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated)
+    sop_class = item.text(0x00080016)
+    if not sop_class:
+        raise MalformedError("INSTANCE_UID_MISSING", "SOPClassUID")
+    for uid_tag, rule in _IDENTITY.items():
+        if not is_new_uid(item.text(uid_tag)):
+            raise MalformedError(rule, keyword(uid_tag))
+    return writer.file_head(sop_class, item.text(0x00080018), syntax) + _before_and_after(item)
 
 
 def _before_and_after(item: Item) -> bytes:
@@ -176,7 +186,17 @@ def _pure_token(*_place: object) -> object:
 class _Cleaner:
     """The rules for one study: a policy, a context, and what has been judged under them."""
 
-    __slots__ = ("_judgements", "_plans", "_removed", "_tokens", "_watched", "context", "policy")
+    __slots__ = (
+        "_judgements",
+        "_latest",
+        "_plans",
+        "_removed",
+        "_rests",
+        "_tokens",
+        "_watched",
+        "context",
+        "policy",
+    )
 
     def __init__(self, policy: Policy, context: StudyContext) -> None:
         self.policy = policy
@@ -187,7 +207,9 @@ class _Cleaner:
         self._judgements: dict[
             tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
         ] = {}
-        self._watched: dict[tuple[object, ...], tuple[_Watched, ...]] = {}
+        self._watched: dict[tuple[object, ...], _Watched] = {}
+        self._rests: dict[int, set[int]] = {}
+        self._latest: dict[tuple[str, ...], Latest] = {}
 
     def of_dataset(self, judge: Callable[[Policy, Item], Judgement], item: Item) -> Judgement:
         """What a rule says of a data set as a whole: remembered with the elements that it looked at."""
@@ -203,33 +225,85 @@ class _Cleaner:
         known[:] = [(tags, tuple(map(item.get, tags)), judgement), *known[: _MOST_JUDGEMENTS - 1]]
         return judgement
 
+    def clean_dataset(self, item: Item) -> tuple[Item, Mapping[str, int]]:
+        """A new data set of what stays, and how often each rule applied.
+
+        Where the latest data set had the same attributes, what differs from it is judged, and what rests on that.
+        """
+        latest = self._latest.get(item.encodings)
+        if latest is None or not self._renew(latest, item):
+            counts: Counter[str] = Counter()
+            verdicts = self._verdicts(item, 0)
+            kept = self._kept(item, verdicts, counts)
+            latest = Latest(list(item), list(item.values()), verdicts, kept, counts)
+            self._latest[item.encodings] = latest
+        return Item(latest.kept, encodings=_UTF8), latest.counts
+
+    def _renew(self, latest: Latest, item: Item) -> bool:
+        """Bring the latest data set up to date where this one differs; False where that isn't enough."""
+        if latest.fixed is None:
+            latest.fixed = self._fixed(item)
+        places = latest.stale(item, self._rests)
+        if places is None:
+            return False
+        tokens, elements = self._tokens_of((0, item.encodings)), list(item.values())
+        fresh = []
+        for place in places:
+            element = elements[place]
+            verdict = element.verdict
+            if verdict.token is not tokens[0] and verdict.token is not tokens[1]:
+                verdict = self._judged(element, 0, item, tokens)
+            fresh.append(verdict)
+        return latest.take(elements, places, fresh)
+
+    def _fixed(self, item: Item) -> dict[int, str]:
+        """Which attributes go whatever their values are, by the VRs that they have."""
+        found = {}
+        for tag, element in item.items():
+            creator = item.creator(tag)
+            if creator is None or (creator and tag & 0xFFFF >= 0x1000):
+                plan = self._plan(0, tag, element.vr, creator)
+                if plan.removed is not None:
+                    found[tag] = element.vr
+        return found
+
     def clean_item(self, item: Item, parent: int, counts: Counter[str]) -> Item:
         """A new item of what stays of this one."""
-        place = (parent, item.encodings)
+        return self._kept(item, self._verdicts(item, parent), counts)
+
+    def _tokens_of(self, place: tuple[int, tuple[str, ...]]) -> tuple[object, object]:
         tokens = self._tokens.get(place)
         if tokens is None:
             tokens = self._tokens[place] = (_pure_token(self.policy, *place), object())
+        return tokens
+
+    def _verdicts(self, item: Item, parent: int) -> list[Verdict]:
+        tokens = self._tokens_of((parent, item.encodings))
         pure, bound = tokens
-        kept = Item(encodings=_UTF8)
-        labels = []
-        private = False
-        for tag, element in item.items():
+        verdicts = []
+        for element in item.values():
             verdict = element.verdict
-            token = verdict.token
-            if token is not pure and token is not bound:
-                if tag & 0x10000:
-                    verdict = self._judge_private(element, parent, item, tokens)
-                    private = private or verdict.cleaned is not None
-                else:
-                    verdict = self._judge(element, parent, item, tokens, None)
-                    if verdict.token is not None:
-                        element.verdict = verdict
+            if verdict.token is not pure and verdict.token is not bound:
+                verdict = self._judged(element, parent, item, tokens)
+            verdicts.append(verdict)
+        return verdicts
+
+    def _judged(self, element: Element, parent: int, item: Item, tokens: tuple[object, object]) -> Verdict:
+        if element.tag & 0x10000:
+            return self._judge_private(element, parent, item, tokens)
+        verdict = self._judge(element, parent, item, tokens, None)
+        if verdict.token is not None:
+            element.verdict = verdict
+        return verdict
+
+    def _kept(self, item: Item, verdicts: list[Verdict], counts: Counter[str]) -> Item:
+        kept = Item(encodings=_UTF8)
+        private = False
+        for tag, verdict in zip(item, verdicts, strict=True):
             if verdict.cleaned is not None:
                 kept[tag] = verdict.cleaned
-            labels.append(verdict.label)
-            if verdict.nested:
-                counts.update(verdict.nested)
-        counts.update(labels)
+                private = private or bool(tag & 0x10000)
+        count(verdicts, counts)
         if private:
             self._keep_creators(item, kept)
         return kept
@@ -255,7 +329,8 @@ class _Cleaner:
         if key in self._removed:
             return _REMOVED
         verdict = self._judge(element, parent, item, tokens, item.creator(tag))
-        if verdict.label == Action.REMOVE.value and len(self._removed) < _MOST_REMEMBERED:
+        plan = self._plan(parent, tag, element.vr, item.creator(tag))
+        if plan.removed is not None and len(self._removed) < _MOST_REMEMBERED:
             self._removed.add(key)
         return Verdict(None, verdict.cleaned, verdict.label, verdict.nested)
 
@@ -300,19 +375,29 @@ class _Cleaner:
     ) -> Verdict:
         """A value that may rest on its siblings: its verdict is valid where those are the same."""
         key = (parent, element.tag, element.vr, element.value)
-        known = self._watched.get(key, ())
-        for siblings, values, verdict in known:
-            if values == tuple(map(item.raw, siblings)):
-                return verdict
+        known = self._watched.get(key)
+        if known is not None:
+            for siblings, by_values in known.items():
+                verdict = by_values.get(tuple(map(item.raw, siblings)))
+                if verdict is not None:
+                    return verdict
         item.seen = set()
         try:
             verdict = self._clean(element, parent, item, decision, None)
         finally:
-            siblings, item.seen = tuple(item.seen - {element.tag}), None
-        if not siblings:
+            seen, item.seen = item.seen, None
+        seen.discard(element.tag)
+        if not seen:
             return Verdict(bound, verdict.cleaned, verdict.label, verdict.nested)
-        if len(self._watched) < _MOST_REMEMBERED and len(known) < 8:
-            self._watched[key] = (*known, (siblings, tuple(map(item.raw, siblings)), verdict))
+        siblings = tuple(seen)
+        if not parent:
+            self._rests.setdefault(element.tag, set()).update(siblings)
+        if known is None and len(self._watched) < _MOST_REMEMBERED:
+            known = self._watched[key] = {}
+        if known is not None and (len(known) < _MOST_SIBLINGS or siblings in known):
+            by_values = known.setdefault(siblings, {})
+            if len(by_values) < _MOST_JUDGEMENTS:
+                by_values[tuple(map(item.raw, siblings))] = verdict
         return verdict
 
     def _clean(self, element: Element, parent: int, item: Item, decision: Decision, token: object) -> Verdict:

@@ -13,13 +13,15 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from curate import remote
 from curate.errors import InputError
 from curate.findings import Finding
+from curate.remote import RemoteFile
 
 MAX_MEMBER_BYTES = 8 << 30
 MAX_RATIO = 200
@@ -41,12 +43,18 @@ class SourceFile:
     """
 
     place: str
-    path: Path
+    path: Path | RemoteFile
     size: int
     folders: tuple[str, ...] = ()
     name: str = ""
     rule: str = ""
     member: str = ""
+
+    @property
+    def on_disk(self) -> Path:
+        """Where its bytes are, of a source that is no URL."""
+        assert isinstance(self.path, Path)
+        return self.path
 
     @property
     def origin(self) -> str:
@@ -62,19 +70,20 @@ class SourceFile:
         return self.path.read_bytes()
 
 
-def find(sources: list[Path], unpack_to: Path) -> Iterator[SourceFile]:
-    """Every file of the sources, in an order that does not depend on the file system.
+def find(sources: Sequence[Path | str], unpack_to: Path) -> Iterator[SourceFile]:
+    """Every file of the sources (paths, or fsspec URLs), in an order that does not depend on the file system.
 
     Raises:
         InputError: a source does not exist.
+        StorageError: a URL's store refused or failed.
     """
     for source in sources:
-        if not source.exists():
+        if not remote.is_url(str(source)) and not Path(source).exists():
             raise InputError(f"There is no {source}.", hint="Check the path of the source.")
     seen: set[tuple[int, int]] = set()
     for number, source in enumerate(sources, 1):
         for file in _of_source(source, number, unpack_to):
-            if not file.rule:
+            if not file.rule and isinstance(file.path, Path):
                 status = file.path.stat()
                 if (status.st_dev, status.st_ino) in seen:
                     continue  # the same file, given twice or linked
@@ -82,12 +91,33 @@ def find(sources: list[Path], unpack_to: Path) -> Iterator[SourceFile]:
             yield file
 
 
-def _of_source(source: Path, number: int, unpack_to: Path) -> Iterator[SourceFile]:
-    if source.is_dir():
+def _of_source(given: Path | str, number: int, unpack_to: Path) -> Iterator[SourceFile]:
+    source = Path(given)
+    if remote.is_url(str(given)):
+        yield from _of_url(str(given), number, unpack_to)
+    elif source.is_dir():
         for count, (path, folders) in enumerate(_walk(source, ()), 1):
             yield from _one(path, folders, f"{number}:{count}", unpack_to)
     else:
         yield from _one(source, (), f"{number}:1", unpack_to)
+
+
+def _of_url(url: str, number: int, unpack_to: Path) -> Iterator[SourceFile]:
+    """Objects below a URL; containers are known by their names there, and copied to be unpacked."""
+    count = 0
+    for count, (path, file) in enumerate(remote.files(url), 1):
+        place, folders = f"{number}:{count}", tuple(path.split("/")[:-1])
+        if not file.name.lower().endswith((".zip", *_TAR_ENDINGS)):
+            yield SourceFile(place, file, file.size, folders, file.name)
+            continue
+        copy = unpack_to / f"copy-{number}-{count}" / file.name
+        copy.parent.mkdir(parents=True, mode=0o700)
+        remote.fetch(file.url, copy)
+        for member in _one(copy, folders, place, unpack_to):
+            yield replace(member, member=member.member.replace(str(copy), file.url, 1))
+        copy.unlink()
+    if not count:
+        raise InputError(f"Nothing lies below {url}.", hint="Check the URL of the source.")
 
 
 def _walk(folder: Path, folders: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:

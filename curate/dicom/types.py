@@ -12,7 +12,7 @@ elements only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args, get_type_hints
@@ -49,7 +49,11 @@ class MalformedError(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """Secrets of one archive, 32 bytes each, derived from its `secret.key`."""
+    """Secrets of one archive, 32 bytes each, derived from its `secret.key`.
+
+    `storage` seals the archive's own lists (receipts), `quarantine` what waits. A worker's copy is without what
+    only the coordinator needs: there these keys are empty, and no id is made with one.
+    """
 
     uid: bytes
     donor: bytes
@@ -57,12 +61,18 @@ class Keys:
     order: bytes
     tombstone: bytes
     storage: bytes
+    quarantine: bytes
+    source: bytes
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Keys:
         """The keys that a secret gives: HKDF-SHA256, one label a purpose (RFC 5869)."""
         labels = (f"curate {name.name}".encode() for name in fields(cls))
         return cls(*(HKDF(hashes.SHA256(), 32, None, label).derive(secret) for label in labels))
+
+    def of_worker(self) -> Keys:
+        """What rewriting and quarantining need."""
+        return replace(self, fold=b"", tombstone=b"", storage=b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +151,11 @@ class Element:
     """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
-    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's.
+    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's, `typed`
+    (character set, value) that of the facts.
     """
 
-    __slots__ = ("encoded", "tag", "uses", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "tag", "typed", "uses", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -154,6 +165,7 @@ class Element:
         self.wide = False
         self.uses = 0
         self.verdict: Verdict = NO_VERDICT
+        self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Element):
@@ -273,14 +285,17 @@ class Decision:
 
 @dataclass(slots=True)
 class Report:
-    """What one rewriting did: counts of rules or actions applied, and findings; filled while it runs."""
+    """What one rewriting did: counts of rules or actions applied, and findings; filled while it runs.
 
-    applied: dict[str, int] = field(default_factory=dict)
+    `applied` is shared among files of a series: it is never changed, but replaced.
+    """
+
+    applied: Mapping[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def count(self, what: str) -> None:
         """One more application of a rule or action."""
-        self.applied[what] = self.applied.get(what, 0) + 1
+        self.applied = {**self.applied, what: self.applied.get(what, 0) + 1}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms, withheld
 from curate.dicom.sopclasses import rounded_weight
@@ -13,6 +13,7 @@ from curate.dicom.types import Item, StudyContext
 
 PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "num": grammar.number,
+    "exact": grammar.exact,
     "big": grammar.big,
     "floats": grammar.floats,
     "indices": grammar.indices,
@@ -48,8 +49,7 @@ _LABEL = re.compile(r"L[0-9A-F]{8}")
 _REMOVED = b"REMOVED "
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A raw value and what its cleaning may rest on."""
 
     context: StudyContext

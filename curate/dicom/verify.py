@@ -3,34 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from curate.dicom import profile, reader, rewrite
+from curate.dicom import container, profile, reader, rewrite
 from curate.dicom.dictionary import keyword, step
-from curate.dicom.types import PIXEL_DATA, Bytes, Item, MalformedError, Parsed, Policy, Report, StudyContext
+from curate.dicom.types import (
+    PIXEL_DATA,
+    Bytes,
+    Item,
+    MalformedError,
+    Parsed,
+    Policy,
+    Report,
+    Rewritten,
+    StudyContext,
+)
 from curate.findings import Finding, Severity, merge
 
 _TEMPORAL_INFORMATION = 0x00280303
 
 
+class Verified(NamedTuple):
+    """What the verifier found in a file, and the file's data set as it read it."""
+
+    findings: tuple[Finding, ...]
+    dataset: Item
+
+
 def verify(data: bytes, policy: Policy) -> tuple[Finding, ...]:
     """Everything that the rewriter would change in a file, by rule and keyword path."""
     try:
-        parsed = reader.parse(data)
+        return _verified(reader.parse(data), data, policy)
     except MalformedError as error:
         return _refused(error)
+
+
+def _verified(parsed: Parsed, data: bytes, policy: Policy) -> tuple[Finding, ...]:
     context = released_context(parsed.dataset, policy)
     report = Report()
-    try:
-        item = rewrite.clean_dataset(parsed, context, policy, report)
-        clean = rewrite.assemble(parsed, item, report)
-    except MalformedError as error:
-        return _refused(error)
+    item = rewrite.clean_dataset(parsed, context, policy, report)
+    clean = rewrite.assemble(parsed, item, report)
     findings = [*parsed.findings, *report.findings, *profile.check_dataset(policy, parsed.dataset)]
     if not same(clean.chunks, data):
         findings += differences(parsed, item, data, clean.chunks) or [Finding("ENCODING_NOT_CANONICAL")]
     return merge(findings)
+
+
+def verify_rewritten(rewritten: Rewritten, policy: Policy) -> Verified:
+    """The same verdict on what the rewriter has just made, from the bytes that it made.
+
+    Native pixels were looked at a moment ago, in the same memory: asked of them here is that the header, read
+    from its bytes, says the same of them. They are neither copied nor read again.
+    """
+    clean = _clean_header(rewritten.chunks, policy)
+    if clean is not None:
+        return Verified((), clean)
+    data = b"".join(rewritten.chunks)
+    try:
+        parsed = reader.parse(data)
+        return Verified(_verified(parsed, data, policy), parsed.dataset)
+    except MalformedError as error:
+        return Verified(_refused(error), Item())
+
+
+def _clean_header(chunks: Sequence[Bytes], policy: Policy) -> Item | None:
+    """The data set, where the file is a clean header and native pixels; None: the whole has to be looked at."""
+    if len(chunks) != 3 or (pixels := container.native_element(chunks[1], chunks[2])) is None:
+        return None
+    head, report = bytes(chunks[0]), Report()
+    try:
+        parsed = reader.parse(head)
+        parsed.dataset[pixels.tag] = pixels
+        context = released_context(parsed.dataset, policy)
+        item = rewrite.clean_dataset(parsed, context, policy, report)
+        if rewrite.header(parsed, item, encapsulated=False) != head or not container.describes(item, pixels):
+            return None
+    except MalformedError:
+        return None
+    found = parsed.findings or report.findings or profile.check_dataset(policy, parsed.dataset)
+    return None if found else parsed.dataset
 
 
 def _refused(error: MalformedError) -> tuple[Finding, ...]:

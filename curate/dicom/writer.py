@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from operator import attrgetter
 
 from curate.dicom.dictionary import CHARSET_TEXT, LONG
 from curate.dicom.types import Bytes, Element, Fragments, Item
@@ -16,6 +17,7 @@ IMPLEMENTATION_NAME = "CURATE_1"
 
 _SHORT = struct.Struct("<HH2sH").pack
 _LONG = struct.Struct("<HH2sHL").pack
+_ENCODED, _WIDE = attrgetter("encoded"), attrgetter("wide")
 _ITEM = struct.Struct("<HHL").pack
 _PAD_SPACE = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT")
@@ -58,7 +60,16 @@ def padded(vr: str, value: bytes) -> bytes:
 
 def encode_elements(item: Item) -> bytes:
     """All elements of an item in the order of their tags."""
-    return b"".join([item[tag].encoded or encode(item[tag]) for tag in sorted(item)])
+    elements = list(map(item.__getitem__, _sorted(tuple(item))))
+    encoded = list(map(_ENCODED, elements))
+    if None in encoded:
+        encoded = [element.encoded or encode(element) for element in elements]
+    return b"".join(encoded)
+
+
+@lru_cache(maxsize=64)
+def _sorted(tags: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(tags))
 
 
 def encode_item(item: Item) -> bytes:
@@ -69,7 +80,7 @@ def encode_item(item: Item) -> bytes:
 
 def is_wide(item: Item) -> bool:
     """Whether any text in an encoded item needs more than ASCII."""
-    return any(element.wide for element in item.values())
+    return any(map(_WIDE, item.values()))
 
 
 def file_head(sop_class: str, sop_instance: str, syntax: str) -> bytes:

@@ -8,9 +8,10 @@ out by one of these waits; all else is recoded, or null.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 import pyarrow as pa
 
@@ -18,7 +19,7 @@ from curate import contract
 from curate.archive import shown, tables
 from curate.archive.config import Config
 from curate.archive.layout import Archive
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger import Ledger, Outline
 from curate.digests import canonical_json
 from curate.errors import InputError
 from curate.metadata import diagnosis, region
@@ -26,7 +27,9 @@ from curate.privacy import hierarchy
 from curate.privacy.hierarchy import Hierarchy
 from curate.privacy.history import FIRST
 from curate.privacy.policy import PrivacyPolicy
+from curate.privacy.prepare import BOUND
 from curate.privacy.recode import Recoding, recode
+from curate.privacy.risk import PART
 from curate.records import Row
 
 SENSITIVE = "diagnosis"
@@ -39,20 +42,14 @@ def policy_of(config: Config, k: int | None = None) -> PrivacyPolicy:
     """The archive's policy, `k` in place of its own.
 
     Raises:
-        InputError: a value that it does not take, or that packed images can't follow.
+        InputError: a value that it does not take.
     """
     table = dict(config.privacy) | ({} if k is None else {"k": k})
     if table.get("population", config.info.population) != config.info.population:
         raise InputError(
             "[privacy] population contradicts [archive] population.", hint="Leave it out of [privacy]."
         )
-    policy = PrivacyPolicy.from_mapping(table, population=config.info.population)
-    if policy.later_studies == "split":
-        raise InputError(
-            'later_studies = "split" cannot be followed: PatientID in the images is the donor_id.',
-            hint='Write later_studies = "hold".',
-        )
-    return policy
+    return PrivacyPolicy.from_mapping(table, population=config.info.population)
 
 
 def recoding(archive: Archive, policy: PrivacyPolicy) -> Recoding:
@@ -62,29 +59,46 @@ def recoding(archive: Archive, policy: PrivacyPolicy) -> Recoding:
         RefusedError: no safe result; a defect.
     """
     past = [table for _, table in shown.history(archive)]
-    raw = raw_table(archive.ledger.studies())
+    raw = raw_table(archive.ledger)
     return recode(raw, hierarchies(raw, past), policy, past)
 
 
-def raw_table(records: Iterable[StudyRecord]) -> pa.Table:
-    """One row a study, each quasi-identifier as exact as it is known."""
-    rows = [_raw(record) for record in records]
+def raw_table(ledger: Ledger) -> pa.Table:
+    """One row a study, each quasi-identifier as exact as it is known; a donor's other study names the `bound` ones."""
+    rows = [_raw(ledger, outline) for outline in ledger.outlines()]
     names = ("study_id", "donor_id", *QUASI_IDENTIFIERS)
     kinds = {name: pa.int64() if name in _INTEGERS else pa.string() for name in names}
-    return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
+    table = pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
+    bound = _bound(ledger, rows)
+    return table.append_column(BOUND, pa.array([row["study_id"] in bound for row in rows], pa.bool_()))
 
 
-def _raw(record: StudyRecord) -> Row:
+def _bound(ledger: Ledger, rows: Iterable[Row]) -> frozenset[str]:
+    """The studies that images of the same donor's other studies refer to: a further id would not part them."""
+    named = {row["study_id"]: frozenset(row["names"]) for row in rows if row["names"]}
+    donors = {row["donor_id"] for row in rows if row["study_id"] in named}
+    found = set()
+    for donor in sorted(donors):
+        studies = ledger.study_ids(donor)
+        for record in filter(None, map(ledger.study, studies if len(studies) > 1 else ())):
+            others = [named[study] for study in studies if study in named and study != record.study_id]
+            if record.own_uids & frozenset().union(*others):
+                found.add(record.study_id)
+    return frozenset(found)
+
+
+def _raw(ledger: Ledger, record: Outline) -> Row:
     coded = record.payload["coded"]
     return {
         "study_id": record.study_id,
         "donor_id": record.donor_id,
+        "names": record.payload.get("names", ()),
         "age": coded["age_years"],
         "sex": coded["sex"],
         "region": _region_label(coded["region_codes"], coded["laterality"]),
         "diagnosis": coded["diagnosis_code"],
         "diagnosis_basis": coded["diagnosis_basis"],
-        "series": _series_text(record.series),
+        "series": _series_text(ledger, record),
         "days_from_first": record.payload["day"],
     }
 
@@ -93,10 +107,24 @@ def _region_label(codes: Sequence[str], side: str | None) -> str | None:
     return ("+".join(codes) + (f"/{side}" if side else "")) if codes else None
 
 
-def _series_text(series: bytes) -> str:
+def series_text(series: pa.Table) -> str:
     """All quasi-identifiers of a study's series, each series once for every time that it stands there."""
-    rows = tables.columns_of_ipc(series, _of_series()).to_pylist()
+    rows = series.select([name for name in _of_series() if name in series.column_names]).to_pylist()
     return canonical_json(sorted(canonical_json(_exact(row)) for row in rows))
+
+
+def _series_text(ledger: Ledger, outline: Outline) -> str:
+    """As intake noted it, a hundred times as fast as from the table; from the table if other columns count now."""
+    noted = str(outline.payload.get("images_say", ""))
+    if _of_todays_columns(noted):
+        return noted
+    record = ledger.study(outline.study_id)
+    return series_text(tables.columns_of_ipc(record.series, _of_series())) if record is not None else noted
+
+
+@lru_cache(maxsize=1 << 16)
+def _of_todays_columns(noted: str) -> bool:
+    return bool(noted) and all(set(json.loads(row)) == set(_of_series()) for row in json.loads(noted))
 
 
 @cache
@@ -202,3 +230,9 @@ def first_versions(table: pa.Table, versions: Sequence[str]) -> dict[str, str | 
         for study, index in pairs
         if index is None or index < len(versions)
     }
+
+
+def parts(table: pa.Table, release: int) -> dict[str, int]:
+    """Under which of its donor's ids each study goes that was not published before this release."""
+    names = (table[name].to_pylist() for name in ("study_id", PART, FIRST))
+    return {study: part for study, part, first in zip(*names, strict=True) if first == release}

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import repeat
 from pathlib import Path
 
-from curate import parallel
 from curate.dicom import sources
 from curate.dicom.hierarchy import Grouped, group
 from curate.dicom.scan import nothing, scan
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Scan
 from curate.findings import Finding
+from curate.parallel import Pool
 from curate.progress import Progress
+from curate.remote import RemoteFile
 
+_AT_ONCE = 16
 NOT_INSTANCES = frozenset(("NOT_DICOM", "DICOMDIR"))
 _UNUSABLE = {
     "CONTAINER_PATH": "unsafe member",
@@ -51,7 +54,7 @@ class Donation:
     findings: tuple[Finding, ...]
 
 
-def gather(paths: list[Path], unpack_to: Path, keys: Keys, workers: int, progress: Progress) -> Donation:
+def gather(paths: Sequence[Path | str], unpack_to: Path, pool: Pool[Keys], progress: Progress) -> Donation:
     """Scan all files of the sources.
 
     Raises:
@@ -62,7 +65,7 @@ def gather(paths: list[Path], unpack_to: Path, keys: Keys, workers: int, progres
     findings = [sources.finding(file) for file in found if file.rule]
     other = [(file.place, _UNUSABLE.get(file.rule, "unreadable")) for file in found if file.rule]
     usable = [file for file in found if not file.rule]
-    scans = _scans(usable, keys, workers, progress)
+    scans = _scans(usable, pool, progress)
     instances: list[tuple[SourceFile, Scan]] = []
     for file, result in zip(usable, scans, strict=True):
         if result.rule in NOT_INSTANCES:
@@ -77,20 +80,23 @@ def gather(paths: list[Path], unpack_to: Path, keys: Keys, workers: int, progres
     return Donation(len(found), grouped, tuple(other), loose, tuple(findings))
 
 
-def _scans(files: list[SourceFile], keys: Keys, workers: int, progress: Progress) -> list[Scan]:
+def _scans(files: list[SourceFile], pool: Pool[Keys], progress: Progress) -> list[Scan]:
     parts = [tuple(files[start : start + 256]) for start in range(0, len(files), 256)]
     results: dict[str, list[Scan]] = {}
-    done = parallel.map_unordered(partial(_scan_part, keys), parts, workers if len(parts) > 1 else 1)
+    done = (pool if len(parts) > 1 else pool.here()).map(_scan_part, parts)
     for part, scans in progress.over(done, "files", len(parts)):
         results[part[0].place] = scans
     return [scan for part in parts for scan in results[part[0].place]]
 
 
-def _scan_part(keys: Keys, files: Iterable[SourceFile]) -> list[Scan]:
-    return [_scan_one(keys, file) for file in files]
+def _scan_part(files: tuple[SourceFile, ...], keys: Keys) -> list[Scan]:
+    if any(isinstance(file.path, RemoteFile) for file in files):  # each first look waits for an answer
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(_scan_one, files, repeat(keys)))
+    return [_scan_one(file, keys) for file in files]
 
 
-def _scan_one(keys: Keys, file: SourceFile) -> Scan:
+def _scan_one(file: SourceFile, keys: Keys) -> Scan:
     try:
         with file.path.open("rb", buffering=0) as opened:
             return scan(opened, file.size, keys)
@@ -98,7 +104,7 @@ def _scan_one(keys: Keys, file: SourceFile) -> Scan:
         return nothing("FILE_UNREADABLE", file.size)
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path | RemoteFile) -> str:
     """What a file that is not DICOM seems to be: for naming it without its name."""
     try:
         with path.open("rb") as file:

@@ -21,7 +21,6 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile, ZipFile
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -142,6 +141,8 @@ def _damaged(path: Path, kind: str) -> InputError:
 
 def _xlsx(path: Path) -> Iterator[Row]:
     """The sheet `studies`, or the first one; numbers as a spreadsheet shows them, days in ISO 8601."""
+    import openpyxl  # late: a seventh of a second, and most tables are CSV
+
     with path.open("rb") as file:
         try:
             with ZipFile(file) as parts:

@@ -19,10 +19,8 @@ import pyarrow.compute as pc
 from curate.errors import InputError
 
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 END = 2**40
-_TEN = 10  # bands without an end are weighed against so many of the widest
 _BAND = re.compile(r"(\d+)(?:-(\d+)|(\+))?")
 
 
@@ -55,7 +53,7 @@ class Hierarchy:
 class Ladder:
     """A hierarchy over the values that occur: `labels[level, value]` is an index of `texts`, 0 being null.
 
-    The last value is null; label i covers [low[i], high[i]) and costs `loss[i]`, 0 to 1.
+    The last value is null; label i covers [low[i], high[i]).
     """
 
     hierarchy: Hierarchy
@@ -63,7 +61,6 @@ class Ladder:
     texts: tuple[str | None, ...]
     low: Ints
     high: Ints
-    loss: Floats
 
 
 def age(column: str = "age") -> Hierarchy:
@@ -143,7 +140,7 @@ def ladder(hierarchy: Hierarchy, values: Sequence[object], published: Sequence[s
     if hierarchy.nullable:
         levels.append(np.concatenate([np.zeros(len(paths), np.int64), fixed]))
     low, high = _spans(hierarchy, texts)
-    return Ladder(hierarchy, np.stack(levels), tuple(texts), low, high, _losses(hierarchy, low, high))
+    return Ladder(hierarchy, np.stack(levels), tuple(texts), low, high)
 
 
 def _path(hierarchy: Hierarchy, value: object) -> tuple[str, ...]:
@@ -196,19 +193,6 @@ def _tree_spans(hierarchy: Hierarchy) -> dict[str, tuple[int, int]]:
         for label in path:
             spans[label] = (spans.get(label, (leaf, leaf))[0], leaf + 1)
     return spans
-
-
-def _losses(hierarchy: Hierarchy, low: Ints, high: Ints) -> Floats:
-    """The normalised certainty penalty of each label: 0 for one value, 1 for null."""
-    if hierarchy.widths:
-        domain = hierarchy.top if hierarchy.top < END else _TEN * max(w for w in hierarchy.widths if w < END)
-    else:
-        domain = len(hierarchy.paths)
-    loss = np.clip((high - low - 1) / max(domain - 1, 1), 0.0, 1.0)
-    if hierarchy.top < END:
-        loss[low == hierarchy.top] = 0.0  # the open class is the finest that may be told
-    loss[0] = 1.0
-    return np.asarray(loss, np.float64)
 
 
 def values_of(hierarchy: Hierarchy, column: pa.ChunkedArray) -> pa.ChunkedArray:

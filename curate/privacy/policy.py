@@ -10,7 +10,7 @@ from curate.errors import InputError
 
 Population = Literal["persons", "test"]
 Access = Literal["open", "gated"]
-LaterStudies = Literal["hold", "split"]
+LaterStudies = Literal["split", "hold"]
 
 DEFAULT_K: Mapping[str, int] = {"open": 11, "gated": 5}
 DEFAULT_GIVE_UP_FIRST = (
@@ -35,7 +35,7 @@ class PrivacyPolicy:
     `k` donors at least look alike; `largest_suppressed_share` is the share of a release's new studies
     that may have a cell set to null (the rest is held); `give_up_first` lists columns, the first being
     the first to lose detail; `later_studies` says whether a donor's further study that is not k-safe
-    beside the others waits, or is published under a further id; `population` "test" is exempt.
+    beside the others is published under a further id, or waits; `population` "test" is exempt.
     """
 
     k: int = 11
@@ -43,7 +43,7 @@ class PrivacyPolicy:
     population: Population = "persons"
     largest_suppressed_share: float = 0.05
     give_up_first: tuple[str, ...] = DEFAULT_GIVE_UP_FIRST
-    later_studies: LaterStudies = "hold"
+    later_studies: LaterStudies = "split"
 
     @property
     def exempt(self) -> bool:
@@ -77,9 +77,9 @@ class PrivacyPolicy:
             population="test" if _choice(people, "population", ("persons", "test")) == "test" else "persons",
             largest_suppressed_share=_share(table.get("largest_suppressed_share", 0.05)),
             give_up_first=_names(table.get("give_up_first", DEFAULT_GIVE_UP_FIRST)),
-            later_studies="split"
-            if _choice(table, "later_studies", ("hold", "split")) == "split"
-            else "hold",
+            later_studies="hold"
+            if _choice(table, "later_studies", ("split", "hold")) == "hold"
+            else "split",
         )
 
     def order(self, columns: Sequence[str]) -> tuple[str, ...]:
@@ -88,7 +88,10 @@ class PrivacyPolicy:
         return tuple(sorted(columns, key=lambda name: (ranks.get(name, -1), name)))
 
     def weights(self, columns: Sequence[str]) -> dict[str, float]:
-        """The share of each column in the loss, each weighing twice the one given up before it; sum 1."""
+        """The share of each column in the loss, each weighing twice the one given up before it; sum 1.
+
+        So a column is given up whole before any other one loses as much of its information, unless that saves few.
+        """
         order = self.order(columns)
         return {name: 2.0**rank / (2 ** len(order) - 1) for rank, name in enumerate(order)}
 

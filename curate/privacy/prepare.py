@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ from curate.privacy.risk import DONOR, STUDY
 from curate.privacy.search import Node, Studies, Words, combine, mix, words
 from curate.privacy.settle import Batch, Mask
 
-_DAYS = "days_from_first"
+BOUND = "bound"
+_DAYS, _FIRST_DAY = "days_from_first", "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ class Prepared:
     """All rows of the release to be, sorted by donor, day and study; all units, its own and earlier ones.
 
     `values[column][row]` indexes a ladder's values; `first` is the release in which the study came first,
-    this one being `release`. A unit is one published id: units 0, 1, 2, ... are the donors' own in the
-    order of `donors`, then their further ones. What all earlier releases say together of a unit is a number,
-    `signature` (-1 for nothing), and a word, `known` (0 for nothing).
+    this one being `release`; `bound` rows can't get a further id. A unit is one published id: units 0, 1, 2, ...
+    are the donors' own in the order of `donors`, then their further ones. What all earlier releases say together
+    of a unit is a number, `signature` (-1 for nothing), and a word, `known` (0 for nothing).
     """
 
     release: int
@@ -42,6 +43,7 @@ class Prepared:
     unit_part: Ints
     signature: Ints
     known: Words
+    bound: Mask
 
     @property
     def new(self) -> Ints:
@@ -87,12 +89,47 @@ def prepare(table: pa.Table, hierarchies: Sequence[Hierarchy], history: Sequence
         unit_part=unit_part,
         signature=signature,
         known=known,
+        bound=_bound(table),
     )
+
+
+def apart(data: Prepared, batch: Batch) -> Prepared:
+    """The data with those rows under further ids that `batch`, of all new rows, gave one."""
+    rows, moved = data.new, batch.unit >= len(data.unit_person)
+    unit, values = data.unit.copy(), [column.copy() for column in data.values]
+    unit[rows] = batch.unit
+    for column, steps in enumerate(data.ladders):
+        first = _anew(steps)
+        if first:
+            at = np.flatnonzero(steps.labels[0] == first)[0]
+            told = moved & (values[column][rows] != steps.labels.shape[1] - 1)
+            values[column][rows[told]] = at
+    return replace(
+        data,
+        unit=unit,
+        values=tuple(values),
+        unit_person=batch.person,
+        unit_part=batch.part,
+        known=batch.known,
+        signature=np.concatenate([data.signature, np.full(len(batch.person) - len(data.signature), -1)]),
+    )
+
+
+def _anew(steps: Ladder) -> int:
+    """The label of day 0 in the column that counts days; 0 in others."""
+    return steps.texts.index(_FIRST_DAY) if steps.hierarchy.column == _DAYS and _FIRST_DAY in steps.texts else 0
+
+
+def _bound(table: pa.Table) -> Mask:
+    if BOUND not in table.column_names:
+        return np.zeros(table.num_rows, bool)
+    return np.asarray(table[BOUND].to_numpy(), bool)
 
 
 def studies(data: Prepared, hopeless: Mask) -> Studies:
     """The new rows, as the search takes them, without those that no level saves."""
     rows = data.new[~hopeless]
+    rows = rows[np.argsort(data.unit[rows], kind="stable")]
     lengths = np.bincount(data.unit[rows], minlength=len(data.unit_person))
     units = np.flatnonzero(lengths)
     values = tuple(column[rows] for column in data.values)
@@ -122,8 +159,17 @@ def old_batch(data: Prepared, units: Mask) -> tuple[Batch, Ints]:
 
 
 def _batch(data: Prepared, labels: npt.NDArray[np.int32], rows: Ints, salts: Sequence[Words]) -> Batch:
-    held = np.zeros(len(rows), np.int64)
-    return Batch(labels, salts, data.unit[rows], held, data.unit_person, data.known, data.unit_part)
+    return Batch(
+        labels,
+        salts,
+        unit=data.unit[rows],
+        held=np.zeros(len(rows), np.int64),
+        person=data.unit_person,
+        known=data.known,
+        part=data.unit_part,
+        anew=tuple(_anew(steps) for steps in data.ladders),
+        bound=data.bound[rows],
+    )
 
 
 def _people(table: pa.Table, past: Ever) -> tuple[pa.Array, Ints, Ints]:
@@ -195,10 +241,11 @@ def _column(
     published = np.where(cells.cell > 0, len(found) + cells.cell - 1, steps.labels.shape[1] - 1)
     null = steps.labels.shape[1] - 1
     old, raw = place >= 0, np.where(raw < 0, null, raw)
+    further = past.part[place[old]] > 0  # the first of its id: its day is the published one
     values = _of_first(raw, person, past, past_person, published) if hierarchy.per_donor else raw.copy()
     cell = published[place[old]]
     right = (raw[old] != null) if hierarchy.per_donor else _within(steps, raw[old], cell)
-    values[old] = np.where(right, cell, null)
+    values[old] = np.where(right | (further & (hierarchy.column == _DAYS)), cell, null)
     return values, steps
 
 

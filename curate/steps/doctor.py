@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from curate import durable, hub
-from curate.archive import layout, receipts, tables, vault
+from curate.archive import layout, receipts, vault
 from curate.archive.consolidate import remove_unused, unused
 from curate.archive.layout import Archive
+from curate.archive.stores import Store
 from curate.cutting.erase import recorded, settle
 from curate.dicom.types import Keys
-from curate.digests import sha256_file
+from curate.digests import sha256_file, sha256_stream
 from curate.errors import CurateError
 from curate.findings import Finding
 from curate.progress import Progress, silent
@@ -80,12 +81,17 @@ class _Spare:
 
     def _candidates(self, path: str, version: str) -> Iterator[Callable[[], bytes]]:
         if path.startswith(("packs/", "previews/")):
-            yield (self._archive.root / path).read_bytes
+            yield partial(_whole, self._archive.store_of(path), path)
             for folder in sorted(self._archive.releases.glob("[0-9]*")):
                 yield (folder / path).read_bytes
         for named, target in self._published:
             if version in ("", named):
                 yield partial(_remote, target, named, path)
+
+
+def _whole(store: Store, name: str) -> bytes:
+    with store.open(name) as file:
+        return file.read()
 
 
 def _remote(target: str, version: str, path: str) -> bytes:
@@ -101,29 +107,37 @@ def _mend(target: Path, data: bytes | None, dry_run: bool) -> bool:
     return data is not None
 
 
+def _mend_stored(store: Store, name: str, data: bytes | None, dry_run: bool) -> bool:
+    if data is not None and not dry_run:
+        with store.scratch() as folder:
+            durable.write_bytes(folder / "copy", data)
+            store.put(folder / "copy", name, replace=True)  # a release that shares the bytes keeps its own
+    return data is not None
+
+
 def _stored(archive: Archive, spare: _Spare, health: Health, dry_run: bool, progress: Progress) -> None:
     """Every pack and preview shard that a study needs is there, and has the digest that is its name."""
-    needed: set[str] = set()
-    for record in archive.ledger.studies():
-        health.looked_at["studies"] += 1
-        needed.update(tables.from_ipc(record.instances)["pack"].unique().to_pylist())
-        needed.update(filter(None, [record.payload.get("preview")]))
+    health.looked_at["studies"] = len(archive.ledger.study_ids())
+    needed = {path for path, _ in archive.ledger.stored()}
     for path in progress.over(sorted(needed), "packs", len(needed)):
         health.looked_at["packs"] += 1
-        place, sha256 = archive.root / path, Path(path).stem
-        if not place.is_file():
-            health.tell("PACK_MISSING", path, _mend(place, spare.find(path, sha256), dry_run))
-        elif sha256_file(place) != sha256:
-            health.tell("PACK_DAMAGED", path, _mend(place, spare.find(path, sha256), dry_run))
+        store, sha256 = archive.store_of(path), Path(path).stem
+        try:
+            with store.open(path) as file:
+                rule = "PACK_DAMAGED" if sha256_stream(file) != sha256 else ""
+        except FileNotFoundError:
+            rule = "PACK_MISSING"
+        if rule:
+            health.tell(rule, path, _mend_stored(store, path, spare.find(path, sha256), dry_run))
 
 
 def _quarantine(archive: Archive, health: Health) -> None:
     """Every entry has its file, which opens to its end."""
-    key = Keys.from_secret(archive.secret).storage
+    key = Keys.from_secret(archive.secret).quarantine
     for entry in archive.ledger.quarantined():
         health.looked_at["quarantined"] += 1
         try:
-            with vault.opening(archive.vault_path(entry.id), key) as file:
+            with vault.opening(archive.quarantine.open(layout.vault_name(entry.id)), key) as file:
                 while file.read(1 << 20):
                     pass
         except (OSError, CurateError):
@@ -188,11 +202,11 @@ def _bad_files(
 
 def _unused(archive: Archive, health: Health, dry_run: bool) -> None:
     """Files that nothing refers to: what a killed step wrote and no later one needed."""
-    waiting = {archive.vault_path(entry.id) for entry in archive.ledger.quarantined()}
-    loose = [path for path in sorted(archive.quarantine.rglob("*")) if path.is_file() and path not in waiting]
-    for path in [*unused(archive), *loose]:
-        health.tell("FILE_UNUSED", path.relative_to(archive.root).as_posix(), mended=True)
+    waiting = {layout.vault_name(entry.id) for entry in archive.ledger.quarantined()}
+    loose = [name for name in archive.quarantine.names("quarantine") if name not in waiting]
+    for name in [*(name for _, name in unused(archive)), *loose]:
+        health.tell("FILE_UNUSED", name, mended=True)
     if not dry_run:
         remove_unused(archive)
-        for path in loose:
-            durable.remove(path)
+        for name in loose:
+            archive.quarantine.remove(name)

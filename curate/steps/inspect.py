@@ -82,7 +82,7 @@ def inspect(
     with _private_folder(temporary) as folder:
         skipped: list[Verdict] = []
         parts = (replace(part, pixels=pixels) for part in _parts(paths, folder, by_source, skipped))
-        done = parallel.map_unordered(_look_at_all, _batches(parts), workers or parallel.default_workers())
+        done = parallel.map_unordered(_look_at_all, _batches(parts), workers)
         for _, verdicts in done:
             yield from progress.over(verdicts, "files")
             yield from _taken(skipped)
@@ -104,10 +104,10 @@ def _parts(
         origin = file.origin
         if file.rule:
             skipped.append(Verdict(file.place, origin, "unusable", (sources.finding(file),)))
-        elif _holds_instances(file.path):
+        elif _holds_instances(file.on_disk):
             yield from _of_pack(file, origin, policies_[source], skipped)
         else:
-            yield _Part(file.place, file.path, origin, policies_[source])
+            yield _Part(file.place, file.on_disk, origin, policies_[source])
 
 
 def _holds_instances(path: Path) -> bool:
@@ -124,8 +124,8 @@ def _holds_instances(path: Path) -> bool:
 
 def _of_pack(file: SourceFile, origin: str, policy: Policy, skipped: list[Verdict]) -> Iterator[_Part]:
     try:
-        for number, (offset, size) in enumerate(packs.instance_places(file.path), 1):
-            yield _Part(f"{file.place}.{number}", file.path, origin, policy, offset, size)
+        for number, (offset, size) in enumerate(packs.instance_places(file.on_disk), 1):
+            yield _Part(f"{file.place}.{number}", file.on_disk, origin, policy, offset, size)
     except DamagedError:
         skipped.append(Verdict(file.place, origin, "pack", (Finding("PACK_UNREADABLE", file.place),)))
 

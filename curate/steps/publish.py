@@ -19,7 +19,8 @@ from curate.findings import Severity
 from curate.hub.protocol import Plan, Purged, Settings, Target
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
-from curate.verify import check_release
+from curate.verify import check_release, remembered
+from curate.verify.remembered import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,14 @@ def publish(
     *,
     dry_run: bool = False,
     gated: str | None = None,
+    full: bool = False,
     workers: int = 1,
     progress: Progress = silent,
 ) -> Publication:
     """Publish a version to `to`, or to the hub that `archive.toml` names; its tag comes last.
+
+    Packs and previews that an earlier `publish` verified, and that nobody touched since, are not read again,
+    unless `full`.
 
     Raises:
         RefusedError: the release does not pass its checks, lacks approvals, or holds a withdrawn study.
@@ -71,7 +76,7 @@ def publish(
         settle(archive)
         _refuse_unapproved(archive, folder)
         _refuse_withdrawn(archive, folder)
-        _refuse_unchecked(folder, workers, progress)
+        _refuse_unchecked(archive, folder, workers, progress, full=full)
         published = target.publish(folder, settings=settings)
         _record(archive, folder, target.url, published.commit)
         purged = _purge(archive, target, progress)
@@ -97,7 +102,9 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
     stale = tuple(versions.tag(version) for version in _to_purge(archive, target.url))
-    return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale)
+    return Publication(
+        folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale
+    )
 
 
 def _to_purge(archive: Archive, url: str) -> dict[str, str]:
@@ -127,7 +134,9 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
         for version, digest in _to_purge(archive, target.url).items():
             payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
             archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
-    return replace(purged, moved=tuple(versions.tag(version) for version in folders))  # others lost history only
+    return replace(
+        purged, moved=tuple(versions.tag(version) for version in folders)
+    )  # others lost history only
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:
@@ -167,14 +176,19 @@ def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
         )
 
 
-def _refuse_unchecked(folder: Path, workers: int, progress: Progress) -> None:
-    results = check_release(folder, workers=workers, progress=progress)
+def _refuse_unchecked(
+    archive: Archive, folder: Path, workers: int, progress: Progress, *, full: bool
+) -> None:
+    place = archive.root / remembered.NAME
+    known = Remembered() if full else Remembered.read(place)
+    results = check_release(folder, workers=workers, progress=progress, known=known)
     errors = [f for result in results for f in result.findings if f.severity is Severity.ERROR]
     if errors:
         raise RefusedError(
             f"Release {folder.name} does not pass its checks: {', '.join(sorted({f.rule for f in errors}))}.",
             hint=f"See them: curate check {folder}",
         )
+    known.keep(place)
 
 
 def _record(archive: Archive, folder: Path, target: str, commit: str) -> None:

@@ -136,7 +136,7 @@ def discard(root: Path, entry_id: str, reason: str) -> QuarantineEntry:
     with layout.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
         with durable.storage_errors("delete from the quarantine"):
-            durable.remove(archive.vault_path(entry.id))
+            archive.quarantine.remove(layout.vault_name(entry.id))
         with archive.ledger.transaction():
             archive.ledger.delete_quarantine(entry.id)
             payload = {"entry": entry.id, "reason": reason, "files": entry.files}
@@ -178,11 +178,14 @@ def _entry(archive: Archive, entry_id: str) -> QuarantineEntry:
 @contextmanager
 def _files(archive: Archive, entry_id: str) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     """The members of an entry, the index first, as streams that are read in their order."""
-    path = archive.vault_path(_entry(archive, entry_id).id)
-    if not path.is_file():
-        raise DamagedError("The entry's file is missing.", hint="Restore it from a backup, or discard it.")
-    key = Keys.from_secret(archive.secret).storage
-    with vault.opening(path, key) as opened, tarfile.open(fileobj=opened, mode="r|") as tar:
+    name = layout.vault_name(_entry(archive, entry_id).id)
+    try:
+        file = archive.quarantine.open(name)
+    except FileNotFoundError:
+        hint = "Restore it from a backup, or discard it."
+        raise DamagedError("The entry's file is missing.", hint=hint) from None
+    key = Keys.from_secret(archive.secret).quarantine
+    with vault.opening(file, key) as opened, tarfile.open(fileobj=opened, mode="r|") as tar:
         yield ((info.name, stream) for info in tar if (stream := tar.extractfile(info)) is not None)
 
 

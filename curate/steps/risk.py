@@ -57,7 +57,7 @@ def risk(root: Path, k: int | None = None) -> RiskReport:
     """
     with layout.opened(root, write=False) as archive:
         policy = disclosure.policy_of(archive.config, k)
-        raw = disclosure.raw_table(archive.ledger.studies())
+        raw = disclosure.raw_table(archive.ledger)
         made = disclosure.recoding(archive, policy)
     return RiskReport(
         k=policy.k,

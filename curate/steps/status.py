@@ -8,8 +8,6 @@ from typing import Literal
 
 from curate.archive import layout, receipts
 from curate.archive.layout import Archive
-from curate.cutting.erase import cuts
-from curate.cutting.recut import holds
 from curate.errors import InputError
 from curate.findings import rule
 
@@ -50,6 +48,9 @@ def status(root: Path, receipt: str) -> Status:
 
 
 def _versions(archive: Archive, study: str) -> tuple[str, ...]:
+    from curate.cutting.erase import cuts  # late: they bring the templates of texts that nobody asks for here
+    from curate.cutting.recut import holds
+
     published = {event.subject for event in archive.ledger.events("published")}
     one = frozenset({study})
     return tuple(path.name for path in cuts(archive) if path.name in published and holds(path, one))

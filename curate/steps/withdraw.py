@@ -76,10 +76,20 @@ def _find(archive: Archive, keys: Keys, subject: str) -> tuple[frozenset[str], b
     marks = {identifiers.tombstone(keys, donor).hex() for donor in donors}
     here = {study for donor in donors for study in ledger.study_ids(donor)}
     here |= {study for study, donor in waiting.items() if donor in donors}
+    here |= _of_further_id(archive, subject) if not here else frozenset()
     before = any(
         event.subject in studies or event.payload["donor"] in marks for event in ledger.events("withdrawn")
     )
     return frozenset(here), before
+
+
+def _of_further_id(archive: Archive, subject: str) -> frozenset[str]:
+    """All studies of the donor of whom a release shows one under this further id."""
+    if not identifiers.is_donor_id(subject):
+        return frozenset()
+    studies = archive.ledger.outlines()
+    owner = next((s.donor_id for s in studies if s.payload.get("further", {}).get("donor_id") == subject), None)
+    return frozenset(() if owner is None else archive.ledger.study_ids(owner))
 
 
 def _is_receipt(text: str) -> bool:
@@ -104,7 +114,9 @@ def _take(archive: Archive, keys: Keys, gone: frozenset[str]) -> tuple[int, int]
             ledger.put_study(record)
         for study in sorted(gone):
             inside = [version for version, path in released.items() if holds(path, frozenset({study}))]
-            _forget(archive, keys, study, inside, donors[study], [e.id for e in entries if e.study_id == study])
+            _forget(
+                archive, keys, study, inside, donors[study], [e.id for e in entries if e.study_id == study]
+            )
         left = {entry.donor_id for entry in ledger.quarantined()}
         for donor in set(donors.values()) - left:
             if not ledger.study_ids(donor):
@@ -134,32 +146,17 @@ def _forget(
         ledger.delete_quarantine(name)
 
 
-def _packs_of(record: StudyRecord) -> set[str]:
-    return set(tables.from_ipc(record.instances)["pack"].unique().to_pylist())
-
-
 def _without(archive: Archive, records: list[StudyRecord], gone: frozenset[str]) -> list[StudyRecord]:
     """The records that shared a pack or a preview shard with what goes, in new ones without it."""
-    packs = {path for record in records for path in _packs_of(record)}
-    shards = {record.payload["preview"] for record in records if "preview" in record.payload}
-    by_pack: dict[str, list[StudyRecord]] = {}
-    by_shard: dict[str, list[str]] = {}
-    for record in archive.ledger.studies():
-        if record.study_id in gone:
-            continue
-        for path in _packs_of(record) & packs:
-            by_pack.setdefault(path, []).append(record)
-        if record.payload.get("preview") in shards:
-            by_shard.setdefault(record.payload["preview"], []).append(record.study_id)
-    moved: dict[str, StudyRecord] = {}
-    for group in by_pack.values():
-        moved |= {record.study_id: record for record in store(archive, group)}
-    for shard, studies in by_shard.items():
-        path = _shard(archive, shard, gone)
-        for study in studies:
-            present = moved.get(study) or archive.ledger.study(study)
-            if present is not None:
-                moved[study] = replace(present, payload={**present.payload, "preview": path})
+    ledger, moved = archive.ledger, dict[str, StudyRecord]()
+    for path in sorted({path for record in records for path in record.files}):
+        here = [study for study in ledger.sharing(path) if study not in gone]
+        stay = [record for study in here if (record := moved.get(study) or ledger.study(study)) is not None]
+        if path.startswith("packs/"):
+            moved |= {record.study_id: record for record in store(archive, stay)} if stay else {}
+        else:
+            shard = _shard(archive, path, gone) if stay else ""
+            moved |= {r.study_id: replace(r, payload={**r.payload, "preview": shard}) for r in stay}
     return list(moved.values())
 
 

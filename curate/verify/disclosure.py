@@ -29,7 +29,9 @@ def check_disclosure(seal: Seal) -> CheckResult:
     stated = seal.content.get("privacy")
     k, access = (stated.get("k"), str(stated.get("access"))) if isinstance(stated, dict) else (None, "")
     if not isinstance(k, int) or isinstance(k, bool) or k < 2 or access not in DEFAULT_K:
-        return CheckResult("disclosure", _TITLE, 0, (Finding("PRIVACY_NOT_STATED", "release.json", "privacy"),))
+        return CheckResult(
+            "disclosure", _TITLE, 0, (Finding("PRIVACY_NOT_STATED", "release.json", "privacy"),)
+        )
     with connect(seal) as db:
         table = joined(db)
     names = [name for name in table.column_names if name not in (STUDY, DONOR)]

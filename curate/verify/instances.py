@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import parallel
+from curate import contract, parallel
 from curate.archive.packs import instance_places
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
@@ -20,12 +21,16 @@ from curate.dicom.types import MalformedError, Policy
 from curate.dicom.verify import verify
 from curate.errors import DamagedError
 from curate.findings import Finding, merge
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
+from curate.verify import remembered
+from curate.verify.remembered import Remembered
 from curate.verify.seal import Seal
 from curate.verify.tables import connect, shard_paths
 
 _FACTS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "PatientID", "StudyDate")
+_DUMMY = "REMOVED"  # what an attribute that may not be empty says instead
 _FIRST_STUDY = date(2000, 1, 1)
 
 
@@ -47,36 +52,56 @@ class _PackVerdict:
 
 
 def check_instances(
-    seal: Seal, workers: int, progress: Progress = silent
+    seal: Seal, workers: Workers, progress: Progress = silent, known: Remembered | None = None
 ) -> tuple[CheckResult, dict[str, str]]:
-    """The verdict on all instances, and the digest of every pack that was read on the way."""
+    """The verdict on all instances, and the digest of every pack that was read on the way, or before."""
     findings: list[Finding] = []
     digests: dict[str, str] = {}
+    listed = set(shard_paths(seal, "images"))
+    before: dict[str, int] = {}
+    fresh = _not_known(_tasks(seal), known, before)
+    done = parallel.map_unordered(_check_pack, fresh, workers)
     count = 0
-    tasks = list(_tasks(seal))
-    done = parallel.map_unordered(_check_pack, tasks, workers)
-    for task, verdict in progress.over(done, "packs", len(tasks)):
+    for task, verdict in progress.over(done, "packs", len(listed)):
         digests[task.place] = verdict.sha256
         count += verdict.instances
         findings += verdict.findings
-    listed = set(shard_paths(seal, "images"))
-    named = {task.place for task in tasks}
-    findings += [Finding("PACK_UNKNOWN", path) for path in sorted(listed - named)]
+        if known is not None and not verdict.findings and verdict.sha256 == task.path.stem:
+            known.add(_mark(task))
+    findings += [Finding("PACK_UNKNOWN", path) for path in sorted(listed - digests.keys() - before.keys())]
+    count += sum(before.values())
+    digests |= {place: Path(place).stem for place in before}
     title = "Every instance has its digest, parses, and obeys the profile"
     return CheckResult("instances", title, count, merge(findings)), digests
+
+
+def _mark(task: _PackTask) -> str:
+    return remembered.mark(task.path, task.place, task.rows, sorted(task.profile.items()))
+
+
+def _not_known(
+    tasks: Iterable[_PackTask], known: Remembered | None, before: dict[str, int]
+) -> Iterator[_PackTask]:
+    """The packs that must be read; of those that passed before, `before` counts the instances."""
+    for task in tasks:
+        if known is not None and known.holds(_mark(task)):
+            before[task.place] = len(task.rows)
+        else:
+            yield task
 
 
 def _tasks(seal: Seal) -> Iterable[_PackTask]:
     profile = _profile(seal)
     query = (
         "SELECT pack, offset_bytes, i.size_bytes, i.sha256, i.study_id, SeriesInstanceUID, SOPInstanceUID,"
-        " SOPClassUID, transfer_syntax, frames, donor_id, days_from_first"
-        " FROM instances i LEFT JOIN studies s USING (study_id) ORDER BY pack, offset_bytes"
+        f" SOPClassUID, transfer_syntax, frames, donor_id, days_from_first, {', '.join(_counted().values())}"
+        " FROM instances i LEFT JOIN studies s USING (study_id)"
+        " LEFT JOIN series USING (study_id, SeriesInstanceUID) ORDER BY pack, offset_bytes"
     )
     with connect(seal) as db:
         cursor = db.execute(query)
         held: list[tuple[Any, ...]] = []
-        while batch := cursor.fetchmany(50_000):
+        while batch := cursor.fetchmany(10_000):
             for row in batch:
                 if held and row[0] != held[0][0]:
                     yield _PackTask(seal.folder / held[0][0], held[0][0], tuple(held), profile)
@@ -128,6 +153,22 @@ def _check_places(
     return findings + ([Finding("INSTANCE_NOT_THERE", task.place, count=len(unknown))] if unknown else [])
 
 
+@cache
+def _counted() -> dict[str, str]:
+    """The attributes of images that say something of a person, and the columns of `series` that count them."""
+    columns = contract.table("series").columns
+    return {c.source: f'series."{c.name}"' for c in columns if c.role == "quasi-identifier" and c.source}
+
+
+def _uncounted(facts: Mapping[str, Any], row: tuple[Any, ...]) -> Iterator[str]:
+    """The attributes of which an image says what the row of its series does not, so that nobody counted it."""
+    for name, counted in zip(_counted(), row[-len(_counted()) :], strict=True):
+        value = facts.get(name)
+        said = [v for v in (value if isinstance(value, list) else [value]) if v not in (None, "", _DUMMY)]
+        if not set(said) <= set(counted if isinstance(counted, list) else [counted]):
+            yield name
+
+
 def _study_date(days: int | None) -> str | None:
     """The date that the images must state: it says how far apart a donor's studies are, as the manifest does."""
     return None if days is None else f"{_FIRST_STUDY + timedelta(days=days):%Y%m%d}"
@@ -142,9 +183,10 @@ def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> list[F
     except MalformedError as error:
         return [Finding(error.rule, instance, error.tag)]
     findings = [Finding(f.rule, instance, f.tag, f.count) for f in verify(data, policy)]
-    facts = facts_of(parsed.dataset, _FACTS)
+    facts = facts_of(parsed.dataset, (*_FACTS, *_counted()))
     stated = dict(zip(_FACTS, (row[4], row[5], row[6], row[7], row[10], _study_date(row[11])), strict=True))
     findings += [Finding("ROW_DIFFERS", instance, k) for k, v in stated.items() if facts.get(k) != v]
+    findings += [Finding("ROW_DIFFERS", instance, name) for name in _uncounted(facts, row)]
     if parsed.transfer_syntax != row[8]:
         findings.append(Finding("ROW_DIFFERS", instance, "transfer_syntax"))
     return findings

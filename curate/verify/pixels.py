@@ -13,6 +13,7 @@ from curate.dicom.sopclasses import text_likely
 from curate.dicom.types import MalformedError
 from curate.errors import DamagedError
 from curate.findings import Finding, merge
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify.seal import Seal
@@ -25,7 +26,7 @@ class _Pack:
     place: str
 
 
-def check_pixels(seal: Seal, workers: int, progress: Progress = silent) -> CheckResult:
+def check_pixels(seal: Seal, workers: Workers, progress: Progress = silent) -> CheckResult:
     """Text and barcodes that are still found: warnings, since a person may have decided that they stay."""
     tasks = [_Pack(seal.folder / place, place) for place in shard_paths(seal, "images")]
     findings: list[Finding] = []

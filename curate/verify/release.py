@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
 from curate.errors import DamagedError
 from curate.findings import Finding, has_errors
+from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import seal as sealing
@@ -16,15 +18,21 @@ from curate.verify import tables, texts
 from curate.verify.disclosure import check_disclosure
 from curate.verify.instances import check_instances
 from curate.verify.pixels import check_pixels
+from curate.verify.remembered import Remembered
 from curate.verify.seal import Seal
 
 
 def check_release(
-    folder: Path, *, workers: int = 1, pixels: bool = False, progress: Progress = silent
+    folder: Path,
+    *,
+    workers: Workers = 1,
+    pixels: bool = False,
+    progress: Progress = silent,
+    known: Remembered | None = None,
 ) -> list[CheckResult]:
     """All checks of a release folder, in order; a release passes if no finding is an error.
 
-    `pixels`: look for text in every frame again, too.
+    Packs and previews that `known` remembers are not read again. `pixels`: look for text in every frame again, too.
 
     Raises:
         InputError: the folder is no release at all.
@@ -39,21 +47,21 @@ def check_release(
     if has_errors(results[-1].findings):
         return [results[0], sealing.check_files(seal), results[1]]
     # (3) every instance has its digest, parses, and obeys the profile
-    instances, digests = check_instances(seal, workers, progress)
+    instances, digests = check_instances(seal, workers, progress, known)
     # (4) every file has its digest, nothing is missing or extra
-    results.append(sealing.check_files(seal, digests))
+    results.append(sealing.check_files(seal, digests, known))
     results.append(instances)
     # (5) keys join both ways, counts agree, nothing revoked is there; (6) digests of studies;
     # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out
-    rest = (
-        tables.check_joins,
-        texts.check_digests,
-        texts.check_previews,
-        texts.check_licenses,
-        texts.check_texts,
-        check_disclosure,
-    )
-    results += [_guarded(check, seal, check.__name__.removeprefix("check_")) for check in rest]
+    rest: dict[str, Callable[[Seal], CheckResult]] = {
+        "joins": tables.check_joins,
+        "digests": texts.check_digests,
+        "previews": partial(texts.check_previews, known=known),
+        "licenses": texts.check_licenses,
+        "texts": texts.check_texts,
+        "disclosure": check_disclosure,
+    }
+    results += [_guarded(check, seal, name) for name, check in rest.items()]
     # (11) on demand: no text in the pixels
     return results + ([check_pixels(seal, workers, progress)] if pixels else [])
 

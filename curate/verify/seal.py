@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +12,7 @@ from curate.digests import canonical_json, sha256_file
 from curate.errors import InputError
 from curate.findings import Finding
 from curate.records import CheckResult
+from curate.verify.remembered import Remembered, digest_of
 
 OUTSIDE = "attestations"
 _KEYS = {
@@ -84,10 +86,12 @@ def _valid_entry(name: str, entry: Any) -> bool:
     return hexadecimal and isinstance(size, int) and not isinstance(size, bool) and size >= 0
 
 
-def check_files(seal: Seal, known: dict[str, str] | None = None) -> CheckResult:
+def check_files(
+    seal: Seal, digests: Mapping[str, str] | None = None, known: Remembered | None = None
+) -> CheckResult:
     """Every file has its digest and size, nothing is missing, nothing is extra, nothing is a link.
 
-    `known` maps a path to a digest that the caller has just computed or remembers as verified.
+    `digests` maps a path to a digest that the caller has just computed or remembers as verified.
     """
     findings: list[Finding] = []
     for name, entry in seal.files.items():
@@ -98,12 +102,16 @@ def check_files(seal: Seal, known: dict[str, str] | None = None) -> CheckResult:
             findings.append(Finding("FILE_MISSING", name))
         elif path.stat().st_size != entry["size_bytes"]:
             findings.append(Finding("FILE_SIZE", name))
-        elif ((known or {}).get(name) or sha256_file(path)) != entry["sha256"]:
+        elif ((digests or {}).get(name) or _digest(path, name, known)) != entry["sha256"]:
             findings.append(Finding("FILE_DIGEST", name))
     findings += [Finding("FILE_EXTRA", name) for name in extra_files(seal)]
     return CheckResult(
         "files", "Every file has its digest; none is missing or extra", len(seal.files), tuple(findings)
     )
+
+
+def _digest(path: Path, name: str, known: Remembered | None) -> str:
+    return digest_of(path, name, known) if name.startswith("previews/") else sha256_file(path)
 
 
 def extra_files(seal: Seal) -> list[str]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.archive import packs
+from curate.archive.layout import store
 from curate.archive.packs import PackRow
 from curate.errors import DamagedError, StorageError
 
@@ -18,7 +19,7 @@ from curate.errors import DamagedError, StorageError
 def _rows(sizes: list[tuple[int, int]]) -> list[PackRow]:
     """Instances of (study, size) with distinct bytes."""
     return [
-        PackRow(f"2.25.{study}", f"2.25.{study}0", f"2.25.{study}{n:04d}", bytes([n % 251]) * size)
+        PackRow(f"2.25.{study}", f"2.25.{study}0", f"2.25.{study}{n:04d}", (bytes([n % 251]) * size,))
         for n, (study, size) in enumerate(sorted(sizes))
     ]
 
@@ -31,20 +32,20 @@ def test_every_instance_is_read_by_offset_and_size_alone(sizes: list[tuple[int, 
 
     rows = _rows(sizes)
     with tempfile.TemporaryDirectory() as folder:
-        packed = packs.store_pack(rows, Path(folder), Path(folder) / "tmp")
+        packed = packs.store_pack(rows, store(Path(folder), ""))
         path = Path(folder) / packs.pack_path(packed.sha256)
         content = path.read_bytes()
         assert hashlib.sha256(content).hexdigest() == packed.sha256
         assert packed.size_bytes == len(content)
         for row, (offset, size) in zip(rows, packed.places, strict=True):
-            assert content[offset : offset + size] == row.data
+            assert content[offset : offset + size] == b"".join(row.pieces)
         table = pq.read_table(path).to_pylist()
-        assert [r["dicom"]["bytes"] for r in table] == [r.data for r in rows]
+        assert [r["dicom"]["bytes"] for r in table] == [b"".join(r.pieces) for r in rows]
 
 
 def test_row_groups_hold_one_study_and_at_most_16_mb(tmp_path: Path) -> None:
     """A reader of one study touches no other, and never needs more than 16 MB at once."""
-    packed = packs.store_pack(_rows([(1, 7_000_000)] * 4 + [(2, 10)]), tmp_path, tmp_path / "tmp")
+    packed = packs.store_pack(_rows([(1, 7_000_000)] * 4 + [(2, 10)]), store(tmp_path, ""))
     metadata = pq.read_metadata(tmp_path / packs.pack_path(packed.sha256))
     rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     assert rows == [2, 2, 1]
@@ -52,7 +53,7 @@ def test_row_groups_hold_one_study_and_at_most_16_mb(tmp_path: Path) -> None:
 
 def test_bytes_are_stored_plainly_without_statistics(tmp_path: Path) -> None:
     """No compression, no dictionary, and no statistics that would repeat bytes elsewhere in the file."""
-    packed = packs.store_pack(_rows([(1, 500)] * 3), tmp_path, tmp_path / "tmp")
+    packed = packs.store_pack(_rows([(1, 500)] * 3), store(tmp_path, ""))
     group = pq.read_metadata(tmp_path / packs.pack_path(packed.sha256)).row_group(0)
     for number in range(group.num_columns):
         column = group.column(number)
@@ -63,8 +64,8 @@ def test_bytes_are_stored_plainly_without_statistics(tmp_path: Path) -> None:
 
 def test_the_same_rows_give_the_same_pack(tmp_path: Path) -> None:
     """A pack is a function of its rows, and an equal one is not written twice."""
-    first = packs.store_pack(_rows([(1, 500)] * 3), tmp_path, tmp_path / "a")
-    again = packs.store_pack(_rows([(1, 500)] * 3), tmp_path, tmp_path / "b")
+    first = packs.store_pack(_rows([(1, 500)] * 3), store(tmp_path, ""))
+    again = packs.store_pack(_rows([(1, 500)] * 3), store(tmp_path, ""))
     assert first == again
     assert len(list(tmp_path.rglob("*.parquet"))) == 1
 
@@ -72,7 +73,7 @@ def test_the_same_rows_give_the_same_pack(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "compressed", "text"])
 def test_what_is_no_pack_is_damaged(tmp_path: Path, damage: str) -> None:
     """A cut, compressed or foreign file is told as damage, not read somehow."""
-    packed = packs.store_pack(_rows([(1, 5000)] * 3), tmp_path, tmp_path / "tmp")
+    packed = packs.store_pack(_rows([(1, 5000)] * 3), store(tmp_path, ""))
     path = tmp_path / packs.pack_path(packed.sha256)
     path.chmod(0o644)
     if damage == "cut":
@@ -94,5 +95,5 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(durable, "observer", full)
     with pytest.raises(StorageError, match="the disk is full"):
-        packs.store_pack(_rows([(1, 500)]), tmp_path, tmp_path / "tmp")
-    assert list(tmp_path.rglob("*")) == []
+        packs.store_pack(_rows([(1, 500)]), store(tmp_path, ""))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

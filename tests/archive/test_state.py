@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.archive import config, layout, vault
+from curate import contract
+from curate.archive import config, layout, tables, vault
 from curate.archive.ledger import Ledger, StudyRecord
 from curate.errors import CurateError, DamagedError, InputError, LockedError
 from tests.steps.archives import make_archive
@@ -27,6 +28,7 @@ MINIMAL = '[archive]\ntitle = "T"\npublisher = "P"\nlicense = "CC0-1.0"\n'
         (MINIMAL + 'population = "people"\n', "neither persons nor test"),
         (MINIMAL + "cooling_off_days = 9999\n", "must lie between"),
         (MINIMAL + 'cooling_off_days = "30"\n', "a whole number"),
+        (MINIMAL + "packs = 3\n", "must be text"),
         (MINIMAL + "[packs]\ntarget_size_mb = true\n", "a whole number"),
         ('[archive]\ntitle = "T"\n', "has no publisher"),
     ],
@@ -100,7 +102,8 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     """What is written together is not written at all when one part fails."""
     Ledger.create(tmp_path / "l.db")
     ledger = Ledger(tmp_path / "l.db")
-    record = StudyRecord("2.25.1", "D", b"", {}, b"", b"", b"", None)
+    instances = tables.to_ipc(contract.to_arrow("instances", []))
+    record = StudyRecord("2.25.1", "D", b"", {}, b"", instances, b"", None)
     with pytest.raises(ValueError, match="stop"), ledger.transaction():
         ledger.put_study(record)
         raise ValueError("stop")
@@ -120,9 +123,9 @@ def test_a_damaged_ledger_is_told_as_such(tmp_path: Path) -> None:
 def test_what_is_sealed_opens_again(tmp_path: Path, size: int) -> None:
     """Whatever its length, a sealed stream comes back, and nothing of it is readable on disk."""
     key, data = b"k" * 32, (b"Joana Puig " * (size // 11 + 1))[:size]
-    with vault.sealing(tmp_path / "v", tmp_path / "t", key) as out:
+    with vault.sealing(tmp_path / "v", key) as out:
         out.write(data)
-    with vault.opening(tmp_path / "v", key) as plain:
+    with vault.opening((tmp_path / "v").open("rb"), key) as plain:
         assert plain.read() == data
     assert b"Joana" not in (tmp_path / "v").read_bytes()
     assert stat.S_IMODE((tmp_path / "v").stat().st_mode) == 0o600
@@ -132,7 +135,7 @@ def test_what_is_sealed_opens_again(tmp_path: Path, size: int) -> None:
 def test_a_sealed_file_cannot_be_altered(tmp_path: Path, damage: str) -> None:
     """Cut, flipped, dropped or swapped chunks, or another key, are told as damage."""
     key = b"k" * 32
-    with vault.sealing(tmp_path / "v", tmp_path / "t", key) as out:
+    with vault.sealing(tmp_path / "v", key) as out:
         out.write(os.urandom(3 * vault.CHUNK + 5))
     raw = bytearray((tmp_path / "v").read_bytes())
     start, step = len(vault.MAGIC) + 16, vault.CHUNK + 16
@@ -151,5 +154,5 @@ def test_a_sealed_file_cannot_be_altered(tmp_path: Path, damage: str) -> None:
         key = b"x" * 32
     (tmp_path / "v").chmod(0o600)
     (tmp_path / "v").write_bytes(raw)
-    with pytest.raises(CurateError), vault.opening(tmp_path / "v", key) as plain:
+    with pytest.raises(CurateError), vault.opening((tmp_path / "v").open("rb"), key) as plain:
         plain.read()

@@ -236,6 +236,17 @@ NEVER = [
 ]  # fmt: skip
 
 WHY_GEOMETRY = "geometry"
+# Decimal strings keep six significant digits, these all: what a volume, a value or a dose is computed from.
+EXACT = re.compile(
+    r"^((Image|RTImage)(Position|Orientation)|(Imager|NominalScanned)?PixelSpacing|ImagePlanePixelSpacing|"
+    r"SliceThickness|SpacingBetweenSlices|SliceLocation|[XYZ]OffsetInSlide|GridFrameOffsetVector|ContourData|"
+    r"FrameOfReferenceTransformationMatrix|Isocenter|DoseReferencePointCoordinates|BeamDoseSpecificationPoint|"
+    r"(LeafJawPositions|LeafPositionBoundaries|BlockData)$|(.*Meterset(Weight)?$)|"
+    r"Rescale|Window(Center|Width)|DoseGridScaling|DVHDoseScaling|DVHData|NumericValue|FloatingPointValue|"
+    r"ImagingFrequency|DistanceSourceToDetector|DistanceSourceToPatient|ReconstructionDiameter|"
+    r"DecayFactor|DoseCalibrationFactor|ScatterFraction|DeadTimeFactor|SliceSensitivityFactor|"
+    r"RadionuclidePositronFraction|PixelAspectRatio|DiffusionGradient|DiffusionBValue)"
+)
 # Ranges by keyword, first match wins: wide enough for real values, too narrow for an identifier of six digits or
 # more. `big` allows more digits and rounds to six significant ones.
 NUMBERS = [

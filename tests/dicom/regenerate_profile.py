@@ -52,6 +52,7 @@ def numeric(keyword: str, vr: str) -> tuple[str, str]:
     """The range of a number by its keyword, and why it stays."""
     for pattern, form, low, high, why in sources.NUMBERS:
         if pattern.search(keyword):
+            form = "exact" if form == "num" and sources.EXACT.search(keyword) else form
             return f"{form}({low:.9g},{high:.9g})", why
     if vr in ("DS", "FD", "FL"):
         return "num(-20000,20000)", "acquisition or processing parameter"

@@ -50,10 +50,10 @@ def test_donors_and_folds() -> None:
     assert set(folds) == set(range(10))
 
 
-def test_keys_are_six_and_show_nothing() -> None:
+def test_keys_are_seven_and_show_nothing() -> None:
     """Each purpose has a key of its own, and no repr shows one."""
     keys = [getattr(KEYS, name) for name in Keys.__slots__]
-    assert len(set(keys)) == 6
+    assert len(set(keys)) == 7
     assert all(len(key) == 32 for key in keys)
     assert not any(key.hex() in repr(KEYS) or repr(key) in repr(KEYS) for key in keys)
     assert "donor 7" not in repr(StudyContext(KEYS, "donor 7", 0))
@@ -73,3 +73,12 @@ def test_a_policy_takes_only_what_it_knows(table: dict[str, object]) -> None:
 def test_a_policy_from_a_table() -> None:
     """What a table states is taken, what it leaves out is the default."""
     assert Policy.from_mapping({"dates": "remove"}) == Policy(dates="remove")
+
+
+def test_a_worker_makes_no_id_with_a_key_that_it_was_not_given() -> None:
+    """What only the coordinator needs is empty in a worker's keys, and asking for it fails instead of guessing."""
+    theirs = KEYS.of_worker()
+    assert identifiers.new_uid(theirs, "1.2.3") == identifiers.new_uid(KEYS, "1.2.3")
+    for make in (identifiers.fold, identifiers.tombstone):
+        with pytest.raises(ValueError, match="not given"):
+            make(theirs, "1.2.3")

@@ -66,7 +66,11 @@ def test_by_default_they_stay() -> None:
 def test_the_verifier_agrees_with_each_policy() -> None:
     """What was written for persons is clean for both; what names a model is not clean for persons."""
     persons, everything = rewritten(PERSONS)[0], rewritten(Policy())[0]
-    for data, policy, clean in ((persons, PERSONS, True), (everything, Policy(), True), (everything, PERSONS, False)):
+    for data, policy, clean in (
+        (persons, PERSONS, True),
+        (everything, Policy(), True),
+        (everything, PERSONS, False),
+    ):
         wrong = {f.tag for f in verify(data, policy) if f.severity is Severity.ERROR}
         assert (not wrong) is clean
     assert {"ManufacturerModelName", "SoftwareVersions", "BodyPartExamined"} <= wrong

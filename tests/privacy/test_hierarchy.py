@@ -54,7 +54,6 @@ def test_each_level_lies_in_the_next(values: list[int], which: bool) -> None:
         for finer, coarser in itertools.pairwise(path):
             assert steps.low[coarser] <= steps.low[finer]
             assert steps.high[finer] <= steps.high[coarser]
-            assert steps.loss[finer] <= steps.loss[coarser]
 
 
 def test_codes_below_one_parent_are_neighbours() -> None:

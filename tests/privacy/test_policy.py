@@ -11,7 +11,7 @@ from curate.privacy.policy import DEFAULT_GIVE_UP_FIRST, PrivacyPolicy
 def test_an_empty_table_has_the_defaults() -> None:
     """Open access means 11, and a later study that stands out waits."""
     policy = PrivacyPolicy.from_mapping({})
-    assert (policy.k, policy.later_studies, policy.exempt) == (11, "hold", False)
+    assert (policy.k, policy.later_studies, policy.exempt) == (11, "split", False)
     assert policy.give_up_first == DEFAULT_GIVE_UP_FIRST
     assert policy == PrivacyPolicy()
 
@@ -47,7 +47,7 @@ def test_test_material_is_exempt() -> None:
         ({"largest_suppressed_share": "5%"}, "from 0 to 1"),
         ({"give_up_first": "model"}, "list of column names"),
         ({"give_up_first": ["model", "model"]}, "twice"),
-        ({"later_studies": "drop"}, "later_studies must be one of hold, split"),
+        ({"later_studies": "drop"}, "later_studies must be one of split, hold"),
     ],
 )
 def test_what_the_table_may_not_say_is_refused(table: dict[str, object], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -46,16 +47,27 @@ def _labels(row: tuple[int, str, str], node: tuple[int, ...]) -> list[int]:
 
 def _loss_at(donors: list[list[tuple[int, str, str]]], node: tuple[int, ...], k: int, share: float) -> float:
     alike: dict[frozenset[object], list[int]] = defaultdict(list)
-    loss = 0.0
     for donor in donors:
         labels = [_labels(row, node) for row in donor]
         alike[frozenset(Counter(map(tuple, labels)).items())].append(len(donor))
-        for row in labels:
-            loss += sum(w * steps.loss[label] for w, steps, label in zip(WEIGHTS, LADDERS, row, strict=True))
+    loss = sum(weight * _lost(donors, node, column) for column, weight in enumerate(WEIGHTS))
     rows = sum(len(donor) for donor in donors)
     out = sum(sum(members) for members in alike.values() if len(members) < k) / rows
     held = max(out - share, 0)
-    return (1 - out) * loss / rows + (out - held) + HELD_LOSS * held
+    return (1 - out) * loss + (out - held) + HELD_LOSS * held
+
+
+def _lost(donors: list[list[tuple[int, str, str]]], node: tuple[int, ...], column: int) -> float:
+    known = _bits(donors, (0, 0, 0), column)
+    if not known:
+        return node[column] / (len(LADDERS[column].labels) - 1)
+    return 1 - _bits(donors, node, column) / known
+
+
+def _bits(donors: list[list[tuple[int, str, str]]], node: tuple[int, ...], column: int) -> float:
+    """What a column tells of a row on average."""
+    counts = Counter(_labels(row, node)[column] for donor in donors for row in donor)
+    return sum(count * math.log2(counts.total() / count) for count in counts.values()) / counts.total()
 
 
 @given(

@@ -30,16 +30,22 @@ def make_archive(root: Path, privacy: str = GATED) -> Path:
 
 
 def take_in(
-    archive: Path, folder: Path, donors: Iterable[int], *, study: int = 0, licenses: tuple[str, ...] = ("",)
+    archive: Path,
+    folder: Path,
+    donors: Iterable[int],
+    *,
+    study: int | Mapping[int, int] = 0,
+    licenses: tuple[str, ...] = ("",),
 ) -> IntakeReport:
     """Take in one study of each donor: ages 30 to 69, both sexes, chest CT of several models, three diagnoses."""
     rows = []
     for donor in donors:
-        path = folder / f"d{donor}-{study}" / "0.dcm"
+        number = study if isinstance(study, int) else study[donor]
+        path = folder / f"d{donor}-{number}" / "0.dcm"
         path.parent.mkdir(parents=True)
-        path.write_bytes(_instance(donor, study))
+        path.write_bytes(_instance(donor, number))
         chosen = licenses[donor // 3 % len(licenses)]
-        rows.append({"study": synth.uid(donor, study), **_row(donor), "license": chosen})
+        rows.append({"study": synth.uid(donor, number), **_row(donor), "license": chosen})
     table = folder / "studies.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*COLUMNS, "license"])

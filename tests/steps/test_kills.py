@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from curate.archive import receipts, tables
-from curate.archive.layout import opened
+from curate.archive.layout import opened, vault_name
 from curate.archive.packs import read_instance
 from curate.dicom.types import Keys
 from curate.digests import canonical_json
@@ -152,7 +152,7 @@ def _nothing_lost(archive: Path) -> None:
                 data = read_instance(archive / row["pack"], row["offset_bytes"], row["size_bytes"])
                 assert hashlib.sha256(data).digest() == row["sha256"]
         for entry in held.ledger.quarantined():
-            assert held.vault_path(entry.id).is_file()
+            assert held.quarantine.has(vault_name(entry.id))
 
 
 def _check(bench: Bench, stage: str, fault: str, at: int) -> None:

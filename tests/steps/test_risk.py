@@ -22,11 +22,14 @@ from curate.donation import disclosure
 from curate.errors import DamagedError, InputError, RefusedError
 from curate.findings import Finding, Severity
 from curate.privacy.history import audit
+from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import Cut, release
 from curate.steps.risk import risk
 from curate.steps.withdraw import withdraw
 from curate.verify import check_release
+from tests import synth
+from tests.corpus import write_table
 from tests.steps.archives import curate, curate_json, files_of
 from tests.steps.donors import RARE, make_archive, take_in
 
@@ -155,6 +158,35 @@ def test_a_study_date_that_the_manifest_does_not_state_is_found(first: Path, tmp
     assert ("ROW_DIFFERS", "StudyDate") in {(f.rule, f.tag) for f in errors(folder)}
 
 
+@pytest.mark.parametrize("name", ["Manufacturer", "Modality"])
+def test_what_an_image_says_beyond_the_counted_column_is_found(first: Path, tmp_path: Path, name: str) -> None:
+    """A header that names another vendor or modality than the row that was counted, or one more, is an error."""
+    folder = tmp_path / "1.0.0"
+    shutil.copytree(folder_of(first, "1.0.0"), folder)
+    path = folder / "manifest" / "series.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index(name)
+    values = [None, "XX", *table[name].to_pylist()[2:]]
+    path.unlink()  # a link to the archive's own file
+    pq.write_table(table.set_column(place, table.schema.field(place), pa.array(values, pa.string())), path)
+    found = [f for r in check_release(folder) if r.name == "instances" for f in r.findings]
+    assert sum(f.count for f in found if (f.rule, f.tag) == ("ROW_DIFFERS", name)) == 2
+
+
+def test_a_series_that_contradicts_itself_waits(tmp_path: Path) -> None:
+    """Two vendors in one series: no row could count both, so the study goes to quarantine with that reason."""
+    archive, folder = make_archive(tmp_path / "archive"), tmp_path / "in" / "s"
+    folder.mkdir(parents=True)
+    for number, vendor in enumerate(("SIEMENS", "Philips")):
+        ds = synth.load_instance(0, 0, 0, number, rows=8, columns=8)
+        ds.Manufacturer = vendor
+        (folder / f"{number}.dcm").write_bytes(synth.to_bytes(ds))
+    table = write_table(tmp_path / "studies.csv", [synth.uid(0, 0)])
+    report = intake(archive, [tmp_path / "in"], table, deidentify=True, workers=1)
+    assert report.quarantined_studies == 1
+    assert ("SERIES_CONTRADICTS", "Manufacturer") in {(f.rule, f.tag) for f in report.findings}
+
+
 def test_a_small_archive_is_refused_with_what_to_do(tmp_path: Path) -> None:
     """Eight donors are too few for k = 11: nothing is cut, and the forecast is named."""
     archive = make_archive(tmp_path / "archive", privacy="")
@@ -179,7 +211,7 @@ def test_the_report_names_nobody(first: Path) -> None:
 
 
 def test_a_second_version_is_safe_together_with_the_first(again: Path) -> None:
-    """Additions are k-safe by themselves, cells that were published stay, and a donor's single later study waits."""
+    """Additions are k-safe by themselves, cells that were published stay, a donor's single later study stands apart."""
     take_in(again, again.parent / "more", range(DONORS, DONORS + 40))
     take_in(again, again.parent / "later", [0, 1], study=1)
     cut = release(again)
@@ -257,9 +289,9 @@ def test_a_lost_history_stops_the_next_release(again: Path) -> None:
         release(again)
 
 
-@pytest.mark.parametrize("table", ['population = "test"\n', 'later_studies = "split"\n', "k = 1\n"])
+@pytest.mark.parametrize("table", ['population = "test"\n', 'later_studies = "drop"\n', "k = 1\n"])
 def test_a_policy_that_can_not_be_followed_is_refused(tmp_path: Path, table: str) -> None:
-    """Persons are never exempt by a second word, nor get a second id that the images contradict."""
+    """Persons are never exempt by a second word, nor does a typing error or a k of 1 pass."""
     archive = make_archive(tmp_path / "archive", privacy=table)
     with pytest.raises(InputError):
         release(archive)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from curate import clock, parallel
+from curate import clock
 from curate.archive import sealed_log
 from curate.dicom import identifiers
 from curate.dicom.hierarchy import StudyGroup, day_of, rebased
@@ -16,6 +16,7 @@ from curate.donation.coding import code_study
 from curate.donation.gate import RowIndex, judge
 from curate.findings import Finding, has_errors
 from curate.metadata.table import StudyRow
+from curate.parallel import Pool
 from curate.records import Row
 from curate.steps.deidentify import coded_table
 from curate.steps.deidentify.beside import Beside
@@ -46,18 +47,18 @@ class Plan:
 
 
 def plans(
-    keys: Keys, studies: tuple[StudyGroup[SourceFile], ...], rows: RowIndex | None, workers: int
+    keys: Keys, studies: tuple[StudyGroup[SourceFile], ...], rows: RowIndex | None, pool: Pool[Keys]
 ) -> Iterator[Plan]:
     """A plan for each study, after a look at its series' first headers; without rows, nobody is asked for consent."""
     looks = [
         Look(
             study.study_uid,
-            tuple(tuple(m.place.path for m in series.members[:_TRIED]) for series in study.series),
-            tuple(tuple(m.place.path for m in same) for same in study.doubles),
+            tuple(tuple(m.place.on_disk for m in series.members[:_TRIED]) for series in study.series),
+            tuple(tuple(m.place.on_disk for m in same) for same in study.doubles),
         )
         for study in studies
     ]
-    done = parallel.map_unordered(look, looks, workers if len(looks) > _FEW else 1)
+    done = (pool if len(looks) > _FEW else pool.here()).map(look, looks)
     seen = {task.study_uid: found for task, found in done}
     for study in studies:
         yield _plan(keys, study, rows, seen[study.study_uid])

@@ -12,13 +12,14 @@ from curate import durable, parallel
 from curate.archive import sealed_log
 from curate.dicom import identifiers
 from curate.dicom.sources import SourceFile
-from curate.dicom.types import Policy
+from curate.dicom.types import Keys, Policy
 from curate.donation import policy as policies
 from curate.donation.gate import RowIndex
 from curate.donation.gather import Donation, count_kinds, gather
 from curate.errors import InputError
 from curate.findings import Finding, has_errors, merge
 from curate.metadata import table
+from curate.parallel import Pool, Workers
 from curate.progress import Progress, silent
 from curate.steps.deidentify import beside as private
 from curate.steps.deidentify import coded_table, handover
@@ -71,7 +72,7 @@ def deidentify(
     mapping: Path | None = None,
     profile: Path | None = None,
     under_passphrase: bool = False,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = silent,
 ) -> DeidentifyReport:
     """Write the clean form of every instance below DEST, under new ids; refuse by rule what cannot be made safe.
@@ -87,12 +88,15 @@ def deidentify(
     key = key or private.default_key(dest)
     private.refuse_overlap(sources, dest, [path for path in (key, studies, mapping) if path])
     listed = table.open_table(studies) if studies else None
-    count = workers or parallel.default_workers()
-    with private.opened(key, under_passphrase=under_passphrase) as beside, _partial(dest):
-        donation = gather(sources, beside.temporary, beside.keys, count, progress)
+    with (
+        private.opened(key, under_passphrase=under_passphrase) as beside,
+        _partial(dest),
+        parallel.opened(workers, beside.keys.of_worker()) as pool,
+    ):
+        donation = gather(sources, beside.temporary, pool, progress)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
-        run = _Run(beside, dest, policy, donation, listed, count, progress)
+        run = _Run(beside, dest, policy, donation, listed, pool, progress)
         run.clean_all(mapping)
         return run.report()
 
@@ -118,11 +122,11 @@ class _Run:
         policy: Policy,
         donation: Donation,
         listed: table.StudiesTable | None,
-        workers: int,
+        pool: Pool[Keys],
         progress: Progress,
     ) -> None:
         self.beside, self.dest, self.policy, self.donation = beside, dest, policy, donation
-        self.workers, self.progress = workers, progress
+        self.pool, self.progress = pool, progress
         self.findings: list[Finding] = [*donation.findings, *(listed.findings if listed else ())]
         self.rows = RowIndex.of(listed.rows(), donation.grouped.studies) if listed else None
         self.totals = DeidentifyReport(key=beside.path)
@@ -131,7 +135,7 @@ class _Run:
 
     def clean_all(self, mapping: Path | None) -> None:
         """Every study: planned, its dates fixed, its files written; the table comes last."""
-        planned = list(plans(self.beside.keys, self.donation.grouped.studies, self.rows, self.workers))
+        planned = list(plans(self.beside.keys, self.donation.grouped.studies, self.rows, self.pool))
         if self.policy.dates == "rebase":
             planned = anchored(self.beside, planned)
         good = [plan for plan in planned if not plan.refused]
@@ -139,7 +143,7 @@ class _Run:
             handover.write_mapping(self.beside.keys, mapping, good)
         self._refuse_all(planned)
         total = sum(-(-len(plan.study.members) // _BATCH) for plan in good)
-        done = parallel.map_unordered(clean, self._batches(good), min(self.workers, total))
+        done = (self.pool if total > 1 else self.pool.here()).map(clean, self._batches(good))
         for batch, outcome in self.progress.over(done, "batches", total):
             self._count(batch, outcome)
         if self.rows is not None:
@@ -152,14 +156,14 @@ class _Run:
             files = [
                 File(
                     m.place.place,
-                    m.place.path,
+                    m.place.on_disk,
                     m.place.origin,
                     f"{plan.study_id}/{identifiers.new_uid(keys, m.scan.series_uid)}/"
                     f"{identifiers.new_uid(keys, m.scan.sop_instance_uid)}.dcm",
                 )
                 for m in plan.study.members
             ]
-            rest = (keys, plan.donor_id, plan.shift_us, plan.study_date, plan.names, self.policy)
+            rest = (plan.donor_id, plan.shift_us, plan.study_date, plan.names, self.policy)
             for start in range(0, len(files), _BATCH):
                 yield Batch(self.dest, plan.study_id, tuple(files[start : start + _BATCH]), *rest)
 
@@ -225,4 +229,4 @@ class _Run:
 
 
 def _file(file: SourceFile) -> File:
-    return File(file.place, file.path, file.origin)
+    return File(file.place, file.on_disk, file.origin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,6 @@ class Batch:
     dest: Path
     study_id: str
     files: tuple[File, ...]
-    keys: Keys
     donor_id: str
     shift_us: int | None
     study_date: str
@@ -78,8 +77,9 @@ class Outcome:
     findings: tuple[Finding, ...]
 
 
-def look(task: Look) -> Seen:
+def look(task: Look, keys: Keys) -> Seen:
     """The first readable header of each series, and whether the study's doubles are copies."""
+    del keys  # what is looked at here needs none
     conflict = any(len({_digest(path) for path in same}) > 1 for same in task.doubles)
     headers: list[Mapping[str, Any]] = []
     names: set[str] = set()
@@ -107,12 +107,12 @@ def _digest(path: Path) -> bytes:
         return b""
 
 
-def clean(batch: Batch) -> Outcome:
+def clean(batch: Batch, keys: Keys) -> Outcome:
     """Write the clean form of each file; one that cannot be made safe is refused and left where it was.
 
     Files get their names together, once all are on the disk: a folder is synced once a batch.
     """
-    context = StudyContext(batch.keys, batch.donor_id, batch.shift_us, batch.study_date, batch.names)
+    context = StudyContext(keys, batch.donor_id, batch.shift_us, batch.study_date, batch.names)
     finished: dict[Path, Path] = {}
     refused: list[tuple[File, str]] = []
     findings: list[Finding] = []
@@ -170,7 +170,7 @@ def target(rewritten: Rewritten) -> str:
 
 def _write(batch: Batch, rewritten: Rewritten, path: Path) -> Path:
     """The bytes of a file that shall be `path`, unfinished but on the disk."""
-    temporary = batch.dest / PARTIAL / f"{rewritten.sop_instance_uid}.{os.getpid()}"
+    temporary = batch.dest / PARTIAL / uuid.uuid4().hex
     with durable.storage_errors("write to DEST"):
         durable.step("write", path)
         with temporary.open("wb") as out:

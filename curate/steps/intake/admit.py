@@ -6,34 +6,41 @@ import hashlib
 import io
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow as pa
+
 from curate import contract, durable
 from curate.archive import packs, tables, vault
+from curate.archive.layout import vault_name
 from curate.archive.ledger import QuarantineEntry, StudyRecord
 from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import MalformedError, Policy, Rewritten, StudyContext
-from curate.dicom.verify import verify
+from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
+from curate.dicom.verify import verify_rewritten
 from curate.digests import canonical_json, sha256_set
-from curate.donation import pixels
+from curate.donation import disclosure, pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
-from curate.steps.intake.series import keywords, series_row
+from curate.remote import RemoteFile
+from curate.steps.intake.packing import Packer
+from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
 
 @dataclass(slots=True)
 class _Work:
-    """What is gathered while a study's instances pass by."""
+    """What is gathered while a study's instances pass by, the keys, and a folder for what is not finished."""
 
+    keys: Keys
+    scratch: Path
     digests: dict[str, bytes] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     facts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
@@ -56,59 +63,42 @@ class _StudyRefusedError(Exception):
     """The study as a whole goes to quarantine; the findings say why."""
 
 
-def process(task: StudyTask) -> StudyResult:
+def process(task: StudyTask, keys: Keys) -> StudyResult:
     """Admit a study, or as much of it as the rules allow; what they refuse is kept for a person to decide."""
     if has_errors(task.findings):
-        return _refuse(task, task.findings)
-    work = _Work()
-    try:
-        _pack_all(task, work)
-        return _admitted(task, work)
-    except _StudyRefusedError:
-        return _refuse(task, (*task.findings, *work.findings))
-    finally:
-        for path in task.temporary.glob(f"{task.study_id}.*"):
-            path.unlink(missing_ok=True)
+        return _refuse(task, keys, task.findings)
+    with durable.storage_errors("use the store of packs"), task.packs.scratch() as scratch:
+        work = _Work(keys, scratch)
+        try:
+            _pack_all(task, work)
+            return _admitted(task, work)
+        except _StudyRefusedError:
+            return _refuse(task, keys, (*task.findings, *work.findings))
 
 
 def _pack_all(task: StudyTask, work: _Work) -> None:
-    """Write the study's packs under temporary names; a pack is closed before it passes the target size."""
-    rows = _clean_rows(task, work)
-    ahead = next(rows, None)
-    while ahead is not None:
-        path = task.temporary / f"{task.study_id}.{len(work.packs)}"
-        part = _Part(ahead, rows, task.target_pack_bytes)
+    """Read, judge and pack one instance after the other; only the packs' temporary files grow."""
+    packer = Packer(work.scratch, task.target_pack_bytes)
+    try:
         with durable.storage_errors("write a pack"):
-            work.packs.append((path, packs.write_pack(part, path)))
-        ahead = part.ahead
-
-
-class _Part:
-    """The rows of one pack; what would make it too large stays in `ahead`."""
-
-    def __init__(self, first: packs.PackRow, rest: Iterator[packs.PackRow], target: int) -> None:
-        self.ahead: packs.PackRow | None = first
-        self._rest, self._room = rest, target
-
-    def __iter__(self) -> Iterator[packs.PackRow]:
-        total = 0
-        while self.ahead is not None and (not total or total + len(self.ahead.data) <= self._room):
-            row, self.ahead = self.ahead, None
-            total += len(row.data)
-            yield row
-            self.ahead = next(self._rest, None)
+            for row in _clean_rows(task, work):
+                packer.add(row)
+            packer.close()
+    finally:
+        packer.abandon()
+    work.packs = packer.packs
 
 
 def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
     policy = Policy.from_mapping(task.profile)
-    context = StudyContext(task.keys, task.donor_id, task.shift_us, task.study_date)
+    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date)
     for instance in task.instances:
         try:
             data = instance.path.read_bytes()
         except OSError:
             _set_aside(work, instance, Finding("FILE_UNREADABLE", instance.place))
             continue
-        digest = hashlib.sha256(data).digest()
+        digest = identifiers.source_mark(work.keys, data)
         if instance.duplicate and work.digests.get(instance.instance_uid) not in (None, digest):
             work.findings.append(Finding("INSTANCE_UID_CONFLICT", instance.place))
             raise _StudyRefusedError
@@ -133,7 +123,7 @@ def _look_only(
     task: StudyTask, work: _Work, instance: SourceInstance, data: bytes, context: StudyContext, policy: Policy
 ) -> None:
     """A new instance of a study that is there already waits: by its own rule, or because it comes late."""
-    scratch = _Work()
+    scratch = _Work(work.keys, work.scratch)
     if _clean(task, scratch, instance, data, context, policy) is None:
         work.findings += scratch.findings
         work.refused.append(instance)
@@ -165,9 +155,9 @@ def _clean(
         rewritten = rewrite_parsed(parsed, context, policy)
         rewritten = pixels.clean(rewritten, policy, work.looked, task.decision)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
-            work.places[rewritten.series_uid] = _place_ids(task, facts_of(parsed.dataset, _PLACE))
-        clean = b"".join(rewritten.chunks)
-        verdict = [f for f in verify(clean, policy) if f.severity is Severity.ERROR]
+            work.places[rewritten.series_uid] = _place_ids(work.keys, facts_of(parsed.dataset, _PLACE))
+        verified = verify_rewritten(rewritten, policy)
+        verdict = [f for f in verified.findings if f.severity is Severity.ERROR]
     except MalformedError as error:
         _set_aside(work, instance, Finding(error.rule, instance.place, error.tag))
         return None
@@ -178,7 +168,7 @@ def _clean(
     work.findings += found
     if has_errors(found) or any(_held(f.rule, policy, task.decision) for f in found):
         raise _StudyRefusedError
-    return _row(task, work, rewritten, clean)
+    return _row(task, work, rewritten, verified.dataset)
 
 
 _SITE = ("InstitutionName", "InstitutionAddress")
@@ -186,13 +176,13 @@ _SCANNER = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "Stat
 _PLACE = (*_SITE, *_SCANNER)
 
 
-def _place_ids(task: StudyTask, facts: dict[str, Any]) -> Row:
+def _place_ids(keys: Keys, facts: dict[str, Any]) -> Row:
     """Keyed pseudonyms of where a series was acquired; the scanner's rests on its serial number or station."""
     named = {key: value for key, value in facts.items() if isinstance(value, str)}
     scanner = _SCANNER if any(named.get(key) for key in _SCANNER[2:]) else ()
     return {
-        "site_id": identifiers.place_id(task.keys, "site", tuple(named.get(key, "") for key in _SITE)),
-        "scanner_id": identifiers.place_id(task.keys, "scanner", tuple(named.get(key, "") for key in scanner)),
+        "site_id": identifiers.place_id(keys, "site", tuple(named.get(key, "") for key in _SITE)),
+        "scanner_id": identifiers.place_id(keys, "scanner", tuple(named.get(key, "") for key in scanner)),
     }
 
 
@@ -203,52 +193,49 @@ def _held(rule: str, policy: Policy, decision: str) -> bool:
     return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head == "hold")
 
 
-def _row(task: StudyTask, work: _Work, rewritten: Rewritten, clean: bytes) -> packs.PackRow:
-    dataset = parse(clean).dataset
+def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> packs.PackRow:
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
-    facts = {**facts_of(dataset, keywords()), "TransferSyntaxUID": rewritten.transfer_syntax}
+    facts = facts_of(dataset, keywords())
+    facts["TransferSyntaxUID"] = rewritten.transfer_syntax
     work.facts[series].append(facts)
     work.references += references.references(dataset, instance)
     work.applied.update(rewritten.applied)
-    work.size_bytes += len(clean)
+    work.size_bytes += rewritten.size
+    digest = hashlib.sha256()
+    for piece in rewritten.chunks:
+        digest.update(piece)
     work.rows.append(
         {
             "study_id": task.study_id,
             "SeriesInstanceUID": series,
             "SOPInstanceUID": instance,
-            "sha256": hashlib.sha256(clean).digest(),
-            "size_bytes": len(clean),
+            "sha256": digest.digest(),
+            "size_bytes": rewritten.size,
             "SOPClassUID": rewritten.sop_class_uid,
             "transfer_syntax": rewritten.transfer_syntax,
             "frames": rewritten.frames,
         }
     )
-    return packs.PackRow(task.study_id, series, instance, clean)
+    return packs.PackRow(task.study_id, series, instance, rewritten.chunks)
 
 
 def _admitted(task: StudyTask, work: _Work) -> StudyResult:
-    entry = _keep(task, work.refused, work.findings, "part") if work.refused else None
+    entry = _keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
     if not work.rows:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
     coded, found = code_study(task.row, joined(work.headers.values()))
+    odd = [name for facts in work.facts.values() for name in contradictions(facts)]
+    found += [Finding("SERIES_CONTRADICTS", "", name) for name in odd]
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
         raise _StudyRefusedError
     record = _record(task, work, coded)
     for path, packed in work.packs:
-        _give_name(task.root, path, packed)
+        with durable.storage_errors("store a pack"):
+            task.packs.put(path, packs.pack_path(packed.sha256))
     admitted = len(work.rows) + work.already
     findings = merge((*task.findings, *work.findings))
     return StudyResult(admitted, len(work.refused), findings, record, entry, work.size_bytes)
-
-
-def _give_name(root: Path, path: Path, packed: packs.Packed) -> None:
-    target = root / packs.pack_path(packed.sha256)
-    with durable.storage_errors("store a pack"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            path.chmod(0o444)
-            durable.rename(path, target)
 
 
 def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
@@ -273,24 +260,32 @@ def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
         "preview_rows": len(previews),
     }
     links = references.series_links(work.references, instances, series_rows)
+    series = _table("series", series_rows)
+    payload["images_say"] = disclosure.series_text(series)
+    if names := _names_of_others(work, {row["SOPInstanceUID"] for row in instances}, task.study_id):
+        payload["names"] = names
     return StudyRecord(
         task.study_id,
         task.donor_id,
         b"".join(sorted(work.sources)),
         payload,
-        _ipc("series", series_rows),
-        _ipc("instances", instances),
-        _ipc("references", [{"study_id": task.study_id, **link} for link in links]),
-        _ipc("previews", previews) if previews else None,
+        tables.to_ipc(series),
+        tables.to_ipc(_table("instances", instances)),
+        tables.to_ipc(_table("references", [{"study_id": task.study_id, **link} for link in links])),
+        tables.to_ipc(_table("previews", previews)) if previews else None,
     )
 
 
-def _ipc(name: str, rows: list[Row]) -> bytes:
+def _names_of_others(work: _Work, instances: Collection[str], study_id: str) -> list[str]:
+    """The UIDs of other studies, and of what is in them, that the study's images refer to."""
+    named = {uid for reference in work.references for uid in (reference.target, reference.series, reference.study)}
+    return sorted(named - {"", study_id, *instances, *work.facts})
+
+
+def _table(name: str, rows: list[Row]) -> pa.Table:
     """Rows without the columns that only a release knows."""
     table = contract.to_arrow(name, rows)
-    return tables.to_ipc(
-        table.drop_columns([c for c in ("license", "release_version") if c in table.schema.names])
-    )
+    return table.drop_columns([c for c in ("license", "release_version") if c in table.schema.names])
 
 
 def _instance_rows(work: _Work) -> list[Row]:
@@ -352,35 +347,38 @@ def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
     }
 
 
-def _refuse(task: StudyTask, findings: tuple[Finding, ...]) -> StudyResult:
+def _refuse(task: StudyTask, keys: Keys, findings: tuple[Finding, ...]) -> StudyResult:
     """The whole study to quarantine, what is there already apart."""
-    entry = _keep(task, list(task.instances), list(findings), "study")
+    entry = _keep(task, keys, list(task.instances), list(findings), "study")
     return StudyResult(0, len(task.instances), merge(findings), None, entry)
 
 
-def quarantine_id(task: StudyTask, kind: str) -> str:
+def quarantine_id(keys: Keys, task: StudyTask, kind: str) -> str:
     """A name for what waits: keyed, so that it says nothing, and the same when it is sent again."""
-    return "Q" + identifiers.order(task.keys, f"quarantine {kind} {task.study_uid}").hex()[:24]
+    return "Q" + identifiers.order(keys, f"quarantine {kind} {task.study_uid}").hex()[:24]
 
 
-def _keep(task: StudyTask, kept: list[SourceInstance], findings: list[Finding], kind: str) -> QuarantineEntry:
+def _keep(
+    task: StudyTask, keys: Keys, kept: list[SourceInstance], findings: list[Finding], kind: str
+) -> QuarantineEntry:
     """Encrypt the original files under the quarantine's key; the entry says how many and why, nothing else."""
-    name = quarantine_id(task, kind)
+    name = quarantine_id(keys, task, kind)
     codes: Counter[str] = Counter()
     for finding in findings:
         if finding.severity is not Severity.NOTE:
             codes[finding.rule] += finding.count
-    target = task.root / "quarantine" / name[1:3] / f"{name}.vault"
     size = 0
     index = [{"place": i.place, "path": i.origin} for i in kept]
     listed = canonical_json({"files": index, "findings": _plain(findings)}).encode()
-    with (
-        vault.sealing(target, task.temporary / f"{task.study_id}.vault", task.keys.storage) as out,
-        tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        _add(tar, "index.json", listed)
-        for number, instance in enumerate(kept, 1):
-            size += _add_file(tar, f"{number:06d}.dcm", instance.path)
+    with durable.storage_errors("write to the quarantine"), task.quarantine.scratch() as folder:
+        with (
+            vault.sealing(folder / "vault", keys.quarantine) as out,
+            tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            _add(tar, "index.json", listed)
+            for number, instance in enumerate(kept, 1):
+                size += _add_file(tar, f"{number:06d}.dcm", instance.path)
+        task.quarantine.put(folder / "vault", vault_name(name), mode=0o600, replace=True)
     return QuarantineEntry(
         name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size, task.donor_id
     )
@@ -390,10 +388,11 @@ def _plain(findings: list[Finding]) -> list[dict[str, Any]]:
     return [{"rule": f.rule, "place": f.place, "tag": f.tag, "count": f.count} for f in merge(findings)]
 
 
-def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> int:
+def _add_file(tar: tarfile.TarFile, name: str, path: Path | RemoteFile) -> int:
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
             _add_stream(tar, name, file, size)
             return size
     except OSError:  # it could not be read before either; the index names it

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -23,68 +23,44 @@ from curate.errors import InputError
 from curate.findings import Finding, has_errors, merge
 from curate.identity import TOOL, who
 from curate.metadata import table
+from curate.parallel import Workers
 from curate.progress import Progress, silent
-from curate.steps.intake import receipts
+from curate.steps.intake import receipts, remembered
 from curate.steps.intake.admit import process, quarantine_id
+from curate.steps.intake.report import IntakeReport
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
 _EPOCH_DAY = date(2000, 1, 1)
 
 
-@dataclass(slots=True)
-class IntakeReport:
-    """What became of every file: `files` = admitted + quarantined + not instances.
-
-    `findings` are merged; `other` names what is no study's instance by its place and kind; `receipts` is the
-    encrypted file to which the codes of `new_receipts` donations were added.
-    """
-
-    files: int = 0
-    admitted_instances: int = 0
-    quarantined_instances: int = 0
-    not_instances: int = 0
-    admitted_studies: int = 0
-    unchanged_studies: int = 0
-    quarantined_studies: int = 0
-    size_bytes: int = 0
-    other: tuple[tuple[str, str], ...] = ()
-    kinds: dict[str, int] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-    new_receipts: int = 0
-    receipts: Path | None = None
-
-    @property
-    def codes(self) -> dict[str, int]:
-        """How often each rule was found, over all files."""
-        counts: Counter[str] = Counter()
-        for finding in self.findings:
-            counts[finding.rule] += finding.count
-        return dict(sorted(counts.items()))
-
-
 def intake(
     root: Path,
-    sources: list[Path],
+    sources: Sequence[Path | str],
     studies: Path,
     *,
     deidentify: bool = False,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress = silent,
 ) -> IntakeReport:
     """Take a donation in: admit each study whose row, consent and bytes allow it, keep the rest encrypted.
 
-    Taking in the same again changes nothing; a killed run is finished by the next one.
+    A source is a path or an fsspec URL. `workers` is a count of processes, or the address of a Dask scheduler
+    whose workers share the sources and the stores. Taking in the same again changes nothing; a killed run is
+    finished by the next one.
 
     Raises:
-        InputError: a source or the table cannot be used at all.
+        InputError: a source, the table or the workers cannot be used at all.
         LockedError, StorageError, DamagedError: as their messages say; what was admitted stays.
     """
-    with layout.opened(root, write=True) as archive, _unpacking(archive) as folder:
+    with layout.opened(root, write=True) as archive, _unpacking(archive) as folder, ExitStack() as stack:
         policy = Policy.from_mapping(archive.config.profile)
-        listed = table.open_table(studies)
         keys = Keys.from_secret(archive.secret)
-        count = workers or parallel.default_workers()
-        donation = gather(sources, folder, keys, count, progress)
+        look = remembered.look(archive, keys.source, sources, studies, deidentify)
+        if look is not None and (known := remembered.recall(archive, look)) is not None:
+            return IntakeReport.from_plain(known)
+        listed = table.open_table(studies)
+        pool = stack.enter_context(parallel.opened(workers, keys.of_worker()))
+        donation = gather(sources, folder, pool, progress)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
         rows = RowIndex.of(listed.rows(), donation.grouped.studies)
@@ -92,11 +68,14 @@ def intake(
         tasks = list(run.tasks(donation))
         run.anchor(tasks)
         run.receipts(tasks)
-        done = parallel.map_unordered(process, run.placed(tasks), count)
+        done = pool.map(process, run.placed(tasks))
         for task, result in progress.over(done, "studies", len(tasks)):
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
-        return run.report(donation)
+        report = run.report(donation)
+        if look is not None:
+            remembered.remember(archive, look, report.unchanged(), waiting=report.quarantined_instances > 0)
+        return report
 
 
 @contextmanager
@@ -197,9 +176,8 @@ class _Run:
         findings: list[Finding],
     ) -> StudyTask:
         return StudyTask(
-            root=self.archive.root,
-            temporary=self.archive.temporary,
-            keys=self.keys,
+            packs=self.archive.packs,
+            quarantine=self.archive.quarantine,
             study_uid=uid,
             study_id=study_id,
             donor_id=donor,
@@ -265,7 +243,7 @@ class _Run:
             for name in gone:
                 ledger.delete_quarantine(name)
         for name in gone:
-            durable.remove(self.archive.vault_path(name))
+            self.archive.quarantine.remove(layout.vault_name(name))
         self._count(task, result)
 
     def _new_entry(self, entry: QuarantineEntry) -> bool:
@@ -276,7 +254,7 @@ class _Run:
         """Entries that a study no longer needs: it was admitted since, or in parts where it was refused."""
         waiting = {entry.id for entry in self.archive.ledger.quarantined() if entry.study_id == task.study_id}
         kept = result.entry.id if result.entry else ""
-        ours = {quarantine_id(task, "study"), quarantine_id(task, "part")}
+        ours = {quarantine_id(self.keys, task, kind) for kind in ("study", "part")}
         if result.entry is None and not result.admitted:
             return []
         return sorted((waiting & ours) - {kept})

@@ -31,16 +31,41 @@ def keywords() -> tuple[str, ...]:
     return tuple(wanted)
 
 
+@cache
+def _columns() -> tuple[tuple[contract.Column, str, tuple[str, ...], int | None], ...]:
+    """The columns that facts fill: with the attribute, the path below it, and the place among its values."""
+    found = []
+    for column in contract.table("series").columns:
+        if column.source:
+            indexed = _INDEXED.fullmatch(column.source)
+            first, *path = column.source.split(".")
+            nested = first in _NESTED
+            name = indexed[1] if indexed else first if nested else column.source
+            place = int(indexed[2]) if indexed else None
+            found.append((column, name, tuple(path) if nested else (), place))
+    return tuple(found)
+
+
 def series_row(facts: Sequence[Facts]) -> Row:
     """The technical columns of one series from the facts of its instances, in slice order."""
     row: Row = {}
-    for column in contract.table("series").columns:
-        if column.source:
-            values = [_said(_lookup(instance, column.source)) for instance in facts]
-            row[column.name] = _typed(_aggregate(column.aggregate, values), column.type)
+    for column, name, path, place in _columns():
+        same = {id(value): value for value in [instance.get(name) for instance in facts]}
+        values = [_said(_value(value, path, place)) for value in same.values()]  # equal elements are one
+        row[column.name] = _typed(_aggregate(column.aggregate, values), column.type)
     regular, spacing = volume(facts)
     row["regular_volume"], row["slice_spacing_mm"] = regular, spacing
     return row
+
+
+def contradictions(facts: Sequence[Facts]) -> list[str]:
+    """The attributes on which the instances of a series must agree, and don't: no row could say what they say."""
+    return [
+        column.source
+        for column, name, path, place in _columns()
+        if column.aggregate == "agreed"
+        and len({_said(_value(instance.get(name), path, place)) for instance in facts} - {None}) > 1
+    ]
 
 
 def _said(value: Any) -> Any:
@@ -50,18 +75,13 @@ def _said(value: Any) -> Any:
     return None if value == _DUMMY else value
 
 
-def _lookup(facts: Facts, source: str) -> Any:
-    if indexed := _INDEXED.fullmatch(source):
-        value = facts.get(indexed[1])
-        place = int(indexed[2])
+def _value(value: Any, path: tuple[str, ...], place: int | None) -> Any:
+    if place is not None:
         return value[place] if isinstance(value, list) and len(value) > place else None
-    first, _, rest = source.partition(".")
-    if first in _NESTED:
-        return list(_walk(facts.get(first), rest.split(".")))
-    return facts.get(source)
+    return list(_walk(value, path)) if path else value
 
 
-def _walk(value: Any, path: list[str]) -> Iterable[Any]:
+def _walk(value: Any, path: Sequence[str]) -> Iterable[Any]:
     """All values of a path through all items of nested sequences."""
     if not path:
         yield value
@@ -77,6 +97,8 @@ def _aggregate(how: str, values: Sequence[Any]) -> Any:
         first = values[0] if values else None
         return first if all(value == first for value in values) else None
     flat = [entry for entry in _flattened(values) if entry is not None]
+    if how == "agreed":
+        return flat[0] if len(set(flat)) == 1 else None
     if how == "count_distinct":
         return len(set(flat)) or None
     if not flat:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from curate.archive.ledger import QuarantineEntry, StudyRecord
-from curate.dicom.types import Keys
+from curate.archive.stores import Store
 from curate.findings import Finding
 from curate.metadata.table import StudyRow
+from curate.remote import RemoteFile
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -21,7 +22,7 @@ class SourceInstance:
     """
 
     place: str
-    path: Path
+    path: Path | RemoteFile
     series_uid: str
     instance_uid: str
     duplicate: bool = False
@@ -38,9 +39,8 @@ class StudyTask:
     decided of its pixels: `admit` them as they are, `mask` all that is found, or nothing.
     """
 
-    root: Path
-    temporary: Path
-    keys: Keys
+    packs: Store
+    quarantine: Store
     study_uid: str
     study_id: str
     donor_id: str

@@ -17,6 +17,7 @@ from curate.archive.layout import Archive
 from curate.archive.ledger import Event
 from curate.cutting import texts
 from curate.cutting.erase import settle
+from curate.cutting.further import name_anew
 from curate.cutting.recut import history_before
 from curate.dicom.types import Policy
 from curate.digests import canonical_json, sha256_file
@@ -62,6 +63,7 @@ def release(root: Path, progress: Progress = silent) -> Cut:
             raise RefusedError(
                 "No study may be released.", hint=f"See what waits and why: curate quarantine {root}"
             )
+        name_anew(archive, decision.parts)
         consolidate(archive, decision.published.keys())
         content = _content(archive, decision)
         last = _cuts(archive)[-1] if _cuts(archive) else None
@@ -86,7 +88,7 @@ def _folder(archive: Archive, version: str) -> Path:
 def _content(archive: Archive, decision: Decision) -> str:
     """One digest over all that a release says, its version and date apart."""
     digest = hashlib.sha256(f"{archive.config.digest} {contract.VERSION} {_contract_digest()}\n".encode())
-    for record in archive.ledger.studies():
+    for record in archive.ledger.outlines():
         if record.study_id in decision.published:
             row = decision.published[record.study_id]
             facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": row}
@@ -175,7 +177,7 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
             )
         for path in sorted(totals.files):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            durable.link(archive.root / path, folder / path)
+            archive.store_of(path).take(path, folder / path, archive.releases)
         texts.write_licenses(folder, totals.licenses)
         summary = _summary(archive, decision, opened, totals, texts.entries(folder))
         texts.write_texts(folder, summary)

@@ -17,6 +17,7 @@ from curate.archive.ledger import StudyRecord
 from curate.digests import canonical_json
 from curate.records import Row
 
+GROUP_ROWS, GROUP_STUDIES = 20_000, 1_000
 Published = Mapping[str, Mapping[str, Any]]
 """What each study shows of the person: study_id -> the columns of `studies` that risk control decides."""
 
@@ -49,43 +50,79 @@ def write(
             name: stack.enter_context(contract.TableWriter(name, folder / f"{name}.parquet"))
             for name in contract.MANIFEST_TABLES
         }
-        for record in studies:
-            constants = {"license": record.payload["license"], "release_version": version}
-            row = _study_row(record, published[record.study_id], first_versions)
-            parts = {
-                "studies": contract.to_arrow("studies", [{**row, **constants}]),
-                "series": _with(tables.from_ipc(record.series), constants),
-                "instances": _with(tables.from_ipc(record.instances), constants),
-                "references": _with(tables.from_ipc(record.links), constants),
-                "evidence": contract.to_arrow("evidence", [{**_evidence(record), **constants}]),
-            }
-            for name, part in parts.items():
+        for group in _groups(studies):
+            rows = [_study_row(record, published[record.study_id], first_versions) for record in group]
+            for record, row in zip(group, rows, strict=True):
+                _count(totals, record, row)
+            for name, part in _parts(group, rows, version).items():
                 writers[name].write(part)
                 totals.rows[name] += part.num_rows
-            _count(totals, record, row, parts["instances"])
         for batch in _revocation_batches(revocations):
             writers["revocations"].write(batch)
             totals.rows["revocations"] += batch.num_rows
+    if totals.rows["instances"]:
+        totals.rows["images"] = totals.rows["instances"]
     return totals
 
 
-def _count(totals: Totals, record: StudyRecord, row: Row, instances: pa.Table) -> None:
-    totals.donors.add(record.donor_id)
+def _groups(studies: Iterable[StudyRecord]) -> Iterator[list[StudyRecord]]:
+    """Studies whose rows are made together: a table a study would cost ten times as much."""
+    held: list[StudyRecord] = []
+    count = 0
+    for record in studies:
+        held.append(record)
+        count += record.payload["facts"]["instance_count"]
+        if count >= GROUP_ROWS or len(held) == GROUP_STUDIES:
+            yield held
+            held, count = [], 0
+    if held:
+        yield held
+
+
+def _parts(group: list[StudyRecord], rows: list[Row], version: str) -> dict[str, pa.Table]:
+    """The rows of a group of studies for each table."""
+    bare = {
+        "studies": [contract.to_arrow("studies", rows)],
+        "series": [tables.from_ipc(record.series) for record in group],
+        "instances": [tables.from_ipc(record.instances) for record in group],
+        "references": [tables.from_ipc(record.links) for record in group],
+        "evidence": [contract.to_arrow("evidence", [_evidence(record) for record in group])],
+    }
+    licenses = [record.payload["license"] for record in group]
+    counts = {name: [part.num_rows for part in parts] for name, parts in bare.items()}
+    counts |= dict.fromkeys(("studies", "evidence"), [1] * len(group))
+    return {
+        name: _with(
+            pa.concat_tables(parts),
+            {"license": _repeated(licenses, counts[name]), "release_version": version},
+        )
+        for name, parts in bare.items()
+    }
+
+
+def _repeated(values: list[str], counts: list[int]) -> pa.Array:
+    """Each value as often as its count says."""
+    places = [place for place, count in enumerate(counts) for _ in range(count)]
+    return pa.array(values, pa.string()).take(pa.array(places, pa.int32()))
+
+
+def _count(totals: Totals, record: StudyRecord, row: Row) -> None:
+    totals.donors.add(record.published_donor)
     totals.licenses[record.payload["license"]] += 1
     totals.modalities.update(row["modalities"])
     totals.size_bytes += row["size_bytes"]
-    totals.rows["images"] += instances.num_rows
-    totals.files.update(instances["pack"].unique().to_pylist())
-    if preview := record.payload.get("preview"):
-        totals.files.add(preview)
+    totals.files |= record.files
+    if "preview" in record.payload:
         totals.rows["previews"] += record.payload["preview_rows"]
 
 
-def _study_row(record: StudyRecord, published: Mapping[str, Any], first_versions: dict[str, str | None]) -> Row:
+def _study_row(
+    record: StudyRecord, published: Mapping[str, Any], first_versions: dict[str, str | None]
+) -> Row:
     facts = record.payload["facts"]
     return {
         "study_id": record.study_id,
-        "donor_id": record.donor_id,
+        "donor_id": record.published_donor,
         "fold": record.payload["fold"],
         **published,
         **{key: facts[key] for key in ("modalities", "series_count", "instance_count", "size_bytes")},
@@ -98,10 +135,13 @@ def _evidence(record: StudyRecord) -> Row:
     return {"study_id": record.study_id, "payload": canonical_json(record.payload["evidence"])}
 
 
-def _with(part: pa.Table, constants: dict[str, str]) -> pa.Table:
-    for name, value in constants.items():
+def _with(part: pa.Table, columns: Mapping[str, pa.Array | str]) -> pa.Table:
+    """The rows with further columns, of which a text is the same in each row."""
+    for name, value in columns.items():
+        values = pa.repeat(value, part.num_rows) if isinstance(value, str) else value
         field = pa.field(name, pa.string(), nullable=False)
-        part = part.append_column(field, pa.array([value] * part.num_rows, pa.string()))
+        at = part.schema.get_field_index(name)
+        part = part.append_column(field, values) if at < 0 else part.set_column(at, field, values)
     return part
 
 

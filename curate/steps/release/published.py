@@ -12,7 +12,7 @@ import pyarrow as pa
 from curate import licenses
 from curate.archive import shown
 from curate.archive.layout import Archive
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger import Outline
 from curate.donation import disclosure
 from curate.errors import RefusedError
 from curate.metadata import age
@@ -31,7 +31,8 @@ class Decision:
 
     `tables` are the counts that the card may show; `statements` sentences about what was done. Of persons,
     `shown` is what the archive keeps for later releases, `counts` the card's tables in full, and
-    `first_versions` says in which version a study came first (None: suppressed; new ones are not in it).
+    `first_versions` says in which version a study came first (None: suppressed; new ones are not in it), `parts` under
+    which of its donor's ids a new one goes (0: the donor's own).
     """
 
     published: Mapping[str, Row]
@@ -42,6 +43,7 @@ class Decision:
     shown: pa.Table | None = None
     counts: Mapping[str, Any] = field(default_factory=dict)
     first_versions: Mapping[str, str | None] | None = None
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 def decide(archive: Archive) -> Decision:
@@ -51,7 +53,7 @@ def decide(archive: Archive) -> Decision:
         RefusedError: donors are too few to publish any study of them.
         InputError: a study's licence is not in the catalogue, or the privacy policy can't be followed.
     """
-    for spdx in {record.payload["license"] for record in archive.ledger.studies()}:
+    for spdx in {outline.payload["license"] for outline in archive.ledger.outlines()}:
         licenses.get(spdx)
     policy = disclosure.policy_of(archive.config)
     return _of_test_material(archive) if policy.exempt else _of_persons(archive, policy)
@@ -59,9 +61,8 @@ def decide(archive: Archive) -> Decision:
 
 def _of_test_material(archive: Archive) -> Decision:
     """Everything, with ages in bands of five years."""
-    records = list(archive.ledger.studies())
-    ages = _donor_ages(records)
-    published = {record.study_id: _shown(record, ages[record.donor_id]) for record in records}
+    ages = _donor_ages(archive.ledger.outlines())
+    published = {study.study_id: _shown(study, ages[study.donor_id]) for study in archive.ledger.outlines()}
     return Decision(published, 0, _count_tables(published.values()), (EXEMPT,))
 
 
@@ -84,6 +85,7 @@ def _of_persons(archive: Archive, policy: PrivacyPolicy) -> Decision:
         made.table,
         {name: _stored(table) for name, table in counts.items()},
         disclosure.first_versions(made.table, [version for version, _ in past]),
+        disclosure.parts(made.table, len(past)),
     )
 
 
@@ -123,7 +125,7 @@ def _restored(name: str, rows: Sequence[Sequence[Any]]) -> CountTable:
     return CountTable(name, (name,) if len(counts) > 1 else (), counts, hidden)
 
 
-def _donor_ages(records: Iterable[StudyRecord]) -> dict[str, int | None]:
+def _donor_ages(records: Iterable[Outline]) -> dict[str, int | None]:
     """One age a donor, that at the first study: a band that changes in between gives the birthday away."""
     found: dict[str, tuple[bool, int, str, int | None]] = {}
     for record in records:
@@ -133,7 +135,7 @@ def _donor_ages(records: Iterable[StudyRecord]) -> dict[str, int | None]:
     return {donor: entry[3] for donor, entry in found.items()}
 
 
-def _shown(record: StudyRecord, years: int | None) -> Row:
+def _shown(record: Outline, years: int | None) -> Row:
     coded = record.payload["coded"]
     low, high = (None, None) if years is None else age.band(years, DEFAULT_BAND_YEARS)
     return {

@@ -1,0 +1,151 @@
+"""Further ids: a study that would single its donor out beside the donor's other ones goes out as somebody else's first.
+
+It gets a `donor_id` of its own, which PatientID in its images is too, its dates begin on 2000-01-01, and whatever else
+it has in common with the donor's other studies (a frame of reference, a reference to them) is named anew. That is done
+before its first publication, after which it stays as it is; the donor's `fold` stays, so that no split parts a person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pyarrow as pa
+
+from curate.archive import packs, tables
+from curate.archive.consolidate import pack_rows, store
+from curate.archive.layout import Archive
+from curate.archive.ledger import StudyRecord
+from curate.dicom import identifiers
+from curate.dicom.dates import FIRST, date_text
+from curate.dicom.restate import restate
+from curate.dicom.types import Keys, Policy
+from curate.dicom.verify import verify
+from curate.digests import sha256_set
+from curate.errors import DamagedError
+from curate.findings import has_errors
+
+Rename = Callable[[str], str]
+
+
+def name_anew(archive: Archive, parts: Mapping[str, int]) -> None:
+    """Bring studies that were never published under the id that they are to have: 0 the donor's own, 1 the next.
+
+    A study at a time: its packs, then the ledger. What a kill leaves undone, or what a cut that nobody saw did
+    otherwise, the next run brings in order.
+
+    Raises:
+        DamagedError: a pack does not hold what the ledger says.
+    """
+    keys = Keys.from_secret(archive.secret)
+    for outline in list(archive.ledger.outlines()):
+        part = parts.get(outline.study_id)
+        if part is not None and part != part_of(outline.payload):
+            _alone(archive, outline.study_id)
+            record = archive.ledger.study(outline.study_id)
+            if record is not None:
+                changed = _under(archive, keys, record, part)
+                with archive.ledger.transaction():
+                    archive.ledger.put_study(changed)
+
+
+def part_of(payload: Mapping[str, object]) -> int:
+    """Which of its donor's ids a study goes under: 0 for the donor's own."""
+    further = payload.get("further")
+    return int(further["part"]) if isinstance(further, dict) else 0
+
+
+def _alone(archive: Archive, study: str) -> None:
+    """Give every study that shares a pack with this one packs of its own: what it was must not stay in theirs."""
+    shared = {other for path, held in _packs(archive).items() if study in held for other in held}
+    for other in sorted(shared) if len(shared) > 1 else ():
+        record = archive.ledger.study(other)
+        if record is not None:
+            apart = store(archive, [record])[0]
+            with archive.ledger.transaction():
+                archive.ledger.put_study(replace(apart, merged=0))
+
+
+def _packs(archive: Archive) -> Mapping[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for path, study in archive.ledger.stored():
+        if path.startswith("packs/"):
+            found[path].add(study)
+    return found
+
+
+def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> StudyRecord:
+    """The study's record and packs under one of its donor's ids."""
+    policy, day = Policy.from_mapping(archive.config.profile), record.payload["day"]
+    donor = identifiers.further_donor_id(keys, record.donor_id, part) if part else record.donor_id
+    days = ((0 if part else day or 0) - (0 if part_of(record.payload) else day or 0), 0 if part else day)
+    rename = _renamer(keys, record, part)
+    rows = list(_rows(archive, record, donor, days, rename, policy))
+    packed = packs.store_pack(rows, archive.packs)
+    digests = [hashlib.sha256(b"".join(row.pieces)).digest() for row in rows]
+    sizes = [row.size for row in rows]
+    facts = {**record.payload["facts"], "sha256": sha256_set(digests).hex(), "size_bytes": sum(sizes)}
+    payload = {key: value for key, value in record.payload.items() if key != "further"} | {"facts": facts}
+    if part:
+        payload["further"] = {"part": part, "donor_id": donor}
+    per_series: dict[str, int] = defaultdict(int)
+    for row in rows:
+        per_series[row.series] += row.size
+    stored: dict[str, Sequence[object]] = {"sha256": digests, "size_bytes": sizes}
+    stored["pack"] = [packs.pack_path(packed.sha256)] * len(rows)
+    stored["offset_bytes"] = [at for at, _ in packed.places]
+    series = tables.from_ipc(record.series)
+    frames = [uid and rename(uid) for uid in series["FrameOfReferenceUID"].to_pylist()]
+    total = [per_series[uid] for uid in series["SeriesInstanceUID"].to_pylist()]
+    return replace(
+        record,
+        payload=payload,
+        series=_with(record.series, {"FrameOfReferenceUID": frames, "size_bytes": total}),
+        instances=_with(record.instances, stored),
+        links=_renamed_links(record.links, rename),
+        merged=0,
+    )
+
+
+def _rows(
+    archive: Archive, record: StudyRecord, donor: str, days: tuple[int, int | None], rename: Rename, policy: Policy
+) -> Iterator[packs.PackRow]:
+    later, day = days
+    date = "" if day is None else date_text(FIRST + timedelta(days=day))
+    for row in pack_rows(archive.packs, record):
+        clean = restate(b"".join(row.pieces), donor, later, date, rename, policy)
+        if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):
+            raise DamagedError(
+                f"Study {record.study_id} cannot be named anew.", hint="Report this; nothing of it was released."
+            )
+        yield replace(row, pieces=(clean,))
+
+
+def _renamer(keys: Keys, record: StudyRecord, part: int) -> Rename:
+    """A new name for every UID that is not the study's own; none where it goes back to its donor's own id."""
+    own = record.own_uids
+    if not part:
+        return lambda uid: uid
+    return lambda uid: uid if uid in own else identifiers.new_uid(keys, f"{record.study_id} {part} {uid}")
+
+
+def _renamed_links(data: bytes, rename: Rename) -> bytes:
+    names = ("referenced_study_id", "ReferencedSeriesInstanceUID")
+    links = tables.from_ipc(data)
+    return _with(data, {name: _each(rename, links[name].to_pylist()) for name in names})
+
+
+def _each(rename: Rename, uids: Iterable[str | None]) -> list[str | None]:
+    return [uid and rename(uid) for uid in uids]
+
+
+def _with(data: bytes, columns: Mapping[str, Sequence[object]]) -> bytes:
+    """A table of the ledger with other values in some columns."""
+    table = tables.from_ipc(data)
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
+    return tables.to_ipc(table)

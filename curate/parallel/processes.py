@@ -1,0 +1,83 @@
+"""Worker processes on this machine."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from curate.parallel.pool import LostError
+
+_private: Any = None
+
+
+def hush() -> None:
+    """Keep libraries in a worker from writing warnings and logs, which can quote values of a file."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+
+
+def _begin(private: Any) -> None:
+    global _private  # a process has no other place for what it is given once
+    _private = private
+    hush()
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """End with the coordinator, however that ended: by itself a worker of a killed one would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+def _call(function: Callable[[Any, Any], Any], task: Any) -> Any:
+    return function(task, _private)
+
+
+class Processes:
+    """A process pool that is made anew when a worker dies: by itself it would lose the whole job."""
+
+    def __init__(self, workers: int, private: Any) -> None:
+        self._workers, self._private = workers, private
+        self._pool = self._new()
+
+    def _new(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("forkserver")  # no lock or connection of this process gets over
+        return ProcessPoolExecutor(
+            self._workers, mp_context=context, initializer=_begin, initargs=(self._private,)
+        )
+
+    def size(self) -> int:
+        """How many tasks run at once."""
+        return self._workers
+
+    def send(self, function: Callable[[Any, Any], Any], task: Any) -> Future[Any]:
+        """Start a task in a worker."""
+        try:
+            return self._pool.submit(_call, function, task)
+        except BrokenProcessPool:
+            self.close()
+            self._pool = self._new()
+            return self._pool.submit(_call, function, task)
+
+    def answer(self, future: Future[Any]) -> Any:
+        """The result; LostError where the worker died."""
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            raise LostError(fault=True) from None
+
+    def look(self) -> None:
+        """A pool tells by itself when a worker dies."""
+
+    def close(self) -> None:
+        """End the workers; what was not begun yet is not begun."""
+        self._pool.shutdown(cancel_futures=True)

@@ -1,0 +1,156 @@
+"""The `offers` table of the portal: how many were asked, and how far each offer came. It names nobody.
+
+Columns: `date` (YYYY-MM-DD or YYYY-MM) and `outcome` (offered, seen, declined, donated, withdrawn: the furthest that
+the offer came); and if you like `hospital`, `modality`, `age_band` (40-49, 90+), `sex`, `arm` (the wording that was
+tried), `studies` (how many the offer was about, 1 by default), `count` (how many such offers the row stands for).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.errors import InputError
+from curate.findings import Finding, merge
+from curate.metadata import cells, sex
+
+REQUIRED = ("date", "outcome")
+GROUPS = ("hospital", "modality", "age_band", "sex", "arm")
+COLUMNS = frozenset((*REQUIRED, *GROUPS, "studies", "count"))
+OUTCOMES = ("offered", "seen", "declined", "donated", "withdrawn")
+UNKNOWN = "not stated"
+_DATE = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d{2})?(?:[ T].*)?")
+_BAND = re.compile(r"(\d{1,2})\s*[-–]\s*(\d{1,2})|90\s*\+")
+_TEXT = re.compile(r"[\w .,'’()/&+-]{1,60}")
+_HINT = (
+    f"The first row names the columns: date, outcome; and if you like: {', '.join(GROUPS)}, studies, count."
+)
+
+Key = tuple[str, ...]  # month, outcome, then one of each of GROUPS
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """How many came at least so far: asked, saw it, decided, said yes, and withdrew later."""
+
+    offered: int
+    seen: int
+    decided: int
+    donated: int
+    withdrawn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """An offers table added up: persons and studies by month, outcome and groups; which groups it has."""
+
+    persons: Mapping[Key, int]
+    studies: Mapping[Key, int]
+    columns: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    def funnel(self, *, studies: bool = False) -> Funnel:
+        """The whole table as a funnel, counted by person, or by study."""
+        by: Counter[str] = Counter()
+        for key, count in (self.studies if studies else self.persons).items():
+            by[key[1]] += count
+        donated = by["donated"] + by["withdrawn"]
+        decided = donated + by["declined"]
+        seen = decided + by["seen"]
+        return Funnel(seen + by["offered"], seen, decided, donated, by["withdrawn"])
+
+    def answers(self, column: str) -> dict[str, tuple[int, int]]:
+        """Persons who said yes, and all others who were asked, by a group's column or by `month`."""
+        place = 0 if column == "month" else 2 + GROUPS.index(column)
+        yes: Counter[str] = Counter()
+        rest: Counter[str] = Counter()
+        for key, count in self.persons.items():
+            (yes if key[1] in ("donated", "withdrawn") else rest)[key[place]] += count
+        return {group: (yes[group], rest[group]) for group in sorted(yes | rest)}
+
+
+def read_offers(path: Path) -> Offers:
+    """Add up an offers table (CSV, XLSX or Parquet), streamed; a row that cannot be read is a finding.
+
+    Raises:
+        InputError: no such file, or a column missing or doubled.
+    """
+    rows = cells.read(path, COLUMNS)
+    columns = _header(path, rows)
+    persons: Counter[Key] = Counter()
+    studies: Counter[Key] = Counter()
+    findings: list[Finding] = []
+    for number, row in rows:
+        if row is not None and not any(cell.strip() for cell in row):
+            continue
+        raw = {name: row[at].strip() if at < len(row) else "" for name, at in columns.items()} if row else {}
+        read = _read(raw) if row else ""
+        if isinstance(read, str):
+            findings.append(Finding("OFFER_UNREADABLE", f"row {number}", read))
+            continue
+        key, count, held = read
+        persons[key] += count
+        studies[key] += count * held
+    return Offers(persons, studies, tuple(name for name in GROUPS if name in columns), merge(findings))
+
+
+def _header(path: Path, rows: Iterator[cells.Row]) -> dict[str, int]:
+    first = next(rows, None)
+    if first is None or first[1] is None:
+        raise InputError(f"The table {path.name} is empty or its first row cannot be read.", hint=_HINT)
+    names = [cells.plain_name(cell) for cell in first[1]]
+    for name in COLUMNS:
+        if names.count(name) > 1:
+            raise InputError(f"The table {path.name} has the column {name} twice.", hint="Keep one of them.")
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise InputError(f"The table {path.name} lacks the column {' and '.join(missing)}.", hint=_HINT)
+    return {name: at for at, name in enumerate(names) if name in COLUMNS}
+
+
+def _read(raw: Mapping[str, str]) -> tuple[Key, int, int] | str:
+    """A row's key, how many offers, and studies of each; or the column that cannot be read."""
+    month = _DATE.fullmatch(raw["date"])
+    outcome = raw["outcome"].casefold()
+    if not month:
+        return "date"
+    if outcome not in OUTCOMES:
+        return "outcome"
+    groups = []
+    for name in GROUPS:
+        value = _group(name, raw.get(name, ""))
+        if value is None:
+            return name
+        groups.append(value)
+    numbers = []
+    for name in ("count", "studies"):
+        text = raw.get(name) or "1"
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            return name
+        numbers.append(int(text))
+    return (month[1], outcome, *groups), numbers[0], numbers[1]
+
+
+def _group(name: str, text: str) -> str | None:
+    """A group's name as the page shows it; None where it cannot be read."""
+    if not text:
+        return UNKNOWN
+    if name == "sex":
+        found = sex.code(text)
+        return UNKNOWN if found.rule == "SEX_UNKNOWN" else found.code
+    if name == "age_band":
+        band = _BAND.fullmatch(text)
+        if not band:
+            return None
+        if band[1] is None:
+            return "90+"
+        low, high = int(band[1]), int(band[2])
+        return (
+            f"{low:02d}-{high:02d}"
+            if low < high < 90 and (high - low + 1) % 5 == 0 and low % 5 == 0
+            else None
+        )
+    return text if _TEXT.fullmatch(text) else None
