@@ -44,8 +44,9 @@ def regions(grey: Grey) -> list[Region]:
         return []
     found = []
     gradient = np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, _square(3)), np.int16)
-    low, high = np.quantile(grey[::_SAMPLED, ::_SAMPLED], (0.02, 0.99))
-    least = int(_LEAST_SHARE * (high - low))
+    sampled = np.sort(grey[::_SAMPLED, ::_SAMPLED], axis=None)
+    low, high = sampled[len(sampled) // 50], sampled[-1 - len(sampled) // 100]
+    least = int(_LEAST_SHARE * (float(high) - float(low)))
     for dark in (False, True):
         upright: Grey = np.invert(grey) if dark else grey
         height = np.asarray(cv2.morphologyEx(upright, cv2.MORPH_TOPHAT, _square(_STROKE)), np.int16)
@@ -80,12 +81,14 @@ def _noise(height: Grey, least: int) -> Grey:
     split = sampled[: rows * tall, : columns * wide].reshape(rows, tall, columns, wide)
     tiles = split.transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     middle, most = tiles.shape[2] // 2, tiles.shape[2] * 7 // 8
-    ranked = np.partition(tiles, (middle, most), axis=2)
+    ranked = np.sort(tiles, axis=2)
     floor = np.maximum(_ABOVE_NOISE * ranked[:, :, middle].astype(np.int32), _LEAST)
     floor = np.where(ranked[:, :, most] > 0, np.maximum(floor, least), floor)
-    spread = np.minimum(floor, 32767).astype(np.int16).repeat(_TILE, 0)[: height.shape[0]].repeat(_TILE, 1)
-    beyond = [(0, max(have - size, 0)) for have, size in zip(height.shape, spread.shape, strict=True)]
-    return np.pad(spread[:, : height.shape[1]], beyond, mode="edge")
+    spread = np.minimum(floor, 32767).astype(np.int16).repeat(_TILE, 1).repeat(_TILE, 0)
+    if spread.shape[0] < height.shape[0] or spread.shape[1] < height.shape[1]:
+        beyond = [(0, max(have - size, 0)) for have, size in zip(height.shape, spread.shape, strict=True)]
+        spread = np.pad(spread, beyond, mode="edge")
+    return np.ascontiguousarray(spread[: height.shape[0], : height.shape[1]])
 
 
 def _dense(ink: Mask) -> list[Box]:
