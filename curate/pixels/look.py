@@ -150,6 +150,8 @@ def _of_region(values: screen.Grey, region: screen.Region, before: list[_Seen]) 
     scale = _ENLARGED if crop.size <= _LARGE_REGION else 1
     for low, high in ((region.low - margin, region.high + margin), _limits(crop)):
         spots += _read(_scaled(crop, low, high), scale, spots)
+        if not spots:  # where the ink's own window shows no line, a wider one shows none either
+            break
     placed = [
         _Spot((b[0] + left, b[1] + top, b[2] + left, b[3] + top), s.text, s.score)
         for s in spots
