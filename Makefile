@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # as many test processes as processors
 JOBS ?= auto
 
-.PHONY: browser demo test test-long check lint types fuzz bench bench-pixels golden lock clean
+.PHONY: browser screenshots demo test test-long check lint types fuzz bench bench-pixels golden lock clean
 
 demo: $(VENV)/ready
 	@rm -rf demo
@@ -46,6 +46,10 @@ bench-pixels: $(VENV)/ready
 
 golden: $(VENV)/ready
 	$(BIN)/python -m tests.regenerate_golden
+
+# the pictures of the README, of the three sites on the demo archive
+screenshots: $(VENV)/ready browser
+	$(BIN)/python -m tests.pages.screenshots docs
 
 # resolve the dependencies anew; needs uv
 lock:

@@ -1,17 +1,26 @@
 """One process, file by file: scanning, rewriting and verifying against pydicom's plain read and write.
 
-`python -m benchmarks.header_path [--peers]`: with `--peers`, public de-identifiers that are installed take part.
+`python -m benchmarks.header_path [--peers FOLDER]`: public de-identifiers that are installed in a folder of
+site-packages (`python -m venv peers; peers/bin/pip install dicognito deid dicom-anonymizer`) take part.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import io
+import logging
+import site
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pydicom
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from curate.dicom.rewrite import rewrite
 from curate.dicom.types import Keys, MalformedError, Policy, StudyContext
@@ -44,23 +53,107 @@ def ways(peers: bool) -> dict[str, Way]:
         "curate: rewrite": lambda data: b"".join(rewrite(data, context, policy).chunks),
         "curate: verify": lambda data: verify(data, policy),
     }
-    if peers:
+    return found | (peer_ways() if peers else {})
+
+
+def peer_ways() -> dict[str, Way]:
+    """Public de-identifiers that are installed, each with its own default profile, from bytes to bytes."""
+    found: dict[str, Way] = {}
+    for name, make in (
+        ("dicognito", _dicognito),
+        ("dicom-anonymizer", _dicom_anonymizer),
+        ("deid", _deid),
+        ("gdcm (C++), basic profile", _gdcm),
+    ):
         try:
-            from dicognito.anonymizer import Anonymizer
+            found[name] = make()
         except ImportError:
-            print("dicognito is not installed")
-        else:
-            peer = Anonymizer()
-
-            def dicognito(data: bytes) -> bytes:
-                dataset = pydicom.dcmread(io.BytesIO(data), force=True)
-                peer.anonymize(dataset)
-                out = io.BytesIO()
-                dataset.save_as(out)
-                return out.getvalue()
-
-            found["dicognito"] = dicognito
+            print(f"{name} is not installed")
     return found
+
+
+def _on_datasets(anonymize: Callable[[pydicom.Dataset], object]) -> Way:
+    """A peer that changes a pydicom data set in place."""
+
+    def way(data: bytes) -> bytes:
+        dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+        anonymize(dataset)
+        out = io.BytesIO()
+        dataset.save_as(out)
+        return out.getvalue()
+
+    return way
+
+
+def _dicognito() -> Way:
+    from dicognito.anonymizer import Anonymizer
+
+    return _on_datasets(Anonymizer().anonymize)
+
+
+def _dicom_anonymizer() -> Way:
+    from dicomanonymizer import anonymize_dataset
+
+    return _on_datasets(anonymize_dataset)
+
+
+def _deid() -> Way:
+    from deid.config import DeidRecipe
+    from deid.dicom.parser import DicomParser
+
+    recipe = DeidRecipe()
+
+    def way(data: bytes) -> bytes:
+        parser = DicomParser(pydicom.dcmread(io.BytesIO(data), force=True), recipe=recipe)
+        parser.parse(strip_sequences=True, remove_private=True)
+        out = io.BytesIO()
+        parser.dicom.save_as(out)
+        return out.getvalue()
+
+    return way
+
+
+def _gdcm() -> Way:
+    """GDCM's own profile, what `gdcmanon --asymmetric` runs; it reads and writes files."""
+    import gdcm
+
+    folder = Path(tempfile.mkdtemp())
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "benchmark")])
+    now = datetime.datetime(2026, 1, 1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(9999))
+    ).sign(key, hashes.SHA256())
+    pem = folder / "certificate.pem"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    factory = gdcm.CryptoFactory.GetFactoryInstance()
+    if factory is None:
+        raise ImportError("this GDCM has no cryptography")
+    provider = factory.CreateCMSProvider()
+    if not provider.ParseCertificateFile(str(pem)):
+        raise ImportError("GDCM does not take the certificate")
+    provider.SetCipherType(gdcm.CryptographicMessageSyntax.AES256_CIPHER)
+    gdcm.Global.GetInstance().LoadResourcesFiles()
+    before, after = folder / "before.dcm", folder / "after.dcm"
+
+    def way(data: bytes) -> bytes:
+        before.write_bytes(data)
+        reader = gdcm.Reader()
+        reader.SetFileName(str(before))
+        if not reader.Read():
+            raise ValueError("not read")
+        anonymizer = gdcm.Anonymizer()
+        anonymizer.SetFile(reader.GetFile())
+        anonymizer.SetCryptographicMessageSyntax(provider)
+        if not anonymizer.BasicApplicationLevelConfidentialityProfile(True):
+            raise ValueError("not anonymised")
+        writer = gdcm.Writer()
+        writer.SetFile(reader.GetFile())
+        writer.SetFileName(str(after))
+        writer.Write()
+        return after.read_bytes()
+
+    return way
 
 
 def seconds(way: Way, files: list[bytes]) -> float:
@@ -80,16 +173,19 @@ def seconds(way: Way, files: list[bytes]) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--peers", metavar="FOLDER", help="site-packages of a virtual environment")
     options = parser.parse_args()
+    if options.peers:
+        site.addsitedir(options.peers)
     warnings.simplefilter("ignore")
-    sets = {"300 CT slices of 12 kB": [synth.instance_bytes(0, 0, 0, n, rows=64, columns=64) for n in range(300)]}
+    logging.disable()
+    sets = {"120 CT slices of 12 kB": [synth.instance_bytes(0, 0, 0, n, rows=64, columns=64) for n in range(120)]}
     if ROOT.is_dir():
-        paths = sorted((ROOT / "neurolabusc+dcm_qa_nih").rglob("*.dcm"))[:300]
-        sets["300 MR slices of the corpus"] = [path.read_bytes() for path in paths]
+        paths = sorted((ROOT / "neurolabusc+dcm_qa_nih").rglob("*.dcm"))[:120]
+        sets["120 MR slices of the corpus"] = [path.read_bytes() for path in paths]
     print("| files | way | CPU, to pydicom's read and write |\n| --- | --- | ---: |")
     for name, files in sets.items():
-        found = {way: seconds(call, files) for way, call in ways(options.peers).items()}
+        found = {way: seconds(call, files) for way, call in ways(bool(options.peers)).items()}
         yardstick = next(iter(found.values()))
         for way, taken in found.items():
             print(f"| {name} | {way} | {taken / yardstick:.2f} |")

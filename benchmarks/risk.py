@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from curate.privacy.hierarchy import Hierarchy
 from curate.privacy.policy import PrivacyPolicy
 from curate.privacy.prepare import prepare, studies
-from curate.privacy.recode import recode
+from curate.privacy.recode import hopeless_rows, recode
 from curate.privacy.risk import risk
 from curate.privacy.search import Choice, search
 from tests.privacy import donors
@@ -61,10 +61,10 @@ def measure(path: Path) -> None:
 
 
 def _search(table: pa.Table, levels: Sequence[Hierarchy], policy: PrivacyPolicy) -> Choice:
-    data = prepare(table, levels, ())
+    data, hopeless = hopeless_rows(prepare(table, levels, ()), policy)
     weights = policy.weights([level.column for level in levels])
     return search(
-        studies(data),
+        studies(data, hopeless),
         data.ladders,
         [weights[level.column] for level in levels],
         policy.k,

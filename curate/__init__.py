@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from curate.records import ArchiveInfo as ArchiveInfo
     from curate.records import CheckResult as CheckResult
     from curate.steps.approve import approve as approve
+    from curate.steps.audit import audit as audit
     from curate.steps.check import check as check
     from curate.steps.deidentify import DeidentifyReport as DeidentifyReport
     from curate.steps.deidentify import deidentify as deidentify
@@ -44,6 +45,13 @@ if TYPE_CHECKING:
     from curate.steps.inspect import inspect as inspect
     from curate.steps.intake import IntakeReport as IntakeReport
     from curate.steps.intake import intake as intake
+    from curate.steps.keys import Key as Key
+    from curate.steps.keys import new_key as new_key
+    from curate.steps.keys import rotate_key as rotate_key
+    from curate.steps.keys import show_key as show_key
+    from curate.steps.ledger import History as History
+    from curate.steps.ledger import LedgerLine as LedgerLine
+    from curate.steps.ledger import ledger as ledger
     from curate.steps.publish import Publication as Publication
     from curate.steps.publish import publish as publish
     from curate.steps.quarantine import Decision as Decision
@@ -54,12 +62,16 @@ if TYPE_CHECKING:
     from curate.steps.quarantine import paths as paths
     from curate.steps.quarantine import show as show
     from curate.steps.quarantine import waiting as waiting
+    from curate.steps.reject import reject as reject
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
     from curate.steps.report import Report as Report
     from curate.steps.report import report as report
+    from curate.steps.review import Review as Review
+    from curate.steps.review import review as review
     from curate.steps.risk import RiskReport as RiskReport
     from curate.steps.risk import risk as risk
+    from curate.steps.sheet import sheet as sheet
     from curate.steps.status import Status as Status
     from curate.steps.status import status as status
     from curate.steps.unseal import receipts as receipts
@@ -69,6 +81,8 @@ if TYPE_CHECKING:
     from curate.steps.verify_copy import verify_copy as verify_copy
     from curate.steps.withdraw import Withdrawal as Withdrawal
     from curate.steps.withdraw import withdraw as withdraw
+    from curate.verify.disclosure import ReleaseRisk as ReleaseRisk
+    from curate.verify.disclosure import release_risk as release_risk
 
 _HOME = {
     "ArchiveInfo": "curate.records",
@@ -82,13 +96,18 @@ _HOME = {
     "Fetched": "curate.loading.fetch",
     "Finding": "curate.findings",
     "Health": "curate.steps.doctor",
+    "History": "curate.steps.ledger",
     "IntakeReport": "curate.steps.intake",
     "Decision": "curate.steps.quarantine",
     "Kept": "curate.steps.quarantine",
+    "Key": "curate.steps.keys",
+    "LedgerLine": "curate.steps.ledger",
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
     "RecutWarning": "curate.loading.load",
     "Report": "curate.steps.report",
+    "ReleaseRisk": "curate.verify.disclosure",
+    "Review": "curate.steps.review",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
     "Severity": "curate.findings",
@@ -98,6 +117,7 @@ _HOME = {
     "Volume": "curate.loading.volume",
     "Withdrawal": "curate.steps.withdraw",
     "approve": "curate.steps.approve",
+    "audit": "curate.steps.audit",
     "check": "curate.steps.check",
     "deidentify": "curate.steps.deidentify",
     "delete_revoked": "curate.steps.verify_copy",
@@ -111,14 +131,22 @@ _HOME = {
     "init": "curate.steps.init",
     "inspect": "curate.steps.inspect",
     "intake": "curate.steps.intake",
+    "ledger": "curate.steps.ledger",
     "load": "curate.loading.load",
+    "new_key": "curate.steps.keys",
     "paths": "curate.steps.quarantine",
     "publish": "curate.steps.publish",
     "receipts": "curate.steps.unseal",
+    "reject": "curate.steps.reject",
     "release": "curate.steps.release",
+    "release_risk": "curate.verify.disclosure",
     "report": "curate.steps.report",
+    "review": "curate.steps.review",
     "risk": "curate.steps.risk",
+    "rotate_key": "curate.steps.keys",
     "segmentation": "curate.loading.segmentation",
+    "sheet": "curate.steps.sheet",
+    "show_key": "curate.steps.keys",
     "status": "curate.steps.status",
     "unseal": "curate.steps.unseal",
     "verify_copy": "curate.steps.verify_copy",
@@ -136,7 +164,12 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its home."""
     if name not in _HOME:
         raise AttributeError(f"module 'curate' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    found = getattr(import_module(_HOME[name]), name)
+    if isinstance(found, FunctionType):
+        from curate.arguments import forgiving
+
+        found = forgiving(found)
+    return found
 
 
 def __dir__() -> list[str]:

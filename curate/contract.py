@@ -24,7 +24,7 @@ from curate.findings import Finding
 VERSION = "1.0-draft"
 MANIFEST_TABLES = ("studies", "series", "instances", "references", "evidence", "revocations")
 CONFIGS = ("studies", "series", "instances", "references", "images", "previews")
-ROW_GROUP_ROWS, INSTANCE_GROUP_ROWS = 100_000, 20_000
+ROW_GROUP_ROWS = 20_000
 
 _DICOM = pa.struct(
     [pa.field("bytes", pa.binary(), nullable=False), pa.field("path", pa.string(), nullable=False)]
@@ -120,11 +120,10 @@ def to_arrow(name: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 class TableWriter:
-    """Writes one manifest table as a stream: zstd, page index, row groups of at most 100,000 rows.
+    """Writes one manifest table as a stream: zstd, page index, row groups of 20,000 rows: a study lies in one or two.
 
-    `instances` has row groups of 20,000, so that a study is found by reading 1 MB, and the fastest level of zstd: a
-    higher one finds chance repeats among the digits of random UIDs, and takes 2 bytes a row more. Rows must come
-    in the table's order; only one row group is held in memory.
+    `instances` has the fastest level of zstd: a higher one finds chance repeats among the digits of random UIDs, and
+    takes 2 bytes a row more. Rows must come in the table's order; only one row group is held in memory.
     """
 
     def __init__(self, name: str, path: Path) -> None:
@@ -132,7 +131,6 @@ class TableWriter:
         digests = {c.name for c in table(name).columns if c.type == "binary(32)"}
         plain = [f.name for f in self._schema if f.name not in digests and not pa.types.is_nested(f.type)]
         places = [n for n in ("offset_bytes", "size_bytes") if n in plain]
-        self._rows = INSTANCE_GROUP_ROWS if name == "instances" else ROW_GROUP_ROWS
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
@@ -151,12 +149,12 @@ class TableWriter:
         # in one piece: each chunk of each column costs half a kB beside its values
         self._held.append(rows.select(self._schema.names).combine_chunks().cast(self._schema))
         self._count += rows.num_rows
-        while self._count >= self._rows:
-            self._flush(self._rows)
+        while self._count >= ROW_GROUP_ROWS:
+            self._flush(ROW_GROUP_ROWS)
 
     def _flush(self, rows: int) -> None:
         held = pa.concat_tables(self._held)
-        self._writer.write_table(held.slice(0, rows), row_group_size=self._rows)
+        self._writer.write_table(held.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
         rest = held.slice(rows)
         self._held, self._count = [rest], rest.num_rows
 

@@ -15,8 +15,8 @@ class Progress(Protocol):
         """The items, counted as they pass."""
         ...
 
-    def add(self, **amounts: int) -> None:
-        """More of what is counted beside the items, such as bytes."""
+    def add(self, *, instances: int = 0, size_bytes: int = 0) -> None:
+        """More of what is counted beside the items, of the present stage."""
         ...
 
 
@@ -25,8 +25,8 @@ class _Silent:
         del unit, total
         yield from items
 
-    def add(self, **amounts: int) -> None:
-        del amounts
+    def add(self, *, instances: int = 0, size_bytes: int = 0) -> None:
+        del instances, size_bytes
 
 
 silent: Progress = _Silent()

@@ -45,10 +45,36 @@ class ArchiveInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """How the tables of a version differ from those of the version before, as `diff` finds it.
+
+    `rows` are the rows of each table now; `changed` counts the studies of which something is stated otherwise,
+    `columns` in which columns; a count of persons that is not to be shown is None. `licenses` maps an SPDX id to
+    its studies before and after; `new_columns` and `gone_columns` are `table.column`.
+    """
+
+    rows: Mapping[str, int]
+    series_added: int
+    changed: int | None
+    columns: Mapping[str, int | None]
+    licenses: Mapping[str, tuple[int, int]]
+    new_columns: tuple[str, ...] = ()
+    gone_columns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Changes:
+        """From JSON, which has no tuples."""
+        licenses = {name: (counts[0], counts[1]) for name, counts in said["licenses"].items()}
+        columns = {name: tuple(said[name]) for name in ("new_columns", "gone_columns")}
+        return cls(**{**said, "licenses": licenses, **columns})
+
+
+@dataclass(frozen=True, slots=True)
 class VersionChange:
     """What one version of a release changed against the one before, as CHANGELOG.md lists it.
 
-    `added`, `removed`, `changed` count studies; `notes` are sentences of the archive, such as a recall's.
+    `added`, `removed`, `changed` count studies; `notes` are sentences of the archive, such as a recall's;
+    `changes` is what the tables say, where there is a version before.
     """
 
     version: str
@@ -57,6 +83,7 @@ class VersionChange:
     removed: int = 0
     changed: int = 0
     notes: tuple[str, ...] = ()
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +120,7 @@ class ReleaseSummary:
     statements: tuple[str, ...] = field(default=())
     notices: tuple[str, ...] = ()
     data_use: tuple[str, ...] = ()
+    changes: Changes | None = None
     responsible: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -17,18 +17,8 @@ PACKAGE = ROOT / "curate"
 LEVELS = (
     ("errors",),
     (
-        *(
-            "resources",
-            "findings",
-            "records",
-            "clock",
-            "identity",
-            "progress",
-            "digests",
-            "durable",
-            "version",
-        ),
-        *("remote", "arrays"),
+        *("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
+        *("remote", "arrays", "arguments"),
     ),
     ("contract", "licenses", "parallel"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),

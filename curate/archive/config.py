@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from curate import durable
+from curate.archive.notes import public_key
 from curate.digests import sha256_json
 from curate.errors import InputError
 from curate.records import ArchiveInfo
 
 NAME = "archive.toml"
-_TABLES = ("archive", "hub", "privacy", "profile", "approval", "packs")
+PIXELS = ("as-is", "jpeg-ls", "jpeg-2000")
+_TABLES = ("archive", "hub", "privacy", "profile", "approval", "governance", "people", "packs")
 _ARCHIVE_KEYS = {
     "title": str,
     "publisher": str,
@@ -27,12 +29,31 @@ _ARCHIVE_KEYS = {
     "packs": str,
     "quarantine": str,
 }
+_APPROVAL_KEYS = {"required": int, "four_eyes": bool, "reviewers": list, "sheet": bool, "sample_series": int}
+_GOVERNANCE_KEYS = {"dpia": str, "consent_text": str}
 _STORES = ("packs", "quarantine")
 _POPULATIONS = ("persons", "test")
+_KINDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
+_KEY_HINT = "Copy them from `curate key show`."
 _PROFILE_OF = {
     "persons": {"equipment": "vendor", "anatomy": "remove"},  # what is in a header can't be recoded later
     "test": {"burned_in": "allow"},  # nobody's pixels are looked at, unless the table asks for it
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """`[approval]`: what publishing asks for.
+
+    `reviewers` are the public keys that count; with none given, anybody's does. `four_eyes`: not of who cut the
+    release. `sheet`: the five questions must be answered. `sample_series`: how many series are to be opened.
+    """
+
+    required: int = 1
+    four_eyes: bool = False
+    reviewers: tuple[str, ...] = ()
+    sheet: bool = False
+    sample_series: int = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +69,13 @@ class Config:
     info: ArchiveInfo
     cooling_off_days: int = 30
     hub_target: str = ""
-    approvals_required: int = 1
+    approval: Approval = Approval()
     target_pack_bytes: int = 32_000_000
+    pixels: str = "as-is"
     privacy: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
+    governance: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     packs: str = ""
     quarantine: str = ""
@@ -73,8 +97,8 @@ def parse(text: str, where: str = NAME) -> Config:
         raise InputError(f"{where} has a table that is a plain value.", hint="Write tables as [name].")
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
     hub = _typed(tables["hub"], {"target": str}, where, "hub")
-    approval = _typed(tables["approval"], {"required": int}, where, "approval")
-    packs = _typed(tables["packs"], {"target_size_mb": int}, where, "packs")
+    people = _typed(tables["people"], dict.fromkeys(tables["people"], str), where, "people")
+    packs = _typed(tables["packs"], {"target_size_mb": int, "pixels": str}, where, "packs")
     for key in ("title", "publisher", "license"):
         if not archive.get(key):
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
@@ -86,13 +110,35 @@ def parse(text: str, where: str = NAME) -> Config:
         ArchiveInfo(**archive),
         days,
         hub.get("target", ""),
-        _bounded(approval.get("required", 1), 0, 20, where, "required"),
+        _approval(tables["approval"], where),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
+        _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         tables["privacy"],
         _PROFILE_OF[archive.get("population", "persons")] | tables["profile"],
+        _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance"),
+        people,
         sha256_json(_without_floats(_without_stores(raw))),
         *stores,
     )
+
+
+def _approval(table: dict[str, Any], where: str) -> Approval:
+    raw = _typed(table, _APPROVAL_KEYS, where, "approval")
+    reviewers = raw.pop("reviewers", [])
+    for text in reviewers:
+        if not isinstance(text, str) or str(public_key(text)) != text:
+            raise InputError(f"{where}: reviewers in [approval] takes texts of public keys.", hint=_KEY_HINT)
+    _bounded(raw.setdefault("required", 1), 0, 20, where, "required")
+    _bounded(raw.setdefault("sample_series", 300), 0, 1_000_000, where, "sample_series")
+    if reviewers and raw["required"] > len(reviewers):
+        raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
+    return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
+
+
+def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
+    if value not in allowed:
+        raise InputError(f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}.")
+    return value
 
 
 def _known(raw: Mapping[str, Any], allowed: Any, where: str, what: str) -> None:
@@ -106,7 +152,7 @@ def _typed(raw: dict[str, Any], kinds: Mapping[str, type], where: str, table: st
     _known(raw, kinds, where, f"key in [{table}]:")
     for key, value in raw.items():
         if type(value) is not kinds[key]:
-            wanted = {"str": "text", "int": "a whole number"}[kinds[key].__name__]
+            wanted = _KINDS[kinds[key].__name__]
             raise InputError(f"{where}: {key} in [{table}] must be {wanted}.", hint="Mend the value.")
     return dict(raw)
 
@@ -176,9 +222,21 @@ target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
 
 [approval]
 required = {approvals}  # how many reviewers must approve a release before it is published
+# reviewers = ["anna-puig+1a2b3c4d+..."]  # whose approvals count, as `curate key show` prints keys; anybody's if none
+# four_eyes = true  # who cut a release does not approve it
+# sheet = true  # approvals must answer the five questions of `curate sheet`
+# sample_series = 300  # series that a reviewer opens: nothing found in n bounds the share below 3/n at 95%
+
+[governance]
+# dpia = "DPIA 2026/14, approved on ..."  # where the impact assessment is to be found
+# consent_text = "consent.md"  # a file beside this one; the reviewers' sheet states its digest
+
+[people]  # names for the ledger, by account on this machine
+# jdoe = "Joan Doe"
 
 [packs]
 target_size_mb = 32  # of packs to come
+# pixels = "as-is"  # or "jpeg-ls", "jpeg-2000": native grey pixels of studies to come, losslessly compressed
 """
     parse(text)
     durable.write_bytes(folder / NAME, text.encode())

@@ -114,7 +114,7 @@ def pack_rows(store: Store, record: StudyRecord) -> Iterator[packs.PackRow]:
         with store.local(name) as path:
             for row in rows:
                 data = packs.read_instance(path, row["offset_bytes"], row["size_bytes"])
-                yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], (data,))
+                yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
 
 
 def store(archive: Archive, group: list[StudyRecord]) -> list[StudyRecord]:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from curate import durable, remote
 from curate.archive import config as configuration
-from curate.archive import secret
+from curate.archive import keys, notes, secret
 from curate.archive.config import Config
-from curate.archive.ledger import Ledger
+from curate.archive.ledger import Actor, Ledger
 from curate.archive.stores import Store
 from curate.errors import DamagedError, InputError, LockedError
 from curate.records import ArchiveInfo
@@ -52,6 +52,11 @@ class Archive:
     def store_of(self, name: str) -> Store:
         """Where a pack or a shard of previews lies."""
         return self.packs if name.startswith("packs/") else store(self.root, "")
+
+    @property
+    def log_key(self) -> Path:
+        """The key that signs for the archive."""
+        return self.root / keys.LOG_KEY
 
     @property
     def temporary(self) -> Path:
@@ -89,6 +94,8 @@ def create(
         for name in ("packs", "quarantine", "releases", "tmp"):
             (root / name).mkdir(mode=0o700, exist_ok=True)
         secret.make(root / "secret.key", under_passphrase=under_passphrase)
+        name = "/".join(map(notes.key_name, (info.publisher, info.title)))
+        keys.make(root / keys.LOG_KEY, name, under_passphrase=under_passphrase, variable=secret.VARIABLE)
         Ledger.create(root / "ledger.db")
         configuration.write(root, info, hub_target, approvals)  # last: it makes the folder an archive
 
@@ -106,7 +113,7 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
     if not (root / "ledger.db").is_file():
         raise DamagedError(f"{root} has no ledger.db.", hint="Restore it from your backup.")
     with _locked(root) if write else _unlocked():
-        ledger = Ledger(root / "ledger.db")
+        ledger = Ledger(root / "ledger.db", Actor(config.people, _log_key(root), config.digest))
         try:
             archive = Archive(root, config, secret.read(root / "secret.key"), ledger)
             if write:
@@ -115,6 +122,13 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
             yield archive
         finally:
             ledger.close()
+
+
+def _log_key(root: Path) -> str:
+    path = root / keys.LOG_KEY
+    if not path.is_file():
+        raise DamagedError(f"{root} has no {keys.LOG_KEY}.", hint="Restore it from your backup.")
+    return keys.read(path).public.id.hex()
 
 
 def _claim(archive: Archive) -> None:

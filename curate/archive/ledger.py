@@ -7,25 +7,27 @@ own, whose rows a withdrawal deletes. One writer; SQLite in WAL mode on the coor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from curate import durable
-from curate.archive import tables
+from curate.archive import log, tables
 from curate.digests import canonical_json
 from curate.errors import DamagedError, StorageError
 
-SCHEMA_VERSION = 3
-_SCHEMA = """
+SCHEMA_VERSION = 4
+_SCHEMA = f"""
 CREATE TABLE events(
   seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
-  who TEXT NOT NULL, tool TEXT NOT NULL, payload TEXT NOT NULL);
+  who TEXT NOT NULL, key TEXT NOT NULL, tool TEXT NOT NULL, policy TEXT NOT NULL, payload TEXT NOT NULL,
+  chain BLOB NOT NULL);
 CREATE INDEX events_subject ON events(subject, seq);
 CREATE INDEX events_kind ON events(kind, seq);
 CREATE TRIGGER events_keep BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are kept'); END;
@@ -46,19 +48,32 @@ CREATE TABLE receipts(sha256 BLOB PRIMARY KEY, study_id TEXT NOT NULL);
 CREATE INDEX receipts_study ON receipts(study_id);
 CREATE TABLE tombstones(mark BLOB PRIMARY KEY);
 CREATE TABLE revocations(sha256 BLOB PRIMARY KEY, version TEXT);
-"""
+CREATE TABLE remarks(sha256 BLOB PRIMARY KEY, text TEXT NOT NULL);
+{log.SCHEMA}"""
+_EVENT = "seq, at, kind, subject, who, key, tool, policy, payload"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Under what events are written: names by account, the id of the archive's key, its policy's digest."""
+
+    people: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the ledger."""
+    """One line of the ledger: who did it, under which key, with which tool and policy."""
 
     seq: int
     at: str
     kind: str
     subject: str
     who: str
+    key: str
     tool: str
+    policy: str
     payload: dict[str, Any]
 
 
@@ -124,8 +139,8 @@ class QuarantineEntry:
 class Ledger:
     """An open ledger. All writes go through `transaction`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, actor: Actor | None = None) -> None:
+        self._path, self._actor = path, actor or Actor()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -135,6 +150,7 @@ class Ledger:
                 raise DamagedError(f"{path} has another layout.", hint="Use the version that made it.")
         except sqlite3.DatabaseError as error:
             raise _storage(path, error) from error
+        self.log = log.Log(self._db)
 
     @staticmethod
     def create(path: Path) -> None:
@@ -170,30 +186,74 @@ class Ledger:
             raise _storage(self._path, error) from error
 
     def append(
-        self, at: str, kind: str, subject: str, payload: dict[str, Any], *, who: str, tool: str
+        self,
+        at: str,
+        kind: str,
+        subject: str,
+        payload: dict[str, Any],
+        *,
+        who: str,
+        tool: str,
+        key: str | None = None,
     ) -> None:
-        """Add an event; call it inside a transaction."""
+        """Add an event; call it inside a transaction.
+
+        `who` is an account, or a name; `key` the id of a person's own key, else the archive's stands there.
+        """
+        actor = self._actor
+        by = (actor.people.get(who, who), actor.key if key is None else key)
+        row = (at, kind, subject, *by, tool, actor.policy, canonical_json(payload))
         self._db.execute(
-            "INSERT INTO events(at, kind, subject, who, tool, payload) VALUES (?,?,?,?,?,?)",
-            (at, kind, subject, who, tool, canonical_json(payload)),
+            "INSERT INTO events(at, kind, subject, who, key, tool, policy, payload, chain)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
+            (*row, _chained(self.head(), row)),
         )
+
+    def head(self) -> bytes:
+        """A digest over all events in their order: none of them can change without it."""
+        row = self._db.execute("SELECT chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return row[0] if row else bytes(32)
+
+    def broken_chain(self) -> int | None:
+        """The first event that is not what was written; None where all are."""
+        before = bytes(32)
+        rows = self._db.execute(f"SELECT {_EVENT}, chain FROM events ORDER BY seq")  # noqa: S608 (constants)
+        for expected, (seq, *row, chain) in enumerate(rows, 1):
+            before = _chained(before, tuple(row))
+            if seq != expected or chain != before:
+                return int(seq)
+        return None
+
+    def heads(self) -> Iterator[tuple[int, bytes]]:
+        """The digest after each event."""
+        yield from self._db.execute("SELECT seq, chain FROM events ORDER BY seq")
 
     def events(self, kind: str | None = None, subject: str | None = None) -> Iterator[Event]:
         """Events in their order, all or of one kind or subject."""
-        query, values = "SELECT seq, at, kind, subject, who, tool, payload FROM events WHERE 1", []
+        query, values = f"SELECT {_EVENT} FROM events WHERE 1", []  # noqa: S608 (constants)
         for column, value in (("kind", kind), ("subject", subject)):
             if value is not None:
                 query += f" AND {column}=?"
                 values.append(value)
-        for row in self._db.execute(query + " ORDER BY seq", values):
-            seq, at, kind_, subject_, who, tool, payload = row
-            yield Event(seq, at, kind_, subject_, who, tool, json.loads(payload))
+        for *row, payload in self._db.execute(query + " ORDER BY seq", values):
+            yield Event(*(*row, json.loads(payload)))
+
+    def remark(self, sha256: bytes) -> str:
+        """A free text that an event refers to by its digest; empty where it was erased."""
+        row = self._db.execute("SELECT text FROM remarks WHERE sha256=?", (sha256,)).fetchone()
+        return row[0] if row else ""
+
+    def put_remark(self, text: str) -> bytes:
+        """Keep a free text where it can be erased, apart from the events; gives its digest."""
+        digest = hashlib.sha256(text.encode()).digest()
+        self._db.execute("INSERT OR IGNORE INTO remarks VALUES (?,?)", (digest, text))
+        return digest
 
     def state(self) -> tuple[int, int, int]:
         """What has happened to studies: the last such event (0: none), how many are in, how many entries wait."""
         last, studies, waiting = self._db.execute(
             "SELECT (SELECT coalesce(max(seq), 0) FROM events WHERE kind IN"
-            " ('admitted', 'quarantined', 'discarded', 'withdrawn', 'erased')),"
+            " ('admitted', 'quarantined', 'decided', 'discarded', 'withdrawn', 'erased')),"
             " (SELECT count(*) FROM studies), (SELECT count(*) FROM quarantine)"
         ).fetchone()
         return last, studies, waiting
@@ -345,6 +405,10 @@ class Ledger:
     def verify(self) -> bool:
         """Whether SQLite finds its own file in order."""
         return bool(self._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
+
+
+def _chained(before: bytes, row: tuple[str, ...]) -> bytes:
+    return hashlib.sha256(before + canonical_json(list(row)).encode()).digest()
 
 
 def _study(row: Any) -> StudyRecord:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,17 +36,20 @@ _LEAVES = (
 
 @dataclass(frozen=True, slots=True)
 class PackRow:
-    """One instance on its way into a pack: ids, and the Part 10 file as pieces that follow each other."""
+    """One instance on its way into a pack: ids and the Part 10 bytes."""
 
     study_id: str
     series: str
     instance: str
-    pieces: tuple[Bytes, ...]
+    data: bytes
 
-    @property
-    def size(self) -> int:
-        """Bytes of the instance."""
-        return sum(map(len, self.pieces))
+
+class Ids(NamedTuple):
+    """What a pack says of an instance beside its bytes."""
+
+    study_id: str
+    series: str
+    instance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def pack_path(sha256: str) -> str:
 class PackWriter:
     """A pack that grows by an instance at a time under a temporary name; memory holds none of them.
 
-    Rows come sorted by study, series and slice. The pieces of a row may be used again once `add` returns.
+    Instances come sorted by study, series and slice, each as pieces of its Part 10 file.
     An `OSError` passes through: the disk refused, and the partial file stays for the caller to remove.
     """
 
@@ -77,22 +80,22 @@ class PackWriter:
         self._sha256 = hashlib.sha256()
         self._places: list[tuple[int, int]] = []
         self._groups: list[list[parquet.Chunk]] = []
-        self._group: list[PackRow] = []
+        self._group: list[Ids] = []
         self._start = self.size = 0
         self._write((parquet.MAGIC,))
 
-    def add(self, row: PackRow) -> None:
-        """Write one instance: its page."""
-        size = row.size
+    def add(self, ids: Ids, pieces: Sequence[Bytes]) -> None:
+        """Write one instance: its page. The pieces may be used again when it returns."""
+        size = sum(map(len, pieces))
         full = self.size - self._start + size > ROW_GROUP_BYTES
-        if self._group and (full or row.study_id != self._group[-1].study_id):
+        if self._group and (full or ids.study_id != self._group[-1].study_id):
             self._end_group()
         if not self._group:
             self._start = self.size
         head = parquet.page_head(size + 4, 1) + size.to_bytes(4, "little")
         self._places.append((self.size + len(head), size))
-        self._group.append(PackRow(row.study_id, row.series, row.instance, ()))
-        self._write((head, *row.pieces))
+        self._group.append(ids)
+        self._write((head, *pieces))
 
     def close(self) -> Packed:
         """End the file, and see it on the disk."""
@@ -152,7 +155,7 @@ def write_pack(rows: Iterable[PackRow], path: Path) -> Packed:
     writer = PackWriter(path)
     try:
         for row in rows:
-            writer.add(row)
+            writer.add(Ids(row.study_id, row.series, row.instance), (row.data,))
         return writer.close()
     finally:
         writer.abandon()

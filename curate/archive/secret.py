@@ -35,13 +35,7 @@ def make(path: Path, *, under_passphrase: bool = False) -> bytes:
         StorageError: it cannot be written.
     """
     secret = clock.random_bytes(32)
-    text = secret.hex()
-    if under_passphrase:
-        salt = clock.random_bytes(16)
-        sealed = AESGCM(_stretched(passphrase(path, twice=True), salt, _COST)).encrypt(
-            _NONCE, secret, _MAGIC.encode()
-        )
-        text = f"{_MAGIC} scrypt {' '.join(map(str, _COST))} {salt.hex()} {sealed.hex()}"
+    text = written(secret, passphrase(path, twice=True) if under_passphrase else None)
     temporary = path.with_name(f".{path.name}.tmp")
     with (
         durable.storage_errors(f"write the key file {path}"),
@@ -49,6 +43,15 @@ def make(path: Path, *, under_passphrase: bool = False) -> bytes:
     ):
         file.write(text.encode() + b"\n")
     return secret
+
+
+def written(secret: bytes, under: str | None) -> str:
+    """A secret as text, sealed under a passphrase where one is given."""
+    if under is None:
+        return secret.hex()
+    salt = clock.random_bytes(16)
+    sealed = AESGCM(_stretched(under, salt, _COST)).encrypt(_NONCE, secret, _MAGIC.encode())
+    return f"{_MAGIC} scrypt {' '.join(map(str, _COST))} {salt.hex()} {sealed.hex()}"
 
 
 def read(path: Path) -> bytes:
@@ -60,15 +63,36 @@ def read(path: Path) -> bytes:
     """
     try:
         text = path.read_text(encoding="ascii").strip()
-        mode = path.stat().st_mode
-        secret = b"" if text.startswith(_MAGIC) else bytes.fromhex(text)
     except (OSError, ValueError) as error:
         hint = "Restore it from your backup; without it no id can be made again."
         raise DamagedError(f"{path} cannot be read.", hint=hint) from error
-    if mode & 0o077:
+    refuse_shared(path)
+    return opened(path, text)
+
+
+def refuse_shared(path: Path) -> None:
+    """Refuse a key file that others can read.
+
+    Raises:
+        InputError: its mode lets them.
+    """
+    if path.stat().st_mode & 0o077:
         raise InputError(f"{path} is readable to others.", hint=f"Run: chmod 600 {path}")
-    if not secret:
-        secret = _opened(path, text)
+
+
+def opened(path: Path, text: str, variable: str = VARIABLE) -> bytes:
+    """The secret of such text from a file; under a passphrase, this is asked for.
+
+    Raises:
+        DamagedError: it is no such text.
+        InputError: the passphrase is missing or wrong.
+    """
+    if text.startswith(_MAGIC):
+        return _opened(path, text, variable)
+    try:
+        secret = bytes.fromhex(text)
+    except ValueError:
+        secret = b""
     if len(secret) != 32:
         raise DamagedError(f"{path} is not a 32-byte key in hex.", hint="Restore it from your backup.")
     return secret
@@ -79,24 +103,24 @@ def derived(secret: bytes, purpose: str) -> bytes:
     return HKDF(SHA256(), 32, None, f"curate {purpose}".encode()).derive(secret)
 
 
-def passphrase(path: Path, *, twice: bool = False) -> str:
+def passphrase(path: Path, variable: str = VARIABLE, *, twice: bool = False) -> str:
     """The passphrase: from the variable, else from whoever sits at the terminal; a new one is asked for twice.
 
     Raises:
         InputError: there is none, or the two differ.
     """
-    given = os.environ.get(VARIABLE, "")
+    given = os.environ.get(variable, "")
     if not given and sys.stdin.isatty():
         given = getpass.getpass(f"Passphrase of {path.name}: ")
         if twice and getpass.getpass("Once more: ") != given:
             raise InputError("The two passphrases differ.", hint="Run the command again.")
     if not given:
-        hint = f"Set {VARIABLE}, or run the command on a terminal."
+        hint = f"Set {variable}, or run the command on a terminal."
         raise InputError(f"{path} needs a passphrase.", hint=hint)
     return given
 
 
-def _opened(path: Path, text: str) -> bytes:
+def _opened(path: Path, text: str, variable: str) -> bytes:
     try:
         _, name, *costs, salt, sealed = text.split(" ")
         cost = tuple(map(int, costs))
@@ -106,7 +130,7 @@ def _opened(path: Path, text: str) -> bytes:
     except ValueError:
         raise DamagedError(f"{path} is not a key file.", hint="Restore it from your backup.") from None
     try:
-        key = _stretched(passphrase(path), salted, (cost[0], cost[1], cost[2]))
+        key = _stretched(passphrase(path, variable), salted, (cost[0], cost[1], cost[2]))
         return AESGCM(key).decrypt(_NONCE, closed, _MAGIC.encode())
     except InvalidTag:
         raise InputError(f"The passphrase of {path} is wrong.", hint="Try again.") from None

@@ -7,6 +7,7 @@ rename and gives them by link. An object store has neither: there an object is w
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,15 @@ class Store:
             parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="curate-", dir=parent, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
+
+    def witness(self) -> list[Path]:
+        """A new file by which a worker knows that it sees the same folder; none for a URL."""
+        if self.is_remote:
+            return []
+        path = Path(self.unfinished) / f"witness-{uuid.uuid4().hex}"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        return [path]
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""

@@ -20,6 +20,7 @@ from curate.cli import (
     reviewer,
     risk,
     shared,
+    trust,
     withdrawal,
 )
 from curate.errors import CurateError
@@ -38,6 +39,7 @@ maintainer.add_to(app)
 risk.add_to(app)
 public.add_to(app)
 reviewer.add_to(app)
+trust.add_to(app)
 researcher.add_to(app)
 anybody.add_to(app)
 loading.add_to(app)

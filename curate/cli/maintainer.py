@@ -249,6 +249,8 @@ def release(archive: ArchiveArgument, quiet: QuietOption = False, as_json: JsonO
     out = shared.console()
     if not cut.new:
         out.print(Text(f"Nothing new since {cut.version}, in {cut.path}."))
+        for told in cut.rejected:
+            out.print(Text(f"Rejected by {told}."), style="bold red")
         return
     out.print(
         Text(f"Cut {cut.version}: {cut.studies:,} studies, {cut.instances:,} instances, in {cut.path}.")

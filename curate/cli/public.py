@@ -1,7 +1,8 @@
-"""The command for the public's sake: report."""
+"""The commands that write sites: review, for who signs a release; report, for the public and the donors."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,62 @@ from rich.text import Text
 
 import curate
 from curate.cli import shared
-from curate.cli.shared import ArchiveArgument, JsonOption
+from curate.cli.progress import progress
+from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, WorkersOption
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the command."""
+    """Register the commands."""
+    app.command(rich_help_panel="Reviewer")(review)
     app.command(rich_help_panel="Maintainer")(report)
+
+
+def review(
+    release: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="A release's folder.", metavar="RELEASE")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write the site into.", metavar="DIR")],
+    against: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Another release's folder, to say what changed."),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="How many series to draw with all frames; 0 draws all.")
+    ] = 60,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="The sheet of `curate sheet`.", metavar="FILE"),
+    ] = None,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="The decisions of `curate sheet`.", metavar="FILE"),
+    ] = None,
+    workers: WorkersOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the site to look through before signing: checks, studies, frames, headers, risk, changes, the sheet.
+
+    Example: curate review archive/releases/1.1.0 --against archive/releases/1.0.0 --out review
+    """
+    made = curate.review(
+        release,
+        out,
+        against=against,
+        sample=sample,
+        sheet=sheet,
+        decisions=decisions,
+        workers=workers,
+        progress=progress(quiet=quiet),
+    )
+    if as_json:
+        shared.print_json({**asdict(made), "out": str(made.out)})
+    else:
+        verdict = "passes its checks" if made.passed else "does not pass its checks"
+        shown = f"{made.drawn:,} of {made.series:,} series drawn, {made.frames:,} frames"
+        shared.console().print(Text(f"The release {verdict}; {shown}. Open {made.out / 'index.html'}"))
+    if not made.passed:
+        raise typer.Exit(1)
 
 
 def report(

@@ -1,8 +1,7 @@
-"""The reviewer's commands: check, approve."""
+"""The reviewer's command: check; and how results of checks are shown."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,14 +10,13 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.progress import progress
-from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, SchedulerOption, WorkersOption
+from curate.cli.shared import JsonOption, QuietOption, SchedulerOption, WorkersOption
 from curate.findings import has_errors
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    for command in (check, approve):
-        app.command(rich_help_panel="Reviewer")(command)
+    """Register the command."""
+    app.command(rich_help_panel="Reviewer")(check)
 
 
 def check(
@@ -40,14 +38,15 @@ def check(
     results = curate.check(release, version, workers=by, pixels=pixels, progress=progress(quiet=quiet))
     failed = any(has_errors(result.findings) for result in results)
     if as_json:
-        shared.print_json(_check_json(release, results, failed))
+        shared.print_json(results_json(release, results, failed))
     else:
-        _print_results(results, failed)
+        print_results(results, "The release passes.", "The release does not pass.", failed)
     if failed:
         raise typer.Exit(1)
 
 
-def _check_json(release: str, results: list[curate.CheckResult], failed: bool) -> dict[str, object]:
+def results_json(release: str, results: list[curate.CheckResult], failed: bool) -> dict[str, object]:
+    """Results of checks as one object."""
     found = [finding for result in results for finding in result.findings]
     checks = [
         {
@@ -62,12 +61,12 @@ def _check_json(release: str, results: list[curate.CheckResult], failed: bool) -
     return {"release": release, "passed": not failed, "checks": checks, "codes": shared.codes(found)}
 
 
-def _print_results(results: list[curate.CheckResult], failed: bool) -> None:
+def print_results(results: list[curate.CheckResult], passed: str, bad: str, failed: bool) -> None:
+    """Results of checks as a table, then the findings, then one of two sentences."""
     out = shared.console()
     table = shared.columns("", "check", "looked at", right=("looked at",))
     for result in results:
-        bad = has_errors(result.findings)
-        mark = Text("fail", style="bold red") if bad else Text("pass", style="green")
+        mark = Text("fail", style="bold red") if has_errors(result.findings) else Text("pass", style="green")
         table.add_row(mark, result.title, f"{result.looked_at:,}")
     out.print(table)
     findings = [f for result in results for f in result.findings]
@@ -75,27 +74,4 @@ def _print_results(results: list[curate.CheckResult], failed: bool) -> None:
         out.print()
         shared.print_findings(findings, out)
     out.print()
-    out.print(
-        Text("The release does not pass.", "bold red")
-        if failed
-        else Text("The release passes.", "bold green")
-    )
-
-
-def approve(
-    archive: ArchiveArgument,
-    version: Annotated[str, typer.Argument(help="Such as 1.2.0.", metavar="VERSION")],
-    reviewer: Annotated[str, typer.Option("--as", help="Your name, as the ledger shall bear it.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Approve a release's exact bytes: publishing asks for it.
-
-    Example: curate approve archive 1.0.0 --as "Anna Puig"
-    """
-    approval = curate.approve(archive, version, reviewer)
-    if as_json:
-        shared.print_json(asdict(approval))
-        return
-    out = shared.console()
-    out.print(Text(f"{approval.reviewer} approves {approval.version}, digest {approval.digest}."))
-    out.print(Text(f"Next: curate publish {archive} {approval.version}"), style="bold")
+    out.print(Text(bad, "bold red") if failed else Text(passed, "bold green"))

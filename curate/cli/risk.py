@@ -14,7 +14,7 @@ from curate.cli.shared import ArchiveArgument, JsonOption
 
 _REASONS = {
     "TOO_FEW_ALIKE": "too few donors resemble theirs",
-    "LATER_STUDY": "a donor's further study: its interval or what it shows stands out",
+    "LATER_STUDY": "a donor's further study that stands out, and may have no donor_id of its own",
     "SHARE_SUPPRESSED": "too many cells would have to be null (largest_suppressed_share)",
     "LEAVES_OTHERS_ALONE": "publishing them now would leave others alone",
     "WITHDRAWALS": "withdrawals left too few alike",
@@ -38,8 +38,13 @@ def risk(
 ) -> None:
     """Count how many donors look alike: in the archive as it is, and in the release that would be cut now.
 
+    Of a release's folder, count it from its own bytes.
+
     Example: curate risk archive --forecast
     """
+    if (archive / "release.json").is_file():
+        _of_release(curate.release_risk(archive), as_json)
+        return
     report = curate.risk(archive, k)
     if as_json:
         shared.print_json(report.as_dict())
@@ -52,6 +57,24 @@ def risk(
         _print_forecast(report, out)
     elif report.forecast.waiting:
         out.print(Text(f"\nHow many more donors it takes: curate risk {archive} --forecast"), style="bold")
+
+
+def _of_release(found: curate.ReleaseRisk, as_json: bool) -> None:
+    if as_json:
+        shared.print_json(found.as_dict())
+        return
+    out = shared.console()
+    if found.risk is None:
+        out.print(Text("Test material: its risk is not counted." if found.exempt else "It states no k."))
+        return
+    counts = found.risk.by_donor
+    out.print(Text(f"Release {found.version}: {found.risk.donors:,} donors, against k = {found.k}."), style="bold")
+    out.print(Text(f"Smallest class {counts.k:,}; {counts.donors_below:,} donors in classes below k."))
+    out.print(Text(f"Least number of diagnoses in a class: {_least(counts.l_distinct)}."))
+    table = shared.columns("donors alike, at least", "donors", right=("donors alike, at least", "donors"))
+    for size, donors in found.sizes.items():
+        table.add_row(f"{size:,}", f"{donors:,}")
+    out.print(table)
 
 
 def _print_counts(report: curate.RiskReport, out: Console) -> None:
@@ -86,6 +109,11 @@ def _print_forecast(report: curate.RiskReport, out: Console) -> None:
         return
     for reason, count in report.waiting.items():
         out.print(Text(f"  {count:,}: {_REASONS.get(reason, reason)}"))
+    if alone := report.images_alone["images"]:
+        out.print(Text(f"  Of {alone:,} the images state what too few share (kind of scanner, number of series):"))
+        out.print(Text("  only more donors like these help, for images are not made coarser."))
+    if weight := report.images_alone["weight"]:
+        out.print(Text(f"  {weight:,} of these stand out by the weight alone, which PET and NM need for SUV."))
     table = shared.columns("more donors of the same kind", "studies freed", "then published", right=("studies freed",))
     for step in found.steps:
         table.add_row(f"{step.more_donors:,}", f"{step.studies:,}", f"{step.released:,}")

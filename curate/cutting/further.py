@@ -11,7 +11,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 import pyarrow as pa
 
@@ -20,7 +19,6 @@ from curate.archive.consolidate import pack_rows, store
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers
-from curate.dicom.dates import FIRST, date_text
 from curate.dicom.restate import restate
 from curate.dicom.types import Keys, Policy
 from curate.dicom.verify import verify
@@ -41,15 +39,14 @@ def name_anew(archive: Archive, parts: Mapping[str, int]) -> None:
         DamagedError: a pack does not hold what the ledger says.
     """
     keys = Keys.from_secret(archive.secret)
-    for outline in list(archive.ledger.outlines()):
-        part = parts.get(outline.study_id)
-        if part is not None and part != part_of(outline.payload):
-            _alone(archive, outline.study_id)
-            record = archive.ledger.study(outline.study_id)
-            if record is not None:
-                changed = _under(archive, keys, record, part)
-                with archive.ledger.transaction():
-                    archive.ledger.put_study(changed)
+    present = ((outline.study_id, part_of(outline.payload)) for outline in archive.ledger.outlines())
+    for study, part in [(study, parts[study]) for study, now in present if parts.get(study, now) != now]:
+        _alone(archive, study)
+        record = archive.ledger.study(study)
+        if record is not None:
+            changed = _under(archive, keys, record, part)
+            with archive.ledger.transaction():
+                archive.ledger.put_study(changed)
 
 
 def part_of(payload: Mapping[str, object]) -> int:
@@ -60,8 +57,10 @@ def part_of(payload: Mapping[str, object]) -> int:
 
 def _alone(archive: Archive, study: str) -> None:
     """Give every study that shares a pack with this one packs of its own: what it was must not stay in theirs."""
-    shared = {other for path, held in _packs(archive).items() if study in held for other in held}
-    for other in sorted(shared) if len(shared) > 1 else ():
+    record = archive.ledger.study(study)
+    shared = {path: archive.ledger.sharing(path) for path in (record.files if record is not None else ())}
+    packed = {other for path, held in shared.items() if path.startswith("packs/") for other in held}
+    for other in sorted(packed) if len(packed) > 1 else ():
         record = archive.ledger.study(other)
         if record is not None:
             apart = store(archive, [record])[0]
@@ -69,31 +68,23 @@ def _alone(archive: Archive, study: str) -> None:
                 archive.ledger.put_study(replace(apart, merged=0))
 
 
-def _packs(archive: Archive) -> Mapping[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for path, study in archive.ledger.stored():
-        if path.startswith("packs/"):
-            found[path].add(study)
-    return found
-
-
 def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> StudyRecord:
     """The study's record and packs under one of its donor's ids."""
-    policy, day = Policy.from_mapping(archive.config.profile), record.payload["day"]
+    policy, day = Policy.from_mapping(archive.config.profile), record.payload["day"] or 0
     donor = identifiers.further_donor_id(keys, record.donor_id, part) if part else record.donor_id
-    days = ((0 if part else day or 0) - (0 if part_of(record.payload) else day or 0), 0 if part else day)
+    days = (0 if part else day) - (0 if part_of(record.payload) else day)
     rename = _renamer(keys, record, part)
     rows = list(_rows(archive, record, donor, days, rename, policy))
     packed = packs.store_pack(rows, archive.packs)
-    digests = [hashlib.sha256(b"".join(row.pieces)).digest() for row in rows]
-    sizes = [row.size for row in rows]
+    digests = [hashlib.sha256(row.data).digest() for row in rows]
+    sizes = [len(row.data) for row in rows]
     facts = {**record.payload["facts"], "sha256": sha256_set(digests).hex(), "size_bytes": sum(sizes)}
     payload = {key: value for key, value in record.payload.items() if key != "further"} | {"facts": facts}
     if part:
         payload["further"] = {"part": part, "donor_id": donor}
     per_series: dict[str, int] = defaultdict(int)
     for row in rows:
-        per_series[row.series] += row.size
+        per_series[row.series] += len(row.data)
     stored: dict[str, Sequence[object]] = {"sha256": digests, "size_bytes": sizes}
     stored["pack"] = [packs.pack_path(packed.sha256)] * len(rows)
     stored["offset_bytes"] = [at for at, _ in packed.places]
@@ -111,17 +102,16 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
 
 
 def _rows(
-    archive: Archive, record: StudyRecord, donor: str, days: tuple[int, int | None], rename: Rename, policy: Policy
+    archive: Archive, record: StudyRecord, donor: str, days: int, rename: Rename, policy: Policy
 ) -> Iterator[packs.PackRow]:
-    later, day = days
-    date = "" if day is None else date_text(FIRST + timedelta(days=day))
     for row in pack_rows(archive.packs, record):
-        clean = restate(b"".join(row.pieces), donor, later, date, rename, policy)
+        clean = restate(row.data, donor, days, rename, policy)
         if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):
             raise DamagedError(
-                f"Study {record.study_id} cannot be named anew.", hint="Report this; nothing of it was released."
+                f"Study {record.study_id} cannot be named anew.",
+                hint="Report this; nothing of it was released.",
             )
-        yield replace(row, pieces=(clean,))
+        yield replace(row, data=clean)
 
 
 def _renamer(keys: Keys, record: StudyRecord, part: int) -> Rename:

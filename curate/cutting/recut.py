@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate import contract, durable
-from curate import version as versions
 from curate.archive import packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
 from curate.cutting import texts
+from curate.cutting.attest import attest_again
+from curate.cutting.history import changes_of, history_before
 from curate.digests import sha256_file
-from curate.records import ReleaseSummary, Row, VersionChange
+from curate.records import ReleaseSummary, Row
 
 _Place = tuple[str, int]
 
@@ -76,7 +77,7 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     summary = replace(summary, files=texts.entries(out))
     texts.write_texts(out, summary)
     replaced = [*sealed.get("recut", {}).get("replaces", []), sha256_file(folder / "release.json")]
-    return texts.seal(
+    digest = texts.seal(
         out,
         summary,
         sealed["previous"],
@@ -84,6 +85,8 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
         recut={"date": day, "replaces": replaced},
         **{key: sealed[key] for key in ("profile", "privacy") if key in sealed},
     )
+    attest_again(archive, folder, out, version, digest, gone)
+    return digest
 
 
 def _among(column: Any, studies: frozenset[str]) -> Any:
@@ -155,7 +158,7 @@ def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
 def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
     for row in rows:
         data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
-        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], (data,))
+        yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
 
 
 def _tables(folder: Path, out: Path, gone: frozenset[str], moved: Mapping[_Place, _Place]) -> _Kept:
@@ -237,7 +240,6 @@ def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str)
     note = f"Studies were withdrawn after this version was published; it was cut again without them on {day}."
     info = replace(archive.config.info, **{k: sealed[k] for k in ("title", "publisher", "population")})
     previous = sealed["previous"]
-    history = history_before(archive, version)
     opened = {event.subject: event.payload for event in archive.ledger.events("release_opened")}[version]
     return ReleaseSummary(
         archive=info,
@@ -253,17 +255,7 @@ def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str)
         files=(),
         added=opened["added"],
         removed=opened["removed"],
-        history=history,
+        history=history_before(archive, version),
+        changes=changes_of(archive, version),
         statements=(*(s for s in sealed["statements"] if not s.startswith(note[:40])), note),
-    )
-
-
-def history_before(archive: Archive, version: str) -> tuple[VersionChange, ...]:
-    """What the published versions before this one changed, newest first."""
-    published = {event.subject for event in archive.ledger.events("published")}
-    cuts = {event.subject: event.payload for event in archive.ledger.events("release_opened")}
-    return tuple(
-        VersionChange(before, date.fromisoformat(cut["date"]), cut["added"], cut["removed"])
-        for before, cut in reversed(cuts.items())
-        if before in published and versions.parse(before) < versions.parse(version)
     )

@@ -13,7 +13,13 @@ _HEADING = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", re.MULTIL
 def change_of(summary: ReleaseSummary) -> VersionChange:
     """The entry of the version that a summary describes."""
     return VersionChange(
-        summary.version, summary.released, summary.added, summary.removed, summary.changed, summary.notices
+        summary.version,
+        summary.released,
+        summary.added,
+        summary.removed,
+        summary.changed,
+        summary.notices,
+        summary.changes,
     )
 
 
@@ -40,10 +46,42 @@ def _section(change: VersionChange) -> list[str]:
     lines = ["", f"## [{change.version}] - {change.released.isoformat()}"]
     if change.notes:
         lines += ["", "### Notices", "", *(f"- {markup.escape(note)}" for note in change.notes)]
-    for heading, count in (("Added", change.added), ("Changed", change.changed), ("Removed", change.removed)):
-        if count:
-            lines += ["", f"### {heading}", "", f"- {studies(count)}."]
+    for heading, said in _headings(change).items():
+        if said:
+            lines += ["", f"### {heading}", "", *(f"- {line}" for line in said)]
     return lines if len(lines) > 2 else [*lines, "", "No study was added, changed or removed."]
+
+
+def _headings(change: VersionChange) -> dict[str, list[str]]:
+    """What stands under each heading; of withdrawals their number alone."""
+    found = {
+        "Added": [f"{studies(change.added)}."] if change.added else [],
+        "Changed": [f"{studies(change.changed)}."] if change.changed else [],
+        "Removed": [f"{studies(change.removed)}."] if change.removed else [],
+    }
+    if (changes := change.changes) is None:
+        return found
+    if change.added:
+        found["Added"] = [f"{studies(change.added)}, {changes.series_added:,} series."]
+    if changes.changed != 0:
+        columns = [f"`{name}` in {_few(count)}" for name, count in changes.columns.items()]
+        found["Changed"] = [
+            f"{_few(changes.changed)[:1].upper()}{_few(changes.changed)[1:]}: {', '.join(columns)}."
+        ]
+    found["Changed"] += [f"Column `{name}` is new." for name in changes.new_columns]
+    found["Changed"] += [f"Column `{name}` is gone." for name in changes.gone_columns]
+    licenses = changes.licenses.items()
+    found["Licences"] = [f"{name}: {old:,} studies before, {new:,} now." for name, (old, new) in licenses]
+    rows = changes.rows
+    found["Now"] = [
+        f"{studies(rows['studies'])}, {rows['series']:,} series, {rows['instances']:,} instances."
+    ]
+    return found
+
+
+def _few(count: int | None) -> str:
+    """A number of studies; one that is not shown in words."""
+    return "a few studies" if count is None else studies(count)
 
 
 def studies(count: int) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 
 from pydicom.datadict import keyword_for_tag
 
-from curate.dicom.grammar import code_strings, data
+from curate.dicom.grammar import body_parts, code_strings, data
 from curate.dicom.terms import fold, vocabulary
 from curate.dicom.text import decode_text
 from curate.dicom.types import Item
@@ -61,7 +61,8 @@ def given_names() -> frozenset[str]:
 @cache
 def _known_words() -> frozenset[str]:
     """Words of the clinical vocabulary and of code strings: no names."""
-    return vocabulary() | {word for term in code_strings() for word in term.replace("_", " ").split()}
+    terms = code_strings() | body_parts()
+    return vocabulary() | {word for term in terms for word in term.replace("_", " ").split()}
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from curate.dicom.grammar import code_strings, data, even
+from curate.dicom.grammar import body_parts, code_strings, data, even
 from curate.dicom.terms import fold, rebuild_text
 from curate.dicom.text import decode_text
 
@@ -26,9 +26,10 @@ def body_part(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     value = " ".join(raw.decode("ascii", "replace").strip(" \0").upper().split())
     if not value:
         return b""
-    known = value if value in code_strings() else value.replace(" ", "")
+    terms = body_parts() | code_strings()
+    known = value if value in terms else value.replace(" ", "")
     known = _WIDER.get(known, known)
-    return even(known.encode(), b" ") if known in code_strings() and not known.isdigit() else None
+    return even(known.encode(), b" ") if known in terms and not known.isdigit() else None
 
 
 @cache

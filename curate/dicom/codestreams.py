@@ -21,10 +21,23 @@ _FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC),
 _LOSSLESS, _PROGRESSIVE = frozenset((0xC3, 0xC7, 0xCB, 0xCF, 0xF7)), 0xC2
 _J2K_DROPPED = frozenset((0x55, 0x57, 0x58, 0x59, 0x63, 0x64))  # TLM, PLM, PLT, CPF, CRG, COM: not needed
 _SOT, _SOD = 0x90, 0x93
+_LONGEST_CHANCE, _LETTERS = 10, 6  # bytes, different ones among them
+_TEXT = re.compile(rb"[A-Za-z0-9 ^=._-]{%d}" % _LONGEST_CHANCE)
+_JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 
 
 def _refuse() -> MalformedError:
     return MalformedError("CODESTREAM_MALFORMED", "PixelData")
+
+
+def _refuse_text(data: Bytes, end: int) -> None:
+    """Refuse coded data that ends in text, which decoders would not read; by chance one frame in 700,000 does.
+
+    Few different bytes are the repetition that an even background is coded as.
+    """
+    last = bytes(data[max(0, end - _LONGEST_CHANCE) : end])
+    if len(set(last)) >= _LETTERS and _TEXT.fullmatch(last):
+        raise _refuse()
 
 
 class _Tables:
@@ -122,6 +135,7 @@ def clean_jpeg(data: Bytes, *, lossless_ls: bool = False) -> list[Bytes]:
         pos = match.end()  # fill bytes before a marker say nothing
         marker = data[pos - 1]
         if marker == _EOI:
+            _refuse_text(data, match.start())
             break
         if len(data) < pos + 2:
             raise _refuse()
@@ -202,11 +216,13 @@ class _ColourMarks:
 
 
 def clean_jpeg_2000(data: Bytes) -> list[Bytes]:
-    """A JPEG 2000 (also High-Throughput) frame without comments, pointers and what follows EOC (ISO 15444-1 A).
+    """A JPEG 2000 (also High-Throughput) frame without boxes, comments, pointers and what follows EOC (ISO 15444-1 A).
 
     Raises:
         MalformedError: CODESTREAM_MALFORMED where a segment isn't what the standard says.
     """
+    if bytes(data[:12]) == _JP2:
+        data = _in_box(data)
     if bytes(data[:4]) != b"\xff\x4f\xff\x51":
         raise _refuse()
     components = int.from_bytes(data[40:42])
@@ -215,9 +231,26 @@ def clean_jpeg_2000(data: Bytes) -> list[Bytes]:
     while pos < len(data) - 1 and data[pos] == 0xFF and data[pos + 1] == _SOT:
         tile, pos = _j2k_tile_part(data, pos, components)
         tiles.extend(tile)
+    _refuse_text(data, pos)
     if not tiles or bytes(data[pos : pos + 2]) not in (b"\xff\xd9", b"", b"\0", b"\0\0"):
         raise _refuse()
     return [b"\xff\x4f", *main, *tiles, b"\xff\xd9"]
+
+
+def _in_box(data: Bytes) -> Bytes:
+    """The codestream of a whole JP2 file, which some write though PS3.5 8.2.4 forbids it; the boxes go (annex I)."""
+    pos = 0
+    while pos + 8 <= len(data):
+        size, kind = struct.unpack(">L4s", data[pos : pos + 8])
+        if kind == b"jp2h" and b"pclr" in bytes(data[pos : pos + size]):
+            break  # samples are indices of a palette that would go with its box
+        stop = pos + size if size else len(data)
+        if kind == b"jp2c":
+            return data[pos + 8 : stop]
+        if size < 8:
+            break
+        pos = stop
+    raise _refuse()
 
 
 def _j2k_header(data: Bytes, pos: int, last: int, components: int) -> tuple[list[Bytes], int]:

@@ -54,6 +54,12 @@ def code_strings() -> frozenset[str]:
 
 
 @cache
+def body_parts() -> frozenset[str]:
+    """Names of body parts: code strings too, but of Body Part Examined alone."""
+    return frozenset(data("cs.json")["body"])
+
+
+@cache
 def standard_uids() -> dict[str, str]:
     """Registered UIDs and their kinds (PS3.6 Annex A)."""
     table: dict[str, str] = data("uids.json")
@@ -236,14 +242,18 @@ def _is_curve(raw: bytes, start: int, stop: int) -> bool:
 
 
 def _is_smooth(entries: np.ndarray, largest: int) -> bool:
-    """Whether entries hardly ever turn, and neighbours differ by no more than `largest`, plateaus apart."""
+    """Whether entries turn at most once in a dozen, by steps of no more than `largest`, plateaus and jitter apart."""
     steps = np.diff(entries.astype("i4"))
     level = steps == 0
     stairs = np.zeros(len(steps), bool)  # from one plateau of three entries to the next
     stairs[2:-2] = level[:-4] & level[1:-3] & level[3:-1] & level[4:]
-    steps = steps[~level & ~stairs]
-    turns = np.count_nonzero(np.sign(steps[1:]) != np.sign(steps[:-1]))
-    return bool(turns <= len(entries) // 24 and (np.abs(steps) <= largest).all())
+    (places,) = np.nonzero(~level & ~stairs)
+    steps = steps[places]
+    if (np.abs(steps) > largest).any():
+        return False
+    before, after = steps[:-1], steps[1:]
+    turns = (np.sign(before) != np.sign(after)) & (np.maximum(np.abs(before), np.abs(after)) > largest // 6)
+    return bool((np.diff(places[1:][turns]) >= 12).all())
 
 
 def terms(_argument: str, _vr: str, raw: bytes) -> bytes | None:

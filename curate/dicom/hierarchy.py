@@ -69,7 +69,7 @@ def group(scans: Iterable[tuple[Place, Scan]]) -> Grouped[Place]:
             loose.append(member)
     elsewhere = _in_several_studies(studies)
     return Grouped(
-        tuple(_study(uid, members, elsewhere) for uid, members in sorted(studies.items())), tuple(loose)
+        tuple(study_group(uid, members, elsewhere) for uid, members in sorted(studies.items())), tuple(loose)
     )
 
 
@@ -84,7 +84,10 @@ def _in_several_studies(studies: dict[str, list[Member[Place]]]) -> frozenset[st
     return frozenset(several)
 
 
-def _study(uid: str, members: list[Member[Place]], elsewhere: frozenset[str]) -> StudyGroup[Place]:
+def study_group(
+    uid: str, members: list[Member[Place]], elsewhere: frozenset[str] = frozenset()
+) -> StudyGroup[Place]:
+    """One study of its files; `elsewhere` are SOP Instance UIDs that another study claims too."""
     findings = []
     if len({member.scan.patient for member in members} - {b""}) > 1:
         findings.append(Finding("STUDY_SEVERAL_PATIENTS"))

@@ -244,7 +244,7 @@ def clean_value(
     if decision.action is Action.DUMMY:
         return values.dummy(value)
     most = most_values(tag)
-    if known := private.find(tag, item.creator(tag)):
+    if tag & 0x10000 and (known := private.find(tag, item.creator(tag))):
         vr = known.vr if vr == "UN" else vr  # a private attribute of an implicit VR comes without its own
         most = known.most
     name, argument = parse_grammar(decision.grammar)

@@ -173,6 +173,8 @@ def _read_elements(
             if tag == ends_with and ends_with:
                 return pos + 8
             if group == 0xFFFE:
+                if not depth and _PIXELS & item.keys():
+                    return _stop_at_rest(source, pos, end, depth, force=True)
                 pos = _skip_stray(source, pos, tag, depth)
                 continue
             start = pos + 8

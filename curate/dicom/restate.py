@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
-from curate.dicom.dates import DAY_US
+from curate.dicom.dates import DAY_US, date_text, parse_date
 from curate.dicom.identifiers import is_new_uid
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Element, Item, Policy, StudyContext
+from curate.dicom.verify import released_context
 
 Rename = Callable[[str], str]
 
 
-def restate(data: bytes, donor_id: str, days: int, study_date: str, rename: Rename, policy: Policy) -> bytes:
+def restate(data: bytes, donor_id: str, days: int, rename: Rename, policy: Policy) -> bytes:
     """The file with another PatientID, all its dates `days` later, and UIDs by their new names.
 
-    `study_date` is the study's after that, empty where dates were removed; `rename` gets every keyed UID, the file's
-    own among them. It is the rewriter that does it: what it would not write, this does not either.
+    `rename` gets every keyed UID, the file's own among them. It is the rewriter that does it: what it would not write,
+    this does not either; and where dates were removed there are none.
 
     Raises:
         MalformedError: the file was not clean.
     """
     parsed = parse(data)
     parsed.dataset.update(_renamed(parsed.dataset, rename))
-    shift = None if policy.dates == "remove" else days * DAY_US
-    return b"".join(rewrite_parsed(parsed, StudyContext(None, donor_id, shift, study_date), policy).chunks)
+    present = released_context(parsed.dataset, policy)
+    moved, day = StudyContext(None, donor_id, None), parse_date(present.study_date.encode())
+    if present.shift_us is not None:
+        date = "" if day is None else date_text(day + timedelta(days=days))
+        moved = StudyContext(None, donor_id, days * DAY_US, date)
+    return b"".join(rewrite_parsed(parsed, moved, policy).chunks)
 
 
 def _renamed(item: Item, rename: Rename) -> Item:

@@ -55,6 +55,7 @@ _ORPHAN = Verdict(None, None, "no_creator", _NONE)
 _WRONG_VR = Verdict(None, None, "wrong_vr", _NONE)
 _REMOVED = Verdict(None, None, Action.REMOVE.value, _NONE)
 _NO_DECISION = Decision(Action.REMOVE)
+_LABELS = {action: action.value for action in Action}  # to ask an enumeration's member takes two calls
 
 
 class _Plan(NamedTuple):
@@ -410,7 +411,7 @@ class _Cleaner:
         if value is None:
             return Verdict(token, None, Action.REMOVE.value, _NONE)
         cleaned = element if value == raw and len(raw) % 2 == 0 else Element(tag, vr, value)
-        return Verdict(token, cleaned, decision.action.value, _NONE)
+        return Verdict(token, cleaned, _LABELS[decision.action], _NONE)
 
     def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:
         counts: Counter[str] = Counter()

@@ -24,6 +24,11 @@ _DATES = (
     (0x00080020, 0x00080030),
 )
 _ACQUISITION = 0x0008002A
+_WANTED = frozenset((
+    *(tag for pair in _DATES for tag in pair), _ACQUISITION, 0x00080016, 0x00080018, 0x00080060, 0x00100010,
+    0x00100020, 0x00100030, 0x00120062, 0x00181060, 0x0020000D, 0x0020000E, 0x00200013, 0x00200032, 0x00200037,
+    0x00200100, 0x00201041, _LAST,
+))  # fmt: skip
 _DAYS_END = "235959.999999"
 
 
@@ -57,39 +62,40 @@ def _scan(data: bytes, size: int, keys: Keys) -> Scan:
     return _record(_Text(item), head.syntax, size, keys)
 
 
-class _Text:
-    """The values of a data set as text, without padding."""
-
-    __slots__ = ("_item",)
+class _Text(dict[int, str]):
+    """The values of a data set as text, without padding; empty where there is none."""
 
     def __init__(self, item: Item) -> None:
-        self._item = item
+        super().__init__()
+        for tag in _WANTED & item.keys():
+            raw = item[tag].value
+            if isinstance(raw, bytes):
+                self[tag] = raw.decode("latin-1").strip(" \0")
 
-    def __call__(self, tag: int) -> str:
-        raw = self._item.raw(tag)
-        return raw.decode("latin-1").strip(" \0") if raw else ""
+    def __missing__(self, tag: int) -> str:
+        return ""
 
 
 def _record(get: _Text, syntax: str, size: int, keys: Keys) -> Scan:
     earliest = _earliest(get)
-    number = _number(get(0x00200013))
-    sop_class, sop_instance = get(0x00080016), get(0x00080018)
-    study, series = get(0x0020000D), get(0x0020000E)
+    number = _number(get[0x00200013])
+    sop_class, sop_instance = get[0x00080016], get[0x00080018]
+    study, series = get[0x0020000D], get[0x0020000E]
     return Scan(
         study_uid=study,
         series_uid=series,
         sop_instance_uid=sop_instance,
         sop_class_uid=sop_class,
-        modality=get(0x00080060),
+        modality=get[0x00080060],
         transfer_syntax=syntax,
-        patient=_fingerprint(keys.donor, get(0x00100020), get(0x00100010), get(0x00100030)),
-        identity_removed=get(0x00120062) == "YES",
-        study_date=get(0x00080020).replace(".", "")[:8],
+        patient=_fingerprint(keys.donor, get[0x00100020], get[0x00100010], get[0x00100030]),
+        identity_removed=get[0x00120062] == "YES",
+        study_date=get[0x00080020].replace(".", "")[:8],
         earliest=earliest,
-        position=_position(get(0x00200032), get(0x00200037), get(0x00201041)),
+        position=_position(get[0x00200032], get[0x00200037], get[0x00201041]),
         time=_time(get, earliest),
         number=int(number) if number is not None else None,
-        frames=int(_number(get(_LAST)) or 1),
+        frames=int(_number(get[_LAST]) or 1),
         size=size,
         rule=_missing(study, series, sop_class, sop_instance),
     )
@@ -140,7 +146,7 @@ def _position(position: str, orientation: str, location: str) -> float | None:
 def _time(get: _Text, earliest: int | None) -> float | None:
     """What orders instances at one place: temporal position, trigger time, or the clock in seconds."""
     for tag in (0x00200100, 0x00181060):
-        number = _number(get(tag))
+        number = _number(get[tag])
         if number is not None:
             return number
     return earliest / 1e6 if earliest is not None else None
@@ -148,8 +154,8 @@ def _time(get: _Text, earliest: int | None) -> float | None:
 
 def _earliest(get: _Text) -> int | None:
     """The first pair of date and time that the file has; a date alone counts as the day's last moment."""
-    moment = get(_ACQUISITION)
-    pairs = [(moment[:8], moment[8:]), *((get(date), get(time)) for date, time in _DATES)]
+    moment = get[_ACQUISITION]
+    pairs = [(moment[:8], moment[8:]), *((get[date], get[time]) for date, time in _DATES)]
     for date, time in pairs:
         if time[:1].isdigit() and (found := microseconds(date, time)) is not None:
             return found

@@ -9,7 +9,8 @@ out by one of these waits; all else is recoded, or null.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 
@@ -61,6 +62,28 @@ def recoding(archive: Archive, policy: PrivacyPolicy) -> Recoding:
     past = [table for _, table in shown.history(archive)]
     raw = raw_table(archive.ledger)
     return recode(raw, hierarchies(raw, past), policy, past)
+
+
+def images_alone(raw: pa.Table, waiting: Collection[str], k: int) -> dict[str, int]:
+    """How many waiting studies fewer than k donors resemble by what their images state, so that no recoding helps.
+
+    `images`: by modality, vendor, field strength, side, weight and number of series together; `weight`: those among
+    them that would not stand out if it were not for the weight, which PET and quantitative NM need for uptake values.
+    """
+    donors: dict[str, set[str]] = defaultdict(set)
+    rows = list(zip(*(raw[name].to_pylist() for name in ("study_id", "donor_id", "series")), strict=True))
+    for _, donor, said in rows:
+        donors[said].add(donor)
+        donors[_but_weight(said)].add(donor)
+    alone = [said for study, _, said in rows if study in waiting and len(donors[said]) < k]
+    spared = [said for said in alone if _but_weight(said) != said and len(donors[_but_weight(said)]) >= k]
+    return {"images": len(alone), "weight": len(spared)}
+
+
+@lru_cache(maxsize=1 << 16)
+def _but_weight(said: str) -> str:
+    rows = [json.loads(row) for row in json.loads(said)]
+    return canonical_json(sorted(canonical_json({**row, "PatientWeight": None}) for row in rows))
 
 
 def raw_table(ledger: Ledger) -> pa.Table:
@@ -140,7 +163,9 @@ def _exact(row: Row) -> Row:
 def hierarchies(raw: pa.Table, past: Sequence[pa.Table] = ()) -> list[Hierarchy]:
     """How each column of `raw_table` loses detail."""
     found = {label for table in (raw, *past) for label in table["region"].unique().to_pylist()}
-    places = {label: _region_path(label) for label in sorted(filter(None, found)) if not label.startswith(_GROUP)}
+    places = {
+        label: _region_path(label) for label in sorted(filter(None, found)) if not label.startswith(_GROUP)
+    }
     regions = hierarchy.tree("region", ("region and side", "region", "group"), places)
     return [
         hierarchy.age(),

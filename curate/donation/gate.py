@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from curate import licenses
-from curate.dicom.hierarchy import StudyGroup
-from curate.dicom.sources import SourceFile
+from curate.donation.looked import StoredStudy
 from curate.errors import CurateError
 from curate.findings import Finding
 from curate.metadata.table import StudyRow
@@ -25,7 +24,7 @@ class RowIndex:
     others: int
 
     @classmethod
-    def of(cls, rows: Iterable[StudyRow], studies: Iterable[StudyGroup[SourceFile]]) -> RowIndex:
+    def of(cls, rows: Iterable[StudyRow], studies: Iterable[StoredStudy]) -> RowIndex:
         """The rows that name one of the studies; the others are counted only, so that memory stays flat."""
         wanted = {name for study in studies for name in (study.study_uid, *_common_folders(study))}
         found: dict[str, StudyRow] = {}
@@ -38,11 +37,13 @@ class RowIndex:
                 others += 1
         return cls(found, others)
 
-    def of_study(self, study: StudyGroup[SourceFile]) -> list[StudyRow]:
+    def of_study(self, study: StoredStudy) -> list[StudyRow]:
         """The rows that name a study: by its UID, and by the innermost folder that holds all of its files."""
         by_uid = self.by_name.get(study.study_uid)
         by_folder = next((self.by_name[f] for f in _common_folders(study) if f in self.by_name), None)
-        found = {row.row: row for row in (by_uid, by_folder) if row is not None}  # a folder may be named by the UID
+        found = {
+            row.row: row for row in (by_uid, by_folder) if row is not None
+        }  # a folder may be named by the UID
         return list(found.values())
 
 
@@ -50,13 +51,9 @@ def _name(study: str) -> str:
     return study.strip().replace("\\", "/").strip("/")
 
 
-def _common_folders(study: StudyGroup[SourceFile]) -> Iterator[str]:
+def _common_folders(study: StoredStudy) -> Iterator[str]:
     """Folders that hold all files of the study, the innermost first: as a path, then as a bare name."""
-    paths = [member.place.folders for member in study.members]
-    common = list(paths[0])
-    for path in paths[1:]:
-        while list(path[: len(common)]) != common:
-            common.pop()
+    common = study.folders
     for depth in range(len(common), 0, -1):
         yield "/".join(common[:depth])
         yield common[depth - 1]

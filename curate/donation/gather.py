@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, field
+from itertools import chain, islice, repeat
+from operator import itemgetter
 from pathlib import Path
 
 from curate.dicom import sources
-from curate.dicom.hierarchy import Grouped, group
 from curate.dicom.scan import nothing, scan
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Scan
+from curate.donation.looked import Looked, StoredStudy
 from curate.findings import Finding
 from curate.parallel import Pool
 from curate.progress import Progress
 from curate.remote import RemoteFile
 
-_AT_ONCE = 16
+_AT_ONCE, _AT_A_TIME = 16, 256
 NOT_INSTANCES = frozenset(("NOT_DICOM", "DICOMDIR"))
 _UNUSABLE = {
     "CONTAINER_PATH": "unsafe member",
@@ -42,54 +43,88 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Donation:
-    """All files of a donation: `grouped` by study; `other` are no study's instances, by place and kind.
+    """All files of a donation, by study; `other` are no study's instances, by place and kind.
 
     `loose` are instances of no study; `findings` say of some others why they could not be looked into.
     """
 
     files: int
-    grouped: Grouped[SourceFile]
+    studies: tuple[StoredStudy, ...]
     other: tuple[tuple[str, str], ...]
     loose: tuple[tuple[SourceFile, Finding], ...]
     findings: tuple[Finding, ...]
 
 
+@dataclass(slots=True)
+class _Found:
+    """What is gathered while files pass by, each with its number."""
+
+    looked: Looked
+    files: int = 0
+    other: list[tuple[int, str, str]] = field(default_factory=list)
+    loose: list[tuple[int, SourceFile, Finding]] = field(default_factory=list)
+    findings: list[tuple[int, Finding]] = field(default_factory=list)
+
+    def usable(self, files: Iterable[SourceFile]) -> Iterator[tuple[int, SourceFile]]:
+        """The files that can be looked into; of the others, why not."""
+        for number, file in enumerate(files):
+            self.files += 1
+            if file.rule:
+                self.findings.append((number, sources.finding(file)))
+                self.other.append((number, file.place, _UNUSABLE.get(file.rule, "unreadable")))
+            else:
+                yield number, file
+
+    def take(self, numbered: Iterable[tuple[int, SourceFile]], scans: Iterable[Scan]) -> None:
+        """Sort what has been looked at: a study's instance, an instance of none, or something else."""
+        kept = []
+        for (number, file), result in zip(numbered, scans, strict=True):
+            if result.rule in NOT_INSTANCES:
+                kind = "DICOMDIR" if result.rule == "DICOMDIR" else kind_of(file.path)
+                self.other.append((number, file.place, kind))
+            elif result.rule == "FILE_UNREADABLE":
+                self.findings.append((number, Finding(result.rule, file.place)))
+                self.other.append((number, file.place, "unreadable"))
+            elif result.rule or not result.study_uid:
+                self.loose.append((number, file, Finding(result.rule, file.place)))
+            else:
+                kept.append((number, file, result))
+        self.looked.add(kept)
+
+
 def gather(paths: Sequence[Path | str], unpack_to: Path, pool: Pool[Keys], progress: Progress) -> Donation:
-    """Scan all files of the sources.
+    """Scan all files of the sources; memory grows with studies and with what is none, not with instances.
 
     Raises:
         InputError: a source does not exist.
-        StorageError: a container cannot be unpacked for want of room.
+        StorageError: there is no room to unpack a container, or to note what was found.
     """
-    found = list(sources.find(paths, unpack_to))
-    findings = [sources.finding(file) for file in found if file.rule]
-    other = [(file.place, _UNUSABLE.get(file.rule, "unreadable")) for file in found if file.rule]
-    usable = [file for file in found if not file.rule]
-    scans = _scans(usable, pool, progress)
-    instances: list[tuple[SourceFile, Scan]] = []
-    for file, result in zip(usable, scans, strict=True):
-        if result.rule in NOT_INSTANCES:
-            other.append((file.place, "DICOMDIR" if result.rule == "DICOMDIR" else kind_of(file.path)))
-        elif result.rule == "FILE_UNREADABLE":
-            findings.append(Finding(result.rule, file.place))
-            other.append((file.place, "unreadable"))
-        else:
-            instances.append((file, result))
-    grouped = group(instances)
-    loose = tuple((m.place, Finding(m.scan.rule, m.place.place)) for m in grouped.loose)
-    return Donation(len(found), grouped, tuple(other), loose, tuple(findings))
+    found = _Found(Looked(unpack_to))
+    parts = _parts(found.usable(sources.find(paths, unpack_to)))
+    first = next(parts, ())
+    several = len(first) == _AT_A_TIME
+    done = (pool if several else pool.here()).map(_scan_part, chain([first] if first else (), parts))
+    for part, scans in progress.over(done, f"batches of {_AT_A_TIME} files"):
+        found.take(part, scans)
+    return Donation(
+        found.files,
+        tuple(found.looked.studies()),
+        tuple((place, kind) for _, place, kind in sorted(found.other)),
+        tuple((file, finding) for _, file, finding in sorted(found.loose, key=itemgetter(0))),
+        tuple(finding for _, finding in sorted(found.findings)),
+    )
 
 
-def _scans(files: list[SourceFile], pool: Pool[Keys], progress: Progress) -> list[Scan]:
-    parts = [tuple(files[start : start + 256]) for start in range(0, len(files), 256)]
-    results: dict[str, list[Scan]] = {}
-    done = (pool if len(parts) > 1 else pool.here()).map(_scan_part, parts)
-    for part, scans in progress.over(done, "files", len(parts)):
-        results[part[0].place] = scans
-    return [scan for part in parts for scan in results[part[0].place]]
+_Part = tuple[tuple[int, SourceFile], ...]
 
 
-def _scan_part(files: tuple[SourceFile, ...], keys: Keys) -> list[Scan]:
+def _parts(files: Iterator[tuple[int, SourceFile]]) -> Iterator[_Part]:
+    while part := tuple(islice(files, _AT_A_TIME)):
+        yield part
+
+
+def _scan_part(part: _Part, keys: Keys) -> list[Scan]:
+    files = [file for _, file in part]
     if any(isinstance(file.path, RemoteFile) for file in files):  # each first look waits for an answer
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             return list(threads.map(_scan_one, files, repeat(keys)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from curate import durable
@@ -13,8 +14,15 @@ from curate.progress import Progress, silent
 _PIECE = 16 << 20
 
 
-def download(target: Target, version: str, folder: Path, progress: Progress = silent) -> None:
-    """Fetch `release.json` and every file that it lists.
+def download(
+    target: Target,
+    version: str,
+    folder: Path,
+    progress: Progress = silent,
+    *,
+    wanted: Callable[[str], bool] | None = None,
+) -> None:
+    """Fetch `release.json` and every file that it lists, or those of them that are `wanted` by their path.
 
     Raises:
         HubError: the hub fails, or what arrived is not what `release.json` lists.
@@ -22,7 +30,8 @@ def download(target: Target, version: str, folder: Path, progress: Progress = si
     folder.mkdir(parents=True, exist_ok=True)
     sealed = target.read(version, RELEASE_FILE)
     (folder / RELEASE_FILE).write_bytes(sealed)
-    _, entries = parse_release(sealed)
+    _, listed = parse_release(sealed)
+    entries = [entry for entry in listed if wanted is None or wanted(entry.path)]
     for entry in progress.over(entries, "files", len(entries)):
         path = folder / entry.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,5 +41,17 @@ def download(target: Target, version: str, folder: Path, progress: Progress = si
                 piece = target.read(version, entry.path, offset, min(_PIECE, entry.size_bytes - offset))
                 digest.update(piece)
                 out.write(piece)
+                progress.add(size_bytes=len(piece))
         if digest.hexdigest() != entry.sha256:
             raise HubError(f"{entry.path} arrived other than it was released.", hint="Run it again.")
+
+
+def copy(target: Target, version: str, path: str, folder: Path) -> None:
+    """Fetch one small file, such as those beside `release.json`, whatever its digest.
+
+    Raises:
+        HubError: the hub fails, or has no such file.
+    """
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    with durable.storage_errors("download the release"):
+        (folder / path).write_bytes(target.read(version, path))

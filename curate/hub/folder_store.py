@@ -91,7 +91,7 @@ def build(root: Path, contents: Contents, progress: Progress) -> tuple[int, int]
     for entry in progress.over(contents.files.values(), "files", len(contents.files)):
         if _bring(partial / entry.path, entry, contents.root, sources):
             files, size = files + 1, size + entry.size_bytes
-            progress.add(bytes=entry.size_bytes)
+            progress.add(size_bytes=entry.size_bytes)
     _seal(partial, contents)
     if final.exists():  # what a killed run left, or what a purge replaces: away for one rename only
         delete(old(root, contents.tag))

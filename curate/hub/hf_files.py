@@ -117,7 +117,7 @@ def send(repo: Repository, branch: str, contents: Contents, plan: Plan, progress
     waiting: list[Addition] = []
     for entry in progress.over(plan.send, "files", len(plan.send)):
         waiting.append(to_add(entry, str(contents.root / entry.path)))
-        progress.add(bytes=entry.size_bytes)
+        progress.add(size_bytes=entry.size_bytes)
         if len(waiting) == _BATCH or len(made) + len(waiting) == len(plan.send):
             made += _preupload(repo, branch, waiting)
             waiting = []

@@ -196,7 +196,7 @@ def _bring(bucket: Bucket, contents: Contents, tags: Collection[str], progress: 
             continue
         _send(bucket, path, contents.root / entry.path, entry)
         files, size = files + 1, size + entry.size_bytes
-        progress.add(bytes=entry.size_bytes)
+        progress.add(size_bytes=entry.size_bytes)
     wanted = {f"{contents.tag}/{path}" for path in contents.files}
     if set(there) - wanted:  # of another cut that was interrupted
         left = [

@@ -93,9 +93,10 @@ def write_page(folder: Path, name: str, template: str, **values: Any) -> None:
 
 
 def write_csv(file: IO[str], header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table for spreadsheets, in which no text can act as a formula."""
+    """A table for spreadsheets, in which no text can act as a formula; without a header it goes on."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
+    if header:
+        writer.writerow(header)
     writer.writerows([plain_cell(value) for value in row] for row in rows)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from curate.parallel.pool import Pool
@@ -25,19 +26,19 @@ def default_workers() -> int:
 
 
 @contextmanager
-def opened(workers: Workers, private: Private) -> Iterator[Pool[Private]]:
+def opened(workers: Workers, private: Private, shared: Sequence[Path] = ()) -> Iterator[Pool[Private]]:
     """A pool for a step's work; `private` (keys) reaches each worker once, beside the tasks and never in one.
 
     `workers` is how many processes of this machine (one for each processor by default), or the address of a Dask
-    scheduler.
+    scheduler. `shared` are paths at which each worker must see what is seen here.
 
     Raises:
-        InputError: the scheduler cannot be used, or its workers cannot be trusted with keys.
+        InputError: the scheduler cannot be used, or a worker may not have the keys, or does not see what is shared.
     """
     if isinstance(workers, str):
         from curate.parallel import cluster
 
-        with cluster.connected(workers, private) as engine:
+        with cluster.connected(workers, private, shared) as engine:
             yield Pool(private, engine)
     elif (count := workers or default_workers()) <= 1:
         yield Pool(private)
@@ -47,10 +48,10 @@ def opened(workers: Workers, private: Private) -> Iterator[Pool[Private]]:
 
 
 def map_unordered(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers, shared: Sequence[Path] = ()
 ) -> Iterator[tuple[Task, Result]]:
     """Each task with its result, as they finish, of a function that needs no keys."""
-    with opened(workers, None) as pool:
+    with opened(workers, None, shared) as pool:
         yield from pool.map(partial(_plainly, function), tasks)
 
 

@@ -6,10 +6,11 @@ import ipaddress
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ _TLS = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...__TLS__CLIENT__CERT and ...__TL
 
 
 @contextmanager
-def connected(address: str, private: Any) -> Iterator[Cluster]:
+def connected(address: str, private: Any, shared: Sequence[Path] = ()) -> Iterator[Cluster]:
     """The cluster of a scheduler, for one run.
 
     Raises:
@@ -31,7 +32,7 @@ def connected(address: str, private: Any) -> Iterator[Cluster]:
     """
     refuse_open_road(address, "The scheduler")
     client = _client(address)
-    cluster = Cluster(client, address, Session(uuid.uuid4().hex, os.urandom(32), private))
+    cluster = Cluster(client, address, Session(uuid.uuid4().hex, os.urandom(32), private, sealed.proofs(shared)))
     try:
         yield cluster
     finally:
@@ -77,7 +78,7 @@ def _client(address: str) -> Any:
         if not (security.tls_ca_file and security.tls_client_cert):
             raise InputError("TLS needs certificates, and Dask knows none.", hint=f"Set {_TLS}.")
     try:
-        return distributed.Client(address, security=security, timeout="20s", set_as_default=False)
+        return distributed.Client(address, security=security, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"No Dask scheduler answers at {address} ({type(error).__name__}).",
@@ -141,7 +142,7 @@ class Cluster:
         """Give a worker the session, if it may have it.
 
         Raises:
-            InputError: it is on another machine without TLS, or has other versions.
+            InputError: it is on another machine without TLS, has other versions, or does not see what is shared.
         """
         refuse_open_road(asking["address"], "A worker at")
         ours, theirs = sealed.versions(), asking["versions"]
@@ -152,7 +153,12 @@ class Cluster:
                 hint="Install the same versions where the workers run.",
             )
         told = sealed.tell(self._session, asking["public"])
-        self._client.run(sealed.accept, *told, workers=[asking["address"]], on_error="ignore")
+        answers = self._client.run(sealed.accept, *told, workers=[asking["address"]], on_error="ignore")
+        if False in answers.values():
+            raise InputError(
+                "A worker does not see a source, or a store, at the path where it is here.",
+                hint="Share the folder under one path with all workers, or give its URL; see the README on clusters.",
+            )
 
     def look(self) -> None:
         """Whether the scheduler is still there."""

@@ -11,10 +11,11 @@ import os
 import pickle
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, TypedDict
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -39,13 +40,34 @@ class Asking(TypedDict):
     versions: dict[str, str]
 
 
+Proof = tuple[str, int, int]
+
+
+def proofs(paths: Iterable[Path]) -> tuple[Proof, ...]:
+    """What tells whether another machine sees the same files: path, inode, of a file also its last change."""
+    return tuple((str(path.absolute()), *_look(path)) for path in paths)
+
+
+def _look(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_ino, 0 if path.is_dir() else int(status.st_mtime)
+
+
+def _seen(proof: Proof) -> bool:
+    try:
+        return _look(Path(proof[0])) == proof[1:]
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Session:
-    """The key of one run of one step, and what its functions are given beside their tasks."""
+    """The key of one run of one step, what its functions are given beside their tasks, what workers must see."""
 
     name: str
     key: bytes
     private: Any
+    shared: tuple[Proof, ...] = ()
 
     def seal(self, what: str, value: Any) -> bytes:
         """A task or an outcome, sealed; `what` keeps one from being taken for the other."""
@@ -102,23 +124,23 @@ def _outcome(session: Session, sealed: bytes) -> tuple[str, Any]:
     """A result or an error, as data: what is raised into Dask would be logged there."""
     try:
         function, task = session.open("task", sealed)
-        return "done", _run(function, task, session.private)
+        return "done", function(task, session.private)
     except CurateError as error:
         return "refused", error
     except Exception as error:  # no message and no values: they may be a patient's
         return "failed", type(error).__name__
 
 
-def _run(function: Callable[[Any, Any], Any], task: Any, private: Any) -> Any:
-    return function(task, private)
-
-
-def accept(name: str, ephemeral: bytes, sealed: bytes) -> None:
-    """Learn a session that this process asked for."""
+def accept(name: str, ephemeral: bytes, sealed: bytes) -> bool:
+    """Learn a session that this process asked for, if it sees what is shared."""
     ours, theirs = _own_key(), X25519PublicKey.from_public_bytes(ephemeral)
     shared = _agreed(ours.exchange(theirs), name)
-    _sessions[name] = pickle.loads(AESGCM(shared).decrypt(_NONCE, sealed, name.encode()))  # noqa: S301
+    session: Session = pickle.loads(AESGCM(shared).decrypt(_NONCE, sealed, name.encode()))  # noqa: S301
+    if not all(map(_seen, session.shared)):
+        return False
+    _sessions[name] = session
     hush()
+    return True
 
 
 def tell(session: Session, public: bytes) -> tuple[str, bytes, bytes]:

@@ -242,7 +242,7 @@ def _width(system: _System, row: Floats, fixed: npt.NDArray[np.bool_]) -> float:
 
 def _solve(cost: Floats, system: _System, bounds: Sequence[tuple[float, float | None]]) -> Floats | None:
     """The cells' values of least cost; None where there is no least. Some solution there always is."""
-    from scipy.optimize import linprog  # type: ignore[import-untyped,unused-ignore]  # a second to import
+    from scipy.optimize import linprog  # a second to import
 
     answer = linprog(
         cost,
@@ -260,7 +260,7 @@ def _cheapest(
     system: _System, row: Floats, hidden: set[tuple[int, Key]], k: int
 ) -> set[tuple[int, Key]] | None:
     """The cells of the last version to hide so that `row` may be k - 1 more; None where none suffice."""
-    from scipy.optimize import linprog  # type: ignore[import-untyped,unused-ignore]
+    from scipy.optimize import linprog
 
     last, size = len(system.versions) - 1, len(system.cells)
     free = np.array([cell in hidden or cell[0] == last for cell in system.cells], bool)

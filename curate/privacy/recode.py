@@ -83,7 +83,7 @@ def recode(
     names = [hierarchy.column for hierarchy in hierarchies]
     weights = policy.weights(names)
     share = policy.largest_suppressed_share
-    data, hopeless = _hopeless(data, policy)
+    data, hopeless = hopeless_rows(data, policy)
     choice = search(studies(data, hopeless), data.ladders, [weights[name] for name in names], policy.k, share)
     order = [names.index(name) for name in policy.order(names) if hierarchies[names.index(name)].nullable]
     new = _settled_new(data, policy, choice, order)
@@ -95,7 +95,7 @@ def recode(
     return replace(result, audit=counted)
 
 
-def _hopeless(data: Prepared, policy: PrivacyPolicy) -> tuple[Prepared, Mask]:
+def hopeless_rows(data: Prepared, policy: PrivacyPolicy) -> tuple[Prepared, Mask]:
     """The new rows that wait even if all others say as little as they can: they must not make all coarser.
 
     Where such a row may have a further id instead, the data comes back with it.

@@ -168,9 +168,9 @@ def drop_last(batch: Batch, units: Mask, reason: Held, *, split: bool) -> None:
     last = last[last >= 0]
     further = (count[batch.unit[last]] > 1) | (batch.known[batch.unit[last]] != 0)
     if split:
-        further &= ~batch.bound[last]
-        _split(batch, last[further])
-        batch.held[last[~further]] = reason
+        free = further & ~batch.bound[last]
+        _split(batch, last[free])
+        batch.held[last[~free]] = np.where(further[~free], Held.LATER_STUDY, reason)
     else:
         batch.held[last] = np.where(further & (reason == Held.TOO_FEW_ALIKE), Held.LATER_STUDY, reason)
 

@@ -48,6 +48,8 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
         if not archive.ledger.verify():
             health.tell("LEDGER_DAMAGED", "ledger.db", mended=False)
             return health
+        if (broken := archive.ledger.broken_chain()) is not None:
+            health.tell("LEDGER_CHAIN", f"event {broken}", mended=False)
         if not dry_run:
             settle(archive)
         spare = _Spare(archive)

@@ -11,7 +11,7 @@ from curate import clock, hub
 from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
-from curate.archive.reviews import approvals, release_folder
+from curate.archive.reviews import lacking, release_folder
 from curate.cutting.erase import name_revocations, settle
 from curate.digests import sha256_file
 from curate.errors import InputError, RefusedError
@@ -140,29 +140,12 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:
-    required = archive.config.approvals_required
-    if not required or _only_removes(archive, folder.name):
-        return
-    digest = sha256_file(folder / "release.json")
-    all_of_them = approvals(archive, folder.name)
-    reviewers = {a.reviewer for a in all_of_them if a.digest == digest}
-    if len(reviewers) < required:
-        stale = "; its bytes changed after an approval" if all_of_them and not reviewers else ""
+    if lack := lacking(archive, folder):
         raise RefusedError(
-            f"Release {folder.name} has {len(reviewers)} of {required} approvals{stale}.",
-            hint=f"Have it reviewed, then: curate approve {archive.root} {folder.name} --as NAME",
+            f"{lack}.",
+            hint=f"See curate ledger {archive.root}; approve with: curate approve {archive.root} {folder.name}"
+            " --as NAME",
         )
-
-
-def _only_removes(archive: Archive, version: str) -> bool:
-    """A release that only removes is never held up."""
-    cuts = list(archive.ledger.events("release_opened", version))
-    return bool(
-        cuts
-        and cuts[-1].payload["previous"]
-        and not cuts[-1].payload["added"]
-        and cuts[-1].payload["removed"]
-    )
 
 
 def _refuse_withdrawn(archive: Archive, folder: Path) -> None:

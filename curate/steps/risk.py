@@ -25,8 +25,9 @@ class RiskReport:
     """The disclosure risk of an archive: counts only, never a value or an id of a person.
 
     `archive` is all that it holds, as exact as it is, `released` what the next release would show; `levels` name how
-    exact each column would be, `suppressed` how many of its cells would be null, `waiting` why studies wait;
-    `forecast` says how many studies wait for how many more donors. `exempt`: test material, released as it is.
+    exact each column would be, `suppressed` how many of its cells would be null, `waiting` why studies wait,
+    `images_alone` how many of these only more donors can free; `forecast` says how many studies wait for how many
+    more donors. `exempt`: test material, released as it is.
     """
 
     k: int
@@ -37,6 +38,7 @@ class RiskReport:
     levels: Mapping[str, str]
     suppressed: Mapping[str, int]
     waiting: Mapping[str, int]
+    images_alone: Mapping[str, int]
     forecast: Forecast
     findings: tuple[Finding, ...]
 
@@ -44,7 +46,7 @@ class RiskReport:
         """For JSON."""
         tables = {"archive": self.archive.as_dict(), "released": self.released.as_dict()}
         plain = {name: getattr(self, name) for name in ("k", "access", "exempt")}
-        counts = {name: dict(getattr(self, name)) for name in ("levels", "suppressed", "waiting")}
+        counts = {name: dict(getattr(self, name)) for name in ("levels", "suppressed", "waiting", "images_alone")}
         findings = [asdict(finding) for finding in self.findings]
         return {**plain, **tables, **counts, "forecast": self.forecast.as_dict(), "findings": findings}
 
@@ -68,6 +70,7 @@ def risk(root: Path, k: int | None = None) -> RiskReport:
         levels=dict(made.levels),
         suppressed=dict(made.suppressed),
         waiting=dict(sorted(Counter(made.held["reason"].to_pylist()).items())),
+        images_alone=disclosure.images_alone(raw, frozenset(made.held["study_id"].to_pylist()), policy.k),
         forecast=forecast_of(made),
         findings=made.findings(),
     )

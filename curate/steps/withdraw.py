@@ -136,10 +136,13 @@ def _forget(
     payload = {"versions": versions, "entries": entries, "donor": mark}
     ledger.append(clock.stamp(), "withdrawn", study, payload, who=who(), tool=TOOL)
     ledger.put_tombstone(identifiers.tombstone(keys, study))
-    record = ledger.study(study)
+    record, revoked = ledger.study(study), []
     if record is not None and versions:
-        for digest in tables.from_ipc(record.instances)["sha256"].to_pylist():
-            ledger.put_revocation(hashlib.sha256(digest).digest(), None)
+        digests = tables.from_ipc(record.instances)["sha256"].to_pylist()
+        revoked = [hashlib.sha256(digest).digest() for digest in digests]
+    for digest in revoked:
+        ledger.put_revocation(digest, None)
+    ledger.log.withdraw(study, revoked)
     ledger.unlink_receipts(study)
     ledger.delete_study(study)
     for name in entries:

@@ -2,45 +2,111 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from curate import contract
+from curate.errors import DamagedError
 from curate.findings import Finding
 from curate.privacy.policy import DEFAULT_K
-from curate.privacy.risk import DONOR, STUDY, risk
+from curate.privacy.risk import DONOR, STUDY, Risk, class_sizes, risk
 from curate.records import CheckResult
+from curate.verify import seal as sealing
 from curate.verify.seal import Seal
 from curate.verify.tables import connect
 
 _TITLE = "No donor stands out: at least k share all that is published of each"
 _SENSITIVE = "diagnosis_code"
+_BANDS = (1, 2, 5, 11, 20, 50, 100, 1_000, 10_000, 100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRisk:
+    """The disclosure risk of a release, counted from its own bytes: counts only.
+
+    `k` and `access` are what it states (None, empty: it does not); `exempt`: test material, which is not counted;
+    `nulls` says in how many studies each column says nothing; `sizes` how many donors stand in classes of each size,
+    by the lower end of the band 1, 2, 5, 11, 20, 50, 100, ...
+    """
+
+    version: str
+    k: int | None
+    access: str
+    exempt: bool
+    risk: Risk | None
+    nulls: Mapping[str, int]
+    sizes: Mapping[int, int]
+    findings: tuple[Finding, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        plain = {name: getattr(self, name) for name in ("version", "k", "access", "exempt")}
+        risk = self.risk.as_dict() if self.risk else None
+        sizes = {str(size): count for size, count in self.sizes.items()}
+        findings = [asdict(finding) for finding in self.findings]
+        return {**plain, "risk": risk, "nulls": dict(self.nulls), "sizes": sizes, "findings": findings}
+
+
+def release_risk(folder: Path) -> ReleaseRisk:
+    """How many donors share all that a release says of each, for its reviewer; needs nothing but the folder.
+
+    What earlier versions add can't be seen from here; the archive holds it against them before it cuts.
+
+    Raises:
+        InputError: the folder is no release.
+        DamagedError: its seal or its tables can't be read.
+    """
+    seal, _ = sealing.read(folder)
+    if seal is None:
+        raise DamagedError(f"{folder} has no seal that can be read.", hint=f"See why: curate check {folder}")
+    try:
+        return _counted(seal)
+    except duckdb.Error as error:
+        raise DamagedError(
+            f"The tables of {folder} can't be read.", hint=f"See why: curate check {folder}"
+        ) from error
 
 
 def check_disclosure(seal: Seal) -> CheckResult:
-    """The release's own rows, studies joined with their series, against the k that it states.
-
-    What earlier versions add can't be seen from here; the archive holds it against them before it cuts.
-    """
+    """The release's own rows, studies joined with their series, against the k that it states."""
     if seal.content["population"] == "test":
         return CheckResult("disclosure", "Test material: no disclosure risk", 0, ())
+    found = _counted(seal)
+    return CheckResult("disclosure", _TITLE, found.risk.studies if found.risk else 0, found.findings)
+
+
+def _counted(seal: Seal) -> ReleaseRisk:
     stated = seal.content.get("privacy")
     k, access = (stated.get("k"), str(stated.get("access"))) if isinstance(stated, dict) else (None, "")
+    if seal.content["population"] == "test":
+        return ReleaseRisk(seal.version, None, access, True, None, {}, {}, (Finding("PRIVACY_EXEMPT", "studies"),))
     if not isinstance(k, int) or isinstance(k, bool) or k < 2 or access not in DEFAULT_K:
-        return CheckResult(
-            "disclosure", _TITLE, 0, (Finding("PRIVACY_NOT_STATED", "release.json", "privacy"),)
-        )
+        missing = Finding("PRIVACY_NOT_STATED", "release.json", "privacy")
+        return ReleaseRisk(seal.version, None, "", False, None, {}, {}, (missing,))
     with connect(seal) as db:
         table = joined(db)
     names = [name for name in table.column_names if name not in (STUDY, DONOR)]
-    found = risk(table, names, k, sensitive=_SENSITIVE).findings()
+    found = risk(table, names, k, sensitive=_SENSITIVE)
+    findings = found.findings()
     if seal.content.get("recut"):  # a withdrawal is never held: what it shrinks, the next version mends
         inherited = "PRIVACY_INHERITED_BELOW_K"
-        found = tuple(replace(f, rule=inherited) if f.rule == "PRIVACY_BELOW_K" else f for f in found)
+        findings = tuple(replace(f, rule=inherited) if f.rule == "PRIVACY_BELOW_K" else f for f in findings)
     low = (Finding("PRIVACY_LOW_K", "release.json", "k"),) if k < DEFAULT_K[access] else ()
-    return CheckResult("disclosure", _TITLE, table.num_rows, (*found, *low))
+    nulls = {name: table[name].null_count for name in names if name != "series"}
+    return ReleaseRisk(seal.version, k, access, False, found, nulls, _sizes(table, names), (*findings, *low))
+
+
+def _sizes(table: pa.Table, names: Sequence[str]) -> dict[int, int]:
+    """How many donors stand in classes of each band of sizes."""
+    sizes = class_sizes(table, names).append_column(DONOR, table[DONOR])
+    each = sizes.group_by(DONOR).aggregate([("donors_like_donor", "min")])["donors_like_donor_min"].to_pylist()
+    return dict(sorted(Counter(max(low for low in _BANDS if low <= size) for size in each).items()))
 
 
 def joined(db: duckdb.DuckDBPyConnection) -> pa.Table:

@@ -60,11 +60,12 @@ def check_instances(
     listed = set(shard_paths(seal, "images"))
     before: dict[str, int] = {}
     fresh = _not_known(_tasks(seal), known, before)
-    done = parallel.map_unordered(_check_pack, fresh, workers)
+    done = parallel.map_unordered(_check_pack, fresh, workers, [seal.folder / "release.json"])
     count = 0
     for task, verdict in progress.over(done, "packs", len(listed)):
         digests[task.place] = verdict.sha256
         count += verdict.instances
+        progress.add(instances=verdict.instances, size_bytes=sum(row[2] for row in task.rows))
         findings += verdict.findings
         if known is not None and not verdict.findings and verdict.sha256 == task.path.stem:
             known.add(_mark(task))

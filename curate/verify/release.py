@@ -15,6 +15,7 @@ from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import seal as sealing
 from curate.verify import tables, texts
+from curate.verify.audit import check_attestations
 from curate.verify.disclosure import check_disclosure
 from curate.verify.instances import check_instances
 from curate.verify.pixels import check_pixels
@@ -52,7 +53,8 @@ def check_release(
     results.append(sealing.check_files(seal, digests, known))
     results.append(instances)
     # (5) keys join both ways, counts agree, nothing revoked is there; (6) digests of studies;
-    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out
+    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out;
+    # (11) what lies beside the seal
     rest: dict[str, Callable[[Seal], CheckResult]] = {
         "joins": tables.check_joins,
         "digests": texts.check_digests,
@@ -60,6 +62,7 @@ def check_release(
         "licenses": texts.check_licenses,
         "texts": texts.check_texts,
         "disclosure": check_disclosure,
+        "attestations": check_attestations,
     }
     results += [_guarded(check, seal, name) for name, check in rest.items()]
     # (11) on demand: no text in the pixels

@@ -17,7 +17,7 @@ from curate.findings import Finding, merge
 from curate.records import CheckResult
 from curate.verify.seal import Seal
 
-MEMORY = "400MB"
+MEMORY = "300MB"
 
 
 def table_path(name: str) -> str:

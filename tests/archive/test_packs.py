@@ -19,7 +19,7 @@ from curate.errors import DamagedError, StorageError
 def _rows(sizes: list[tuple[int, int]]) -> list[PackRow]:
     """Instances of (study, size) with distinct bytes."""
     return [
-        PackRow(f"2.25.{study}", f"2.25.{study}0", f"2.25.{study}{n:04d}", (bytes([n % 251]) * size,))
+        PackRow(f"2.25.{study}", f"2.25.{study}0", f"2.25.{study}{n:04d}", bytes([n % 251]) * size)
         for n, (study, size) in enumerate(sorted(sizes))
     ]
 
@@ -38,9 +38,9 @@ def test_every_instance_is_read_by_offset_and_size_alone(sizes: list[tuple[int, 
         assert hashlib.sha256(content).hexdigest() == packed.sha256
         assert packed.size_bytes == len(content)
         for row, (offset, size) in zip(rows, packed.places, strict=True):
-            assert content[offset : offset + size] == b"".join(row.pieces)
+            assert content[offset : offset + size] == row.data
         table = pq.read_table(path).to_pylist()
-        assert [r["dicom"]["bytes"] for r in table] == [b"".join(r.pieces) for r in rows]
+        assert [r["dicom"]["bytes"] for r in table] == [r.data for r in rows]
 
 
 def test_row_groups_hold_one_study_and_at_most_16_mb(tmp_path: Path) -> None:

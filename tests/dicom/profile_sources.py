@@ -3,9 +3,9 @@
 # ruff: noqa: E501 - a rule a line reads better than a rule over several
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -311,6 +311,8 @@ UID = ("uid", "keyed identifier")
 STANDARD_UID = ("uid-standard", "UID registered by the standard")
 
 GRAMMARS: dict[str, tuple[str, str]] = {
+    "ConvolutionKernelGroup": ("words(BRAIN,SOFT_TISSUE,LUNG,BONE,CONSTANT_ANGLE)", "enumerated term"),
+    "OrganExposed": ("words(BREAST,GONADS,BONE MARROW,FETUS,LENS)", "enumerated term"),
     "SpecificCharacterSet": ("charset", "what is written is ASCII"),
     "PatientName": ("empty", "Table E.1-1"),
     "PatientID": ("donor", "keyed pseudonym of the donor"),
@@ -574,12 +576,9 @@ def ascii_only(text: str) -> str:
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
-def code_strings() -> dict[str, list[str]]:
-    """The closed vocabulary of code strings; see `code_strings.txt` beside this file."""
+def code_strings(regions: Iterable[str]) -> dict[str, list[str]]:
+    """The closed vocabulary of code strings (`code_strings.txt` beside this file), names of `regions` apart."""
     lines = (HERE / "code_strings.txt").read_text(encoding="utf-8").splitlines()
-    found = {part.strip() for line in lines if not line.startswith("#") for part in line.split("|")}
-    return {"any": sorted(part for part in found if part)}
-
-
-if __name__ == "__main__":
-    print(json.dumps(code_strings()))  # noqa: T201
+    found = {part.strip() for line in lines if not line.startswith("#") for part in line.split("|")} - {""}
+    body = {term for term in found if term.replace(" ", "") in set(regions)}
+    return {"any": sorted(found - body), "body": sorted(body)}

@@ -183,7 +183,8 @@ def main() -> None:
     write("allow.json", allow(), modules)
     write("types.json", types(), modules)
     write("codes.json", codes(), "Codes of PS3.16 as pydicom.sr (MIT) lists them; facts of the standard.")
-    write("cs.json", sources.code_strings(), "Defined and enumerated terms of PS3.3; facts of the standard.")
+    terms = sources.code_strings(highdicom("anatomic_regions.json"))
+    write("cs.json", terms, "Terms of PS3.3, names of body parts apart; facts of the standard.")
     write("uids.json", uid_table(), "Registered UIDs of PS3.6 as pydicom (MIT) lists them.")
 
 

@@ -7,13 +7,14 @@ import re
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import DicomDictionary, keyword_dict
 
 from curate import resources
-from curate.dicom import dates, identifiers, profile, values
+from curate.dicom import anatomy, dates, grammar, identifiers, profile, values
 from curate.dicom.types import Action, Element, Item, Keys, Policy, StudyContext
 from tests.dicom import regenerate_profile
 
@@ -248,3 +249,35 @@ def test_names_of_the_person_leave_descriptions() -> None:
     context = StudyContext(KEYS, DONOR, SHIFT, "20000101", names)
     assert clean("SeriesDescription", "LO", b"AX 3D BRAVO ", context) == b"AX 3D "
     assert clean("SeriesDescription", "LO", b"AX 3D BRAVO ") == b"AX 3D BRAVO "
+
+
+def test_decimals_keep_six_digits_unless_something_is_computed_from_them() -> None:
+    """A dose statistic is rounded, so that no longer identifier fits; a position is not."""
+    assert grammar.number("0,99999", "DS", b"73.104417 ") == b"73.1044 "
+    assert grammar.exact("0,99999", "DS", b"73.104417 ") == b"73.104417 "
+    entries = profile.allowed()
+    assert entries[0x30040072].grammar.startswith("num(")  # DVHMaximumDose
+    computed = ("ImagePositionPatient", "PixelSpacing", "RescaleSlope", "DoseGridScaling", "ContourData")
+    assert all(entries[keyword_dict[name]].grammar.startswith("exact(") for name in computed)
+
+
+def test_a_table_is_kept_as_a_curve_and_not_as_text() -> None:
+    """Ramps, stairs and curves of 8 and 16 bits stay; ten letters amid a ramp do not."""
+    ramp = np.arange(256, dtype="u1")
+    gamma = ((np.arange(4096) / 4095) ** 0.45 * 65535).astype("<u2")
+    stairs = np.repeat(np.arange(0, 256, 12, dtype="u1"), 12)
+    for table in (ramp, ramp.repeat(2), (ramp.astype("<u2") * 257), gamma, stairs, ramp[::-1]):
+        assert grammar.lut("", "OW", table.tobytes()) == table.tobytes()
+    for letters in (b"QZJHTNBKRD", b"VILAPL", b"GARCIA", b"JOANPUIG"):
+        raw = ramp.repeat(2).tobytes()
+        assert grammar.lut("", "OW", raw[:150] + letters + raw[150:]) is None
+        assert grammar.lut("", "OW", bytes(64) + letters + bytes(64)) is None
+
+
+def test_a_body_part_stands_nowhere_else() -> None:
+    """A name of a body part, by which a header would state region or sex, is no term of another attribute."""
+    assert grammar.terms("", "CS", b"DERIVED\\PRIMARY\\CERVIX") == b"DERIVED\\PRIMARY\\"
+    assert not grammar.body_parts() & grammar.code_strings()
+    assert anatomy.body_part("", "CS", b"CHEST ") == b"CHEST "
+    assert anatomy.body_part("", "CS", b"CERVIX") == b"PELVIS"
+    assert grammar.words("BRAIN,LUNG", "CS", b"LUNG") == b"LUNG"

@@ -259,3 +259,26 @@ def test_a_directory_of_files_is_not_an_instance() -> None:
     with pytest.raises(MalformedError) as caught:
         rewrite.rewrite(real.named("DICOMDIR-bigEnd"), CONTEXT, POLICY)
     assert caught.value.rule == "DICOMDIR"
+
+
+def test_numbers_that_repeat_the_persons_own_are_made_coarse() -> None:
+    """A position keeps all its digits unless the patient's number is among them; an integer then goes."""
+    ds = synth.load_instance(0, 0, 0, 0)
+    ds.ImagePositionPatient = ["-10.0073104417", "-12.3456789", "4.5"]
+    ds.AcquisitionNumber = "31044"
+    context = StudyContext(KEYS, CONTEXT.donor_id, 0, "20190304", frozenset(("NHC0073104417", "JOAN")))
+    clean = reader.parse(whole(rewrite.rewrite(synth.to_bytes(ds), context, POLICY))).dataset
+    other = reader.parse(whole(rewrite.rewrite(synth.to_bytes(ds), CONTEXT, POLICY))).dataset
+    assert other.text(0x00200032).startswith("-10.0073104417\\-12.3456789")
+    assert b"73104417" not in clean.raw(0x00200032)
+    assert clean.text(0x00200032).split("\\")[:2] == ["-10.01", "-12.3456789"]
+    assert not errors(whole(rewrite.rewrite(synth.to_bytes(ds), context, POLICY)))
+
+
+def test_what_follows_the_pixels_is_cut_off() -> None:
+    """Padding, text or half an element after the pixels: the same clean file as without."""
+    plain = synth.to_bytes(synth.load_instance(0, 0, 0, 0))
+    clean = whole(rewrite.rewrite(plain, CONTEXT, POLICY))
+    for rest in (b"\0", bytes(6), bytes(512), b"Joan Puig, 1931", bytes(511) + b"Joan Puig", b"\xfe\xff\xdd\xe0ABCD"):
+        assert whole(rewrite.rewrite(plain + rest, CONTEXT, POLICY)) == clean
+        assert reader.parse(plain + rest).findings

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from tests.planter.places.attributes import (
+    decimal_places,
     dictionary_places,
     in_place,
     inner_places,
@@ -36,6 +37,7 @@ from tests.planter.tokens import Source
 SAME = (
     table_places,
     dictionary_places,
+    decimal_places,
     repeater_places,
     private_places,
     unknown_places,

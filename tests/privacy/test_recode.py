@@ -179,6 +179,7 @@ def test_a_study_that_names_its_donors_other_one_gets_no_further_id() -> None:
     rows[-1] |= {"study_id": "t", "days_from_first": 345, "bound": True}
     made = _recode(rows, later_studies="split", largest_suppressed_share=0.0)
     assert made.held["study_id"].to_pylist() == ["t"]
+    assert made.held["reason"].to_pylist() == ["LATER_STUDY"]
 
 
 def test_a_withdrawal_is_not_held_and_its_class_is_suppressed() -> None:
@@ -303,8 +304,10 @@ def test_three_versions_of_100_000_studies_show_nobody_below_k() -> None:
 def _check_with_pandas(table: pa.Table, k: int, columns: list[str]) -> None:
     texts = [[str(value) for value in table[name].to_pylist()] for name in (*columns, "first_release")]
     cells = pd.Series(["|".join(row) for row in zip(*texts, strict=True)])
-    said = cells.groupby(table["donor_id"].to_pylist()).agg(lambda rows: "+".join(sorted(rows)))
-    assert said.value_counts().min() >= k
+    ids = pd.MultiIndex.from_arrays([table["donor_id"].to_pylist(), table["part"].to_pylist()])
+    said = cells.groupby(ids).agg(lambda rows: "+".join(sorted(rows)))
+    persons = pd.Series(said.index.get_level_values(0)).groupby(said.to_list()).nunique()
+    assert persons.min() >= k
 
 
 def test_bands_that_cut_across_each_other_are_refused() -> None:

@@ -204,7 +204,7 @@ def _row(age: str, sex: str, region: str, diagnosis: str) -> StudyRow:
 def _rows(studies: Iterable[_Study]) -> Iterator[packs.PackRow]:
     for study in studies:
         for series, instance, data in study.members:
-            yield packs.PackRow(study.study_id, series, instance, (data,))
+            yield packs.PackRow(study.study_id, series, instance, data)
 
 
 @lru_cache(maxsize=1 << 16)

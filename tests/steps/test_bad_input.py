@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from tests import synth
@@ -237,6 +238,31 @@ def test_several_patients_in_one_study_wait(archive: Path, tmp_path: Path) -> No
     report = _intake(archive, folder, table=table)
     assert report["admitted_studies"] == 0
     assert "STUDY_SEVERAL_PATIENTS" in report["codes"]  # type: ignore[operator]
+
+
+def test_values_of_too_few_numbers_do_not_stop_the_rest(archive: Path, tmp_path: Path) -> None:
+    """A spacing of one number is no spacing; the study comes in, and so do the others."""
+    folder, table = donation(tmp_path / "in", studies=2)
+    odd = synth.load_instance(0, 0, 0, 9, rows=16, columns=16)
+    odd.PixelSpacing = "0.5"
+    odd.WindowCenter, odd.Rows = ["1", "2"], 16
+    (folder / "odd.dcm").write_bytes(synth.to_bytes(odd))
+    report = _intake(archive, folder, table=table)
+    assert report["admitted_studies"] == 2
+    assert report["admitted_instances"] == 7
+
+
+def test_the_persons_own_number_stands_in_no_number(archive: Path, tmp_path: Path) -> None:
+    """Digits of PatientID that a scanner wrote into a position are not admitted with it."""
+    folder, table = donation(tmp_path / "in", studies=1)
+    for path in sorted(folder.rglob("*.dcm")):
+        ds = pydicom.dcmread(path)
+        ds.PatientID, ds.SliceLocation = "NHC 73104417", "10.073104417"
+        ds.save_as(path)
+    assert _intake(archive, folder, table=table)["admitted_instances"] == 3
+    packed = b"".join(path.read_bytes() for path in sorted((archive / "packs").rglob("*.parquet")))
+    assert b"73104417" not in packed
+    assert b"10.07 " in packed
 
 
 def test_without_deidentify_direct_identifiers_keep_a_study_out(archive: Path, tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
+import itertools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -11,10 +14,12 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 
-from curate.archive import layout
+from curate import durable
+from curate.archive import layout, packs, tables
 from curate.archive.ledger import StudyRecord
 from curate.cutting.further import name_anew, part_of
 from curate.donation import disclosure
+from curate.errors import StorageError
 from curate.findings import has_errors
 from curate.steps.publish import publish
 from curate.steps.release import release
@@ -112,6 +117,37 @@ def test_an_id_can_be_taken_back_before_publication(tmp_path: Path) -> None:
         )
         assert moved.published_donor.encode() not in data
         assert pydicom.dcmread(io.BytesIO(data)).StudyDate == "20000407"  # 97 days later
+
+
+def test_a_kill_at_any_step_leaves_the_study_under_one_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever write fails, ledger and packs say the same id, and the next run brings the new one."""
+    archive = make_archive(tmp_path / "archive")
+    take_in(archive, tmp_path / "in", range(1))
+    take_in(archive, tmp_path / "later", [0], study=1)
+    with layout.opened(archive, write=True) as opened:
+        later = next(record for record in opened.ledger.studies() if record.payload["day"])
+        for fault in itertools.count():
+            steps = itertools.count()
+            monkeypatch.setattr(durable, "observer", lambda *_: _fail() if next(steps) == fault else None)  # noqa: B023
+            try:
+                name_anew(opened, {later.study_id: 1})
+            except StorageError:
+                record = opened.ledger.study(later.study_id)
+                assert record is not None
+                assert record.published_donor == later.donor_id
+                for row in tables.from_ipc(record.instances).to_pylist():
+                    data = packs.read_instance(archive / row["pack"], row["offset_bytes"], row["size_bytes"])
+                    assert hashlib.sha256(data).digest() == row["sha256"]
+                continue
+            break
+        moved = opened.ledger.study(later.study_id)
+        assert fault >= 4
+        assert moved is not None
+        assert part_of(moved.payload) == 1
+
+
+def _fail() -> None:
+    raise OSError(errno.ENOSPC, "full")
 
 
 def test_a_study_that_another_one_names_is_bound(tmp_path: Path) -> None:

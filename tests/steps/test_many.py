@@ -83,8 +83,8 @@ class Reader:
         for row in told.values():
             (donor,) = row.pop("donor_id")
             headers = {value.replace(donor.strip("'"), "donor") for value in row.pop("headers")}
-            said = sorted((name, sorted(found)) for name, found in row.items())
-            ids[donor.strip("'")].append(repr((sorted(headers), said)))
+            cells = sorted((name, sorted(found)) for name, found in row.items())
+            ids[donor.strip("'")].append(repr((sorted(headers), cells)))
         persons: dict[str, set[str]] = defaultdict(set)
         for donor, rows in ids.items():
             persons[repr(sorted(rows))].add(self.person[donor])
@@ -116,7 +116,7 @@ def grow(archive: Path, new: range, again: range) -> None:
     """Donors come, and some of those who were there come again."""
     with layout.opened(archive, write=True) as opened:
         admit(opened, visits(new))
-        admit(opened, visits(again, number=1))
+        admit(opened, visits(again, number=1 + new.start), pack=1)
 
 
 def take_out(archive: Path, gone: frozenset[str]) -> None:

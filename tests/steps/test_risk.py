@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
@@ -28,6 +29,7 @@ from curate.steps.release import Cut, release
 from curate.steps.risk import risk
 from curate.steps.withdraw import withdraw
 from curate.verify import check_release
+from curate.verify.disclosure import release_risk
 from tests import synth
 from tests.corpus import write_table
 from tests.steps.archives import curate, curate_json, files_of
@@ -200,6 +202,56 @@ def test_a_small_archive_is_refused_with_what_to_do(tmp_path: Path) -> None:
     assert report["forecast"]["waiting"] == 8
     assert report["forecast"]["steps"][-1]["released"] == 8
     assert report["archive"]["by_donor"]["k"] == 1
+
+
+def test_a_reviewer_counts_a_release_without_the_archive(first: Path, tmp_path: Path) -> None:
+    """From the folder alone: the same classes as in the archive's own count, as a record and as JSON."""
+    folder = shutil.copytree(folder_of(first, "1.0.0"), tmp_path / "1.0.0")
+    found = release_risk(folder)
+    assert found.risk is not None
+    said = everything_said(folder)
+    assert (found.k, found.risk.donors, found.risk.by_donor.k) == (K, len(said), smallest(said.values()))
+    assert sum(found.sizes.values()) == len(said)
+    assert min(found.sizes) >= K
+    assert found.nulls["region_group"] == 0
+    assert curate_json("risk", folder) == json.loads(json.dumps(found.as_dict()))
+    curate("risk", folder)
+    sealed = json.loads((folder / "release.json").read_text())
+    (folder / "release.json").write_text(canonical_json({**sealed, "population": "test"}) + "\n")
+    assert release_risk(folder).exempt
+
+
+def test_the_forecast_says_whom_only_more_donors_help(first: Path) -> None:
+    """The rare scanner's studies stand out by what their images state, and not by a weight."""
+    report = curate_json("risk", first)
+    rare = sum(donor % 30 == RARE for donor in range(DONORS))
+    assert report["images_alone"] == {"images": rare, "weight": 0}
+    assert "only more donors like these help" in curate("risk", first, "--forecast").stdout
+
+
+def test_a_weight_that_few_share_is_named() -> None:
+    """Eleven PET studies of one kind and eleven weights are alone by the weight only."""
+    said = [canonical_json([canonical_json({"Modality": "PT", "PatientWeight": str(60.0 + n)})]) for n in range(11)]
+    ids = [str(number) for number in range(11)]
+    raw = pa.table({"study_id": ids, "donor_id": ids, "series": said})
+    assert disclosure.images_alone(raw, frozenset(ids), 11) == {"images": 11, "weight": 11}
+    assert disclosure.images_alone(raw, frozenset(ids), 12) == {"images": 11, "weight": 0}
+
+
+def test_evidence_says_nothing_that_a_null_hides(tmp_path: Path) -> None:
+    """What was wrong with the table's row (no sex, no age) stands in no study's evidence."""
+    archive, folder = make_archive(tmp_path / "archive"), tmp_path / "in" / "s"
+    folder.mkdir(parents=True)
+    ds = synth.load_instance(rows=8, columns=8)
+    ds.PatientSex, ds.PatientAge = "O", "000Y"
+    (folder / "0.dcm").write_bytes(synth.to_bytes(ds))
+    table = write_table(tmp_path / "studies.csv", [ds.StudyInstanceUID], sex="?")
+    report = intake(archive, [tmp_path / "in"], table, deidentify=True, workers=1)
+    assert {"SEX_UNKNOWN", "AGE_MISSING"} <= {finding.rule for finding in report.findings}
+    with layout.opened(archive, write=False) as opened:
+        told = [json.dumps(study.payload["evidence"]) for study in opened.ledger.studies()]
+    assert len(told) == 1
+    assert not re.search("SEX_|AGE_|REGION_|DIAGNOSIS_", told[0])
 
 
 def test_the_report_names_nobody(first: Path) -> None:

@@ -49,3 +49,55 @@ for (const table of document.querySelectorAll("table[data-filter]")) {
     told.textContent = `${shown} / ${table.tBodies[0].rows.length}`;
   });
 }
+// A series' frames one at a time: a slider, brightness and contrast over the window that is chosen.
+for (const looker of document.querySelectorAll(".looker")) {
+  const windows = [...looker.querySelectorAll(".strips")].map((box) =>
+    [...box.querySelectorAll("img")].flatMap((image) =>
+      Array.from({ length: Number(image.dataset.frames) }, (_, number) => ({ image, number }))));
+  const canvas = document.createElement("canvas");
+  const stage = document.createElement("div");
+  const box = document.createElement("div");
+  box.className = "slide";
+  stage.className = "stage";
+  stage.tabIndex = 0;
+  stage.append(canvas);
+  const sliders = {};
+  const slider = (name, low, high, value) => {
+    const label = document.createElement("label");
+    const input = document.createElement("input");
+    const told = document.createElement("output");
+    Object.assign(input, { type: "range", min: low, max: high, value });
+    input.addEventListener("input", () => show());
+    label.append(name, input, told);
+    box.append(label);
+    sliders[name] = { input, told };
+  };
+  const count = Math.max(...windows.map((frames) => frames.length));
+  slider("Frame", 1, count, Math.ceil(count / 2));
+  slider("Brightness", 10, 400, 100);
+  slider("Contrast", 10, 800, 100);
+  canvas.setAttribute("role", "img");
+  const show = () => {
+    const chosen = [...looker.querySelectorAll("input[type=radio]")].findIndex((radio) => radio.checked);
+    const frames = windows[Math.max(chosen, 0)];
+    const at = Math.min(Number(sliders.Frame.input.value), frames.length);
+    const { image, number } = frames[at - 1];
+    sliders.Frame.told.textContent = `${at} / ${frames.length}`;
+    for (const name of ["Brightness", "Contrast"]) sliders[name].told.textContent = `${sliders[name].input.value} %`;
+    canvas.setAttribute("aria-label", `Frame ${at} of ${frames.length}`);
+    const draw = () => {
+      const height = image.naturalHeight / Number(image.dataset.frames);
+      canvas.width = image.naturalWidth;
+      canvas.height = height;
+      canvas.getContext("2d").drawImage(image, 0, number * height, image.naturalWidth, height, 0, 0, image.naturalWidth, height);
+      canvas.style.setProperty("filter", `brightness(${sliders.Brightness.input.value}%) contrast(${sliders.Contrast.input.value}%)`);
+      canvas.dataset.shown = `${at}`;
+    };
+    image.loading = "eager";
+    image.complete && image.naturalWidth ? draw() : image.addEventListener("load", show, { once: true });
+  };
+  looker.querySelectorAll("input[type=radio]").forEach((radio) => radio.addEventListener("change", show));
+  looker.classList.add("scripted");
+  looker.append(box, stage);
+  show();
+}

@@ -9,11 +9,11 @@ from datetime import date
 from curate import clock
 from curate.archive import sealed_log
 from curate.dicom import identifiers
-from curate.dicom.hierarchy import StudyGroup, day_of, rebased
-from curate.dicom.sources import SourceFile
+from curate.dicom.hierarchy import day_of, rebased
 from curate.dicom.types import Keys
 from curate.donation.coding import code_study
 from curate.donation.gate import RowIndex, judge
+from curate.donation.looked import StoredStudy
 from curate.findings import Finding, has_errors
 from curate.metadata.table import StudyRow
 from curate.parallel import Pool
@@ -30,7 +30,7 @@ _FEW = 32  # studies, which are looked at sooner than processes start
 class Plan:
     """One study: its new ids, what forbids it, its row as coded, where it lies in the donor's time."""
 
-    study: StudyGroup[SourceFile]
+    study: StoredStudy
     study_id: str
     donor_id: str
     findings: tuple[Finding, ...]
@@ -47,7 +47,7 @@ class Plan:
 
 
 def plans(
-    keys: Keys, studies: tuple[StudyGroup[SourceFile], ...], rows: RowIndex | None, pool: Pool[Keys]
+    keys: Keys, studies: tuple[StoredStudy, ...], rows: RowIndex | None, pool: Pool[Keys]
 ) -> Iterator[Plan]:
     """A plan for each study, after a look at its series' first headers; without rows, nobody is asked for consent."""
     looks = [
@@ -64,8 +64,8 @@ def plans(
         yield _plan(keys, study, rows, seen[study.study_uid])
 
 
-def _plan(keys: Keys, study: StudyGroup[SourceFile], rows: RowIndex | None, seen: Seen) -> Plan:
-    place = study.members[0].place.place
+def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> Plan:
+    place = study.place
     study_id = identifiers.new_uid(keys, study.study_uid)
     findings = [Finding(f.rule, place, f.tag) for f in study.findings]
     if seen.conflict:
@@ -90,7 +90,7 @@ def _judged(row: StudyRow) -> list[Finding]:
     return [f for f in judged if f.rule != "LICENSE_NOT_CHOSEN"] + coded_table.license_findings(row)
 
 
-def _patient(study: StudyGroup[SourceFile]) -> str:
+def _patient(study: StoredStudy) -> str:
     """Who a study is of where no table says it: by the patient's mark, else the study stands alone."""
     marks = sorted({member.scan.patient.hex() for member in study.members} - {""})
     return f"patient {marks[0]}" if marks else f"study {study.study_uid}"

@@ -91,7 +91,7 @@ def deidentify(
     with (
         private.opened(key, under_passphrase=under_passphrase) as beside,
         _partial(dest),
-        parallel.opened(workers, beside.keys.of_worker()) as pool,
+        parallel.opened(workers, beside.keys.of_worker(), [*sources, dest / PARTIAL]) as pool,
     ):
         donation = gather(sources, beside.temporary, pool, progress)
         if not donation.files:
@@ -128,21 +128,21 @@ class _Run:
         self.beside, self.dest, self.policy, self.donation = beside, dest, policy, donation
         self.pool, self.progress = pool, progress
         self.findings: list[Finding] = [*donation.findings, *(listed.findings if listed else ())]
-        self.rows = RowIndex.of(listed.rows(), donation.grouped.studies) if listed else None
+        self.rows = RowIndex.of(listed.rows(), donation.studies) if listed else None
         self.totals = DeidentifyReport(key=beside.path)
         self.written: Counter[str] = Counter()
         self.refusals: list[tuple[File, str]] = []
 
     def clean_all(self, mapping: Path | None) -> None:
         """Every study: planned, its dates fixed, its files written; the table comes last."""
-        planned = list(plans(self.beside.keys, self.donation.grouped.studies, self.rows, self.pool))
+        planned = list(plans(self.beside.keys, self.donation.studies, self.rows, self.pool))
         if self.policy.dates == "rebase":
             planned = anchored(self.beside, planned)
         good = [plan for plan in planned if not plan.refused]
         if mapping:
             handover.write_mapping(self.beside.keys, mapping, good)
         self._refuse_all(planned)
-        total = sum(-(-len(plan.study.members) // _BATCH) for plan in good)
+        total = sum(-(-plan.study.instances // _BATCH) for plan in good)
         done = (self.pool if total > 1 else self.pool.here()).map(clean, self._batches(good))
         for batch, outcome in self.progress.over(done, "batches", total):
             self._count(batch, outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import tarfile
@@ -29,10 +30,13 @@ from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
-from curate.remote import RemoteFile
+from curate.remote import RemoteFile, ahead
+from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
 from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
+
+_Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
 
 
 @dataclass(slots=True)
@@ -74,6 +78,10 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
             return _admitted(task, work)
         except _StudyRefusedError:
             return _refuse(task, keys, (*task.findings, *work.findings))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            # a defect of our own, met at odd data, must not stop the batch either
+            place = task.instances[0].place if task.instances else ""
+            return _refuse(task, keys, (*task.findings, *work.findings, Finding("PROGRAM_DEFECT", place)))
 
 
 def _pack_all(task: StudyTask, work: _Work) -> None:
@@ -81,20 +89,21 @@ def _pack_all(task: StudyTask, work: _Work) -> None:
     packer = Packer(work.scratch, task.target_pack_bytes)
     try:
         with durable.storage_errors("write a pack"):
-            for row in _clean_rows(task, work):
-                packer.add(row)
+            for ids, pieces in _clean_rows(task, work):
+                packer.add(ids, pieces)
             packer.close()
     finally:
         packer.abandon()
     work.packs = packer.packs
 
 
-def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
+def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
     policy = Policy.from_mapping(task.profile)
-    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date)
-    for instance in task.instances:
+    names = _names(task) if task.deidentify else frozenset()
+    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, names)
+    for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
-            data = instance.path.read_bytes()
+            data = read()
         except OSError:
             _set_aside(work, instance, Finding("FILE_UNREADABLE", instance.place))
             continue
@@ -117,6 +126,16 @@ def _clean_rows(task: StudyTask, work: _Work) -> Iterator[packs.PackRow]:
         (work.refused_sources if row is None else work.sources).add(digest)
         if row is not None:
             yield row
+
+
+def _names(task: StudyTask) -> frozenset[str]:
+    """The words and numbers of the person's identifiers, by one header of each series."""
+    first = {instance.series_uid: instance for instance in reversed(task.instances)}
+    names: set[str] = set()
+    for instance in first.values():
+        with contextlib.suppress(OSError, MalformedError):
+            names |= profile.identifying_words(parse(instance.path.read_bytes()).dataset)
+    return frozenset(names)
 
 
 def _look_only(
@@ -143,7 +162,7 @@ def _clean(
     data: bytes,
     context: StudyContext,
     policy: Policy,
-) -> packs.PackRow | None:
+) -> _Clean | None:
     """One clean instance; None where a rule refuses it."""
     try:
         parsed = parse(data)
@@ -154,6 +173,7 @@ def _clean(
             work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
         rewritten = rewrite_parsed(parsed, context, policy)
         rewritten = pixels.clean(rewritten, policy, work.looked, task.decision)
+        rewritten = stored(rewritten, task.pixels)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
             work.places[rewritten.series_uid] = _place_ids(work.keys, facts_of(parsed.dataset, _PLACE))
         verified = verify_rewritten(rewritten, policy)
@@ -193,7 +213,7 @@ def _held(rule: str, policy: Policy, decision: str) -> bool:
     return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head == "hold")
 
 
-def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> packs.PackRow:
+def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _Clean:
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
     facts = facts_of(dataset, keywords())
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
@@ -216,20 +236,21 @@ def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> p
             "frames": rewritten.frames,
         }
     )
-    return packs.PackRow(task.study_id, series, instance, rewritten.chunks)
+    return packs.Ids(task.study_id, series, instance), rewritten.chunks
 
 
 def _admitted(task: StudyTask, work: _Work) -> StudyResult:
     entry = _keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
     if not work.rows:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
+    evidence = _evidence(task, work)  # of the images: what was wrong with the row would tell what a null hides
     coded, found = code_study(task.row, joined(work.headers.values()))
     odd = [name for facts in work.facts.values() for name in contradictions(facts)]
     found += [Finding("SERIES_CONTRADICTS", "", name) for name in odd]
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
         raise _StudyRefusedError
-    record = _record(task, work, coded)
+    record = _record(task, work, coded, evidence)
     for path, packed in work.packs:
         with durable.storage_errors("store a pack"):
             task.packs.put(path, packs.pack_path(packed.sha256))
@@ -238,7 +259,7 @@ def _admitted(task: StudyTask, work: _Work) -> StudyResult:
     return StudyResult(admitted, len(work.refused), findings, record, entry, work.size_bytes)
 
 
-def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
+def _record(task: StudyTask, work: _Work, coded: Row, evidence: Row) -> StudyRecord:
     instances = _instance_rows(work)
     series_rows, previews = _series_rows(task, work, instances)
     digests = [row["sha256"] for row in instances]
@@ -256,7 +277,7 @@ def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
         "coded": coded,
         "facts": facts,
         "terms": terms(task.row),
-        "evidence": _evidence(task, work),
+        "evidence": evidence,
         "preview_rows": len(previews),
     }
     links = references.series_links(work.references, instances, series_rows)
@@ -278,7 +299,9 @@ def _record(task: StudyTask, work: _Work, coded: Row) -> StudyRecord:
 
 def _names_of_others(work: _Work, instances: Collection[str], study_id: str) -> list[str]:
     """The UIDs of other studies, and of what is in them, that the study's images refer to."""
-    named = {uid for reference in work.references for uid in (reference.target, reference.series, reference.study)}
+    named = {
+        uid for reference in work.references for uid in (reference.target, reference.series, reference.study)
+    }
     return sorted(named - {"", study_id, *instances, *work.facts})
 
 

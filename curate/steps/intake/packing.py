@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from curate.archive.packs import Packed, PackRow, PackWriter
+from curate.archive.packs import Bytes, Ids, Packed, PackWriter
 
 
 class Packer:
@@ -17,15 +18,15 @@ class Packer:
         self._total = 0
         self.packs: list[tuple[Path, Packed]] = []
 
-    def add(self, row: PackRow) -> None:
+    def add(self, ids: Ids, pieces: Sequence[Bytes]) -> None:
         """Write an instance; its pieces may be used again then."""
-        size = row.size
+        size = sum(map(len, pieces))
         if self._writer is not None and self._total + size > self._target:
             self.close()
         if self._writer is None:
             self._path = self._folder / str(len(self.packs))
             self._writer, self._total = PackWriter(self._path), 0
-        self._writer.add(row)
+        self._writer.add(ids, pieces)
         self._total += size
 
     def close(self) -> None:

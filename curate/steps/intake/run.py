@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from curate import clock, durable, parallel
+from curate import clock, durable, parallel, remote
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
@@ -19,11 +19,13 @@ from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Policy
 from curate.donation.gate import RowIndex, judge
 from curate.donation.gather import Donation, count_kinds, gather
+from curate.donation.looked import StoredStudy
 from curate.errors import InputError
 from curate.findings import Finding, has_errors, merge
 from curate.identity import TOOL, who
 from curate.metadata import table
 from curate.parallel import Workers
+from curate.pixels import extra
 from curate.progress import Progress, silent
 from curate.steps.intake import receipts, remembered
 from curate.steps.intake.admit import process, quarantine_id
@@ -55,15 +57,19 @@ def intake(
     with layout.opened(root, write=True) as archive, _unpacking(archive) as folder, ExitStack() as stack:
         policy = Policy.from_mapping(archive.config.profile)
         keys = Keys.from_secret(archive.secret)
-        look = remembered.look(archive, keys.source, sources, studies, deidentify)
+        look = remembered.look(archive, keys.source, sources, studies, deidentify, extra.installed())
         if look is not None and (known := remembered.recall(archive, look)) is not None:
             return IntakeReport.from_plain(known)
         listed = table.open_table(studies)
-        pool = stack.enter_context(parallel.opened(workers, keys.of_worker()))
+        shared = _shared(archive, sources) if isinstance(workers, str) else []
+        pool = stack.enter_context(parallel.opened(workers, keys.of_worker(), shared))
         donation = gather(sources, folder, pool, progress)
+        if isinstance(workers, str) and archive.quarantine.is_remote and folder.exists():
+            hint = "Unpack it beside the source, and take in the folder."
+            raise InputError("A source holds a .zip or .tar, which the workers cannot reach.", hint=hint)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
-        rows = RowIndex.of(listed.rows(), donation.grouped.studies)
+        rows = RowIndex.of(listed.rows(), donation.studies)
         run = _Run(archive, keys, policy, deidentify, rows, [*listed.findings, *donation.findings])
         tasks = list(run.tasks(donation))
         run.anchor(tasks)
@@ -81,12 +87,18 @@ def intake(
 @contextmanager
 def _unpacking(archive: Archive) -> Iterator[Path]:
     """Where containers are unpacked: identified data, so in the archive, and gone when the intake ends."""
-    folder = archive.temporary / "unpacked"
+    folder = Path(archive.quarantine.unfinished or archive.temporary) / "unpacked"
     try:
         yield folder
     finally:
         with durable.storage_errors("remove what was unpacked"):
             durable.remove(folder)
+
+
+def _shared(archive: Archive, sources: Sequence[Path | str]) -> list[Path]:
+    """What workers on other machines must see under the same path."""
+    local = [Path(source) for source in sources if not remote.is_url(str(source))]
+    return [*local, *(path for store in {archive.packs, archive.quarantine} for path in store.witness())]
 
 
 class _Run:
@@ -102,22 +114,23 @@ class _Run:
         findings: list[Finding],
     ) -> None:
         self.archive, self.keys, self.policy = archive, keys, policy
-        self.deidentify, self.rows, self.findings = deidentify, rows, findings
+        self.deidentify, self.rows, self.findings = deidentify, rows, dict.fromkeys(findings)
         self.totals = IntakeReport()
         self.earliest: dict[str, int] = {}
+        self.studies: dict[str, StoredStudy] = {}
         self.given = receipts.Given(archive.ledger)
         self.made: dict[str, bytes] = {}
 
     def tasks(self, donation: Donation) -> Iterator[StudyTask]:
         """A task for each study, and one for all instances that belong to none."""
-        for study in donation.grouped.studies:
+        for study in donation.studies:
             yield self._task(study)
         for file, finding in donation.loose:
             yield self._loose(file, finding)
 
-    def _task(self, study: StudyGroup[SourceFile]) -> StudyTask:
+    def _task(self, study: StoredStudy) -> StudyTask:
         study_id = identifiers.new_uid(self.keys, study.study_uid)
-        place = study.members[0].place.place
+        place = study.place
         findings = [Finding(f.rule, place, f.tag) for f in study.findings]
         rows = self.rows.of_study(study)
         donor, spdx, row = "", self.archive.config.info.license, None
@@ -132,11 +145,9 @@ class _Run:
             findings.append(Finding("STUDY_NOT_IN_TABLE" if not rows else "STUDY_ROWS_CONFLICT", place))
         if study.earliest is not None and donor:
             self.earliest[study_id] = study.earliest
-        known = self.archive.ledger.study(study_id)
-        digests = known.source if known else b""
-        held = frozenset(digests[start : start + 32] for start in range(0, len(digests), 32))
-        task = self._new(study.study_uid, study_id, donor, self._instances(study), findings)
-        return replace(task, license=spdx, row=row, known=held, decision=self._decision(study_id))
+        self.studies[study_id] = study
+        task = self._new(study.study_uid, study_id, donor, (), findings)
+        return replace(task, license=spdx, row=row, decision=self._decision(study_id))
 
     def _decision(self, study_id: str) -> str:
         """What a person decided last of a study that waited for its pixels."""
@@ -148,6 +159,16 @@ class _Run:
         uid = f"loose {file.path}"
         instance = SourceInstance(file.place, file.path, "", "", origin=file.origin)
         return self._new(uid, identifiers.new_uid(self.keys, uid), "", (instance,), [finding])
+
+    def _whole(self, task: StudyTask) -> StudyTask:
+        """A task with the files of its study, and with what the archive holds of it: just before it is sent."""
+        study = self.studies.get(task.study_id)
+        if study is None:
+            return task
+        known = self.archive.ledger.study(task.study_id)
+        digests = known.source if known else b""
+        held = frozenset(digests[start : start + 32] for start in range(0, len(digests), 32))
+        return replace(task, instances=self._instances(study.group), known=held)
 
     def _instances(self, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
         """The study's files in the order of the manifest: by the series' new UIDs, then as their slices lie."""
@@ -186,6 +207,7 @@ class _Run:
             profile=dict(self.archive.config.profile),
             deidentify=self.deidentify,
             target_pack_bytes=self.archive.config.target_pack_bytes,
+            pixels=self.archive.config.pixels,
             at=clock.stamp(),
             tool=TOOL,
             license="",
@@ -210,8 +232,8 @@ class _Run:
             self.totals.new_receipts, self.totals.receipts = len(self.made), receipts.path_of(self.archive)
 
     def placed(self, tasks: list[StudyTask]) -> Iterator[StudyTask]:
-        """The tasks with their place in the donor's time."""
-        for task in tasks:
+        """The tasks with their files and their place in the donor's time."""
+        for task in map(self._whole, tasks):
             anchor = self.archive.ledger.anchor(task.donor_id)
             moment = self.earliest.get(task.study_id)
             if anchor is None or moment is None or self.policy.dates == "remove":
@@ -269,7 +291,7 @@ class _Run:
         totals.quarantined_studies += bool(
             result.entry and not result.admitted and task.instances[0].instance_uid
         )
-        self.findings = [f for f in self.findings if f not in result.findings] + list(result.findings)
+        self.findings |= dict.fromkeys(result.findings)
 
     def report(self, donation: Donation) -> IntakeReport:
         """The whole account."""

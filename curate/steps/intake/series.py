@@ -184,7 +184,7 @@ def _geometry(facts: Facts) -> _Geometry | None:
         return None
     if any(value is None for value in position + orientation):
         return None
-    shape = (facts.get("Rows"), facts.get("Columns"), *(facts.get("PixelSpacing") or ()))
+    shape = (facts.get("Rows"), facts.get("Columns"), facts.get("PixelSpacing"))
     return position, orientation[:3], orientation[3:], shape
 
 

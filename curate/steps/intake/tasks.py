@@ -59,6 +59,7 @@ class StudyTask:
     known: frozenset[bytes] = frozenset()
     row: StudyRow | None = None
     decision: str = ""
+    pixels: str = "as-is"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

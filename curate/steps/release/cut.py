@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -11,21 +12,23 @@ from typing import Any
 
 from curate import clock, contract, durable, resources
 from curate import version as versions
-from curate.archive import layout, shown
+from curate.archive import layout, reviews, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
-from curate.archive.ledger import Event
+from curate.archive.ledger import Event, StudyRecord
 from curate.cutting import texts
+from curate.cutting.attest import attest
 from curate.cutting.erase import settle
 from curate.cutting.further import name_anew
-from curate.cutting.recut import history_before
+from curate.cutting.history import history_before
 from curate.dicom.types import Policy
 from curate.digests import canonical_json, sha256_file
 from curate.errors import RefusedError
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
-from curate.records import FileEntry, ReleaseSummary
+from curate.records import Changes, FileEntry, ReleaseSummary
 from curate.steps.release import manifest
+from curate.steps.release.changes import changes
 from curate.steps.release.published import Decision, decide
 
 MAX_FILES = 90_000
@@ -33,7 +36,10 @@ MAX_FILES = 90_000
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What `release` did: the version, its folder, the digest of `release.json`, and whether it is new."""
+    """What `release` did: the version, its folder, the digest of `release.json`, and whether it is new.
+
+    `rejected` says who refused these bytes, and why.
+    """
 
     version: str
     path: Path
@@ -44,6 +50,7 @@ class Cut:
     added: int
     removed: int
     held: int
+    rejected: tuple[str, ...] = ()
 
 
 def release(root: Path, progress: Progress = silent) -> Cut:
@@ -157,6 +164,13 @@ def _contract_of(archive: Archive, version: str) -> Any:
     return json.loads((_folder(archive, version) / "release.json").read_text("utf-8"))["contract"]
 
 
+def _counted(records: Iterable[StudyRecord], total: int, progress: Progress) -> Iterator[StudyRecord]:
+    for record in progress.over(records, "studies", total):
+        yield record
+        facts = record.payload["facts"]
+        progress.add(instances=facts["instance_count"], size_bytes=facts["size_bytes"])
+
+
 def _write(archive: Archive, decision: Decision, opened: Event, progress: Progress) -> Cut:
     version, previous = opened.subject, opened.payload["previous"]
     folder = archive.temporary / f"release-{version}"
@@ -166,7 +180,7 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
         before = _studies_of(archive, previous) if known is None else known
         first = {study: before.get(study, version) for study in decision.published}
         chosen = (s for s in archive.ledger.studies() if s.study_id in decision.published)
-        counted = progress.over(chosen, "studies", len(decision.published))
+        counted = _counted(chosen, len(decision.published), progress)
         revoked = ((digest, since or version) for digest, since in archive.ledger.revocations())
         durable.step("write", folder / "manifest")
         totals = manifest.write(folder / "manifest", counted, decision.published, first, version, revoked)
@@ -179,9 +193,11 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             archive.store_of(path).take(path, folder / path, archive.releases)
         texts.write_licenses(folder, totals.licenses)
-        summary = _summary(archive, decision, opened, totals, texts.entries(folder))
+        changed = _changes(archive, decision, previous, folder, totals)
+        summary = _summary(archive, decision, opened, totals, texts.entries(folder), changed)
         texts.write_texts(folder, summary)
         digest = texts.seal(folder, summary, _previous(folder, opened), **_policies(archive, decision))
+        attest(archive, folder, version, digest, reviews.asked(archive, version))
         if decision.shown is not None:
             shown.keep(archive, digest, decision.shown, decision.counts)
         layout.put_release(archive.root, folder, version)
@@ -189,12 +205,28 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
         payload = {"content": opened.payload["content"], "digest": digest, "held": decision.held}
         payload |= {"studies": totals.rows["studies"], "instances": totals.rows["instances"]}
         payload |= {"added": opened.payload["added"], "removed": opened.payload["removed"]}
+        payload |= {"changes": asdict(changed)} if changed else {}
         archive.ledger.append(clock.stamp(), "released", version, payload, who=who(), tool=TOOL)
     return _cut_of(archive, _cuts(archive)[-1], new=True)
 
 
+def _changes(
+    archive: Archive, decision: Decision, previous: str | None, folder: Path, totals: manifest.Totals
+) -> Changes | None:
+    """How the version's tables differ from those of the one before, if there is one."""
+    if previous is None:
+        return None
+    k = decision.privacy["k"] if decision.privacy else None
+    return changes(_folder(archive, previous) / "manifest", folder / "manifest", totals.rows, k)
+
+
 def _summary(
-    archive: Archive, decision: Decision, opened: Event, totals: manifest.Totals, files: tuple[FileEntry, ...]
+    archive: Archive,
+    decision: Decision,
+    opened: Event,
+    totals: manifest.Totals,
+    files: tuple[FileEntry, ...],
+    changed: Changes | None,
 ) -> ReleaseSummary:
     return ReleaseSummary(
         archive=archive.config.info,
@@ -211,6 +243,7 @@ def _summary(
         added=opened.payload["added"],
         removed=opened.payload["removed"],
         history=history_before(archive, opened.subject),
+        changes=changed,
         statements=decision.statements,
     )
 
@@ -231,5 +264,7 @@ def _previous(folder: Path, opened: Event) -> dict[str, str] | None:
 
 def _cut_of(archive: Archive, event: Event, *, new: bool) -> Cut:
     numbers = {key: event.payload[key] for key in ("studies", "instances", "added", "removed", "held")}
-    path = _folder(archive, event.subject)
-    return Cut(event.subject, path, event.payload["digest"], new, **numbers)
+    path, digest = _folder(archive, event.subject), event.payload["digest"]
+    refused = reviews.rejections(archive, event.subject, digest)
+    told = tuple(f"{r.reviewer}: {r.reason}{f' ({r.text})' if r.text else ''}" for r in refused)
+    return Cut(event.subject, path, digest, new, **numbers, rejected=told)

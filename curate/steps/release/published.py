@@ -22,6 +22,10 @@ from curate.records import Row
 
 DEFAULT_BAND_YEARS = 5
 EXEMPT = "Its disclosure risk was not measured: the material is of no person."
+_FURTHER = (
+    " A later study that would single its donor out bears a further donor_id, so fewer people may be in this archive"
+    " than it has ids."
+)
 Counts = Mapping[str, Mapping[str, int | None]]
 
 
@@ -69,13 +73,15 @@ def _of_test_material(archive: Archive) -> Decision:
 def _of_persons(archive: Archive, policy: PrivacyPolicy) -> Decision:
     """What leaves every donor among k alike, in this release alone and in all of them together."""
     made, past = disclosure.recoding(archive, policy), shown.history(archive)
-    if not past and not made.table.num_rows and made.held.num_rows:  # a later one can remove what was withdrawn
+    if (
+        not past and not made.table.num_rows and made.held.num_rows
+    ):  # a later one can remove what was withdrawn
         raise RefusedError(
             f"No study can be published yet: fewer than {policy.k} donors resemble each other.",
             hint=f"See how many more it takes: curate risk {archive.root} --forecast",
         )
     published = disclosure.columns(made.table)
-    counts = _suppressed(_count_tables(published.values()), policy.k, [t for _, t in past])
+    counts = _suppressed(_count_tables(published.values()), policy.k, [table for _, table in past])
     return Decision(
         published,
         made.held.num_rows,
@@ -94,6 +100,7 @@ def _statement(policy: PrivacyPolicy) -> str:
         f"Whatever is published of a donor, at least {policy.k - 1} other donors share it, in this version and in"
         " all versions together: age, sex, region and diagnosis are coarser, or null, where they did not, and a"
         " study that would still stand out waits."
+        + (_FURTHER if policy.later_studies == "split" else "")
     )
 
 

@@ -134,6 +134,29 @@ def _inner() -> tuple[tuple[int, str], ...]:
     return tuple((tag, vr) for tag, vr in known if vr not in numbers)
 
 
+def decimal_places(draft: Draft) -> Iterator[Place]:
+    """A plausible decimal whose digits are the identifier's, wherever the program does not promise all digits."""
+    for tag, entry in DicomDictionary.items():
+        if entry[0] == "DS" and tag >> 16 >= 8 and tag not in _exact():
+            yield Place("decimals", f"decimals/{tag:08X}", _decimal(tag))
+
+
+def _decimal(tag: int) -> Planter:
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        put(draft.items, text(tag, "DS", "0." + token.digits))
+        return (token.digits.encode(),)
+
+    return plant
+
+
+@cache
+def _exact() -> frozenset[int]:
+    """Attributes of which the program's own list keeps all digits: positions, scales, measurements."""
+    path = _table_path().with_name("allow.json")
+    entries = json.loads(path.read_text())["entries"] if path.exists() else []
+    return frozenset(int(entry["tag"], 16) for entry in entries if entry["grammar"].startswith("exact("))
+
+
 def repeater_places(draft: Draft) -> Iterator[Place]:
     """Repeating groups, overlays and curves among them."""
     for mask, entry in RepeatersDictionary.items():

@@ -119,6 +119,20 @@ def _unused_table(marker: int, start: bytes, size: int) -> Callable[[Fragments, 
     return change
 
 
+def _before_end(fragments: Fragments, letters: bytes) -> None:
+    """In the coded data, just before the end of the image: decoders stop before it."""
+    part = fragments.parts[-1]
+    end = max(part.rfind(b"\xff\xd9"), 0)
+    fragments.parts[-1] = part[:end] + letters + part[end:]
+
+
+def _boxes(fragments: Fragments, letters: bytes) -> None:
+    """A whole JP2 file around the codestream, with a box of text."""
+    boxes = struct.pack(">L4s", 12, b"jP  ") + b"\r\n\x87\n" + struct.pack(">L4s", 8 + len(letters), b"xml ")
+    image = b"".join(fragments.parts)
+    fragments.parts[:] = [boxes + letters + struct.pack(">L4s", 0, b"jp2c") + image]
+
+
 def _second_image(fragments: Fragments, letters: bytes) -> None:
     """After the end of the image a second one, with a comment."""
     fragments.parts[-1] += b"\xff\xd8\xff\xfe\x00\x0c" + letters + b"\xff\xd9"
@@ -154,6 +168,8 @@ ENCAPSULATED: tuple[tuple[str, Callable[[Fragments, bytes], None], frozenset[str
     ("element between fragments", _tail_element, frozenset()),
     ("after the image", _after_image, frozenset()),
     ("before the image", _before_image, frozenset(JPEG | JPEG_LS | J2K)),
+    ("before the end", _before_end, frozenset(JPEG | JPEG_LS | J2K)),
+    ("JP2 boxes", _boxes, frozenset(J2K)),
     ("second image", _second_image, frozenset(JPEG | JPEG_LS | J2K)),
     ("COM", _segment(0xFFFE), frozenset(JPEG | JPEG_LS)),
     (
@@ -313,6 +329,12 @@ def _other(tag: int, vr: str) -> Planter:
     return _put(lambda token: Elem(tag, vr, (token.text * 8).encode()[:64]))
 
 
+def _ramp(tag: int) -> Planter:
+    """Letters, once, amid a table that is a ramp before and after them."""
+    ramp = bytes(level for level in range(256) for _ in range(2))
+    return _put(lambda token: Elem(tag, "OW", ramp[:200] + token.text.encode()[:10] + ramp[200:]))
+
+
 def _lut(token: Token) -> Elem:
     return sequence(
         0x00283000,
@@ -361,6 +383,7 @@ def image_places(draft: Draft) -> Iterator[Place]:
         yield Place(f"other-pixels-{tag:08X}", f"pixels/other {tag:08X}", _other(tag, vr))
     for tag in (0x00281201, 0x00281221, 0x00280120, 0x00281408, 0x50003000, 0x50003002, 0x00281101):
         yield Place(f"palette-{tag:08X}", f"pixels/palette {tag:08X}", _other(tag, "OW"))
+        yield Place(f"ramp-{tag:08X}", f"pixels/ramp {tag:08X}", _ramp(tag))
     yield Place("pixels-un", "pixels/second as UN", _put_last)
 
 

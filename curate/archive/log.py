@@ -1,0 +1,83 @@
+"""The public log in the ledger's file: leaves that never change, and erasable openings beside them.
+
+An opening waits without a place until the next release gives it one; all that come together are ordered by their
+commitments, which are as random as their salts, so that neither dates nor neighbours show.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from curate import clock
+from curate.archive import commitments
+from curate.archive.commitments import CONSENT, WITHDRAWAL
+
+SCHEMA = """
+CREATE TABLE leaves(idx INTEGER PRIMARY KEY, kind TEXT NOT NULL, sha256 BLOB NOT NULL);
+CREATE TRIGGER leaves_keep BEFORE DELETE ON leaves BEGIN SELECT RAISE(ABORT, 'leaves are kept'); END;
+CREATE TRIGGER leaves_fixed BEFORE UPDATE ON leaves BEGIN SELECT RAISE(ABORT, 'leaves are fixed'); END;
+CREATE TABLE openings(
+  id INTEGER PRIMARY KEY, idx INTEGER UNIQUE, kind TEXT NOT NULL, study_id TEXT NOT NULL, salt BLOB NOT NULL,
+  json TEXT NOT NULL);
+CREATE INDEX openings_study ON openings(study_id);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a leaf commits to."""
+
+    index: int
+    kind: str
+    salt: bytes
+    text: str
+
+
+class Log:
+    """The log's tables; whoever writes does so inside a transaction of the ledger."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def consent(self, study_id: str, license_id: str) -> None:
+        """See that a study's consent is, or will be, in the log; under another licence it is a new one."""
+        text = commitments.consent(study_id, license_id)
+        held = self._db.execute("SELECT json FROM openings WHERE study_id=?", (study_id,)).fetchall()
+        if held != [(text,)]:
+            self._db.execute("DELETE FROM openings WHERE study_id=?", (study_id,))
+            self._put(CONSENT, study_id, text)
+
+    def withdraw(self, study_id: str, revoked: Iterable[bytes]) -> None:
+        """Erase what opens a study's consent; the withdrawal says only which hashed digests it revokes."""
+        self._db.execute("DELETE FROM openings WHERE study_id=?", (study_id,))
+        self._put(WITHDRAWAL, "", commitments.withdrawal(revoked))
+
+    def _put(self, kind: str, study_id: str, text: str) -> None:
+        self._db.execute(
+            "INSERT INTO openings(kind, study_id, salt, json) VALUES (?,?,?,?)",
+            (kind, study_id, clock.random_bytes(commitments.SALT_BYTES), text),
+        )
+
+    def grow(self) -> None:
+        """Give every opening that waits its leaf."""
+        waiting = self._db.execute("SELECT id, kind, salt, json FROM openings WHERE idx IS NULL").fetchall()
+        new = sorted((commitments.commitment(salt, text), kind, row) for row, kind, salt, text in waiting)
+        for place, (committed, kind, row) in enumerate(new, self.size()):
+            self._db.execute("INSERT INTO leaves VALUES (?,?,?)", (place, kind, committed))
+            self._db.execute("UPDATE openings SET idx=? WHERE id=?", (place, row))
+
+    def size(self) -> int:
+        """How many leaves there are."""
+        return int(self._db.execute("SELECT count(*) FROM leaves").fetchone()[0])
+
+    def leaves(self) -> Iterator[tuple[str, bytes]]:
+        """Kind and commitment of each leaf, in their order."""
+        yield from self._db.execute("SELECT kind, sha256 FROM leaves ORDER BY idx")
+
+    def openings(self) -> Iterator[Opening]:
+        """What opens leaves, in their order, those that withdrawals erased apart."""
+        query = "SELECT idx, kind, salt, json FROM openings WHERE idx IS NOT NULL ORDER BY idx"
+        for row in self._db.execute(query):
+            yield Opening(*row)

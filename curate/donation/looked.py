@@ -1,0 +1,168 @@
+"""What a first look found of each file, on the disk and not in memory; a study is brought together when asked for.
+
+It names files and holds original UIDs, so it lies where unfinished files do, in a file without a name that is
+gone with the process.
+"""
+
+from __future__ import annotations
+
+import marshal
+import pickle
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+from curate import durable
+from curate.dicom.hierarchy import Member, SeriesGroup, StudyGroup, study_group
+from curate.dicom.sources import SourceFile
+from curate.dicom.types import Scan
+from curate.errors import StorageError
+from curate.findings import Finding
+
+_CACHE_KB = 1 << 15
+_SCAN = tuple(Scan.__dataclass_fields__)
+
+
+class Looked:
+    """The instances of a donation that name a study, added in any order."""
+
+    def __init__(self, beside: Path) -> None:
+        path = beside.with_name(f"{beside.name}.looked")
+        with durable.storage_errors("write beside the archive"):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.unlink(missing_ok=True)
+        with _errors():
+            self._db = sqlite3.connect(path, isolation_level=None)
+            for setting in (
+                "journal_mode=OFF",
+                "synchronous=OFF",
+                "locking_mode=EXCLUSIVE",
+                f"cache_size=-{_CACHE_KB}",
+            ):
+                self._db.execute(f"PRAGMA {setting}")
+            self._db.execute(
+                "CREATE TABLE files(number INTEGER PRIMARY KEY, study INTEGER, instance INTEGER, said BLOB)"
+            )
+            path.chmod(0o600)
+            path.unlink()
+        self._numbers: dict[str, int] = {}
+        self._elsewhere: frozenset[int] | None = None
+
+    def add(self, found: Iterable[tuple[int, SourceFile, Scan]]) -> None:
+        """Keep files with their numbers, which give their order."""
+        rows = [
+            (
+                number,
+                self._numbers.setdefault(scan.study_uid, len(self._numbers)),
+                _short(scan.sop_instance_uid),
+                _packed(file, scan),
+            )
+            for number, file, scan in found
+        ]
+        with _errors():
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT INTO files VALUES (?,?,?,?)", rows)
+            self._db.execute("COMMIT")
+
+    def studies(self) -> Iterator[StoredStudy]:
+        """All studies, by UID; each is brought together once to tell what is asked of it often."""
+        with _errors():
+            self._db.execute("CREATE INDEX by_study ON files(study, number)")
+            self._db.execute("CREATE INDEX by_instance ON files(instance, study)")
+            several = "SELECT instance FROM files GROUP BY instance HAVING min(study) <> max(study)"
+            self._elsewhere = frozenset(row[0] for row in self._db.execute(several))
+        for uid in sorted(self._numbers):
+            group = self.group(uid)
+            members = group.members
+            yield StoredStudy(
+                uid,
+                group.earliest,
+                group.findings,
+                members[0].place.place,
+                len(members),
+                _common(members),
+                self,
+            )
+
+    def group(self, uid: str) -> StudyGroup[SourceFile]:
+        """One study with all of its files."""
+        query = "SELECT said FROM files WHERE study=? ORDER BY number"
+        with _errors():
+            rows = self._db.execute(query, (self._numbers[uid],)).fetchall()
+        members = [Member(*_unpacked(said, uid)) for (said,) in rows]
+        elsewhere = self._elsewhere or frozenset()
+        claimed = (member.scan.sop_instance_uid for member in members) if elsewhere else ()
+        return study_group(uid, members, frozenset(one for one in claimed if _short(one) in elsewhere))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StoredStudy:
+    """A study of a donation: `place` is that of its first instance, `folders` are those that hold all of it.
+
+    `series`, `doubles` and `members` are read each time.
+    """
+
+    study_uid: str
+    earliest: int | None
+    findings: tuple[Finding, ...]
+    place: str
+    instances: int
+    folders: tuple[str, ...]
+    _looked: Looked = field(compare=False)
+
+    @property
+    def group(self) -> StudyGroup[SourceFile]:
+        """The whole study."""
+        return self._looked.group(self.study_uid)
+
+    @property
+    def series(self) -> tuple[SeriesGroup[SourceFile], ...]:
+        """Its series."""
+        return self.group.series
+
+    @property
+    def doubles(self) -> tuple[tuple[Member[SourceFile], ...], ...]:
+        """Files that share a SOPInstanceUID."""
+        return self.group.doubles
+
+    @property
+    def members(self) -> tuple[Member[SourceFile], ...]:
+        """All instances in order."""
+        return self.group.members
+
+
+def _common(members: Iterable[Member[SourceFile]]) -> tuple[str, ...]:
+    paths = {member.place.folders for member in members}
+    common = list(next(iter(paths)))
+    for path in paths:
+        while list(path[: len(common)]) != common:
+            common.pop()
+    return tuple(common)
+
+
+def _short(uid: str) -> int:
+    return int.from_bytes(blake2b(uid.encode(), digest_size=8).digest(), signed=True)
+
+
+def _packed(file: SourceFile, scan: Scan) -> bytes:
+    path = str(file.path) if isinstance(file.path, Path) else pickle.dumps(file.path)
+    said = [getattr(scan, name) for name in _SCAN[1:]]
+    return marshal.dumps((file.place, path, file.size, file.folders, file.name, file.member, *said))
+
+
+def _unpacked(said: bytes, uid: str) -> tuple[SourceFile, Scan]:
+    place, path, size, folders, name, member, *rest = marshal.loads(said)  # noqa: S302  written by this process
+    where = Path(path) if isinstance(path, str) else pickle.loads(path)  # noqa: S301  the same
+    return SourceFile(place, where, size, folders, name, "", member), Scan(uid, *rest)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        hint = "Free some space where the archive lies, then run the same command again."
+        raise StorageError("Cannot note what the first look found.", hint=hint) from error

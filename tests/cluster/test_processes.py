@@ -1,0 +1,83 @@
+"""Worker processes that die, and a coordinator that dies before them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from curate import parallel
+from curate.errors import CurateError
+from tests.cluster.machines import FIXED, until
+from tests.steps.archives import curate, donation, files_of, make_archive
+
+
+def die_once(task: tuple[int, Path], private: str) -> str:
+    """End this process by SIGKILL on the first sight of task 5."""
+    number, marks = task
+    if number == 5 and not (marks / "died").exists():
+        (marks / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return f"{private} {number}"
+
+
+def die(task: int, private: None) -> int:
+    """End this process by SIGKILL whenever it sees task 2."""
+    del private
+    if task == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def test_what_a_killed_worker_had_is_done_by_others(tmp_path: Path) -> None:
+    """A worker ends by SIGKILL in the middle: every task has its result, once, and workers have what is private."""
+    with parallel.opened(2, "told") as pool:
+        done = list(pool.map(die_once, [(number, tmp_path) for number in range(30)]))
+    assert (tmp_path / "died").exists()
+    assert sorted(task[0] for task, _ in done) == list(range(30))
+    assert all(result == f"told {task[0]}" for task, result in done)
+
+
+def test_a_task_that_kills_every_worker_ends_the_step_with_one_message() -> None:
+    """After three deaths over one task the step stops, and says what to do."""
+    with (
+        parallel.opened(2, None) as pool,
+        pytest.raises(CurateError, match="died three times on the same study") as stopped,
+    ):
+        list(pool.map(die, range(4)))
+    assert "memory" in stopped.value.hint
+
+
+def _release(archive: Path) -> dict[str, bytes]:
+    curate("release", archive, **FIXED)
+    return files_of(archive / "releases")
+
+
+def test_a_killed_coordinator_takes_its_workers_along_and_the_next_run_ends_the_intake(tmp_path: Path) -> None:
+    """SIGKILL on the coordinator in mid-run: its workers end, the same command again gives the undisturbed bytes."""
+    folder, table = donation(tmp_path / "in", studies=6, instances=25)
+    for name in ("quiet", "killed"):
+        (make_archive(tmp_path / name) / "secret.key").write_text("60" * 32 + "\n")
+    how = (folder, "--studies", table, "--deidentify")
+    curate("intake", tmp_path / "quiet", *how, "--workers", 1, **FIXED)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "curate", "intake", str(tmp_path / "killed"), *map(str, how), "--workers", "2"],
+        env={**os.environ, **FIXED},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: any((tmp_path / "killed" / "packs").rglob("*.parquet")))
+    workers = [child for child in psutil.Process(run.pid).children(recursive=True) if child.is_running()]
+    run.kill()
+    run.wait()
+    assert len(list((tmp_path / "killed" / "packs").rglob("*.parquet"))) < 6
+    assert workers
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
+    curate("intake", tmp_path / "killed", *how, "--workers", 2, **FIXED)
+    assert _release(tmp_path / "killed") == _release(tmp_path / "quiet")
+    assert list((tmp_path / "killed" / "tmp").iterdir()) == []

@@ -1,0 +1,66 @@
+"""A clean file under another pseudonym and on other days is clean, and comes back as it was."""
+
+from __future__ import annotations
+
+import io
+from datetime import date, timedelta
+
+import pydicom
+
+from curate.dicom import rewrite, verify
+from curate.dicom.dates import parse_date
+from curate.dicom.identifiers import donor_id, further_donor_id, new_uid
+from curate.dicom.restate import restate
+from curate.dicom.types import MalformedError
+from curate.findings import has_errors
+from tests import synth
+from tests.dicom import real
+from tests.dicom.test_rewrite import KEYS, POLICY, context_of, whole
+
+DONOR = donor_id(KEYS, "donor 1")
+FURTHER = further_donor_id(KEYS, DONOR, 1)
+
+
+def test_only_pseudonym_dates_and_other_uids_change() -> None:
+    """PatientID is the further one, all dates are as many days later, own UIDs stay and others are new."""
+    clean = whole(rewrite.rewrite(synth.instance_bytes(), context_of(synth.instance_bytes()), POLICY))
+    before = pydicom.dcmread(io.BytesIO(clean))
+    own = {before.StudyInstanceUID, before.SeriesInstanceUID, before.SOPInstanceUID}
+    data = restate(clean, FURTHER, 40, lambda uid: uid if uid in own else new_uid(KEYS, f"1 {uid}"), POLICY)
+    after = pydicom.dcmread(io.BytesIO(data))
+    assert not has_errors(verify.verify(data, POLICY))
+    assert DONOR.encode() not in data
+    assert after.PatientID == FURTHER != DONOR
+    for name in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
+        assert _day(after[name].value) - _day(before[name].value) == timedelta(days=40)
+    assert (after.StudyTime, after.ContentTime) == (before.StudyTime, before.ContentTime)
+    assert {after.StudyInstanceUID, after.SeriesInstanceUID, after.SOPInstanceUID} == own
+    assert after.FrameOfReferenceUID == new_uid(KEYS, f"1 {before.FrameOfReferenceUID}")
+    named = {item.ReferencedSOPInstanceUID for item in after.ReferencedImageSequence}
+    assert not named & {item.ReferencedSOPInstanceUID for item in before.ReferencedImageSequence}
+    assert after.PixelData == before.PixelData
+
+
+def _day(text: str) -> date:
+    day = parse_date(text.encode())
+    assert day is not None
+    return day
+
+
+def test_real_files_come_back_as_they_were() -> None:
+    """Forty days later and forty back is the same file, byte for byte, and both are clean."""
+    compared = 0
+    for path in real.sample(20):
+        data = path.read_bytes()
+        try:
+            clean = whole(rewrite.rewrite(data, context_of(data), POLICY))
+        except MalformedError:
+            continue
+        if has_errors(verify.verify(clean, POLICY)):
+            continue
+        moved = restate(clean, FURTHER, 40, lambda uid: uid, POLICY)
+        assert not has_errors(verify.verify(moved, POLICY)), path.name
+        assert DONOR.encode() not in moved, path.name
+        assert restate(moved, DONOR, -40, lambda uid: uid, POLICY) == clean, path.name
+        compared += 1
+    assert compared >= 60
