@@ -67,8 +67,8 @@ class Config:
     profile withholds model and region from the headers, for test material it leaves the pixels alone, unless the
     table says otherwise. `packs` and `quarantine` are folders or URLs where these lie; empty: in the archive's own
     folder. The digest is without them: they say nothing of what is released. `hub_gated` and `hub_private` are
-    empty or None where the archive does not say; `data_use` and `responsible` are DUO codes, and texts by the name of their RAI
-    property, which a file beside `archive.toml` holds.
+    empty or None where the archive does not say; `data_use` and `responsible` are DUO codes, and texts by the name
+    of their RAI property, which a file beside `archive.toml` holds.
     """
 
     info: ArchiveInfo
