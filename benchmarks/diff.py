@@ -42,7 +42,7 @@ def main() -> None:
     key = parser.parse_args().key
     with tempfile.TemporaryDirectory() as folder:
         before, after = download(Path(folder))
-        start = time.perf_counter()
+        start, before_it = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         command = [sys.executable, "-m", "curate", "diff", str(before), str(after), "--key", key, "--json"]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=dict(os.environ))
         seconds = time.perf_counter() - start
@@ -50,7 +50,10 @@ def main() -> None:
     (table,) = json.loads(done.stdout)["tables"]
     print(f"rows {table['rows_before']:,} -> {table['rows_after']:,};", end=" ")
     print(f"{table['added']:,} added, {table['removed']:,} removed, {table['changed']:,} changed")
-    print(f"{seconds:.1f} s, peak {used.ru_maxrss / 1e6:.2f} GB (goals: 15 s, 1 GB)")
+    cpu = used.ru_utime + used.ru_stime - before_it.ru_utime - before_it.ru_stime
+    print(
+        f"{seconds:.1f} s ({cpu:.1f} s of processor time), peak {used.ru_maxrss / 1e6:.2f} GB (goals: 15 s, 1 GB)"
+    )
 
 
 if __name__ == "__main__":

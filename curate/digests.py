@@ -20,13 +20,16 @@ def canonical_json(value: Any) -> str:
 
 
 def _refuse_floats(value: Any) -> None:
-    if isinstance(value, float):
-        raise ValueError("canonical JSON holds no floats here")
-    if isinstance(value, dict):
-        value = [*value.keys(), *value.values()]
-    if isinstance(value, list | tuple):
-        for entry in value:
-            _refuse_floats(entry)
+    waiting = [value]
+    while waiting:
+        entry = waiting.pop()
+        if isinstance(entry, float):
+            raise ValueError("canonical JSON holds no floats here")
+        if isinstance(entry, dict):
+            waiting += entry.keys()
+            waiting += entry.values()
+        elif isinstance(entry, list | tuple):
+            waiting += entry
 
 
 def sha256_json(value: Any) -> str:

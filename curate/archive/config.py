@@ -32,7 +32,7 @@ _ARCHIVE_KEYS = {
 _APPROVAL_KEYS = {"required": int, "four_eyes": bool, "reviewers": list, "sheet": bool, "sample_series": int}
 _GOVERNANCE_KEYS = {"dpia": str, "consent_text": str, "data_use": list, "responsible": str}
 _STORES = ("packs", "quarantine")
-_HUB_KEYS = {"target": str, "gated": str, "private": bool, "doi": str}
+_HUB_KEYS = {"target": str, "gated": str, "private": bool, "doi": str, "drop_after_days": int}
 _GATED = ("auto", "manual", "off")
 _SCHEMES_OF_DOIS = ("", "zenodo://")
 _POPULATIONS = ("persons", "test")
@@ -74,6 +74,7 @@ class Config:
     info: ArchiveInfo
     cooling_off_days: int = 30
     hub_target: str = ""
+    drop_after_days: int = 0
     approval: Approval = Approval()
     target_pack_bytes: int = 32_000_000
     pixels: str = "as-is"
@@ -127,6 +128,7 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
         ArchiveInfo(**archive),
         days,
         hub.get("target", ""),
+        _bounded(hub.get("drop_after_days", 0), 0, 36_500, where, "drop_after_days"),
         _approval(tables["approval"], where),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
@@ -153,13 +155,17 @@ def _approval(table: dict[str, Any], where: str) -> Approval:
     _bounded(raw.setdefault("required", 1), 0, 20, where, "required")
     _bounded(raw.setdefault("sample_series", 300), 0, 1_000_000, where, "sample_series")
     if reviewers and raw["required"] > len(reviewers):
-        raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
+        raise InputError(
+            f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it."
+        )
     return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
 
 
 def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
     if value not in allowed:
-        raise InputError(f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}.")
+        raise InputError(
+            f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}."
+        )
     return value
 
 
@@ -252,6 +258,7 @@ target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREF
 # gated = "manual"  # or "auto": readers accept the terms first; the card says so
 # private = true  # the hub shows it to its owner only
 # doi = "zenodo://"  # reserve a DOI for each version before it is cut
+# drop_after_days = 0  # after a withdrawal, versions that are older are taken off the hub, not cut again; 0: none
 
 [profile]  # PS3.15 options; `curate profile` explains them
 # equipment = "vendor"  # or "model": whether headers name model and software; vendor is the default for persons

@@ -59,7 +59,8 @@ def init(
 def intake(
     archive: ArchiveArgument,
     sources: Annotated[
-        list[str], typer.Argument(help="Folders, files, .zip, .tar(.gz); s3://BUCKET/PREFIX.", metavar="SOURCE...")
+        list[str],
+        typer.Argument(help="Folders, files, .zip, .tar(.gz); s3://BUCKET/PREFIX.", metavar="SOURCE..."),
     ],
     studies: Annotated[Path, typer.Option(help="CSV, XLSX or Parquet, one row a study.")],
     deidentify: Annotated[
@@ -331,6 +332,9 @@ def _print_published(done: curate.Publication) -> None:
 
 
 def _print_purged(done: curate.Publication, out: Console) -> None:
+    if done.dropped:
+        tags = ", ".join(done.dropped)
+        out.print(Text(f"Taken off the hub, as they are older than drop_after_days: {tags}.", style="green"))
     if not done.purged:
         return
     tags = ", ".join(done.purged)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -30,7 +32,7 @@ class Publication:
     """What `publish` did, or with `dry_run` would do: files and bytes sent, files that were there already.
 
     `purged` versions are served without what was withdrawn from now on; `remaining` is what the hub still
-    shows of it, found by looking.
+    shows of it, found by looking. `dropped` versions, too old by the archive's policy to be cut again, are gone.
     """
 
     version: str
@@ -46,6 +48,7 @@ class Publication:
     erased_files: int = 0
     erased_bytes: int = 0
     remaining: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 def publish(
@@ -98,6 +101,7 @@ def publish(
             erased_files=purged.erased_files,
             erased_bytes=purged.erased_bytes,
             remaining=tuple(f"{left.place} {left.path} ({left.what})" for left in purged.remaining),
+            dropped=purged.dropped,
         )
 
 
@@ -116,10 +120,13 @@ def to_purge(archive: Archive, url: str) -> dict[str, str]:
     """Versions that were cut again since this target got them, with the digest that it should hold."""
     recorded = {event.subject: event.payload["digest"] for event in archive.ledger.events("recut")}
     there: dict[str, str] = {}
+    gone: set[str] = set()
     for kind in ("published", "purged"):
         for event in archive.ledger.events(kind):
             if event.payload["target"] == url:
                 there[event.subject] = event.payload["digest"]
+                gone |= {event.subject} if event.payload.get("dropped") else set()
+    there = {version: digest for version, digest in there.items() if version not in gone}
     return {v: digest for v, digest in recorded.items() if v in there and there[v] != digest}
 
 
@@ -132,16 +139,29 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
     stale = to_purge(archive, target.url) if target.can_erase else {}  # what cannot got nothing of a person
     if not stale:
         return Purged((), (), 0, 0, ())
-    folders = {version: release_folder(archive, version) for version in stale}
+    old = _too_old(archive, stale)
+    folders = {version: release_folder(archive, version) for version in stale if version not in old}
     name_revocations(archive, stale)
-    purged = target.purge(folders, progress=progress)
+    purged = target.purge(folders, drop=old, progress=progress)
     with archive.ledger.transaction():
         for version, digest in to_purge(archive, target.url).items():
             payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
+            payload |= {"dropped": True} if version in old else {}
             archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
     return replace(
         purged, moved=tuple(versions.tag(version) for version in folders)
     )  # others lost history only
+
+
+def _too_old(archive: Archive, stale: Iterable[str]) -> frozenset[str]:
+    """The versions that the archive's policy drops instead of cutting them again; never the newest."""
+    days = archive.config.drop_after_days
+    if not days:
+        return frozenset()
+    first = clock.now().date() - timedelta(days=days)
+    cuts = {event.subject: event.payload["date"] for event in archive.ledger.events("release_opened")}
+    newest = max((e.subject for e in archive.ledger.events("published")), key=versions.parse)
+    return frozenset(v for v in stale if v != newest and date.fromisoformat(cuts[v]) < first)
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:

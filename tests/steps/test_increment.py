@@ -15,7 +15,7 @@ from curate.archive.layout import opened
 from curate.errors import RefusedError
 from curate.steps.intake import intake
 from curate.steps.publish import publish
-from curate.steps.release import release
+from curate.steps.release import cut, release
 from tests import synth
 from tests.corpus import write_table
 from tests.steps.archives import donation, files_of, make_archive
@@ -27,7 +27,7 @@ _COUNT = """
 import json, sys
 from pathlib import Path
 from curate.steps.publish import publish
-from curate.steps.release import release
+from curate.steps.release import cut, release
 from curate.steps.withdraw import withdraw
 from curate.verify import check_release
 
@@ -133,3 +133,15 @@ def test_what_was_verified_is_read_again_only_if_touched_or_asked(tmp_path: Path
     assert publish(root, "1.0.0").already
     with pytest.raises(RefusedError, match="does not pass its checks"):
         publish(root, "1.0.0", full=True)
+
+
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above what a hub takes, the message says how many and what to raise; the archive is as it was."""
+    root = make_archive(tmp_path / "archive")
+    source, table = donation(tmp_path / "donated")
+    intake(root, [source], table, deidentify=True, workers=1)
+    monkeypatch.setattr(cut, "MAX_FILES", 1)
+    with pytest.raises(RefusedError, match=r"would have \d packs; hubs take 1 files") as error:
+        release(root)
+    assert "target_size_mb" in str(error.value.hint)
+    assert not list((root / "releases").iterdir())

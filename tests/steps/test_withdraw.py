@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from curate import clock
 from curate.archive import receipts
 from curate.archive.layout import opened
 from curate.dicom import identifiers
@@ -171,6 +172,22 @@ def test_publishing_after_a_withdrawal_purges_the_hub(published: Held) -> None:
     again = publish(published.root, "1.0.1")
     assert again.already
     assert again.purged == ()
+
+
+def test_versions_beyond_an_age_are_dropped_instead(published: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By policy an old version that held a withdrawn study goes off the hub; the archive's own is cut again."""
+    config = published.root / "archive.toml"
+    config.write_text(config.read_text().replace("# drop_after_days = 0", "drop_after_days = 30"))
+    withdraw(published.root, synth.uid(1, 0))
+    later = clock.now().timestamp() + 40 * 86_400
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(later)))
+    done = publish(published.root, release(published.root).version)
+    assert (done.dropped, done.purged, done.remaining) == (("v1.0.0",), (), ())
+    assert sorted(json.loads((published.hub / "refs.json").read_text())["tags"]) == ["v1.0.1"]
+    assert not (published.hub / "v1.0.0").exists()
+    assert (published.root / "releases" / "1.0.0").is_dir()
+    withdraw(published.root, synth.uid(2, 0))
+    assert publish(published.root, release(published.root).version).dropped == ()
 
 
 def test_the_hugging_face_hub_is_purged(held: Held, hub: HubServer) -> None:

@@ -54,7 +54,9 @@ def write(
             rows = [_study_row(record, published[record.study_id], first_versions) for record in group]
             for record, row in zip(group, rows, strict=True):
                 _count(totals, record, row)
-            for name, part in _parts(group, rows, version).items():
+            parts = _parts(group, rows, version)
+            totals.files.update(parts["instances"]["pack"].unique().to_pylist())
+            for name, part in parts.items():
                 writers[name].write(part)
                 totals.rows[name] += part.num_rows
         for batch in _revocation_batches(revocations):
@@ -111,8 +113,8 @@ def _count(totals: Totals, record: StudyRecord, row: Row) -> None:
     totals.licenses[record.payload["license"]] += 1
     totals.modalities.update(row["modalities"])
     totals.size_bytes += row["size_bytes"]
-    totals.files |= record.files
-    if "preview" in record.payload:
+    if preview := record.payload.get("preview"):
+        totals.files.add(preview)
         totals.rows["previews"] += record.payload["preview_rows"]
 
 
