@@ -12,7 +12,7 @@ zxingcpp = pytest.importorskip("zxingcpp", reason="the extra `pixels` is not ins
 
 from curate.pixels import screen  # noqa: E402
 from curate.pixels.image import Image, grey  # noqa: E402
-from curate.pixels.look import Box, Look, look  # noqa: E402
+from curate.pixels.look import Box, Found, Look, _everywhere, look  # noqa: E402
 from tests.pixels import burned  # noqa: E402
 from tests.pixels.bases import Base, bases  # noqa: E402
 
@@ -127,6 +127,17 @@ def test_text_in_one_frame_of_many_is_found_there_only() -> None:
     assert {one.frame for one in seen.found} == {5}
 
 
+def test_what_stands_still_is_boxed_where_it_was_not_read() -> None:
+    """Text that one frame's reading found is boxed in each frame that shows the same there, and in no other."""
+    clip = np.full((4, 80, 160), 60, np.uint8)
+    clip[3] = np.random.default_rng(8).integers(0, 255, (80, 160))
+    for index in range(3):
+        clip[index], line = written(clip[index], "OKAFOR", 255)
+    box = line.box
+    spread = _everywhere(grey_image(clip), [Found(1, "text", box)])
+    assert spread == tuple(Found(index, "text", box) for index in range(3))
+
+
 def test_text_that_stands_still_is_found_in_every_frame() -> None:
     """A name that stands in all frames of a moving clip is boxed in all of them."""
     rng = np.random.default_rng(6)
@@ -143,6 +154,8 @@ def test_barcodes_are_found_whole(name: str) -> None:
     text = "4006381333931" if name == "EAN13" else "MRN48291034"
     code = zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, name))
     drawn = np.array(code.to_image(scale=2))
+    if name == "Code128":
+        drawn = drawn[40:41].repeat(250, 0)  # tall bars, of which a decoder reads a few lines
     frame = np.full((400, 500), 200, np.uint8)
     frame[60 : 60 + drawn.shape[0], 40 : 40 + drawn.shape[1]] = drawn
     rows, columns = np.nonzero(frame == 0)
