@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from curate.steps.quarantine import export as export
     from curate.steps.quarantine import paths as paths
     from curate.steps.quarantine import waiting as waiting
+    from curate.steps.recall import Recall as Recall
+    from curate.steps.recall import recall as recall
     from curate.steps.reject import reject as reject
     from curate.steps.release import Cut as Cut
     from curate.steps.release import release as release
@@ -100,6 +102,7 @@ _HOME = {
     "LedgerLine": "curate.steps.ledger",
     "Publication": "curate.steps.publish",
     "QuarantineEntry": "curate.archive.ledger",
+    "Recall": "curate.steps.recall",
     "RecutWarning": "curate.loading.load",
     "Report": "curate.steps.report",
     "ReleaseRisk": "curate.verify.disclosure",
@@ -131,6 +134,7 @@ _HOME = {
     "new_key": "curate.steps.keys",
     "paths": "curate.steps.quarantine",
     "publish": "curate.steps.publish",
+    "recall": "curate.steps.recall",
     "receipts": "curate.steps.unseal",
     "reject": "curate.steps.reject",
     "release": "curate.steps.release",

@@ -95,8 +95,9 @@ class ReleaseSummary:
     number of studies. `tables` holds audited counts only, such as `{"sex": {"F": 12}}`; an entry that
     had to be hidden is None. `added`, `removed`, `changed` count studies against `previous_version`;
     `history` holds the versions before this one; `notices` are public notices (a recall), `statements`
-    further sentences for the card, `data_use` DUO codes such as `DUO:0000042`, `responsible` what the
-    archive states for Croissant's RAI properties, by their name without prefix (`dataCollection`).
+    further sentences for the card; `gated` (`auto`, `manual`) and `private` say who may read, `data_use`
+    is DUO codes such as `DUO:0000042`, `responsible` what the archive states for Croissant's RAI
+    properties, by their name without prefix (`dataCollection`).
     """
 
     archive: ArchiveInfo
@@ -117,6 +118,7 @@ class ReleaseSummary:
     repository: str | None = None
     doi: str | None = None
     gated: str | None = None
+    private: bool = False
     statements: tuple[str, ...] = field(default=())
     notices: tuple[str, ...] = ()
     data_use: tuple[str, ...] = ()

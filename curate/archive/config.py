@@ -30,8 +30,11 @@ _ARCHIVE_KEYS = {
     "quarantine": str,
 }
 _APPROVAL_KEYS = {"required": int, "four_eyes": bool, "reviewers": list, "sheet": bool, "sample_series": int}
-_GOVERNANCE_KEYS = {"dpia": str, "consent_text": str}
+_GOVERNANCE_KEYS = {"dpia": str, "consent_text": str, "data_use": list, "responsible": str}
 _STORES = ("packs", "quarantine")
+_HUB_KEYS = {"target": str, "drop_after_days": int, "gated": str, "private": bool, "doi": str}
+_GATED = ("auto", "manual", "off")
+_SCHEMES_OF_DOIS = ("", "zenodo://")
 _POPULATIONS = ("persons", "test")
 _KINDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
 _KEY_HINT = "Copy them from `curate key show`."
@@ -63,7 +66,9 @@ class Config:
     `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
     profile withholds model and region from the headers, unless the table says otherwise. `packs` and
     `quarantine` are folders or URLs where these lie; empty: in the archive's own folder. The digest is without
-    them: they say nothing of what is released.
+    them: they say nothing of what is released. `hub_gated` and `hub_private` are empty or None where
+    the archive does not say; `data_use` and `responsible` are DUO codes, and texts by the name of their RAI
+    property, which a file beside `archive.toml` holds.
     """
 
     info: ArchiveInfo
@@ -80,10 +85,15 @@ class Config:
     digest: str = ""
     packs: str = ""
     quarantine: str = ""
+    hub_gated: str = ""
+    hub_private: bool | None = None
+    hub_doi: str = ""
+    data_use: tuple[str, ...] = ()
+    responsible: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse(text: str, where: str = NAME) -> Config:
-    """The configuration of a text.
+def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
+    """The configuration of a text; what it names by file is read from `folder`.
 
     Raises:
         InputError: not TOML, an unknown table or key, a value of the wrong type.
@@ -97,7 +107,7 @@ def parse(text: str, where: str = NAME) -> Config:
     if not all(isinstance(value, dict) for value in tables.values()):
         raise InputError(f"{where} has a table that is a plain value.", hint="Write tables as [name].")
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
-    hub = _typed(tables["hub"], {"target": str, "drop_after_days": int}, where, "hub")
+    hub = _typed(tables["hub"], _HUB_KEYS, where, "hub")
     people = _typed(tables["people"], dict.fromkeys(tables["people"], str), where, "people")
     packs = _typed(tables["packs"], {"target_size_mb": int, "pixels": str}, where, "packs")
     for key in ("title", "publisher", "license"):
@@ -105,7 +115,14 @@ def parse(text: str, where: str = NAME) -> Config:
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
     if archive.get("population", "persons") not in _POPULATIONS:
         raise InputError(f"{where}: population in [archive] is neither persons nor test.", hint="Name one.")
-    stores = [archive.pop(key, "").rstrip("/") for key in _STORES]
+    _one_of(hub.get("gated", "off"), _GATED, where, "gated in [hub]")
+    _one_of(hub.get("doi", ""), _SCHEMES_OF_DOIS, where, "doi in [hub]")
+    governance = _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance")
+    data_use = governance.pop("data_use", [])
+    if not all(isinstance(code, str) for code in data_use):
+        raise InputError(f"{where}: data_use in [governance] takes DUO codes.", hint='Write ["DUO:0000042"].')
+    said = _responsible(governance.pop("responsible", ""), folder)
+    stores = (archive.pop("packs", "").rstrip("/"), archive.pop("quarantine", "").rstrip("/"))
     days = _bounded(archive.pop("cooling_off_days", 30), 0, 3650, where, "cooling_off_days")
     return Config(
         ArchiveInfo(**archive),
@@ -116,12 +133,16 @@ def parse(text: str, where: str = NAME) -> Config:
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         tables["privacy"],
-        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {})
-        | tables["profile"],
-        _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance"),
+        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
+        governance,
         people,
-        sha256_json(_without_floats(_without_stores(raw))),
+        sha256_json(_without_floats({**_without_stores(raw), **({"responsible": said} if said else {})})),
         *stores,
+        hub_gated=hub.get("gated", ""),
+        hub_private=hub.get("private"),
+        hub_doi=hub.get("doi", ""),
+        data_use=tuple(data_use),
+        responsible=said,
     )
 
 
@@ -146,6 +167,24 @@ def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
             f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}."
         )
     return value
+
+
+def _responsible(name: str, folder: Path | None) -> dict[str, str]:
+    """Texts by the name of their RAI property: what the archive states of how its data came to be.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+    """
+    if not name or folder is None:
+        return {}
+    path, hint = folder / name, 'Write RAI properties such as dataCollection = "...".'
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        raise InputError(f"{path}, which [governance] names, cannot be read.", hint=hint) from None
+    if not all(isinstance(value, str) for value in raw.values()):
+        raise InputError(f"{path} holds something else than texts.", hint=hint)
+    return raw
 
 
 def _known(raw: Mapping[str, Any], allowed: Any, where: str, what: str) -> None:
@@ -190,7 +229,7 @@ def read(folder: Path) -> Config:
     """
     path = folder / NAME
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return parse(path.read_text(encoding="utf-8"), str(path), folder)
     except FileNotFoundError:
         raise InputError(
             f"{folder} is not an archive: it has no {NAME}.", hint=f"Make one: curate init {folder} ..."
@@ -215,7 +254,10 @@ cooling_off_days = 30  # days from consent until a donation may enter
 # quarantine = "s3://BUCKET/PREFIX"
 
 [hub]
-target = {_quoted(hub_target)}  # file:///DIR or hf://ORG/NAME
+target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX
+# gated = "manual"  # or "auto": readers accept the terms first; the card says so
+# private = true  # the hub shows it to its owner only
+# doi = "zenodo://"  # reserve a DOI for each version before it is cut
 # drop_after_days = 0  # after a withdrawal, versions that are older are taken off the hub, not cut again; 0: none
 
 [profile]  # PS3.15 options; `curate profile` explains them

@@ -105,7 +105,9 @@ class StudyRecord:
     def own_uids(self) -> frozenset[str]:
         """The UIDs of the study, its series and its instances."""
         rows = tables.columns_of_ipc(self.instances, ("SeriesInstanceUID", "SOPInstanceUID"))
-        return frozenset((self.study_id, *(uid for name in rows.column_names for uid in rows[name].to_pylist())))
+        return frozenset(
+            (self.study_id, *(uid for name in rows.column_names for uid in rows[name].to_pylist()))
+        )
 
     @property
     def files(self) -> set[str]:
@@ -159,6 +161,14 @@ class Ledger:
         db = sqlite3.connect(path)
         db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         db.close()
+
+    def copy(self, path: Path) -> None:
+        """Write the ledger, as it stands, to a new file."""
+        other = sqlite3.connect(path)
+        with other:
+            self._db.backup(other)
+        other.close()
+        path.chmod(0o600)
 
     def close(self) -> None:
         """Close the ledger; what was committed is on disk."""
@@ -342,7 +352,13 @@ class Ledger:
         """What waits, oldest first."""
         query = "SELECT id, study_id, at, codes, files, size_bytes, donor_id FROM quarantine ORDER BY at, id"
         for row in self._db.execute(query):
-            yield QuarantineEntry(row[0], row[1], row[2], json.loads(row[3]), *row[4:])
+            yield _entry(row)
+
+    def waits(self, entry_id: str) -> QuarantineEntry | None:
+        """The entry of an id."""
+        query = "SELECT id, study_id, at, codes, files, size_bytes, donor_id FROM quarantine WHERE id=?"
+        row = self._db.execute(query, (entry_id,)).fetchone()
+        return _entry(row) if row else None
 
     def put_quarantine(self, entry: QuarantineEntry) -> None:
         """Write what waits, in place of an older entry of that id."""
@@ -409,6 +425,10 @@ class Ledger:
 
 def _chained(before: bytes, row: tuple[str, ...]) -> bytes:
     return hashlib.sha256(before + canonical_json(list(row)).encode()).digest()
+
+
+def _entry(row: tuple[Any, ...]) -> QuarantineEntry:
+    return QuarantineEntry(row[0], row[1], row[2], json.loads(row[3]), *row[4:])
 
 
 def _study(row: Any) -> StudyRecord:

@@ -52,6 +52,7 @@ def init(
     out = shared.console()
     out.print(Text(f"Made the archive {folder}."))
     out.print(Text(f"Keep {folder / 'secret.key'} safe and backed up: without it no id can be made again."))
+    out.print(Text(f"{folder / 'log.key'} too: it signs for every release."))
     out.print(Text(f"Next: curate intake {folder} SOURCE --studies TABLE.csv"), style="bold")
 
 
@@ -193,12 +194,21 @@ def _print_waiting(entries: list[curate.QuarantineEntry], as_json: bool) -> None
     out.print(table)
 
 
-def release(archive: ArchiveArgument, quiet: QuietOption = False, as_json: JsonOption = False) -> None:
+def release(
+    archive: ArchiveArgument,
+    doi: Annotated[
+        str | None, typer.Option(help="zenodo:// reserves a DOI first, which the texts then bear.")
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Cut the next version into a folder; with nothing new, write nothing.
 
     Example: curate release archive
     """
-    cut = curate.release(archive, progress(quiet=quiet))
+    if doi not in (None, "", "zenodo://"):
+        raise InputError("--doi takes zenodo://.", hint="Set ZENODO_ENDPOINT for its sandbox.")
+    cut = curate.release(archive, progress(quiet=quiet), reserve=doi)
     if as_json:
         shared.print_json({**asdict(cut), "path": str(cut.path)})
         return
@@ -220,15 +230,19 @@ def publish(
     archive: ArchiveArgument,
     version: Annotated[str, typer.Argument(help="Such as 1.2.0.", metavar="VERSION")],
     to: Annotated[
-        str, typer.Option(help="file:///DIR or hf://ORG/NAME; the archive's own hub by default.")
+        str,
+        typer.Option(help="file:///DIR, hf://ORG/NAME, s3://BUCKET or zenodo://; the archive's own by default."),
     ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent; open no connection.")
     ] = False,
-    gated: Annotated[str | None, typer.Option(help="auto, manual or off: who may download.")] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Read the packs that were verified before, too.")
-    ] = False,
+    gated: Annotated[
+        str | None, typer.Option(help="auto, manual or off: who may download; as archive.toml says by default.")
+    ] = None,
+    private: Annotated[
+        bool | None, typer.Option("--private/--public", help="Whether the hub shows it to its owner only.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read packs again that passed before.")] = False,
     workers: WorkersOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -243,6 +257,7 @@ def publish(
         to,
         dry_run=dry_run,
         gated=gated,
+        private=private,
         full=full,
         workers=workers or 1,
         progress=progress(quiet=quiet),

@@ -1,4 +1,4 @@
-"""The commands for a change of mind: withdraw, status."""
+"""The commands that take back: withdraw, status, recall."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from rich.text import Text
 
 import curate
 from curate.cli import shared
-from curate.cli.shared import ArchiveArgument, JsonOption
+from curate.cli.progress import progress
+from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (withdraw, status):
+    for command in (withdraw, status, recall):
         app.command(rich_help_panel="Maintainer")(command)
 
 
@@ -76,3 +77,42 @@ def status(
     out.print(Text(_TOLD.get(found.state) or f"It is published, in {', '.join(found.versions)}."))
     for _, title in found.reasons:
         out.print(Text(f"- {title.rstrip('.')}."))
+
+
+def recall(
+    archive: ArchiveArgument,
+    subject: Annotated[
+        str,
+        typer.Argument(help="A study's id, or a version: all studies that it brought.", metavar="VERSION|STUDY"),
+    ],
+    reason: Annotated[
+        str,
+        typer.Option(help="CONSENT, FACE, HEADER, PIXELS, REIDENTIFIED, RIGHTS, WRONG or UNSTATED.", metavar="CODE"),
+    ],
+    drill: Annotated[
+        bool, typer.Option("--drill", help="Rehearse it on a copy, against a folder; nothing is changed.")
+    ] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take what should never have been published off every hub at once, and tell the public.
+
+    Example: curate recall archive 1.2.0 --reason PIXELS --drill
+    """
+    done = curate.recall(archive, subject, reason.upper(), drill=drill, progress=progress(quiet=quiet))
+    if as_json:
+        shared.print_json(asdict(done))
+        return
+    out = shared.console()
+    for one in done.steps:
+        out.print(Text(f"{one.seconds:8.1f} s  {one.step} {one.place}".rstrip()), style="dim")
+    studies = "1 study" if done.studies == 1 else f"{done.studies:,} studies"
+    where = ", ".join(done.targets)
+    if done.drill:
+        told = f"Would take {studies} out of {', '.join(done.versions)} at {where}, and publish {done.corrected}."
+        out.print(Text(f"{told} Rehearsed on a copy; nothing was changed."))
+    else:
+        told = f"Recalled {studies} from {', '.join(done.versions)}; {done.corrected} is without, at {where}."
+        out.print(Text(told))
+    for left in done.remaining:
+        out.print(Text(f"Still there: {left}"), style="bold red")

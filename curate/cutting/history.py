@@ -19,6 +19,7 @@ def history_before(archive: Archive, version: str) -> tuple[VersionChange, ...]:
             date.fromisoformat(cut["date"]),
             cut["added"],
             cut["removed"],
+            notes=tuple(cut.get("notices", ())),
             changes=changes_of(archive, before),
         )
         for before, cut in reversed(cuts.items())

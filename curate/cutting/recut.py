@@ -23,9 +23,10 @@ from curate import contract, durable
 from curate.archive import packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
-from curate.cutting import texts
+from curate.cutting import notices, outside, texts
 from curate.cutting.attest import attest_again
 from curate.cutting.history import changes_of, history_before
+from curate.cutting.outside import Outside
 from curate.digests import sha256_file
 from curate.records import ReleaseSummary, Row
 
@@ -84,9 +85,17 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
         contract_version=sealed["contract"],
         recut={"date": day, "replaces": replaced},
         **{key: sealed[key] for key in ("profile", "privacy") if key in sealed},
+        **_outside(archive, sealed).sealed(),
     )
     attest_again(archive, folder, out, version, digest, gone)
     return digest
+
+
+def _outside(archive: Archive, sealed: Mapping[str, Any]) -> Outside:
+    """What the version said of the world around it, and the notices of what was recalled from it."""
+    stated = outside.of_seal(sealed)
+    told = (*stated.notices, *notices.of_version(archive, sealed["version"]))
+    return replace(stated, notices=tuple(dict.fromkeys(told)))
 
 
 def _among(column: Any, studies: frozenset[str]) -> Any:
@@ -258,4 +267,5 @@ def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str)
         history=history_before(archive, version),
         changes=changes_of(archive, version),
         statements=(*(s for s in sealed["statements"] if not s.startswith(note[:40])), note),
+        **_outside(archive, sealed).fields(),
     )

@@ -35,7 +35,16 @@ class Verified(NamedTuple):
 def verify(data: bytes, policy: Policy) -> tuple[Finding, ...]:
     """Everything that the rewriter would change in a file, by rule and keyword path."""
     try:
-        return _verified(reader.parse(data), data, policy)
+        parsed = reader.parse(data)
+    except MalformedError as error:
+        return _refused(error)
+    return verify_parsed(parsed, data, policy)
+
+
+def verify_parsed(parsed: Parsed, data: bytes, policy: Policy) -> tuple[Finding, ...]:
+    """The same, of bytes that have been parsed."""
+    try:
+        return _verified(parsed, data, policy)
     except MalformedError as error:
         return _refused(error)
 
@@ -63,9 +72,9 @@ def verify_rewritten(rewritten: Rewritten, policy: Policy) -> Verified:
     data = b"".join(rewritten.chunks)
     try:
         parsed = reader.parse(data)
-        return Verified(_verified(parsed, data, policy), parsed.dataset)
     except MalformedError as error:
         return Verified(_refused(error), Item())
+    return Verified(verify_parsed(parsed, data, policy), parsed.dataset)
 
 
 def _clean_header(chunks: Sequence[Bytes], policy: Policy) -> Item | None:

@@ -53,14 +53,14 @@ def policy_of(config: Config, k: int | None = None) -> PrivacyPolicy:
     return PrivacyPolicy.from_mapping(table, population=config.info.population)
 
 
-def recoding(archive: Archive, policy: PrivacyPolicy) -> Recoding:
-    """What the next release may say of every study of the archive, and which studies wait.
+def recoding(archive: Archive, policy: PrivacyPolicy, only: Collection[str] | None = None) -> Recoding:
+    """What the next release may say of every study of the archive, or of `only` these, and which studies wait.
 
     Raises:
         RefusedError: no safe result; a defect.
     """
     past = [table for _, table in shown.history(archive)]
-    raw = raw_table(archive.ledger)
+    raw = raw_table(archive.ledger, only)
     return recode(raw, hierarchies(raw, past), policy, past)
 
 
@@ -86,9 +86,10 @@ def _but_weight(said: str) -> str:
     return canonical_json(sorted(canonical_json({**row, "PatientWeight": None}) for row in rows))
 
 
-def raw_table(ledger: Ledger) -> pa.Table:
+def raw_table(ledger: Ledger, only: Collection[str] | None = None) -> pa.Table:
     """One row a study, each quasi-identifier as exact as it is known; a donor's other study names the `bound` ones."""
-    rows = [_raw(ledger, outline) for outline in ledger.outlines()]
+    chosen = (outline for outline in ledger.outlines() if only is None or outline.study_id in only)
+    rows = [_raw(ledger, outline) for outline in chosen]
     names = ("study_id", "donor_id", *QUASI_IDENTIFIERS)
     kinds = {name: pa.int64() if name in _INTEGERS else pa.string() for name in names}
     table = pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))

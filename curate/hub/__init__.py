@@ -1,4 +1,4 @@
-"""Where releases are published: a folder, the Hugging Face Hub, a bucket; the only networked room."""
+"""Where releases are published: a folder, the Hugging Face Hub, a bucket, Zenodo; the only networked room."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from curate.hub.retry import Patience
 
 
 def open_target(url: str, *, patience: Patience | None = None) -> Target:
-    """The target of `file:///DIR`, a plain path, `hf://ORG/NAME` or `s3://BUCKET/PREFIX`. Opens no connection.
+    """The target of `file:///DIR`, a plain path, `hf://ORG/NAME`, `s3://BUCKET/PREFIX` or `zenodo://`.
+
+    Opens no connection.
 
     Raises:
         InputError: no such kind of target.
@@ -30,7 +32,11 @@ def open_target(url: str, *, patience: Patience | None = None) -> Target:
         from curate.hub.s3 import S3Hub
 
         return S3Hub(parts.netloc, parts.path.strip("/"), patience or Patience())
+    if parts.scheme == "zenodo":
+        from curate.hub.zenodo_hub import ZenodoHub
+
+        return ZenodoHub(patience or Patience())
     raise InputError(
         f"{parts.scheme}:// is not a target that curate can publish to",
-        hint="Use file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX.",
+        hint="Use file:///DIR, hf://ORG/NAME, s3://BUCKET/PREFIX or zenodo://.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +27,14 @@ from curate.records import FileEntry
 
 @dataclass(frozen=True, slots=True)
 class FolderHub:
-    """The folder hub at `root`; every method may be repeated after a kill and finishes the work."""
+    """The folder hub at `root`; every method may be repeated after a kill and finishes the work.
+
+    `linked`: published files are links to the archive's, not copies; for a rehearsal.
+    """
 
     root: Path
     can_erase: bool = True
+    linked: bool = False
 
     @property
     def url(self) -> str:
@@ -65,7 +68,7 @@ class FolderHub:
             if contents.tag in refs:
                 _same_or_refuse(self, refs, contents)
                 return _published(self, contents, (0, 0), already=True)
-            done = store.build(self.root, contents, progress)
+            done = store.build(self.root, contents, progress, linked=self.linked)
             store.write_refs(self.root, {**refs, contents.tag: contents.digest})
             _sweep(self.root, contents.tag)
         return _published(self, contents, done)
@@ -126,17 +129,23 @@ class FolderHub:
         size = sum(before[inode] for inode in gone)
         return Purged(tuple(moved), dropped, len(gone), size, tuple(_leftovers(self.root)))
 
+    def readers(self) -> Settings:
+        """Whether the versions' folders are hidden."""
+        tags = store.refs(self.root)
+        return Settings(private=bool(tags) and not any((self.root / tag).is_dir() for tag in tags))
+
     def close_to_readers(self) -> Settings:
         """Hide every version's folder, at once."""
+        before = self.readers()
         for tag in store.refs(self.root):
-            with contextlib.suppress(FileNotFoundError):
+            if (self.root / tag).is_dir():
                 durable.rename(self.root / tag, store.closed(self.root, tag))
-        return Settings(private=False)
+        return before
 
     def open_to_readers(self, settings: Settings) -> None:
         """Show every version's folder again."""
         for tag in store.refs(self.root) if not settings.private else ():
-            with contextlib.suppress(FileNotFoundError):
+            if store.closed(self.root, tag).is_dir():
                 durable.rename(store.closed(self.root, tag), self.root / tag)
 
 

@@ -74,7 +74,7 @@ def _partial(root: Path, contents: Contents) -> Path:
     return root / f".{contents.tag}.{contents.digest[:16]}.partial"
 
 
-def build(root: Path, contents: Contents, progress: Progress) -> tuple[int, int]:
+def build(root: Path, contents: Contents, progress: Progress, *, linked: bool = False) -> tuple[int, int]:
     """Bring `DIR/<tag>/` to the release; gives the files and bytes that were copied, not linked.
 
     Raises:
@@ -87,6 +87,8 @@ def build(root: Path, contents: Contents, progress: Progress) -> tuple[int, int]
         raise HubError(f"{final} is in the way and is no release", hint="Move it away, then publish again.")
     partial = _partial(root, contents)
     sources = _sources(root, contents.tag)
+    if linked:
+        sources |= {entry.sha256: contents.root / path for path, entry in contents.files.items()}
     files = size = 0
     for entry in progress.over(contents.files.values(), "files", len(contents.files)):
         if _bring(partial / entry.path, entry, contents.root, sources):

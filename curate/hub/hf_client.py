@@ -67,11 +67,13 @@ class Repository:
         try:
             with _quiet():
                 return again(call, patience=self.patience, wait=seconds_to_wait, look=look)
-        except (CurateError, HeadMovedError):
+        except HeadMovedError:
             raise
         except Exception as error:
             cause = _cause(error)
-            raise cause if isinstance(cause, CurateError) else told(cause, doing, self.name) from None
+            failure = cause if isinstance(cause, CurateError) else told(cause, doing, self.name)
+        failure.__cause__ = failure.__context__ = None
+        raise failure  # outside of `except`: the client's error holds the login in its request
 
 
 @contextlib.contextmanager

@@ -98,12 +98,16 @@ class HuggingFaceHub:
 
         return purge(client.connect(self.name, self.patience), recuts, drop, progress)
 
+    def readers(self) -> Settings:
+        """Who may read, as the hub says."""
+        found = described(client.connect(self.name, self.patience))
+        return Settings(bool(found.private), found.gated)
+
     def close_to_readers(self) -> Settings:
         """Make the repository private; gives who could read it before."""
-        repo = client.connect(self.name, self.patience)
-        before = described(repo)
-        arrange(repo, Settings(private=True))
-        return Settings(before.private, before.gated)
+        before = self.readers()
+        arrange(client.connect(self.name, self.patience), Settings(private=True))
+        return before
 
     def open_to_readers(self, settings: Settings) -> None:
         """Let those read who could before."""

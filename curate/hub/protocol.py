@@ -153,6 +153,10 @@ class Target(Protocol):
         """Put each version's re-cut under its tag, drop tags, and erase all that no tag holds then."""
         ...
 
+    def readers(self) -> Settings:
+        """Who may read now."""
+        ...
+
     def close_to_readers(self) -> Settings:
         """Let nobody but the owner read; gives the settings of before, for `open_to_readers`."""
         ...

@@ -122,9 +122,13 @@ class S3Hub:
         left = tuple(sorted(Remaining(self.url, item.path, "bytes") for item in _unaccounted(bucket)))
         return Purged(tuple(moved), dropped, sum(not item.mark for item in gone), size, left)
 
+    def readers(self) -> Settings:
+        """Whether public access to the bucket is blocked."""
+        return Settings(private=s3.is_blocked(self._connect()))
+
     def close_to_readers(self) -> Settings:
         """Block public access to the bucket, whatever its policy says."""
-        bucket = self._connect()
+        bucket, before = self._connect(), self.readers()
         blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         bucket.call(
             "closing the bucket",
@@ -132,7 +136,7 @@ class S3Hub:
                 Bucket=bucket.name, PublicAccessBlockConfiguration=dict.fromkeys(blocks, True)
             ),
         )
-        return Settings(private=False)
+        return before
 
     def open_to_readers(self, settings: Settings) -> None:
         """Let the bucket's policy rule again."""

@@ -41,7 +41,8 @@ class Bucket:
         except CurateError:
             raise
         except Exception as error:
-            raise _told(error, doing, self.name) from None
+            failure = _told(error, doing, self.name)
+        raise failure  # outside of `except`: the client's error holds the login in its request
 
 
 def connect(name: str, prefix: str, patience: Patience) -> Bucket:
@@ -186,6 +187,21 @@ def erase(bucket: Bucket, gone: tuple[Stored, ...]) -> None:
                 f"bucket {bucket.name} keeps {len(refused)} objects that must be erased",
                 hint="Give the login s3:DeleteObjectVersion, or lift the bucket's lock, then run this again.",
             )
+
+
+def is_blocked(bucket: Bucket) -> bool:
+    """Whether public access to the bucket is blocked, whatever its policy says."""
+
+    def ask() -> bool:
+        try:
+            found = bucket.client.get_public_access_block(Bucket=bucket.name)
+        except bucket.client.exceptions.ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "NoSuchPublicAccessBlockConfiguration":
+                return False
+            raise
+        return all(found.get("PublicAccessBlockConfiguration", {}).values())
+
+    return bucket.call("asking who may read", ask)
 
 
 def _wait(error: Exception) -> float | None:

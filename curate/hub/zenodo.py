@@ -18,9 +18,6 @@ from curate.errors import HubError, RefusedError
 from curate.hub.retry import Patience
 from curate.hub.zenodo_api import Api, call, endpoint, open_client
 
-ENDPOINT, TOKEN = "ZENODO_ENDPOINT", "ZENODO_TOKEN"
-_PUBLIC = "https://zenodo.org"
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _ALLOWED = re.compile(
     r"README\.md|TERMS\.md|CHANGELOG\.md|CITATION\.cff|datacite\.json|dictionary[\w.-]*\.(json|md|txt)"
     r"|counts\.json|release\.sha256|LICENSES?[\w.-]*\.txt"
@@ -29,7 +26,7 @@ _ALLOWED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the record says: texts, no markup except in `description`; `license` is an SPDX id."""
+    """What the record says: texts, no markup except in `description`; `licenses` are SPDX ids."""
 
     title: str
     creators: tuple[str, ...]
@@ -37,7 +34,7 @@ class Description:
     description: str
     released: date
     version: str
-    license: str
+    licenses: tuple[str, ...]
     urls: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
 
@@ -66,6 +63,25 @@ def reserve(description: Description, *, previous: str = "", patience: Patience 
         if "doi" not in draft.get("pids", {}):
             draft = _reserve(api, draft["id"])
         return _deposit(draft)
+
+
+def find(doi: str, *, patience: Patience | None = None) -> Deposit:
+    """The record of a DOI, draft or published, among those of the login.
+
+    Raises:
+        HubError: Zenodo refuses or fails, or the login has no record of it.
+    """
+    with open_client() as client:
+        api = Api(endpoint(), client, patience or Patience())
+        words = {"q": f'pids.doi.identifier:"{doi}"', "size": "100"}
+        hits = call(api, "GET", "/api/user/records", params=words)["hits"]["hits"]
+    found = [hit for hit in hits if hit.get("pids", {}).get("doi", {}).get("identifier") == doi]
+    if not found:
+        raise HubError(
+            f"Zenodo has no record with the DOI {doi} for this login",
+            hint="Use the account, and the ZENODO_ENDPOINT, with which the DOI was reserved.",
+        )
+    return _deposit(max(found, key=lambda hit: bool(hit.get("is_published", False))))
 
 
 def deposit(
@@ -141,7 +157,7 @@ def _body(description: Description, draft: Mapping[str, Any] | None = None) -> d
             "publication_date": description.released.isoformat(),
             "version": description.version,
             "description": description.description,
-            "rights": [{"id": description.license.lower()}],
+            "rights": [{"id": name.lower()} for name in description.licenses],
             "subjects": [{"subject": word} for word in description.keywords],
             "related_identifiers": links,
         },

@@ -82,7 +82,8 @@ def call(
     except CurateError:
         raise
     except Exception as error:
-        raise _told(error) from None
+        failure = _told(error)
+    raise failure  # outside of `except`: the client's error holds the login in its request
 
 
 def _wait(error: Exception) -> float | None:

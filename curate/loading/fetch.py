@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from curate import durable
 from curate.errors import InputError
 from curate.loading import ranges, subset, tables, verified
@@ -80,7 +78,7 @@ def fetch(
     facts, digest = verified.release_facts(source)
     held = tables.local(source, *TABLES, "revocations")
     rows = select(held, where)
-    gone = _revoked(source, held["revocations"])
+    gone = tables.revoked(source)
     if not rows.num_rows:
         raise InputError(
             f"No instance of {source.reference} {source.version} fulfils the condition.",
@@ -146,16 +144,6 @@ def _write_selection(folder: Path, content: dict[str, object]) -> None:
     durable.write_bytes(
         folder / SELECTION, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     )
-
-
-def _revoked(source: Source, held: Path) -> frozenset[bytes]:
-    """The hashed digests of all that was withdrawn, by this version and by the newest."""
-    paths = [held]
-    if source.newest != source.version:
-        reference = source.folder.parent if source.folder else source.reference
-        paths += tables.local(sources.find(reference, source.newest), "revocations").values()
-    found = (pq.read_table(path, columns=["sha256_of_sha256"]).column(0).to_pylist() for path in paths)
-    return frozenset(digest for column in found for digest in column)
 
 
 def _place(folder: Path, one: Wanted, flat: bool) -> Path:

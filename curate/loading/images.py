@@ -16,8 +16,10 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 
 from curate.errors import InputError
+from curate.loading import extended
 
 Row = Mapping[str, Any] | Dataset | bytes | str | Path
+extended.register()
 
 
 def dicom(row: Row) -> Dataset:

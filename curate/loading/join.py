@@ -60,6 +60,36 @@ def checked(dataset: Any, source: Source) -> Any:
     return _mapped(dataset, Check(source), dataset.features)
 
 
+@dataclass(frozen=True)
+class _Stays:
+    """Whether a row's study was not withdrawn."""
+
+    gone: frozenset[str]
+
+    def __call__(self, study: str) -> bool:
+        return study not in self.gone
+
+
+def without(dataset: Any, gone: frozenset[str]) -> Any:
+    """A dataset without the rows of these studies.
+
+    Raises:
+        InputError: its rows do not say of which study they are.
+    """
+    if isinstance(dataset, dict):
+        return type(dataset)({name: without(part, gone) for name, part in dataset.items()})
+    names = set(dataset.features or ())
+    if "sha256_of_sha256" in names:
+        return dataset  # revocations
+    if "study_id" not in names:
+        raise InputError(
+            "What was withdrawn is left out by study_id.", hint="Leave that column among `columns`."
+        )
+    if isinstance(dataset, datasets.IterableDataset):
+        return dataset.filter(_Stays(gone), input_columns="study_id")
+    return dataset.select([n for n, study in enumerate(dataset["study_id"]) if study not in gone])
+
+
 def _mapped(dataset: Any, function: Any, features: Any) -> Any:
     """A function over Arrow rows, one at a time; `map(features=)` would keep a later cast from decoding."""
     made = dataset.with_format("arrow").map(function, batched=True, batch_size=1)

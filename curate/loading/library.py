@@ -15,8 +15,8 @@ from curate.digests import sha256_file
 from curate.errors import CurateError, HubError
 from curate.hub.hf_client import seconds_to_wait
 from curate.hub.protocol import RELEASE_FILE
+from curate.loading import shards, verified
 from curate.loading import source as sources
-from curate.loading import verified
 from curate.loading.source import Source
 
 T = TypeVar("T")
@@ -42,11 +42,6 @@ def data_files(builder: DatasetBuilder) -> list[str]:
     return [str(path) for found in (builder.config.data_files or {}).values() for path in found]
 
 
-def root_of(source: Source) -> str:
-    """What the addresses of a source's files begin with."""
-    return f"hf://datasets/{source.repository}@{source.commit}/" if source.commit else f"{source.folder}/"
-
-
 def rows_of(
     builder: DatasetBuilder,
     source: Source,
@@ -57,6 +52,8 @@ def rows_of(
     options: dict[str, Any],
 ) -> Any:
     """The rows as `load_dataset` gives them: streamed as they come, or out of verified files."""
+    if streaming and config == "previews" and verify:
+        return shards.streamed(builder, source, split)
     if streaming and config in _STREAMED:
         return _told(source, config, lambda: builder.as_streaming_dataset(split=split))
 
@@ -74,7 +71,7 @@ def rows_of(
 def _prepare(builder: DatasetBuilder, source: Source, verify: bool, options: dict[str, Any]) -> None:
     """Prepare the client's cache out of verified files; what is prepared already was verified then."""
     if verify and not Path(builder.cache_dir).is_dir():
-        verified.files(source, [path.removeprefix(root_of(source)) for path in data_files(builder)])
+        verified.files(source, [path.removeprefix(source.prefix) for path in data_files(builder)])
     builder.download_and_prepare(**options)
 
 

@@ -57,6 +57,9 @@ def load(
     dataset = library.rows_of(builder, source, config, split, streaming, verify, options)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         _compare_rows(part, source)
+    if gone := tables.not_cut_again(source):
+        _tell_withdrawn(source, len(gone))
+        dataset = join.without(dataset, gone)
     if streaming and verify and config == "images":
         dataset = join.checked(dataset, source)
     return _versioned(join.labelled(dataset, source) if labels else dataset, builder)
@@ -115,6 +118,15 @@ def _tell_recut(source: Source) -> None:
         )
 
 
+def _tell_withdrawn(source: Source, count: int) -> None:
+    warnings.warn(
+        f"{count} studies of {source.reference} {source.version} were withdrawn up to {source.newest} and are left"
+        " out here, though the hub still serves them.",
+        RecutWarning,
+        stacklevel=3,
+    )
+
+
 def _compare(builder: DatasetBuilder, source: Source, config: str) -> None:
     """Refuse a builder that `datasets` took from its cache because the hub did not answer.
 
@@ -122,7 +134,7 @@ def _compare(builder: DatasetBuilder, source: Source, config: str) -> None:
         HubError: it is not of this very commit, or of another version.
     """
     paths, version = library.data_files(builder), str(builder.config.version or "")
-    ours = all(path.startswith(library.root_of(source)) for path in paths)
+    ours = all(path.startswith(source.prefix) for path in paths)
     if not paths or not ours or version != source.version:
         raise HubError(
             f"The client offers {config} {version or 'of no version'} out of its cache"

@@ -43,6 +43,11 @@ class Source:
         """What `load_dataset` takes as its path."""
         return str(self.folder) if self.folder else self.repository
 
+    @property
+    def prefix(self) -> str:
+        """What the addresses of its files begin with, as `datasets` writes them."""
+        return f"hf://datasets/{self.repository}@{self.commit}/" if self.commit else f"{self.folder}/"
+
     def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
         """Bytes of a file, at the commit that was looked up.
 

@@ -1,4 +1,4 @@
-"""The digests that are stated of a version's files: by a pack's own name, the release, or the hub."""
+"""The digests that are stated of a version's files: by a pack's or a shard's own name, the release, or the hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from curate.version import tag
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
-_PACK = re.compile(r"packs/[0-9a-f]{2}/([0-9a-f]{64})\.parquet")
+_NAMED = re.compile(r"(?:packs/[0-9a-f]{2}|previews)/([0-9a-f]{64})\.parquet")
 
 
 def digests(source: Source, paths: Sequence[str]) -> dict[str, str]:
@@ -26,7 +26,7 @@ def digests(source: Source, paths: Sequence[str]) -> dict[str, str]:
     Raises:
         HubError: the hub fails, or does not hold one of them.
     """
-    found = {path: f"sha256:{match.group(1)}" for path in paths if (match := _PACK.fullmatch(path))}
+    found = {path: f"sha256:{match.group(1)}" for path in paths if (match := _NAMED.fullmatch(path))}
     rest = [path for path in paths if path not in found]
     if rest and source.folder is not None:
         _, entries = parse_release(source.read(RELEASE_FILE))

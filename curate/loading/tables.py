@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import HubError
+from curate.loading import source as sources
 from curate.loading import stated, verified
 from curate.loading.source import Source
 from curate.version import parse
@@ -43,6 +45,28 @@ def revoked_since(source: Source) -> tuple[str, ...]:
     found = read_table(source, "revocations", ["version"])["version"].unique().to_pylist()
     later = (text for text in found if parse(text) > parse(source.version))
     return tuple(sorted(later, key=parse))
+
+
+def revoked(source: Source) -> frozenset[bytes]:
+    """The hashed digests of all that was withdrawn, by this version and by the newest."""
+    found = _revoked(source)
+    if source.newest != source.version:
+        reference = source.folder.parent if source.folder else source.reference
+        found |= _revoked(sources.find(reference, source.newest))
+    return found
+
+
+def _revoked(source: Source) -> frozenset[bytes]:
+    return frozenset(read_table(source, "revocations", ["sha256_of_sha256"]).column(0).to_pylist())
+
+
+def not_cut_again(source: Source) -> frozenset[str]:
+    """Studies of this version that the newest revokes already, while the hub is still to cut this one again."""
+    if not (new := revoked(source) - _revoked(source)):
+        return frozenset()
+    rows = read_table(source, "instances", ["study_id", "sha256"])
+    pairs = zip(rows["study_id"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
+    return frozenset(study for study, digest in pairs if hashlib.sha256(digest).digest() in new)
 
 
 class Digests:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 Ints = npt.NDArray[np.int64]
 _LIMIT = 2**62
@@ -14,6 +13,8 @@ _LIMIT = 2**62
 
 def factorize(values: npt.NDArray[np.generic]) -> tuple[Ints, int]:
     """Each value's index among the distinct ones, and how many these are."""
+    import pandas as pd  # late: half a second that an intake, which counts nobody, need not wait
+
     codes, found = pd.factorize(values)
     return codes.astype(np.int64, copy=False), len(found)
 

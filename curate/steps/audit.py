@@ -11,10 +11,10 @@ from curate import hub
 from curate import version as versions
 from curate.archive import attestations
 from curate.archive.attestations import CHECKPOINT, FOLDER
-from curate.errors import DamagedError, InputError
+from curate.errors import DamagedError, HubError, InputError
 from curate.hub.download import copy, download
 from curate.hub.folder import FolderHub
-from curate.hub.protocol import Target
+from curate.hub.protocol import RELEASE_FILE, Target, parse_release
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify.attested import TABLES
@@ -54,21 +54,29 @@ def _folders(reference: str, version: str | None, temporary: Path, progress: Pro
         raise InputError(f"{path} is neither a release nor a hub's folder.", hint="Name a release's folder.")
     target = hub.open_target(reference)
     chosen = [versions.normal(version)] if version else target.versions()
-    if isinstance(target, FolderHub):
-        return [target.folder_of(each) for each in chosen]
     if not chosen:
         raise InputError(f"{reference} holds no release.", hint="Check the name.")
-    return [_fetched(target, each, temporary / each, progress) for each in chosen]
+    found = []
+    for each in chosen:
+        folder = target.folder_of(each) if isinstance(target, FolderHub) else temporary / each
+        if not isinstance(target, FolderHub):
+            _fetch(target, each, folder, progress)
+        held, _ = parse_release((folder / RELEASE_FILE).read_bytes())
+        if held != each:
+            raise HubError(
+                f"{reference} holds version {held} under {versions.tag(each)}.", hint="Ask the archive."
+            )
+        found.append(folder)
+    return found
 
 
-def _fetched(target: Target, version: str, folder: Path, progress: Progress) -> Path:
+def _fetch(target: Target, version: str, folder: Path, progress: Progress) -> None:
     """What an audit reads of a version: no pack, no preview."""
     download(target, version, folder, progress, wanted=TABLES.__contains__)
     copy(target, version, f"{FOLDER}/{CHECKPOINT}", folder)
     try:
         _, said = attestations.read_checkpoint(folder)
     except DamagedError:
-        return folder  # the audit says what is wrong with it
+        return  # the audit says what is wrong with it
     for name in said.files:
         copy(target, version, f"{FOLDER}/{name}", folder)
-    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -14,11 +15,12 @@ from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.archive.reviews import lacking, release_folder
+from curate.cutting import outside, recalls
 from curate.cutting.erase import name_revocations, settle
 from curate.digests import sha256_file
 from curate.errors import InputError, RefusedError
 from curate.findings import Severity
-from curate.hub.protocol import Plan, Purged, Settings, Target
+from curate.hub.protocol import Gated, Plan, Purged, Settings, Target
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
 from curate.verify import check_release, remembered
@@ -56,31 +58,34 @@ def publish(
     *,
     dry_run: bool = False,
     gated: str | None = None,
+    private: bool | None = None,
     full: bool = False,
     workers: int = 1,
     progress: Progress = silent,
 ) -> Publication:
     """Publish a version to `to`, or to the hub that `archive.toml` names; its tag comes last.
 
-    Packs and previews that an earlier `publish` verified, and that nobody touched since, are not read again,
-    unless `full`.
+    `gated` (auto, manual, off) and `private` say who may read, by default as `[hub]` does. Packs that passed
+    before and did not change since are not read again, unless `full`.
 
     Raises:
         RefusedError: the release does not pass its checks, lacks approvals, or holds a withdrawn study.
         InputError: no such version or target.
         HubError: the hub refuses, fails, or holds something else than what was sent.
     """
-    settings = _settings(gated)
     with layout.opened(root, write=not dry_run) as archive:
         folder = release_folder(archive, version)
         target = hub.open_target(to or archive.config.hub_target)
+        settings = _settings(archive, folder, target, gated, private)
         if dry_run:
             return _planned(archive, folder, target)
         settle(archive)
+        # (1) approved, (2) without what was withdrawn, (3) in order
         _refuse_unapproved(archive, folder)
         _refuse_withdrawn(archive, folder)
         _refuse_unchecked(archive, folder, workers, progress, full=full)
-        published = target.publish(folder, settings=settings)
+        # (4) the release, (5) and what older ones must lose
+        published = target.publish(folder, settings=settings, progress=progress)
         _record(archive, folder, target.url, published.commit)
         purged = _purge(archive, target, progress)
         return Publication(
@@ -105,13 +110,13 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     previous = archive.releases / before[-1] if before else None
     plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
-    stale = tuple(versions.tag(version) for version in _to_purge(archive, target.url))
+    stale = tuple(versions.tag(v) for v in (to_purge(archive, target.url) if target.can_erase else {}))
     return Publication(
         folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale
     )
 
 
-def _to_purge(archive: Archive, url: str) -> dict[str, str]:
+def to_purge(archive: Archive, url: str) -> dict[str, str]:
     """Versions that were cut again since this target got them, with the digest that it should hold."""
     recorded = {event.subject: event.payload["digest"] for event in archive.ledger.events("recut")}
     there: dict[str, str] = {}
@@ -131,7 +136,7 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
     Raises:
         HubError: the hub fails; the next `publish` of the same version goes on.
     """
-    stale = _to_purge(archive, target.url)
+    stale = to_purge(archive, target.url) if target.can_erase else {}  # what cannot got nothing of a person
     if not stale:
         return Purged((), (), 0, 0, ())
     old = _too_old(archive, stale)
@@ -139,7 +144,7 @@ def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
     name_revocations(archive, stale)
     purged = target.purge(folders, drop=old, progress=progress)
     with archive.ledger.transaction():
-        for version, digest in _to_purge(archive, target.url).items():
+        for version, digest in to_purge(archive, target.url).items():
             payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
             payload |= {"dropped": True} if version in old else {}
             archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
@@ -160,6 +165,8 @@ def _too_old(archive: Archive, stale: Iterable[str]) -> frozenset[str]:
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:
+    if recalls.is_cut_of(archive, folder.name, sha256_file(folder / "release.json")):
+        return
     if lack := lacking(archive, folder):
         raise RefusedError(
             f"{lack}.",
@@ -203,18 +210,27 @@ def _record(archive: Archive, folder: Path, target: str, commit: str) -> None:
         archive.ledger.append(clock.stamp(), "published", folder.name, payload, who=who(), tool=TOOL)
 
 
-def _settings(text: str | None) -> Settings | None:
-    """The settings of `--gated auto|manual|off`.
+def _settings(
+    archive: Archive, folder: Path, target: Target, gated: str | None, private: bool | None
+) -> Settings:
+    """Who may read: as asked, else as the archive says, else as the hub has it; closed while a recall runs.
 
     Raises:
-        InputError: another word.
+        InputError: another word than auto, manual or off.
+        RefusedError: the release's card says otherwise, or it is safe for gated access only.
     """
-    if text is None:
-        return None
-    if text == "auto":
-        return Settings(gated="auto")
-    if text == "manual":
-        return Settings(gated="manual")
-    if text == "off":
-        return Settings(gated=False)
-    raise InputError("--gated takes auto, manual or off.", hint="Write --gated manual, for instance.")
+    if gated not in (None, "auto", "manual", "off"):
+        raise InputError("--gated takes auto, manual or off.", hint="Write --gated manual, for instance.")
+    sealed = json.loads((folder / "release.json").read_bytes())
+    stated = outside.of_seal(sealed)
+    wanted = gated or archive.config.hub_gated or stated.gated or ""
+    hint = f"Set gated in [hub] of archive.toml, then: curate release {archive.root}"
+    if wanted in ("auto", "manual") and not stated.gated:
+        raise RefusedError(f"The card of {folder.name} does not ask readers to accept the terms.", hint=hint)
+    only_gated = sealed.get("privacy", {}).get("access") == "gated"
+    if only_gated and wanted not in ("auto", "manual") and target.url.startswith("hf:"):
+        raise RefusedError(f"{folder.name} is safe for gated access only, by [privacy] access.", hint=hint)
+    closed = recalls.is_closed(archive, target.url)
+    gates: dict[str, Gated] = {"auto": "auto", "manual": "manual", "off": False}
+    asked = archive.config.hub_private if private is None else private
+    return Settings(private=True if closed else asked, gated=gates.get(wanted))

@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate import contract
+from curate import version as versions
 from curate.archive import attestations, commitments, keys, merkle, notes
 from curate.archive.attestations import APPROVALS, CHECKPOINT, FOLDER, KEYS, LEAVES, OPENINGS, Statement
 from curate.archive.notes import Checkpoint, PublicKey
 from curate.digests import sha256_file
+from curate.errors import InputError
 from curate.findings import Finding
 from curate.verify import seal as sealing
 from curate.verify.seal import Seal
@@ -82,8 +84,9 @@ def read(folder: Path, found: Found) -> Attested | None:
     point, said, key, rotations = signed
     digest = sha256_file(folder / "release.json")
     found.count("files")
-    if (said.release, said.version) != (digest, seal.version):
+    if (said.release, said.version) != (digest, seal.version) or not _is_version(seal.version):
         found.tell("files", "ATTESTATION_OTHER_RELEASE", name)
+        return None
     if not _files(seal, said, name, found):
         return None
     rows = _leaves(folder, name, found)
@@ -96,6 +99,13 @@ def read(folder: Path, found: Found) -> Attested | None:
         found.tell("tree", "LOG_ROOT", name)
         return None
     return Attested(name, seal, digest, point, said, key, rotations, kinds, committed, tree)
+
+
+def _is_version(text: str) -> bool:
+    try:
+        return versions.normal(text) == text
+    except InputError:
+        return False
 
 
 def _signed(

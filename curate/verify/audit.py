@@ -14,6 +14,7 @@ from curate.archive import attestations, commitments, merkle, notes, reviews
 from curate.archive.attestations import APPROVALS, FOLDER, OPENINGS
 from curate.archive.commitments import CONSENT, WITHDRAWAL
 from curate.archive.notes import PublicKey
+from curate.errors import CurateError
 from curate.findings import merge
 from curate.records import CheckResult
 from curate.verify import attested
@@ -63,7 +64,7 @@ def audit_releases(folders: Sequence[Path], key: PublicKey | None = None) -> lis
     for before, after in pairwise(releases):
         _growth(before, after, found)
     for release in releases:
-        _chain(release, known, found)
+        _chain(release, known, releases[0].name, found)
     return [
         CheckResult(name, title, found.looked_at.get(name, 0), merge(found.findings.get(name, ())))
         for name, title in _TITLES.items()
@@ -86,7 +87,7 @@ def _readable(found: Found, check: str, release: Attested) -> Iterator[None]:
     """What no reader can read is a finding."""
     try:
         yield
-    except (ValueError, OSError, pa.ArrowException):
+    except (ValueError, OSError, pa.ArrowException, CurateError):
         found.tell(check, "ATTESTATION_FILE_INVALID", release.name)
 
 
@@ -189,16 +190,17 @@ def _growth(before: Attested, after: Attested, found: Found) -> None:
     proof = merkle.consistency(after.tree, old.size)
     if old.origin != new.origin or not merkle.extends(old.root, old.size, new.root, new.size, proof):
         found.tell("growth", "LOG_NOT_EXTENDED", after.name, f"since {before.name}")
-    if before.name == after.name and not {before.digest, after.digest} & {*before.replaces, *after.replaces}:
-        found.tell(
-            "growth", "CHAIN_BROKEN", after.name
-        )  # two cuts of one version, neither in place of the other
+    same = before.digest in (after.digest, *after.replaces) or after.digest in before.replaces
+    if before.name == after.name and not same:  # two cuts of one version, neither in place of the other
+        found.tell("growth", "CHAIN_BROKEN", after.name)
 
 
-def _chain(release: Attested, known: Mapping[str, set[str]], found: Found) -> None:
+def _chain(release: Attested, known: Mapping[str, set[str]], first: str, found: Found) -> None:
     """The release names the one before by a digest that this one has, or had before it was cut again."""
     said = release.seal.content.get("previous")
     if said is None:
+        if release.name != first:
+            found.tell("growth", "CHAIN_BROKEN", release.name)
         return
     before = said if isinstance(said, dict) else {}
     if str(before.get("version")) not in known:

@@ -18,7 +18,7 @@ from curate.archive.packs import instance_places
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.types import MalformedError, Policy
-from curate.dicom.verify import verify
+from curate.dicom.verify import verify_parsed
 from curate.errors import DamagedError
 from curate.findings import Finding, merge
 from curate.parallel import Workers
@@ -183,7 +183,7 @@ def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> list[F
         parsed = parse(data)
     except MalformedError as error:
         return [Finding(error.rule, instance, error.tag)]
-    findings = [Finding(f.rule, instance, f.tag, f.count) for f in verify(data, policy)]
+    findings = [Finding(f.rule, instance, f.tag, f.count) for f in verify_parsed(parsed, data, policy)]
     facts = facts_of(parsed.dataset, (*_FACTS, *_counted()))
     stated = dict(zip(_FACTS, (row[4], row[5], row[6], row[7], row[10], _study_date(row[11])), strict=True))
     findings += [Finding("ROW_DIFFERS", instance, k) for k, v in stated.items() if facts.get(k) != v]

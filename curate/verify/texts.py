@@ -1,4 +1,4 @@
-"""Checks (6) to (8): previews, licences, and what the card, Croissant, citation and changelog state."""
+"""Checks (6) to (8): previews, licences, and what card, Croissant, citation, DataCite and changelog state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from curate import contract, licenses
-from curate.describe import card_check, changelog, citation, croissant_check
+from curate.describe import card_check, changelog, citation, croissant_check, datacite, markup
 from curate.digests import sha256_set
 from curate.findings import Finding, merge
 from curate.records import CheckResult, FileEntry
@@ -94,8 +94,21 @@ def check_texts(seal: Seal) -> CheckResult:
         findings.append(Finding("CITATION_VERSION", "CITATION.cff"))
     if seal.version not in changelog.read_versions(_text(seal, "CHANGELOG.md"))[:1]:
         findings.append(Finding("CHANGELOG_VERSION", "CHANGELOG.md"))
-    title = "Card, Croissant, citation and changelog state what the tables hold"
-    return CheckResult("texts", title, 4, merge(findings))
+    if datacite.read_version(_text(seal, "datacite.json")) != seal.version:
+        findings.append(Finding("DATACITE_VERSION", "datacite.json"))
+    findings += _check_outside(seal, card)
+    title = "Card, Croissant, citation, DataCite record and changelog state what the tables hold"
+    return CheckResult("texts", title, 5, merge(findings))
+
+
+def _check_outside(seal: Seal, card: str) -> list[Finding]:
+    """The DOI and the notices that `release.json` states stand in every text that should bear them."""
+    stated = seal.content.get("outside", {})
+    doi, notices = (stated.get("doi"), stated.get("notices", [])) if isinstance(stated, dict) else (None, [])
+    names = ("README.md", "CITATION.cff", "datacite.json", "croissant.json") if doi else ()
+    findings = [Finding("DOI_STATED", name) for name in names if str(doi) not in _text(seal, name)]
+    told = [markup.escape(str(notice)) for notice in notices]
+    return findings + [Finding("CARD_NOTICE", "README.md") for text in told if text not in card][:1]
 
 
 def _text(seal: Seal, name: str) -> str:

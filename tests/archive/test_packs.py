@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,18 @@ def test_row_groups_hold_one_study_and_at_most_16_mb(tmp_path: Path) -> None:
     metadata = pq.read_metadata(tmp_path / packs.pack_path(packed.sha256))
     rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     assert rows == [2, 2, 1]
+
+
+def test_other_readers_read_a_pack(tmp_path: Path) -> None:
+    """DuckDB, which shares no code with pyarrow, finds the same rows, in several row groups too."""
+    rows = _rows([(1, 7_000_000)] * 3 + [(2, 10), (3, 0)])
+    where = store(tmp_path, "")
+    packed = packs.store_pack(rows, where)
+    path = tmp_path / packs.pack_path(packed.sha256)
+    query = "SELECT study_id, SeriesInstanceUID, SOPInstanceUID, dicom.bytes, dicom.path FROM read_parquet(?)"
+    with duckdb.connect() as db:
+        found = db.execute(query, [str(path)]).fetchall()
+    assert found == [(r.study_id, r.series, r.instance, r.data, f"{r.instance}.dcm") for r in rows]
 
 
 def test_bytes_are_stored_plainly_without_statistics(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 from curate import parallel
 from curate.errors import CurateError
 from tests.cluster.machines import FIXED, until
-from tests.steps.archives import curate, donation, files_of, make_archive
+from tests.cluster.test_dask import make, release_of
+from tests.steps.archives import curate, donation
 
 
 def die_once(task: tuple[int, Path], private: str) -> str:
@@ -53,16 +54,11 @@ def test_a_task_that_kills_every_worker_ends_the_step_with_one_message() -> None
     assert "memory" in stopped.value.hint
 
 
-def _release(archive: Path) -> dict[str, bytes]:
-    curate("release", archive, **FIXED)
-    return files_of(archive / "releases")
-
-
 def test_a_killed_coordinator_takes_its_workers_along_and_the_next_run_ends_the_intake(tmp_path: Path) -> None:
     """SIGKILL on the coordinator in mid-run: its workers end, the same command again gives the undisturbed bytes."""
     folder, table = donation(tmp_path / "in", studies=6, instances=25)
     for name in ("quiet", "killed"):
-        (make_archive(tmp_path / name) / "secret.key").write_text("60" * 32 + "\n")
+        make(tmp_path / name)
     how = (folder, "--studies", table, "--deidentify")
     curate("intake", tmp_path / "quiet", *how, "--workers", 1, **FIXED)
     run = subprocess.Popen(
@@ -79,5 +75,5 @@ def test_a_killed_coordinator_takes_its_workers_along_and_the_next_run_ends_the_
     assert workers
     assert psutil.wait_procs(workers, timeout=30)[1] == []
     curate("intake", tmp_path / "killed", *how, "--workers", 2, **FIXED)
-    assert _release(tmp_path / "killed") == _release(tmp_path / "quiet")
+    assert release_of(tmp_path / "killed") == release_of(tmp_path / "quiet")
     assert list((tmp_path / "killed" / "tmp").iterdir()) == []

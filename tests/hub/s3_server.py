@@ -190,8 +190,13 @@ def lock(server: S3Server, call: Call) -> Answer:
 
 
 def close(server: S3Server, call: Call) -> Answer:
-    """`PUT|DELETE /bucket?publicAccessBlock`."""
+    """`GET|PUT|DELETE /bucket?publicAccessBlock`."""
     _checked(server, call)
+    if call.method == "GET":
+        if not server.closed:
+            raise ProtocolError(404, "no block", "NoSuchPublicAccessBlockConfiguration")
+        names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        return _xml("PublicAccessBlockConfiguration", "".join(f"<{name}>TRUE</{name}>" for name in names))
     server.closed = call.method == "PUT"
     return Answer(b"", 200 if server.closed else 204)
 
@@ -201,7 +206,7 @@ ROUTES: Routes = (
     ("s3-list", "GET", _BUCKET + r"list-type=2.*", listing),
     ("s3-versions", "GET", _BUCKET + r"versions.*", versions),
     ("s3-lock", "GET", _BUCKET + r"object-lock.*", lock),
-    ("s3-close", "PUT|DELETE", _BUCKET + r"publicAccessBlock.*", close),
+    ("s3-close", "GET|PUT|DELETE", _BUCKET + r"publicAccessBlock.*", close),
     ("s3-delete", "POST", _BUCKET + r"delete.*", delete_many),
     ("s3-put", "PUT", r"/(?P<bucket>[\w.-]+)/(?P<key>.+)", put),
     ("s3-head", "HEAD", r"/(?P<bucket>[\w.-]+)/(?P<key>.+)", get),

@@ -18,6 +18,7 @@ from curate.errors import CurateError
 from curate.hub import open_target
 from curate.hub.protocol import Settings
 from curate.hub.retry import Patience
+from tests.hub.endpoints import ROUTES, STORAGE_ROUTES
 from tests.hub.fixtures import pointed_at
 from tests.hub.server import TOKEN, HubServer
 from tests.hub.small_release import make_release
@@ -193,3 +194,19 @@ def test_purge_survives(
     cells = row(endpoint, purge, releases, tmp_path, faults)
     table.setdefault(f"purge {endpoint}", {}).update(cells)
     check(cells)
+
+
+ELSEWHERE = {
+    "paths-info": "load and fetch ask it: tests/loading/test_fault_matrix.py",
+    "delete-repo": "nothing of ours deletes a repository",
+    "whoami": "nothing of ours asks who is logged in",
+    "xet-token": "the Xet client talks to a storage of its own: tests/hub/test_xet.py",
+}
+
+
+def test_every_endpoint_of_the_protocol_is_in_the_table() -> None:
+    """What the hub of the tests answers is a row of the table for publish or purge, or a reason is given."""
+    answered = {name for name, *_ in (*ROUTES, *STORAGE_ROUTES)}
+    covered = {*PUBLISH, *PURGE, *SHARED}
+    assert answered - covered == set(ELSEWHERE)
+    assert covered <= answered

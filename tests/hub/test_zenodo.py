@@ -15,7 +15,7 @@ from curate.hub.zenodo import Deposit, Description, deposit, reserve
 from tests.hub.zenodo_server import ROUTES, TOKEN, ZenodoServer
 
 SAID = Description(
-    "Donated scans", ("An archive",), "An archive", "About it.", date(2026, 1, 2), "1.0.0", "CC-BY-4.0"
+    "Donated scans", ("An archive",), "An archive", "About it.", date(2026, 1, 2), "1.0.0", ("CC-BY-4.0",)
 )
 FILES = {
     "README.md": b"# Card",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,3 +76,45 @@ def test_a_dataloader_shares_the_series_out(second: Path) -> None:
         rows = list(loader)
         assert len({row["SeriesInstanceUID"] for row in rows}) == len(rows) == 3
         assert all(isinstance(row["array"], torch.Tensor) for row in rows)
+
+
+TORCH = """
+import numpy
+class Tensor:
+    def __init__(self, array): self.array = array
+def from_numpy(array): return Tensor(array)
+tensor = as_tensor = from_numpy
+"""
+TORCH_DATA = """
+class IterableDataset:
+    pass
+class Info:
+    id, num_workers = 1, 2
+info = None
+def get_worker_info():
+    return info
+"""
+
+
+def test_the_torch_path_without_torch(second: Path, tmp_path: Path) -> None:
+    """With a stand-in of the few names that are used: an IterableDataset of tensors, shared out to workers."""
+    for name, text in (("", TORCH), ("utils", ""), ("utils/data", TORCH_DATA)):
+        folder = tmp_path / "torch" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "__init__.py").write_text(text)
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from curate.loading.iterate import volumes
+found = volumes({str(second)!r}, where={CT!r}, torch=True)
+import torch, torch.utils.data as data
+assert isinstance(found, data.IterableDataset)
+rows = list(found)
+assert len(rows) == 3 and all(type(row["array"]) is torch.Tensor for row in rows)
+data.info = data.Info
+print(len(rows), len(list(found)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout.split() == ["3", "1"], done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -161,6 +162,26 @@ def test_a_damaged_image_is_refused_while_it_streams(client: Client) -> None:
     client.hub.fail(r"GET .*packs/", nth=None, corrupt_byte=9_000)
     with pytest.raises(HubError, match=r"Instance 2\.25\.\d+ arrived otherwise"):
         client.run("list(load(name, 'images', streaming=True, labels=False))", name=client.name)
+
+
+def test_a_damaged_preview_is_never_streamed(client: Client, second: Path) -> None:
+    """Shards of previews are compared before their rows are given: one bad download is fetched again, two refused."""
+    text = """
+        import hashlib, io
+        rows = list(load(name, "previews", version="1.1.0", streaming=True))
+        result = [[row["SeriesInstanceUID"], list(row["image"].size)] for row in rows]
+    """
+    whole = client.run(text, name=client.name)
+    assert len(whole) == 5
+    client.hub.fail(r"GET /object/.*previews", corrupt_byte=500)
+    client.hub.repos["org/other"] = copy.deepcopy(client.hub.repos[client.name])
+    client.hub.repos["org/other"].name = "org/other"
+    assert client.run(text, name="org/other") == whole
+    client.hub.fail(r"GET /object/.*previews", corrupt_byte=500, nth=None)
+    client.hub.repos["org/third"] = copy.deepcopy(client.hub.repos["org/other"])
+    client.hub.repos["org/third"].name = "org/third"
+    with pytest.raises(HubError, match="arrives otherwise"):
+        client.run(text, name="org/third")
 
 
 @pytest.mark.parametrize("streaming", [False, True])

@@ -19,7 +19,7 @@ READERS = {
     "pyarrow http": "pq.read_table(fsspec.open(url).open()).to_pandas()",
     "duckdb folder": "duckdb.sql(f\"FROM '{folder}/manifest/studies.parquet'\").df()",
     "duckdb hub": 'duckdb.arrow(pq.read_table(f"hf://datasets/{name}@v1.1.0/manifest/studies.parquet")).df()',
-    "duckdb http": "duckdb.from_df(pd.read_parquet(url)).df()",
+    "duckdb http": "duckdb.arrow(pq.read_table(fsspec.open(url).open())).df()",
 }
 PRELUDE = """
 import duckdb, fsspec, pandas as pd, pyarrow.parquet as pq

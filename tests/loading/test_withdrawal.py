@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from curate.hub.folder import FolderHub
 from curate.loading.fetch import fetch
 from curate.steps.publish import publish
 from curate.steps.release import release
@@ -52,3 +53,32 @@ def test_a_copy_of_before_loses_the_study(places: tuple[Path, str, Path]) -> Non
     assert (again.deleted, again.fetched, again.instances) == (SLICES, 0, 2 * SLICES)
     assert not (copy / study).exists()
     assert study not in pq.read_table(copy / "manifest/studies.parquet")["study_id"].to_pylist()
+
+
+@pytest.fixture(scope="module")
+def half_way(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder hub where 1.1.1 revokes a study that 1.0.0 and 1.1.0, not purged yet, still hold."""
+    root = tmp_path_factory.mktemp("half")
+    archive.build(root)
+    study = pq.read_table(root / "hub/v1.0.0/manifest/studies.parquet")["study_id"].to_pylist()[0]
+    withdraw(root / "archive", study)
+    FolderHub(root / "hub").publish(release(root / "archive").path)  # and no purge
+    assert study in pq.read_table(root / "hub/v1.0.0/manifest/studies.parquet")["study_id"].to_pylist()
+    return root / "hub", str(study)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("config", ["studies", "images", "previews"])
+def test_what_the_newest_version_revokes_is_left_out(
+    client: Client, half_way: tuple[Path, str], config: str, streaming: bool
+) -> None:
+    """A hub that is not purged yet deceives nobody: `load` reads the newest revocations, and says so."""
+    hub, study = half_way
+    text = """
+        rows = load(name, config, version="1.0.0", streaming=streaming)
+        result = sorted({row["study_id"] for row in rows})
+    """
+    found = client.run(text, name=str(hub), config=config, streaming=streaming)
+    assert study not in found
+    assert len(found) == 2
+    assert ["left out here" in said for said in client.warnings] == [True]

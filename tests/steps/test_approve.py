@@ -12,7 +12,7 @@ import pytest
 from curate.archive import attestations, reviews
 from curate.archive.attestations import FOLDER
 from curate.archive.layout import opened
-from curate.errors import InputError, RefusedError
+from curate.errors import HubError, InputError, RefusedError
 from curate.steps.approve import approve
 from curate.steps.audit import audit
 from curate.steps.intake import intake
@@ -356,3 +356,20 @@ def test_a_bucket_is_audited(place: Path, bucket: S3Server) -> None:  # noqa: F8
     release(root)
     publish(root, "1.0.1", target)
     assert {f.rule for r in audit([target]) for f in r.findings} == {"ATTESTATION_KEY_NOT_GIVEN"}
+
+
+def test_an_older_version_under_a_newer_tag_is_refused(place: Path) -> None:
+    """A hub that serves a sound release under another version's tag is found out."""
+    root = place / "archive"
+    release(root)
+    _approve(place)
+    publish(root, "1.0.0")
+    shutil.copytree(place / "hub/v1.0.0", place / "hub/v1.1.0")
+    refs = place / "hub/refs.json"
+    content = json.loads(refs.read_text())
+    content["tags"]["v1.1.0"] = content["tags"]["v1.0.0"]
+    refs.write_text(json.dumps(content))
+    with pytest.raises(HubError, match=r"holds version 1.0.0 under v1.1.0"):
+        audit([place / "hub"])
+    with pytest.raises(InputError, match="neither a release nor a hub's folder"):
+        audit([place])

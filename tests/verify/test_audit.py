@@ -110,6 +110,9 @@ def _rows(folder: Path, draw: Draw) -> None:
     table = draw(st.sampled_from([LEAVES, OPENINGS, "studies", "instances"]))
     path = folder / FOLDER / table if "." in table else folder / "manifest" / f"{table}.parquet"
     rows = pq.read_table(path).to_pylist()
+    if not rows:  # all were withdrawn
+        _cut_short(folder, draw)
+        return
     at = draw(st.integers(0, len(rows) - 1))
     before = list(rows)
     changed = draw(
@@ -143,7 +146,9 @@ def test_nobody_changes_anything_unseen(data: st.DataObject) -> None:
     """Without the archive's key no byte, file or row of what is audited can be altered, dropped, moved or added."""
     with tempfile.TemporaryDirectory() as folder:
         history = lived(Path(folder) / "archive", data.draw)
-        for tamper in (_flip, _cut_short, _drop, _add, _rows, _flip, _rows):
+        for tamper in data.draw(
+            st.lists(st.sampled_from([_flip, _flip, _cut_short, _drop, _add, _rows]), min_size=3, max_size=6)
+        ):
             copies = [Path(folder) / "copy" / each.name for each in history.folders]
             shutil.copytree(history.root / "releases", Path(folder) / "copy")
             tamper(data.draw(st.sampled_from(copies)), data.draw)
@@ -234,6 +239,12 @@ def _dropped_leaf(inside: Insider, draw: Draw) -> set[str]:
     return {"LOG_NOT_EXTENDED"}
 
 
+def _forgotten_predecessor(inside: Insider, draw: Draw) -> set[str]:
+    sealed = json.loads((inside.folder / "release.json").read_text())
+    (inside.folder / "release.json").write_text(json.dumps(sealed | {"previous": None}))
+    return {"CHAIN_BROKEN"}
+
+
 def _altered_opening(inside: Insider, draw: Draw) -> set[str]:
     row = inside.openings[draw(st.sampled_from(inside.indexed("withdrawal")))]
     row["opening"] = commitments.withdrawal([])
@@ -251,6 +262,7 @@ FRAUDS = (
     _moved_leaf,
     _dropped_leaf,
     _altered_opening,
+    _forgotten_predecessor,
 )
 
 
@@ -298,6 +310,7 @@ def test_a_copy_that_was_not_cut_again_is_found(tmp_path: Path) -> None:
     assert errors([stale, history.folder("1.1.0")], history.key) == {"LOG_ROW_WITHDRAWN", "CHAIN_BROKEN"}
     assert errors(history.folders, history.key) == set()
     assert errors([stale, history.folder("1.0.0")], history.key) == set()
+    assert errors([stale, stale], history.key) == set()
 
 
 def test_another_archives_key_or_log_is_refused(tmp_path: Path) -> None:

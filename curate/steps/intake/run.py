@@ -263,17 +263,16 @@ class _Run:
         self._count(task, result)
 
     def _new_entry(self, entry: QuarantineEntry) -> bool:
-        known = {e.id: e for e in self.archive.ledger.quarantined()}.get(entry.id)
+        known = self.archive.ledger.waits(entry.id)
         return known is None or (known.codes, known.files) != (entry.codes, entry.files)
 
     def _resolved(self, task: StudyTask, result: StudyResult) -> list[str]:
         """Entries that a study no longer needs: it was admitted since, or in parts where it was refused."""
-        waiting = {entry.id for entry in self.archive.ledger.quarantined() if entry.study_id == task.study_id}
-        kept = result.entry.id if result.entry else ""
-        ours = {quarantine_id(self.keys, task, kind) for kind in ("study", "part")}
         if result.entry is None and not result.admitted:
             return []
-        return sorted((waiting & ours) - {kept})
+        kept = result.entry.id if result.entry else ""
+        ours = {quarantine_id(self.keys, task, kind) for kind in ("study", "part")} - {kept}
+        return sorted(name for name in ours if self.archive.ledger.waits(name) is not None)
 
     def _count(self, task: StudyTask, result: StudyResult) -> None:
         totals = self.totals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from curate.archive import layout, reviews, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event, StudyRecord
-from curate.cutting import texts
+from curate.cutting import notices, outside, texts
 from curate.cutting.attest import attest
 from curate.cutting.erase import settle
 from curate.cutting.further import name_anew
@@ -27,7 +27,7 @@ from curate.errors import RefusedError
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
 from curate.records import Changes, FileEntry, ReleaseSummary
-from curate.steps.release import manifest
+from curate.steps.release import doi, manifest
 from curate.steps.release.changes import changes
 from curate.steps.release.published import Decision, decide
 
@@ -53,19 +53,24 @@ class Cut:
     rejected: tuple[str, ...] = ()
 
 
-def release(root: Path, progress: Progress = silent) -> Cut:
+def release(
+    root: Path, progress: Progress = silent, *, reserve: str | None = None, corrected: bool = False
+) -> Cut:
     """Cut the next version of an archive, or say that there is nothing new.
 
     The bytes are a function of the ledger up to the `release_opened` event, the keys and the code. A run
-    that was killed is finished by the next one under the same version and date.
+    that was killed is finished by the next one under the same version and date. `reserve` (`zenodo://`, by
+    default what `[hub] doi` says) reserves a DOI first. A `corrected` version adds no study to the last one.
 
     Raises:
         RefusedError: no study may be released, a licence forbids it, or there would be too many files.
+        HubError: no DOI can be reserved.
         LockedError, StorageError, DamagedError: as their messages say; the archive is as it was.
     """
     with layout.opened(root, write=True) as archive:
         settle(archive)
-        decision = decide(archive)
+        previous = _newest_published(archive)
+        decision = decide(archive, _studies_of(archive, previous).keys() if corrected else None)
         if not decision.published and not _cuts(archive):
             raise RefusedError(
                 "No study may be released.", hint=f"See what waits and why: curate quarantine {root}"
@@ -73,19 +78,42 @@ def release(root: Path, progress: Progress = silent) -> Cut:
         name_anew(archive, decision.parts)
         consolidate(archive, decision.published.keys())
         content = _content(archive, decision)
+        wants_doi = bool(archive.config.hub_doi if reserve is None else reserve)
+        told = notices.pending(archive, previous)
         last = _cuts(archive)[-1] if _cuts(archive) else None
-        if last and last.payload["content"] == content and _folder(archive, last.subject).is_dir():
+        if last and last.payload["content"] == content and _says(archive, last.subject, told, wants_doi):
             return _cut_of(archive, last, new=False)
-        opened = _open(archive, decision, content)
-        return _write(archive, decision, opened, progress)
+        opened = _open(archive, decision, content, told)
+        number = doi.reserve_for(archive, opened) if wants_doi else None
+        return _write(archive, decision, opened, number, progress)
 
 
 def _cuts(archive: Archive) -> list[Event]:
     return list(archive.ledger.events("released"))
 
 
-def _published(archive: Archive) -> list[str]:
-    return [event.subject for event in archive.ledger.events("published")]
+def _newest_published(archive: Archive) -> str | None:
+    """The newest version that is published, whatever was published last."""
+    published = {event.subject for event in archive.ledger.events("published")}
+    return max(published, key=versions.parse, default=None)
+
+
+def _says(archive: Archive, version: str, told: tuple[str, ...], wants_doi: bool) -> bool:
+    """Whether a version's folder is there and bears all notices, and a DOI if it should; a published one stays.
+
+    Raises:
+        RefusedError: it was published without the DOI that is asked for.
+    """
+    path = _folder(archive, version) / "release.json"
+    if not path.is_file():
+        return False
+    stated = outside.of_seal(json.loads(path.read_bytes()))
+    if wants_doi and not stated.doi and version == _newest_published(archive):
+        raise RefusedError(
+            f"{version} was published without a DOI, and nothing is new.",
+            hint="The next version can have one.",
+        )
+    return set(told) <= set(stated.notices) and (not wants_doi or bool(stated.doi))
 
 
 def _folder(archive: Archive, version: str) -> Path:
@@ -112,13 +140,15 @@ def _contract_digest() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _open(archive: Archive, decision: Decision, content: str) -> Event:
+def _open(archive: Archive, decision: Decision, content: str, told: tuple[str, ...]) -> Event:
     """The `release_opened` event of this content: an unfinished one is taken up again."""
     opened = list(archive.ledger.events("release_opened"))
-    if opened and opened[-1].payload["content"] == content:
+    if opened and (opened[-1].payload["content"], opened[-1].payload.get("notices", [])) == (
+        content,
+        list(told),
+    ):
         return opened[-1]
-    published = _published(archive)
-    previous = published[-1] if published else None
+    previous = _newest_published(archive)
     before = _studies_of(archive, previous)
     added = sorted(decision.published.keys() - before)
     version = versions.following(
@@ -134,6 +164,7 @@ def _open(archive: Archive, decision: Decision, content: str) -> Event:
         "previous": previous,
         "added": len(added),
         "removed": len(before.keys() - decision.published.keys()) + _withdrawn_since(archive, previous),
+        **({"notices": list(told)} if told else {}),
     }
     with archive.ledger.transaction():
         archive.ledger.append(clock.stamp(), "release_opened", version, payload, who=who(), tool=TOOL)
@@ -171,7 +202,9 @@ def _counted(records: Iterable[StudyRecord], total: int, progress: Progress) -> 
         progress.add(instances=facts["instance_count"], size_bytes=facts["size_bytes"])
 
 
-def _write(archive: Archive, decision: Decision, opened: Event, progress: Progress) -> Cut:
+def _write(
+    archive: Archive, decision: Decision, opened: Event, number: str | None, progress: Progress
+) -> Cut:
     version, previous = opened.subject, opened.payload["previous"]
     folder = archive.temporary / f"release-{version}"
     with durable.storage_errors("write the release"):
@@ -193,10 +226,13 @@ def _write(archive: Archive, decision: Decision, opened: Event, progress: Progre
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             archive.store_of(path).take(path, folder / path, archive.releases)
         texts.write_licenses(folder, totals.licenses)
+        said = outside.of_config(archive.config, number, tuple(opened.payload.get("notices", ())))
         changed = _changes(archive, decision, previous, folder, totals)
         summary = _summary(archive, decision, opened, totals, texts.entries(folder), changed)
+        summary = replace(summary, **said.fields())
         texts.write_texts(folder, summary)
-        digest = texts.seal(folder, summary, _previous(folder, opened), **_policies(archive, decision))
+        policies = _policies(archive, decision)
+        digest = texts.seal(folder, summary, _previous(folder, opened), **policies, **said.sealed())
         attest(archive, folder, version, digest, reviews.asked(archive, version))
         if decision.shown is not None:
             shown.keep(archive, digest, decision.shown, decision.counts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,8 +50,8 @@ class Decision:
     parts: Mapping[str, int] = field(default_factory=dict)
 
 
-def decide(archive: Archive) -> Decision:
-    """What the next release shows.
+def decide(archive: Archive, only: Collection[str] | None = None) -> Decision:
+    """What the next release shows, of all studies or of `only` these.
 
     Raises:
         RefusedError: donors are too few to publish any study of them.
@@ -60,19 +60,20 @@ def decide(archive: Archive) -> Decision:
     for spdx in {outline.payload["license"] for outline in archive.ledger.outlines()}:
         licenses.get(spdx)
     policy = disclosure.policy_of(archive.config)
-    return _of_test_material(archive) if policy.exempt else _of_persons(archive, policy)
+    return _of_test_material(archive, only) if policy.exempt else _of_persons(archive, policy, only)
 
 
-def _of_test_material(archive: Archive) -> Decision:
+def _of_test_material(archive: Archive, only: Collection[str] | None) -> Decision:
     """Everything, with ages in bands of five years."""
-    ages = _donor_ages(archive.ledger.outlines())
-    published = {study.study_id: _shown(study, ages[study.donor_id]) for study in archive.ledger.outlines()}
+    studies = [study for study in archive.ledger.outlines() if only is None or study.study_id in only]
+    ages = _donor_ages(studies)
+    published = {study.study_id: _shown(study, ages[study.donor_id]) for study in studies}
     return Decision(published, 0, _count_tables(published.values()), (EXEMPT,))
 
 
-def _of_persons(archive: Archive, policy: PrivacyPolicy) -> Decision:
+def _of_persons(archive: Archive, policy: PrivacyPolicy, only: Collection[str] | None) -> Decision:
     """What leaves every donor among k alike, in this release alone and in all of them together."""
-    made, past = disclosure.recoding(archive, policy), shown.history(archive)
+    made, past = disclosure.recoding(archive, policy, only), shown.history(archive)
     if (
         not past and not made.table.num_rows and made.held.num_rows
     ):  # a later one can remove what was withdrawn

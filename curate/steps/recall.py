@@ -1,0 +1,407 @@
+"""`curate recall`: the day a leak is found in something published. Close, withdraw, correct, purge, open again.
+
+The one step that composes others. It closes every hub before anything else, even before it holds the
+archive's lock; a journal in `recalls/` remembers who could read, so that a run that was killed goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from curate import clock, durable, hub
+from curate import version as versions
+from curate.archive import config as configuration
+from curate.archive import layout
+from curate.archive.layout import Archive
+from curate.cutting import notices, recalls
+from curate.cutting.erase import cuts
+from curate.cutting.recut import holds
+from curate.dicom import identifiers
+from curate.dicom.types import Keys
+from curate.digests import canonical_json, sha256_file
+from curate.errors import CurateError, HubError, InputError, LockedError
+from curate.hub.folder import FolderHub
+from curate.hub.protocol import Settings, Target
+from curate.identity import TOOL, who
+from curate.progress import Progress, silent
+from curate.steps.publish import publish, to_purge
+from curate.steps.release import release
+from curate.steps.withdraw import withdraw
+
+JOURNALS, DRILL = "recalls", "drill"
+_OUTSIDE = re.compile(r"^[ \t]*(packs|quarantine)[ \t]*=.*$", re.MULTILINE)  # where they lie, in [archive]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One step of a recall, where it happened, and how many seconds it took."""
+
+    step: str
+    place: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What a recall did: `versions` held the studies, `corrected` is the one cut without them.
+
+    `remaining` is what the hubs still show of it, found by looking.
+    """
+
+    subject: str
+    reason: str
+    studies: int
+    versions: tuple[str, ...]
+    corrected: str
+    targets: tuple[str, ...]
+    remaining: tuple[str, ...] = ()
+    steps: tuple[Done, ...] = ()
+    drill: bool = False
+
+
+@dataclass(slots=True)
+class _Journal:
+    """What is to be done, on disk before anything is: `before` says who could read each target."""
+
+    subject: str
+    number: int
+    reason: str
+    studies: list[str]
+    versions: list[str]
+    before: dict[str, dict[str, Any] | None]
+    remaining: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its file's name."""
+        return f"{hashlib.sha256(self.subject.encode()).hexdigest()[:16]}.json"
+
+
+def recall(
+    root: Path, subject: str, reason: str, *, drill: bool = False, progress: Progress = silent
+) -> Recall:
+    """Take a study, or all studies that a version brought, off every hub; `reason` is one of `notices.REASONS`.
+
+    Needs no approval; the ledger says who did it. Repeating it goes on where it stopped. A `drill` does all of
+    it to a copy of links and a folder hub, and leaves archive and hubs as they are.
+
+    Raises:
+        InputError: an unknown reason, or nothing published goes by that name.
+        HubError: a hub fails, or something of it can still be read there: that hub stays closed.
+        LockedError: the archive is in use; the hubs are closed already, the rest waits for the next run.
+    """
+    if reason not in notices.REASONS:
+        known = "; ".join(f"{code}: {words}" for code, words in notices.REASONS.items())
+        raise InputError("That is no reason for a recall.", hint=f"Give one of these. {known}.")
+    if drill:
+        return _rehearse(root, subject, reason, progress)
+    return _recall(root, subject, reason, None, progress)
+
+
+def _recall(
+    root: Path, subject: str, reason: str, targets: Collection[str] | None, progress: Progress
+) -> Recall:
+    done: list[Done] = []
+    # (1) nobody reads it any more
+    journal = _journal(root, subject, reason, targets)
+    _close(root, journal, done)
+    # (2) the ledger knows
+    with _timed(done, "recorded"):
+        _record_opened(root, journal)
+    # (3) it leaves the archive, and every cut of it, and is revoked
+    for study in journal.studies:
+        with _timed(done, "withdrawn", study):
+            withdraw(root, study)
+    # (4) a version without it, which adds nothing that nobody approved
+    with _timed(done, "cut"):
+        cut = release(root, progress, reserve="", corrected=True)
+        _note(root, recalls.CUT, cut.version, {"digest": cut.digest, **_key(journal)})
+    # (5) published and purged everywhere, (6) and opened again where nothing of it can be read
+    for target in sorted(journal.before):
+        with _timed(done, "published and purged", target):
+            _put(root, journal, cut.version, target, progress)
+    for target in sorted(journal.before):
+        with _timed(done, "opened", target):
+            _reopen(root, journal, hub.open_target(target))
+    _note(root, "recall_done", journal.subject, {**_key(journal), "version": cut.version})
+    with durable.storage_errors("finish the recall"):
+        durable.remove(root / JOURNALS / journal.name)
+    return Recall(
+        journal.subject,
+        journal.reason,
+        len(journal.studies),
+        tuple(journal.versions),
+        cut.version,
+        tuple(sorted(journal.before)),
+        tuple(journal.remaining),
+        tuple(done),
+    )
+
+
+@contextmanager
+def _timed(done: list[Done], step: str, place: str = "") -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    done.append(Done(step, place, round(time.monotonic() - started, 3)))
+
+
+def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | None) -> _Journal:
+    """What a run that was stopped wrote down, or a new one."""
+    with layout.opened(root, write=False) as archive:
+        names = _names(archive, subject)
+        for found in _journals(root):
+            if found.subject in names:
+                return found
+        studies = _studies(archive, subject, names)
+        held = {path.name for path in _published(archive) if holds(path, frozenset(studies))}
+        urls = (
+            {e.payload["target"] for e in archive.ledger.events("published")} if targets is None else targets
+        )
+        urls = {url for url in urls if hub.open_target(url).can_erase}  # another got nothing about a person
+        held |= {v for url in urls for v in to_purge(archive, url) if _left(archive, studies, v)}
+        there = {(e.payload["target"], e.subject) for e in archive.ledger.events("published")}
+        touched = sorted(url for url in urls if any((url, version) in there for version in held))
+        if not touched:
+            raise InputError(
+                "Nothing that is published goes by that name.",
+                hint=f"Give a published version, or a study's id. To take a study out: curate withdraw {root} STUDY",
+            )
+        canonical = names[0] if len(names) == 1 else next(name for name in names if name in studies)
+        number = sum(1 for _ in archive.ledger.events("recall_done", canonical)) + 1
+        ordered = sorted(held, key=versions.parse)
+        return _Journal(canonical, number, reason, sorted(studies), ordered, dict.fromkeys(touched))
+
+
+def _names(archive: Archive, subject: str) -> tuple[str, ...]:
+    """A version's number, or a study's id as it is given and as it is published."""
+    try:
+        return (versions.normal(subject),)
+    except InputError:
+        keys = Keys.from_secret(archive.secret)
+        return subject.strip(), identifiers.new_uid(keys, subject.strip())
+
+
+def _studies(archive: Archive, subject: str, names: tuple[str, ...]) -> set[str]:
+    """The studies that a version brought, or the one of that id."""
+    if len(names) > 1:
+        known = {name for name in names if _is_known(archive, name)}
+        return known or {names[1]}
+    folder = archive.releases / names[0]
+    if not (folder / "release.json").is_file():
+        raise InputError(f"There is no release {names[0]} in this archive.", hint="Give a published version.")
+    previous = json.loads((folder / "release.json").read_bytes())["previous"]
+    before = _ids(archive.releases / previous["version"]) if previous else set()
+    found = _ids(folder) - before
+    if not found:
+        raise InputError(
+            f"Version {names[0]} brought no study.", hint="Give a study's id, or the version that did."
+        )
+    return found
+
+
+def _is_known(archive: Archive, study: str) -> bool:
+    return archive.ledger.study(study) is not None or any(archive.ledger.events("withdrawn", study))
+
+
+def _ids(folder: Path) -> set[str]:
+    return set(
+        pq.read_table(folder / "manifest" / "studies.parquet", columns=["study_id"])["study_id"].to_pylist()
+    )
+
+
+def _published(archive: Archive) -> list[Path]:
+    names = {event.subject for event in archive.ledger.events("published")}
+    return [path for path in cuts(archive) if path.name in names]
+
+
+def _left(archive: Archive, studies: Collection[str], version: str) -> bool:
+    """Whether one of the studies was withdrawn from a version before."""
+    events = (event for study in studies for event in archive.ledger.events("withdrawn", study))
+    return any(version in event.payload["versions"] for event in events)
+
+
+def _journals(root: Path) -> list[_Journal]:
+    return [_Journal(**json.loads(path.read_bytes())) for path in sorted((root / JOURNALS).glob("*.json"))]
+
+
+def _write(root: Path, journal: _Journal) -> None:
+    with durable.storage_errors("write the recall's journal"):
+        (root / JOURNALS).mkdir(mode=0o700, exist_ok=True)
+        durable.write_bytes(root / JOURNALS / journal.name, canonical_json(asdict(journal)).encode(), 0o600)
+
+
+def _close(root: Path, journal: _Journal, done: list[Done]) -> None:
+    """Close every target, whichever of them fails.
+
+    Raises:
+        HubError: one failed; the others are closed.
+    """
+    failures: list[CurateError] = []
+    for url in sorted(journal.before):
+        with _timed(done, "closed", url):
+            try:
+                _close_one(root, journal, url)
+            except CurateError as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _close_one(root: Path, journal: _Journal, url: str) -> None:
+    target = hub.open_target(url)
+    if journal.before[url] is None:
+        other = (found.before.get(url) for found in _journals(root) if found.name != journal.name)
+        known = next((settings for settings in other if settings), None)  # it closed the target before
+        journal.before[url] = known or asdict(target.readers())
+        _write(root, journal)
+    target.close_to_readers()
+
+
+def _record_opened(root: Path, journal: _Journal) -> None:
+    """Tell the ledger of the recall and of what was closed.
+
+    Raises:
+        LockedError: another process works with the archive.
+    """
+    facts = {"reason": journal.reason, "studies": journal.studies, "versions": journal.versions}
+    try:
+        _note(
+            root,
+            notices.OPENED,
+            journal.subject,
+            {**_key(journal), **facts, "targets": sorted(journal.before)},
+        )
+    except LockedError as error:
+        raise LockedError(
+            f"The hubs are closed to readers; the rest of the recall waits. {error.message}",
+            hint="As soon as it is done, run the same command again.",
+        ) from None
+    for url in sorted(journal.before):
+        before = journal.before[url] or {}
+        payload = {**_key(journal), "target": url, **{k: v for k, v in before.items() if v is not None}}
+        _note(root, recalls.CLOSED, journal.subject, payload)
+
+
+def _key(journal: _Journal) -> dict[str, Any]:
+    return {"recall": journal.subject, "number": journal.number}
+
+
+def _note(root: Path, kind: str, subject: str, payload: dict[str, Any]) -> None:
+    """Add an event, unless it is there."""
+    with layout.opened(root, write=True) as archive:
+        if any(event.payload == payload for event in archive.ledger.events(kind, subject)):
+            return
+        with archive.ledger.transaction():
+            archive.ledger.append(clock.stamp(), kind, subject, payload, who=who(), tool=TOOL)
+
+
+def _put(root: Path, journal: _Journal, version: str, url: str, progress: Progress) -> None:
+    """Publish the corrected version and purge the rest; then look again, as long as something is left."""
+    found = publish(root, version, url, progress=progress)
+    with layout.opened(root, write=False) as archive:
+        there = {e.subject for e in archive.ledger.events("published") if e.payload["target"] == url}
+        recuts = {name: archive.releases / name for name in journal.versions if name in there}
+    again = hub.open_target(url).purge(recuts, progress=progress)
+    left = {*found.remaining, *(f"{item.place} {item.path} ({item.what})" for item in again.remaining)}
+    journal.remaining = sorted({*(text for text in journal.remaining if "(bytes)" not in text), *left})
+    _write(root, journal)
+
+
+def _reopen(root: Path, journal: _Journal, target: Target) -> None:
+    """Let those read who could before, unless something can still be read, or another recall is not done.
+
+    Raises:
+        HubError: bytes are still served.
+    """
+    served = [text for text in journal.remaining if text.endswith("(bytes)")]
+    if served:
+        raise HubError(
+            f"{target.url} stays closed: {len(served)} files of what was recalled can still be read there,"
+            f" such as {served[0]}",
+            hint="Delete them on the hub (pull requests, copies), then run the same command again.",
+        )
+    others = (found for found in _journals(root) if found.name != journal.name)
+    if any(target.url in found.before for found in others):
+        return
+    before = journal.before[target.url] or {}
+    target.open_to_readers(Settings(before.get("private"), before.get("gated")))
+    _note(root, recalls.REOPENED, journal.subject, {**_key(journal), "target": target.url})
+
+
+def _rehearse(root: Path, subject: str, reason: str, progress: Progress) -> Recall:
+    """The recall of a copy, from a folder hub, both made of links inside the archive and deleted afterwards."""
+    place = root / DRILL
+    _clear(place)
+    try:
+        with durable.storage_errors("rehearse the recall"):
+            place.mkdir(mode=0o700)
+            target = FolderHub((place / "hub").absolute(), linked=True)
+            with layout.opened(root, write=True) as archive:
+                _copy(archive, place / "archive")
+                published = _published(archive)
+        for path in published:
+            target.publish(place / "archive" / "releases" / path.name, progress=progress)
+        for path in published:
+            payload = {"target": target.url, "commit": "", "digest": sha256_file(path / "release.json")}
+            _note(place / "archive", "published", path.name, payload)
+        found = _recall(place / "archive", subject, reason, (target.url,), progress)
+        steps = tuple(
+            Done(s.step, s.place.replace(target.url, "the folder hub"), s.seconds) for s in found.steps
+        )
+        return Recall(**{**_fields(found), "targets": _real(root), "steps": steps, "drill": True})
+    finally:
+        _clear(place)
+
+
+def _fields(found: Recall) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in Recall.__slots__}
+
+
+def _real(root: Path) -> tuple[str, ...]:
+    """The targets that a recall would close."""
+    with layout.opened(root, write=False) as archive:
+        urls = {event.payload["target"] for event in archive.ledger.events("published")}
+    return tuple(sorted(url for url in urls if hub.open_target(url).can_erase))
+
+
+def _copy(archive: Archive, to: Path) -> None:
+    """The archive with links to what never changes; its ledger is copied as it stands."""
+    to.mkdir(mode=0o700)
+    for path in sorted(archive.root.iterdir()):
+        if path.name in (DRILL, JOURNALS, "tmp", "lock") or path.name.startswith("ledger.db"):
+            continue
+        if path.name == configuration.NAME:
+            text = path.read_text(encoding="utf-8")
+            (to / path.name).write_text(_OUTSIDE.sub("", text), encoding="utf-8")  # shared stores stay untouched
+        elif path.is_dir():
+            shutil.copytree(path, to / path.name, copy_function=_link)
+        else:
+            shutil.copy2(path, to / path.name)
+    for path in archive.releases.glob("*/packs/*/*.parquet") if archive.config.packs else ():
+        place = to / path.relative_to(path.parents[2])
+        place.parent.mkdir(parents=True, exist_ok=True)
+        durable.link(path, place)
+    archive.ledger.copy(to / "ledger.db")
+
+
+def _link(source: str, target: str) -> None:
+    durable.link(Path(source), Path(target))
+
+
+def _clear(place: Path) -> None:
+    if not place.exists():
+        return
+    for path in [place, *(path for path in place.rglob("*") if path.is_dir() and not path.is_symlink())]:
+        path.chmod(0o700)
+    shutil.rmtree(place)
