@@ -139,13 +139,16 @@ class FolderHub:
         before = self.readers()
         for tag in store.refs(self.root):
             if (self.root / tag).is_dir():
+                store.delete(store.closed(self.root, tag))  # what a purge, that was killed, had replaced
                 durable.rename(self.root / tag, store.closed(self.root, tag))
         return before
 
     def open_to_readers(self, settings: Settings) -> None:
         """Show every version's folder again."""
         for tag in store.refs(self.root) if not settings.private else ():
-            if store.closed(self.root, tag).is_dir():
+            if (self.root / tag).is_dir():
+                store.delete(store.closed(self.root, tag))
+            elif store.closed(self.root, tag).is_dir():
                 durable.rename(store.closed(self.root, tag), self.root / tag)
 
 

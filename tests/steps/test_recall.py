@@ -357,7 +357,7 @@ def bench(folder: Path) -> Iterator[Bench]:
     made.driver.communicate()
 
 
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.951, 0.99])  # 0.951: a re-cut stands beside what was closed
 def test_a_killed_recall_goes_on(bench: Bench, share: float) -> None:
     """At steps spread over the way: a second run ends as if nothing had happened."""
     bench.kill_at(max(1, int(bench.steps * share)))
