@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # as many test processes as processors
 JOBS ?= auto
 
-.PHONY: browser screenshots demo test test-long check lint types fuzz bench golden lock clean
+.PHONY: browser screenshots demo test test-long check lint types fuzz bench bench-pixels golden lock clean
 
 demo: $(VENV)/ready
 	@rm -rf demo
@@ -41,6 +41,9 @@ fuzz: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.main_job
 
+bench-pixels: $(VENV)/ready
+	$(BIN)/python -m benchmarks.pixels
+
 golden: $(VENV)/ready
 	$(BIN)/python -m tests.regenerate_golden
 
@@ -50,7 +53,7 @@ screenshots: $(VENV)/ready browser
 
 # resolve the dependencies anew; needs uv
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group dev --extra cluster \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group dev --extra cluster --extra pixels \
 		pyproject.toml -o requirements.lock
 
 $(VENV)/ready: requirements.lock pyproject.toml

@@ -54,10 +54,13 @@ if TYPE_CHECKING:
     from curate.steps.ledger import ledger as ledger
     from curate.steps.publish import Publication as Publication
     from curate.steps.publish import publish as publish
+    from curate.steps.quarantine import Decision as Decision
     from curate.steps.quarantine import Kept as Kept
+    from curate.steps.quarantine import decide as decide
     from curate.steps.quarantine import discard as discard
     from curate.steps.quarantine import export as export
     from curate.steps.quarantine import paths as paths
+    from curate.steps.quarantine import show as show
     from curate.steps.quarantine import waiting as waiting
     from curate.steps.recall import Recall as Recall
     from curate.steps.recall import recall as recall
@@ -97,6 +100,7 @@ _HOME = {
     "Health": "curate.steps.doctor",
     "History": "curate.steps.ledger",
     "IntakeReport": "curate.steps.intake",
+    "Decision": "curate.steps.quarantine",
     "Kept": "curate.steps.quarantine",
     "Key": "curate.steps.keys",
     "LedgerLine": "curate.steps.ledger",
@@ -122,6 +126,7 @@ _HOME = {
     "delete_revoked": "curate.steps.verify_copy",
     "dicom": "curate.loading.images",
     "diff": "curate.steps.diff",
+    "decide": "curate.steps.quarantine",
     "discard": "curate.steps.quarantine",
     "doctor": "curate.steps.doctor",
     "export": "curate.steps.quarantine",
@@ -152,6 +157,7 @@ _HOME = {
     "vocabulary": "curate.metadata.table",
     "volume": "curate.loading.volume",
     "volumes": "curate.loading.iterate",
+    "show": "curate.steps.quarantine",
     "waiting": "curate.steps.quarantine",
     "withdraw": "curate.steps.withdraw",
 }

@@ -38,10 +38,10 @@ _SCHEMES_OF_DOIS = ("", "zenodo://")
 _POPULATIONS = ("persons", "test")
 _KINDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
 _KEY_HINT = "Copy them from `curate key show`."
-_PROFILE_OF_PERSONS = {
-    "equipment": "vendor",
-    "anatomy": "remove",
-}  # what is in a header can't be recoded later
+_PROFILE_OF = {
+    "persons": {"equipment": "vendor", "anatomy": "remove"},  # what is in a header can't be recoded later
+    "test": {"burned_in": "allow"},  # nobody's pixels are looked at, unless the table asks for it
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ class Config:
     """A validated `archive.toml`.
 
     `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
-    profile withholds model and region from the headers, unless the table says otherwise. `packs` and
-    `quarantine` are folders or URLs where these lie; empty: in the archive's own folder. The digest is without
-    them: they say nothing of what is released. `hub_gated` and `hub_private` are empty or None where
-    the archive does not say; `data_use` and `responsible` are DUO codes, and texts by the name of their RAI
-    property, which a file beside `archive.toml` holds.
+    profile withholds model and region from the headers, for test material it leaves the pixels alone, unless the
+    table says otherwise. `packs` and `quarantine` are folders or URLs where these lie; empty: in the archive's own
+    folder. The digest is without them: they say nothing of what is released. `hub_gated` and `hub_private` are
+    empty or None where the archive does not say; `data_use` and `responsible` are DUO codes, and texts by the name of
+    their RAI property, which a file beside `archive.toml` holds.
     """
 
     info: ArchiveInfo
@@ -133,7 +133,7 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         tables["privacy"],
-        (_PROFILE_OF_PERSONS if archive.get("population", "persons") == "persons" else {}) | tables["profile"],
+        _PROFILE_OF[archive.get("population", "persons")] | tables["profile"],
         governance,
         people,
         sha256_json(_without_floats({**_without_stores(raw), **({"responsible": said} if said else {})})),

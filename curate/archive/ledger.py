@@ -263,7 +263,7 @@ class Ledger:
         """What has happened to studies: the last such event (0: none), how many are in, how many entries wait."""
         last, studies, waiting = self._db.execute(
             "SELECT (SELECT coalesce(max(seq), 0) FROM events WHERE kind IN"
-            " ('admitted', 'quarantined', 'discarded', 'withdrawn', 'erased')),"
+            " ('admitted', 'quarantined', 'decided', 'discarded', 'withdrawn', 'erased')),"
             " (SELECT count(*) FROM studies), (SELECT count(*) FROM quarantine)"
         ).fetchone()
         return last, studies, waiting

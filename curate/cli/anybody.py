@@ -44,6 +44,7 @@ def inspect(
     show_paths: Annotated[
         bool, typer.Option("--paths", help="Also print paths; they may name persons.")
     ] = False,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Look for text in every frame, too.")] = False,
     temporary: Annotated[
         Path | None, typer.Option(help="Where containers are unpacked, and deleted after.", metavar="DIR")
     ] = None,
@@ -62,6 +63,7 @@ def inspect(
         paths,
         profile_file=profile_file,
         temporary=temporary,
+        pixels=pixels,
         workers=workers,
         progress=progress(quiet=quiet),
     )

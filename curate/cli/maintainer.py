@@ -20,7 +20,7 @@ from curate.findings import rule
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (init, intake, quarantine, release, publish):
+    for command in (init, intake, quarantine, mask, admit, release, publish):
         app.command(rich_help_panel="Maintainer")(command)
 
 
@@ -139,14 +139,23 @@ def quarantine(
     paths_of: Annotated[
         str, typer.Option("--paths", help="Print where the files of this id came from.", metavar="ID")
     ] = "",
+    show_id: Annotated[
+        str, typer.Option("--show", help="Draw what was found in the pixels of this id, into --to.", metavar="ID")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """List what waits and why; give one entry back to the person who decides, or delete it.
 
     Example: curate quarantine archive --export Q1a2b --to decide/
     """
-    if sum(map(bool, (export_id, discard_id, paths_of))) > 1:
-        raise InputError("More than one of --export, --discard and --paths.", hint="Give one of them.")
+    if sum(map(bool, (export_id, discard_id, paths_of, show_id))) > 1:
+        raise InputError("More than one of --export, --discard, --paths and --show.", hint="Give one of them.")
+    if show_id:
+        if to is None:
+            raise InputError("--show needs a folder.", hint="Add --to DIR.")
+        count = curate.show(archive, show_id, to)
+        _say(as_json, {"id": show_id, "to": str(to), "pictures": count}, f"{count:,} pictures in {to}.")
+        return
     if export_id:
         if to is None:
             raise InputError("--export needs a folder.", hint="Add --to DIR.")
@@ -160,6 +169,42 @@ def quarantine(
         _print_paths(curate.paths(archive, paths_of), as_json)
     else:
         _print_waiting(curate.waiting(archive), as_json)
+
+
+_EntryArgument = Annotated[str, typer.Argument(help="What `curate quarantine` lists.", metavar="ID")]
+_ReasonOption = Annotated[str, typer.Option(help="Why, as a code such as NO_NAME_SHOWN.", metavar="CODE")]
+
+
+def mask(
+    archive: ArchiveArgument,
+    entry: _EntryArgument,
+    reason: _ReasonOption = "TEXT_IN_PIXELS",
+    as_json: JsonOption = False,
+) -> None:
+    """Decide that all text found in a waiting study's pixels is made blank; its next intake does it.
+
+    Example: curate mask archive Q1a2b
+    """
+    _decide(archive, entry, "mask", reason, as_json)
+
+
+def admit(
+    archive: ArchiveArgument,
+    entry: _EntryArgument,
+    reason: Annotated[str, typer.Option(help="Why, as a code such as NO_NAME_SHOWN.", metavar="CODE")],
+    as_json: JsonOption = False,
+) -> None:
+    """Decide that a waiting study's pixels may be released as they are; its next intake does it.
+
+    Example: curate admit archive Q1a2b --reason NO_NAME_SHOWN
+    """
+    _decide(archive, entry, "admit", reason, as_json)
+
+
+def _decide(archive: Path, entry: str, decision: curate.Decision, reason: str, as_json: bool) -> None:
+    done = curate.decide(archive, entry, decision, reason)
+    told: dict[str, object] = {"id": done.id, "decision": decision, "reason": reason}
+    _say(as_json, told, f"Noted. Next: curate intake {archive} SOURCE --studies TABLE, with the same source and row.")
 
 
 def _say(as_json: bool, told: dict[str, object], text: str) -> None:

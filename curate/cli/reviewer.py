@@ -24,6 +24,7 @@ def check(
         str, typer.Argument(help="A release's folder, or a hub's reference.", metavar="RELEASE")
     ],
     version: Annotated[str | None, typer.Option(help="The version, where a hub holds several.")] = None,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Look for text in every frame, too.")] = False,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = "",
     quiet: QuietOption = False,
@@ -34,7 +35,7 @@ def check(
     Example: curate check archive/releases/1.0.0
     """
     by = shared.workers_of(workers, scheduler)
-    results = curate.check(release, version, workers=by, progress=progress(quiet=quiet))
+    results = curate.check(release, version, workers=by, pixels=pixels, progress=progress(quiet=quiet))
     failed = any(has_errors(result.findings) for result in results)
     if as_json:
         shared.print_json(results_json(release, results, failed))

@@ -16,7 +16,11 @@ _EMPTY = (
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
 _UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
-_STUDY_DATE = 0x00080020
+_STUDY_DATE, _METHODS = 0x00080020, 0x00120064
+_OF_PIXELS = (
+    ("113101", "Clean Pixel Data Option"),
+    ("113102", "Clean Recognizable Visual Features Option"),
+)
 _SEGMENT_NUMBER = 0x00620004
 _NUMBERED = (
     (0x30060020, 0x30060026, 0x30060022, "ROI"),
@@ -60,7 +64,7 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     item.put(0x00120062, "CS", b"YES ")
     item.put(0x00120063, "LO", _METHOD.encode())
     moved = context.shift_us is not None
-    item[0x00120064] = _method_codes(tuple(_methods(policy, moved, item)))
+    item[_METHODS] = _method_codes(tuple(_methods(policy, moved, item)))
     item.put(0x00280303, "CS", b"MODIFIED" if moved else b"REMOVED ")
     return item
 
@@ -68,6 +72,7 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
 def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:
     """The profile and the options really applied (PS3.16 CID 7050)."""
     applied = [("113100", "Basic Application Confidentiality Profile")]
+    applied += [option for option in _OF_PIXELS if _states(item, option[0])]
     if any(tag in item for tag in _STRUCTURED):
         applied.append(("113104", "Clean Structured Content Option"))
     if policy.clean_descriptors:
@@ -81,6 +86,19 @@ def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:
     return applied
 
 
+def _states(item: Item, code: str) -> bool:
+    """Whether a data set says so already: whoever cleaned its pixels has said it."""
+    stated = item.items_of(_METHODS)
+    return any(i.text(codes.CODE_VALUE) == code and i.text(codes.SCHEME) == "DCM" for i in stated)
+
+
+def state_pixels_clean(item: Item) -> None:
+    """Say that the pixels were cleaned of text: what `finish_dataset` then keeps."""
+    code, meaning = _OF_PIXELS[0]
+    if not _states(item, code):
+        item[_METHODS] = Element(_METHODS, "SQ", [*item.items_of(_METHODS), _code(code, meaning)])
+
+
 @lru_cache(maxsize=64)
 def _has_private(tags: tuple[int, ...]) -> bool:
     return any(tag & 0x10000 for tag in tags)
@@ -88,7 +106,7 @@ def _has_private(tags: tuple[int, ...]) -> bool:
 
 @lru_cache(maxsize=256)
 def _method_codes(methods: tuple[tuple[str, str], ...]) -> Element:
-    return Element(0x00120064, "SQ", [_code(*code) for code in methods])
+    return Element(_METHODS, "SQ", [_code(*code) for code in methods])
 
 
 def _code(value: str, meaning: str) -> Item:

@@ -26,7 +26,9 @@ from curate.findings import Finding
 Bytes = bytes | memoryview
 Dates = Literal["rebase", "remove"]
 Admission = Literal["refuse", "hold", "allow"]
+BurnedIn = Literal["refuse", "hold", "mask", "allow"]
 Equipment = Literal["model", "vendor"]
+Marks = Literal["keep", "mask"]
 Anatomy = Literal["keep", "remove"]
 
 PIXEL_DATA = 0x7FE00010
@@ -79,13 +81,16 @@ class Policy:
 
     `equipment` "vendor" withholds model and software, `anatomy` "remove" the region: what the headers state
     no manifest can take back, so an archive of persons states them in the manifest alone, or not at all.
+    `burned_in` "allow" does not look at pixels; "mask" blanks the text that is found, and holds what it cannot
+    look at; `marks` of side and technique (a closed vocabulary) stay, or are masked with the rest.
     """
 
     dates: Dates = "rebase"
     retain_safe_private: bool = True
     clean_descriptors: bool = True
     secondary_capture: Admission = "refuse"
-    burned_in: Admission = "allow"
+    burned_in: BurnedIn = "mask"
+    marks: Marks = "keep"
     head: Admission = "allow"
     dental_and_fetal: Admission = "hold"
     site_and_scanner: bool = False

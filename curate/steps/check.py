@@ -11,6 +11,7 @@ from curate.errors import InputError
 from curate.hub.download import download
 from curate.hub.folder import FolderHub
 from curate.parallel import Workers
+from curate.pixels import extra
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.verify import check_release
@@ -21,17 +22,20 @@ def check(
     version: str | None = None,
     *,
     workers: Workers = None,
+    pixels: bool = False,
     progress: Progress = silent,
 ) -> list[CheckResult]:
-    """The checks of a release: a folder, or a hub's reference with a version.
+    """The checks of a release: a folder, or a hub's reference with a version; with `pixels`, a look at every frame.
 
     Raises:
-        InputError: no release there.
+        InputError: no release there, or nothing is installed that looks at pixels.
         HubError: the hub cannot be read.
     """
+    if pixels and not extra.installed():
+        raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
     path = Path(reference)
     if "://" not in str(reference) and (path / "release.json").is_file():
-        return check_release(path, workers=workers, progress=progress)
+        return check_release(path, workers=workers, pixels=pixels, progress=progress)
     if version is None:
         if "://" not in str(reference) and not (path / "refs.json").is_file():
             raise InputError(
@@ -40,8 +44,8 @@ def check(
         raise InputError(f"{reference} holds several versions.", hint="Add --version 1.0.0, for instance.")
     target = hub.open_target(str(reference))
     if isinstance(target, FolderHub):
-        return check_release(target.folder_of(version), workers=workers, progress=progress)
+        return check_release(target.folder_of(version), workers=workers, pixels=pixels, progress=progress)
     with tempfile.TemporaryDirectory(prefix="curate-check-") as temporary:
         folder = Path(temporary) / versions.normal(version)
         download(target, version, folder, progress)
-        return check_release(folder, workers=workers, progress=progress)
+        return check_release(folder, workers=workers, pixels=pixels, progress=progress)

@@ -6,7 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,10 +18,12 @@ from curate.dicom import sources
 from curate.dicom.inspection import inspect_bytes
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import MalformedError, Policy
+from curate.donation import pixels as looks
 from curate.donation import policy as policies
 from curate.donation.gather import kind_of
 from curate.errors import DamagedError, InputError
 from curate.findings import Finding
+from curate.pixels import extra
 from curate.progress import Progress, silent
 
 _BATCH = 32
@@ -52,6 +54,7 @@ class _Part:
     policy: Policy
     offset: int = 0
     size: int = -1
+    pixels: bool = False
 
 
 def inspect(
@@ -59,22 +62,26 @@ def inspect(
     *,
     profile_file: Path | None = None,
     temporary: Path | None = None,
+    pixels: bool = False,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[Verdict]:
     """The verdict on each file of folders, files, containers and releases, as workers finish them.
 
-    `temporary` is where containers are unpacked; a folder of the user's own by default, emptied afterwards.
+    `pixels`: look for text in every frame, too. `temporary` is where containers are unpacked; a folder of the
+    user's own by default, emptied afterwards.
 
     Raises:
-        InputError: a path does not exist, or the profile cannot be used.
+        InputError: a path does not exist, the profile cannot be used, or nothing is installed that looks at pixels.
     """
+    if pixels and not extra.installed():
+        raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
     policy = policies.of_file(profile_file)
     released = [None if profile_file else policies.of_release(path) for path in paths]
     by_source = [found or policy for found in released]
     with _private_folder(temporary) as folder:
         skipped: list[Verdict] = []
-        parts = _parts(paths, folder, by_source, skipped)
+        parts = (replace(part, pixels=pixels) for part in _parts(paths, folder, by_source, skipped))
         done = parallel.map_unordered(_look_at_all, _batches(parts), workers)
         for _, verdicts in done:
             yield from progress.over(verdicts, "files")
@@ -143,6 +150,8 @@ def _look_at(part: _Part) -> Verdict:
     try:
         data = _read(part)
         kind, findings = judge(data, part.policy)
+        if part.pixels and kind == "instance":
+            findings += _of_pixels(data)
     except (OSError, DamagedError):
         return Verdict(part.place, part.origin, "unusable", (Finding("FILE_UNREADABLE", part.place),))
     except Exception:
@@ -153,6 +162,13 @@ def _look_at(part: _Part) -> Verdict:
         return Verdict(part.place, part.origin, kind_of(part.path), (Finding(_NO_DICOM, part.place),))
     placed = tuple(Finding(f.rule, part.place, f.tag, f.count) for f in findings)
     return Verdict(part.place, part.origin, kind, placed)
+
+
+def _of_pixels(data: bytes) -> tuple[Finding, ...]:
+    try:
+        return looks.findings_of(data)
+    except MalformedError as error:
+        return (Finding(error.rule, "", error.tag),)
 
 
 def _read(part: _Part) -> bytes:

@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from curate import clock, durable
 from curate.archive import layout, vault
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
 from curate.dicom.types import Keys
+from curate.donation import pixels
 from curate.errors import DamagedError, InputError
 from curate.identity import TOOL, who
+from curate.pixels import extra
 
+Decision = Literal["admit", "mask"]
 INDEX = "index.json"
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{2,39}")
 _MEMBER = re.compile(r"\d{6,}\.dcm")
@@ -79,6 +82,33 @@ def export(root: Path, entry_id: str, to: Path) -> list[Kept]:
     return kept
 
 
+def show(root: Path, entry_id: str, to: Path) -> int:
+    """Draw the frames of an entry in which text or barcodes were found, boxed, into a new folder of their owner only.
+
+    Gives the number of pictures: PNG files named by the file's number and the frame's.
+
+    Raises:
+        InputError: no such entry, the folder is there already, or the libraries that look are not installed.
+        DamagedError: the entry's file is missing, altered, or sealed with another key.
+    """
+    if to.exists() or to.is_symlink():
+        raise InputError(f"{to} is there already.", hint="Name a new folder.")
+    if not extra.installed():
+        raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
+    count = 0
+    with layout.opened(root, write=False) as archive, _files(archive, entry_id) as members:
+        if to.resolve().is_relative_to(archive.root.resolve()):
+            raise InputError("The folder lies in the archive.", hint="Name a folder elsewhere.")
+        with durable.storage_errors("draw what waits in the quarantine"):
+            to.mkdir(mode=0o700, parents=True)
+            for name, stream in members:
+                if _MEMBER.fullmatch(name):
+                    for frame, png in pixels.pictures(stream.read()):
+                        _write(to / f"{name.removesuffix('.dcm')}-{frame:05d}.png", png)
+                        count += 1
+    return count
+
+
 def _export(archive: Archive, entry_id: str, folder: Path) -> list[Kept]:
     kept: list[Kept] = []
     with _files(archive, entry_id) as members:
@@ -111,6 +141,29 @@ def discard(root: Path, entry_id: str, reason: str) -> QuarantineEntry:
             archive.ledger.delete_quarantine(entry.id)
             payload = {"entry": entry.id, "reason": reason, "files": entry.files}
             archive.ledger.append(clock.stamp(), "discarded", entry.study_id, payload, who=who(), tool=TOOL)
+        return entry
+
+
+def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> QuarantineEntry:
+    """Note what a person decided of a study that waits for its pixels; its next intake does it.
+
+    `admit` takes it as it is, `mask` blanks all that is found. The ledger keeps the decision, by whom, and a code
+    that says why.
+
+    Raises:
+        InputError: no such entry, one that waits for something else, or a reason that is not a code.
+    """
+    if not _REASON.fullmatch(reason):
+        hint = "Capital letters, digits and underscores, such as NO_NAME_SHOWN; words could name a person."
+        raise InputError("The reason is not a code.", hint=hint)
+    with layout.opened(root, write=True) as archive:
+        entry = _entry(archive, entry_id)
+        if not any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes):
+            hint = f"See why it waits: curate quarantine {archive.root}"
+            raise InputError("This entry does not wait for what its pixels show.", hint=hint)
+        with archive.ledger.transaction():
+            payload = {"entry": entry.id, "decision": decision, "reason": reason}
+            archive.ledger.append(clock.stamp(), "decided", entry.study_id, payload, who=who(), tool=TOOL)
         return entry
 
 

@@ -18,16 +18,22 @@ from curate.verify import tables, texts
 from curate.verify.audit import check_attestations
 from curate.verify.disclosure import check_disclosure
 from curate.verify.instances import check_instances
+from curate.verify.pixels import check_pixels
 from curate.verify.remembered import Remembered
 from curate.verify.seal import Seal
 
 
 def check_release(
-    folder: Path, *, workers: Workers = 1, progress: Progress = silent, known: Remembered | None = None
+    folder: Path,
+    *,
+    workers: Workers = 1,
+    pixels: bool = False,
+    progress: Progress = silent,
+    known: Remembered | None = None,
 ) -> list[CheckResult]:
     """All checks of a release folder, in order; a release passes if no finding is an error.
 
-    Packs and previews that `known` remembers are not read again.
+    Packs and previews that `known` remembers are not read again. `pixels`: look for text in every frame again, too.
 
     Raises:
         InputError: the folder is no release at all.
@@ -58,7 +64,9 @@ def check_release(
         "disclosure": check_disclosure,
         "attestations": check_attestations,
     }
-    return results + [_guarded(check, seal, name) for name, check in rest.items()]
+    results += [_guarded(check, seal, name) for name, check in rest.items()]
+    # (11) on demand: no text in the pixels
+    return results + ([check_pixels(seal, workers, progress)] if pixels else [])
 
 
 def _guarded(check: Callable[[Seal], CheckResult], seal: Seal, name: str) -> CheckResult:

@@ -16,6 +16,7 @@ from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
+from curate.donation import pixels
 from curate.donation.coding import HEADER_KEYWORDS, joined
 from curate.findings import Finding, Severity, merge
 
@@ -143,9 +144,9 @@ def safe(data: bytes, context: StudyContext, policy: Policy) -> tuple[Rewritten,
     Raises:
         MalformedError: the rule by which it is refused.
     """
-    rewritten = rewrite_parsed(parse(data), context, policy)
+    rewritten = pixels.clean(rewrite_parsed(parse(data), context, policy), policy, pixels.Tally())
     for finding in rewritten.findings:
-        if finding.severity is Severity.ERROR:
+        if finding.severity is Severity.ERROR or finding.rule in pixels.WAITS:
             raise MalformedError(finding.rule, finding.tag)
     for finding in verify(b"".join(rewritten.chunks), policy):
         if finding.severity is Severity.ERROR:

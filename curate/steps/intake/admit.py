@@ -25,7 +25,7 @@ from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify_rewritten
 from curate.digests import canonical_json, sha256_set
-from curate.donation import disclosure
+from curate.donation import disclosure, pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
@@ -59,6 +59,7 @@ class _Work:
     refused_sources: set[bytes] = field(default_factory=set)
     already: int = 0
     size_bytes: int = 0
+    looked: pixels.Tally = field(default_factory=pixels.Tally)
     places: dict[str, Row] = field(default_factory=dict)
 
 
@@ -170,7 +171,9 @@ def _clean(
             raise _StudyRefusedError
         if instance.series_uid not in work.headers:
             work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
-        rewritten = stored(rewrite_parsed(parsed, context, policy), task.pixels)
+        rewritten = rewrite_parsed(parsed, context, policy)
+        rewritten = pixels.clean(rewritten, policy, work.looked, task.decision)
+        rewritten = stored(rewritten, task.pixels)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
             work.places[rewritten.series_uid] = _place_ids(work.keys, facts_of(parsed.dataset, _PLACE))
         verified = verify_rewritten(rewritten, policy)
@@ -183,7 +186,7 @@ def _clean(
         return None
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
-    if has_errors(found) or any(_held(f.rule, policy) for f in found):
+    if has_errors(found) or any(_held(f.rule, policy, task.decision) for f in found):
         raise _StudyRefusedError
     return _row(task, work, rewritten, verified.dataset)
 
@@ -203,10 +206,11 @@ def _place_ids(keys: Keys, facts: dict[str, Any]) -> Row:
     }
 
 
-def _held(rule: str, policy: Policy) -> bool:
-    """Whether a person has to decide before the study may enter."""
-    pixels = {"PIXELS_TEXT_LIKELY": policy.burned_in, "PIXELS_FACE_LIKELY": policy.head}
-    return rule.startswith("HELD_") or pixels.get(rule) == "hold"
+def _held(rule: str, policy: Policy, decision: str) -> bool:
+    """Whether a person has to decide before the study may enter, and has not."""
+    if rule in pixels.WAITS or (rule == "PIXELS_TEXT_LIKELY" and policy.burned_in == "hold"):
+        return not decision
+    return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head == "hold")
 
 
 def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _Clean:
@@ -348,6 +352,9 @@ def _series_rows(task: StudyTask, work: _Work, instances: list[Row]) -> tuple[li
 
 def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
     counts: Counter[str] = Counter()
+    looked: dict[str, Any] = {"pixels": work.looked.evidence()} if work.looked.frames else {}
+    if task.decision:
+        looked = {"pixels": work.looked.evidence() | {"decided": task.decision}}
     for finding in work.findings:
         if finding.severity is not Severity.ERROR:
             counts[finding.rule] += finding.count
@@ -359,6 +366,7 @@ def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
         "refused_instances": len(work.refused),
         "deidentified_by": "archive" if task.deidentify else "hospital",
         "tool": task.tool,
+        **looked,
     }
 
 

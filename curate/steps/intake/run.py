@@ -25,6 +25,7 @@ from curate.findings import Finding, has_errors, merge
 from curate.identity import TOOL, who
 from curate.metadata import table
 from curate.parallel import Workers
+from curate.pixels import extra
 from curate.progress import Progress, silent
 from curate.steps.intake import receipts, remembered
 from curate.steps.intake.admit import process, quarantine_id
@@ -56,7 +57,7 @@ def intake(
     with layout.opened(root, write=True) as archive, _unpacking(archive) as folder, ExitStack() as stack:
         policy = Policy.from_mapping(archive.config.profile)
         keys = Keys.from_secret(archive.secret)
-        look = remembered.look(archive, keys.source, sources, studies, deidentify)
+        look = remembered.look(archive, keys.source, sources, studies, deidentify, extra.installed())
         if look is not None and (known := remembered.recall(archive, look)) is not None:
             return IntakeReport.from_plain(known)
         listed = table.open_table(studies)
@@ -146,7 +147,12 @@ class _Run:
             self.earliest[study_id] = study.earliest
         self.studies[study_id] = study
         task = self._new(study.study_uid, study_id, donor, (), findings)
-        return replace(task, license=spdx, row=row)
+        return replace(task, license=spdx, row=row, decision=self._decision(study_id))
+
+    def _decision(self, study_id: str) -> str:
+        """What a person decided last of a study that waited for its pixels."""
+        decided = [event.payload["decision"] for event in self.archive.ledger.events("decided", study_id)]
+        return str(decided[-1]) if decided else ""
 
     def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
         """A file that belongs to no study waits by itself, under a name of its content's place."""

@@ -1,0 +1,65 @@
+"""Check on demand: the released pixels are looked at again, by what looked at them before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate import parallel
+from curate.archive import packs
+from curate.dicom.picture import pixels_of
+from curate.dicom.reader import parse
+from curate.dicom.sopclasses import text_likely
+from curate.dicom.types import MalformedError
+from curate.errors import DamagedError
+from curate.findings import Finding, merge
+from curate.parallel import Workers
+from curate.progress import Progress, silent
+from curate.records import CheckResult
+from curate.verify.seal import Seal
+from curate.verify.tables import shard_paths
+
+
+@dataclass(frozen=True, slots=True)
+class _Pack:
+    path: Path
+    place: str
+
+
+def check_pixels(seal: Seal, workers: Workers, progress: Progress = silent) -> CheckResult:
+    """Text and barcodes that are still found: warnings, since a person may have decided that they stay."""
+    tasks = [_Pack(seal.folder / place, place) for place in shard_paths(seal, "images")]
+    findings: list[Finding] = []
+    count = 0
+    for _, (looked, found) in progress.over(
+        parallel.map_unordered(_look, tasks, workers), "packs", len(tasks)
+    ):
+        count += looked
+        findings += found
+    return CheckResult("pixels", "No text or barcode is found in the pixels", count, merge(findings))
+
+
+def _look(pack: _Pack) -> tuple[int, list[Finding]]:
+    findings: list[Finding] = []
+    try:
+        places = list(packs.instance_places(pack.path))
+        for number, (offset, size) in enumerate(places):
+            found = _of(packs.read_instance(pack.path, offset, size))
+            findings += [Finding(rule, f"{pack.place}:{number}", "PixelData", count) for rule, count in found]
+    except (OSError, DamagedError, MalformedError):  # another check says so
+        return 0, findings
+    return len(places), findings
+
+
+def _of(data: bytes) -> list[tuple[str, int]]:
+    from curate.pixels.image import Image
+    from curate.pixels.look import look
+
+    parsed = parse(data)
+    fields = pixels_of(parsed)
+    if fields is None:
+        return []
+    seen = look(Image(**fields), thorough=text_likely(parsed.dataset))
+    text = sum(one.kind != "mark" for one in seen.found)
+    unread = [("PIXELS_UNREADABLE", seen.unread)] if seen.unread else []
+    return unread + ([("PIXELS_TEXT_FOUND", text)] if text else [])

