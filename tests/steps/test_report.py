@@ -19,6 +19,7 @@ from curate.steps.report import rates, representation
 from curate.steps.report.offers import read_offers
 from tests.hub.server import HubServer
 from tests.pages.browser import VIEWS, needs_browser, pages_of, visit
+from tests.regenerate_population import populations
 from tests.steps.archives import donation, make_archive
 
 GOLDEN = Path(__file__).resolve().parents[2] / "manifests" / "golden"
@@ -208,7 +209,9 @@ def test_donors_pages_state_the_same_facts() -> None:
 
     assert shape(texts["es"]) == shape(texts["en"])
     assert shape(texts["ca"]) == shape(texts["en"])
-    numbers = {lang: sorted(re.findall(r"\d+", json.dumps(text, ensure_ascii=False))) for lang, text in texts.items()}
+    numbers = {
+        lang: sorted(re.findall(r"\d+", json.dumps(text, ensure_ascii=False))) for lang, text in texts.items()
+    }
     assert numbers["es"] == numbers["en"] == numbers["ca"]
 
 
@@ -275,4 +278,22 @@ def test_use_is_what_the_hub_says_and_said_last(tmp_path: Path, hub: HubServer) 
     text = (tmp_path / "site" / "releases.html").read_text()
     assert "hf://org/used: 4\u202f321 downloads in 30 days, 17 likes" in text
     with opened(root, write=False) as archive:
-        assert [event.payload for event in archive.ledger.events("counted")] == [{"downloads": 4321, "likes": 17}]
+        assert [event.payload for event in archive.ledger.events("counted")] == [
+            {"downloads": 4321, "likes": 17}
+        ]
+
+
+def test_the_united_nations_file_becomes_reference_populations(tmp_path: Path) -> None:
+    """From the layout of WPP 2024's file: two places, 2024, medium variant, five-year bands up to 90 and over."""
+    path = tmp_path / "wpp.csv"
+    lines = ["LocID,Location,Variant,Time,AgeGrp,AgeGrpStart,AgeGrpSpan,PopMale,PopFemale,PopTotal"]
+    for place, name in (("724", "Spain"), ("900", "World"), ("250", "France")):
+        for low in range(0, 105, 5):
+            for variant, year in (("Medium", "2024"), ("High", "2024"), ("Medium", "2023")):
+                lines.append(f"{place},{name},{variant},{year},{low}-{low + 4},{low},5,1.5,2.25,3.75")
+    path.write_text("\n".join(lines) + "\n")
+    made = populations(path)
+    assert [entry["name"] for entry in made] == ["Spain, 2024", "the World, 2024"]
+    counts = {(low, sex): n for low, sex, n in made[0]["counts"]}
+    assert len(counts) == 38
+    assert (counts[0, "F"], counts[85, "M"], counts[90, "M"]) == (2250, 1500, 4500)
