@@ -26,12 +26,8 @@ SOURCE = (
 def populations(path: Path) -> list[dict[str, object]]:
     """Spain and the World in 2024: persons by lower end of a five-year band (90 and over together) and sex."""
     counts: dict[str, dict[tuple[int, str], float]] = {name: {} for name in PLACES.values()}
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8-sig")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8-sig")
-    )
-    with opened as file:
+    open_it = gzip.open if path.suffix == ".gz" else open
+    with open_it(path, "rt", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             if row["LocID"] in PLACES and row["Time"] == YEAR and row["Variant"] == "Medium":
                 found, low = counts[PLACES[row["LocID"]]], min(int(row["AgeGrpStart"]), 90)
