@@ -16,7 +16,7 @@ _EMPTY = (
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
 _UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
-_STUDY_DATE, _METHODS = 0x00080020, 0x00120064
+_STUDY_DATE, _METHODS, _FEATURES = 0x00080020, 0x00120064, 0x00280302
 _OF_PIXELS = (
     ("113101", "Clean Pixel Data Option"),
     ("113102", "Clean Recognizable Visual Features Option"),
@@ -94,7 +94,16 @@ def _states(item: Item, code: str) -> bool:
 
 def state_pixels_clean(item: Item) -> None:
     """Say that the pixels were cleaned of text: what `finish_dataset` then keeps."""
-    code, meaning = _OF_PIXELS[0]
+    _state(item, *_OF_PIXELS[0])
+
+
+def state_faceless(item: Item) -> None:
+    """Say that a face was removed from the pixels (PS3.15 E.3.2)."""
+    _state(item, *_OF_PIXELS[1])
+    item.put(_FEATURES, "CS", b"NO")
+
+
+def _state(item: Item, code: str, meaning: str) -> None:
     if not _states(item, code):
         item[_METHODS] = Element(_METHODS, "SQ", [*item.items_of(_METHODS), _code(code, meaning)])
 

@@ -26,6 +26,7 @@ from curate.findings import Finding
 Bytes = bytes | memoryview
 Dates = Literal["rebase", "remove"]
 Admission = Literal["refuse", "hold", "allow"]
+Head = Literal["refuse", "hold", "deface", "allow"]
 BurnedIn = Literal["refuse", "hold", "mask", "allow"]
 Equipment = Literal["model", "vendor"]
 Marks = Literal["keep", "mask"]
@@ -83,6 +84,7 @@ class Policy:
     no manifest can take back, so an archive of persons states them in the manifest alone, or not at all.
     `burned_in` "allow" does not look at pixels; "mask" blanks the text that is found, and holds what it cannot
     look at; `marks` of side and technique (a closed vocabulary) stay, or are masked with the rest.
+    `head` "deface" cuts the face from CT, by what it shows, and holds other volumes whose headers name a head.
     """
 
     dates: Dates = "rebase"
@@ -91,7 +93,7 @@ class Policy:
     secondary_capture: Admission = "refuse"
     burned_in: BurnedIn = "mask"
     marks: Marks = "keep"
-    head: Admission = "allow"
+    head: Head = "allow"
     dental_and_fetal: Admission = "hold"
     site_and_scanner: bool = False
     equipment: Equipment = "model"

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from curate.pixels.image import Bytes, Frame, Image, stored
+from curate.pixels.image import Bytes, Frame, Image, UndecodableError, stored
 from curate.pixels.look import Box, Found
 
 JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
@@ -54,6 +55,25 @@ def mask(image: Image, found: Iterable[Found]) -> Masked:
     frames = [_blank(image, stored(image, index), boxes.get(index, ())) for index in range(image.frames)]
     encoded = [_encoded(image, frame, JPEG_2000_LOSSLESS) for frame in frames]
     return Masked(JPEG_2000_LOSSLESS, _photometric(image), 0, encoded=encoded)
+
+
+def painted(image: Image, where: npt.NDArray[np.bool_], value: int) -> Masked:
+    """The pixels of one grey frame with `value` at each of `where`; coded as before, without loss.
+
+    Raises:
+        UndecodableError: they cannot be decoded, or coded again in their own syntax.
+    """
+    frame = np.array(stored(image, 0))
+    frame[where] = value
+    if not image.encoded:
+        data = bytearray(image.native)
+        data[: frame.nbytes] = frame.tobytes()
+        return Masked(image.transfer_syntax, image.photometric, image.planar, native=bytes(data))
+    own = _OWN_ENCODER.get(image.transfer_syntax)
+    if own is None:
+        raise UndecodableError
+    encoded = (_encoded(image, frame, own) if where.any() else image.encoded[0],)
+    return Masked(image.transfer_syntax, image.photometric, image.planar, encoded=encoded)
 
 
 def _native(image: Image, boxes: dict[int, list[Box]]) -> Masked:

@@ -146,12 +146,17 @@ def safe(data: bytes, context: StudyContext, policy: Policy) -> tuple[Rewritten,
     """
     rewritten = pixels.clean(rewrite_parsed(parse(data), context, policy), policy, pixels.Tally())
     for finding in rewritten.findings:
-        if finding.severity is Severity.ERROR or finding.rule in pixels.WAITS:
+        if finding.severity is Severity.ERROR or finding.rule in pixels.WAITS | _heads(policy):
             raise MalformedError(finding.rule, finding.tag)
     for finding in verify(b"".join(rewritten.chunks), policy):
         if finding.severity is Severity.ERROR:
             raise MalformedError("REWRITE_NOT_CLEAN", finding.tag)
     return rewritten, rewritten.findings
+
+
+def _heads(policy: Policy) -> frozenset[str]:
+    """Heads are cut at intake alone, where a study is seen as a whole: here they are left out."""
+    return frozenset(("PIXELS_FACE_LIKELY",)) if policy.head == "deface" else frozenset()
 
 
 def _reason(error: Exception, place: str) -> Finding:

@@ -22,10 +22,10 @@ from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
+from curate.dicom.types import Item, Keys, MalformedError, Parsed, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify_rewritten
 from curate.digests import canonical_json, sha256_set
-from curate.donation import disclosure, pixels
+from curate.donation import disclosure, faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
@@ -61,6 +61,8 @@ class _Work:
     size_bytes: int = 0
     looked: pixels.Tally = field(default_factory=pixels.Tally)
     places: dict[str, Row] = field(default_factory=dict)
+    faces: faces.Plan = field(default_factory=faces.Plan)
+    faceless: Counter[str] = field(default_factory=Counter)
 
 
 class _StudyRefusedError(Exception):
@@ -99,6 +101,7 @@ def _pack_all(task: StudyTask, work: _Work) -> None:
 
 def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
     policy = Policy.from_mapping(task.profile)
+    _plan_faces(task, work, policy)
     names = _names(task) if task.deidentify else frozenset()
     context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, names)
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
@@ -126,6 +129,27 @@ def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
         (work.refused_sources if row is None else work.sources).add(digest)
         if row is not None:
             yield row
+
+
+def _plan_faces(task: StudyTask, work: _Work, policy: Policy) -> None:
+    """Judge the study's volumes as a whole, before the first instance of it is cut."""
+    if policy.head != "deface" or task.known:
+        return
+    work.faces = faces.plan(_parsed(task))
+    if work.faces.held:
+        work.findings.append(Finding(faces.UNSURE, task.instances[0].place, "PixelData"))
+        raise _StudyRefusedError
+
+
+def _parsed(task: StudyTask) -> Iterator[Parsed]:
+    """The instances that can be read, each once; the others are set aside later."""
+    seen: set[str] = set()
+    for instance in task.instances:
+        if instance.instance_uid in seen:
+            continue
+        with contextlib.suppress(OSError, MalformedError):
+            yield parse(instance.path.read_bytes())
+            seen.add(instance.instance_uid)
 
 
 def _names(task: StudyTask) -> frozenset[str]:
@@ -172,6 +196,9 @@ def _clean(
         if instance.series_uid not in work.headers:
             work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
         rewritten = rewrite_parsed(parsed, context, policy)
+        rewritten, voxels = faces.clean(parsed, rewritten, work.faces, policy)
+        if instance.series_uid in work.faces.planes:
+            work.faceless.update(instances=1, voxels=voxels)
         rewritten = pixels.clean(rewritten, policy, work.looked, task.decision)
         rewritten = stored(rewritten, task.pixels)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
@@ -210,7 +237,7 @@ def _held(rule: str, policy: Policy, decision: str) -> bool:
     """Whether a person has to decide before the study may enter, and has not."""
     if rule in pixels.WAITS or (rule == "PIXELS_TEXT_LIKELY" and policy.burned_in == "hold"):
         return not decision
-    return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head == "hold")
+    return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head in ("hold", "deface"))
 
 
 def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _Clean:
@@ -243,7 +270,9 @@ def _admitted(task: StudyTask, work: _Work) -> StudyResult:
     entry = _keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
     if not work.rows:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
-    evidence = _evidence(task, work)  # of the images: what was wrong with the row would tell what a null hides
+    evidence = _evidence(
+        task, work
+    )  # of the images: what was wrong with the row would tell what a null hides
     coded, found = code_study(task.row, joined(work.headers.values()))
     odd = [name for facts in work.facts.values() for name in contradictions(facts)]
     found += [Finding("SERIES_CONTRADICTS", "", name) for name in odd]
@@ -355,6 +384,8 @@ def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
     looked: dict[str, Any] = {"pixels": work.looked.evidence()} if work.looked.frames else {}
     if task.decision:
         looked = {"pixels": work.looked.evidence() | {"decided": task.decision}}
+    if work.faceless:
+        looked |= {"faces": dict(sorted(work.faceless.items()))}
     for finding in work.findings:
         if finding.severity is not Severity.ERROR:
             counts[finding.rule] += finding.count
