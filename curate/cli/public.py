@@ -88,13 +88,18 @@ def report(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A reference population: age_low, sex, population."),
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no hub how much the releases are used.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the public site: donation rate, releases, representation, and the donors' pages in three languages.
 
     Example: curate report archive --out site --offers offers.csv
     """
-    made = curate.report(archive, out, offers=offers, publications=publications, population=population)
+    made = curate.report(
+        archive, out, offers=offers, publications=publications, population=population, offline=offline
+    )
     if as_json:
         found = [shared.finding_json(finding) for finding in made.findings]
         shared.print_json(

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from curate.errors import InputError
-from curate.hub.protocol import Target
+from curate.hub.protocol import Popularity, Target
 from curate.hub.retry import Patience
 
 
@@ -40,3 +40,16 @@ def open_target(url: str, *, patience: Patience | None = None) -> Target:
         f"{parts.scheme}:// is not a target that curate can publish to",
         hint="Use file:///DIR, hf://ORG/NAME, s3://BUCKET/PREFIX or zenodo://.",
     )
+
+
+def popularity(url: str, *, patience: Patience | None = None) -> Popularity | None:
+    """How the repository of a target is used, as its hub says; None where that kind of target counts nothing.
+
+    Raises:
+        HubError: the hub does not answer.
+    """
+    if urlsplit(url).scheme != "hf":
+        return None
+    from curate.hub.huggingface import HuggingFaceHub, repository_of
+
+    return HuggingFaceHub(repository_of(url), patience or Patience()).popularity()

@@ -20,6 +20,7 @@ from curate.hub.hf_commit import bring, set_tag, tags
 from curate.hub.protocol import (
     Contents,
     Plan,
+    Popularity,
     Published,
     Purged,
     Settings,
@@ -102,6 +103,11 @@ class HuggingFaceHub:
         """Who may read, as the hub says."""
         found = described(client.connect(self.name, self.patience))
         return Settings(bool(found.private), found.gated)
+
+    def popularity(self) -> Popularity:
+        """Downloads of the last 30 days and likes, as the hub counts them."""
+        found = described(client.connect(self.name, self.patience))
+        return Popularity(found.downloads, found.likes)
 
     def close_to_readers(self) -> Settings:
         """Make the repository private; gives who could read it before."""

@@ -84,6 +84,14 @@ class Settings:
     gated: Gated | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """How a hub says that a repository is used: downloads of the last 30 days, likes; None: it does not say."""
+
+    downloads: int | None
+    likes: int | None
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Remaining:
     """Something erased that is still there: `place` is a ref or folder."""

@@ -264,8 +264,8 @@ def info(hub: HubServer, call: Call) -> Answer:
             "disabled": False,
             "lastModified": when,
             "createdAt": when,
-            "downloads": 0,
-            "likes": 0,
+            "downloads": repo.downloads,
+            "likes": repo.likes,
             "tags": [],
             "siblings": [{"rfilename": path} for path in sorted(made.tree)],
         }

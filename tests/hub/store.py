@@ -59,6 +59,8 @@ class Repo:
     id: str
     private: bool = False
     gated: str | bool = False
+    downloads: int = 0
+    likes: int = 0
     refs: dict[str, str] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)

@@ -60,3 +60,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {
         p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
     }
+
+
+def sealed_files_of(folder: Path) -> dict[str, bytes]:
+    """The files of a release, or of several below a folder, without the attestations: these are salted anew."""
+    return {name: data for name, data in files_of(folder).items() if "attestations/" not in name}

@@ -14,7 +14,7 @@ import pytest
 
 from tests import synth
 from tests.corpus import write_table
-from tests.steps.archives import files_of
+from tests.steps.archives import sealed_files_of
 
 STUDIES = 5
 _CUT = """
@@ -80,8 +80,8 @@ def _cut(
     env = {**os.environ, **_ENVIRONMENT, **environment}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
-    found = files_of(root / "releases" / "1.0.0")
-    assert files_of(Path(f"{root}-hub") / "v1.0.0") == found
+    found = sealed_files_of(root / "releases" / "1.0.0")
+    assert sealed_files_of(Path(f"{root}-hub") / "v1.0.0") == found
     return found
 
 

@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 
 import curate
+from curate.archive.layout import opened
 from curate.errors import InputError
 from curate.pages import site
 from curate.privacy.counts import recoverable
 from curate.steps.report import rates, representation
 from curate.steps.report.offers import read_offers
+from tests.hub.server import HubServer
 from tests.pages.browser import VIEWS, needs_browser, pages_of, visit
+from tests.regenerate_population import populations
+from tests.steps.archives import donation, make_archive
 
 GOLDEN = Path(__file__).resolve().parents[2] / "manifests" / "golden"
 HOSTILE = "<script>x</script>"
@@ -205,7 +209,9 @@ def test_donors_pages_state_the_same_facts() -> None:
 
     assert shape(texts["es"]) == shape(texts["en"])
     assert shape(texts["ca"]) == shape(texts["en"])
-    numbers = {lang: sorted(re.findall(r"\d+", json.dumps(text, ensure_ascii=False))) for lang, text in texts.items()}
+    numbers = {
+        lang: sorted(re.findall(r"\d+", json.dumps(text, ensure_ascii=False))) for lang, text in texts.items()
+    }
     assert numbers["es"] == numbers["en"] == numbers["ca"]
 
 
@@ -254,3 +260,40 @@ def test_same_archive_gives_the_same_site(
             {p.relative_to(tmp_path / name): p.read_bytes() for p in sorted((tmp_path / name).rglob("*.*"))}
         )
     assert sites[0] == sites[1]
+
+
+def test_use_is_what_the_hub_says_and_said_last(tmp_path: Path, hub: HubServer) -> None:
+    """Downloads and likes come from the hub, stand in the ledger, and are shown with their day when it is silent."""
+    root = make_archive(tmp_path / "archive", hub="hf://org/used")
+    source, table = donation(tmp_path / "donated", studies=1, instances=1)
+    curate.intake(root, [source], table, deidentify=True, workers=1)
+    curate.release(root)
+    curate.publish(root, "1.0.0")
+    curate.report(root, tmp_path / "site", offline=True)
+    assert "Not known" in (tmp_path / "site" / "releases.html").read_text()
+    hub.repo("org/used").downloads, hub.repo("org/used").likes = 4321, 17
+    curate.report(root, tmp_path / "site")
+    hub.fail("info", nth=None, status=403)
+    curate.report(root, tmp_path / "site")
+    text = (tmp_path / "site" / "releases.html").read_text()
+    assert "hf://org/used: 4\u202f321 downloads in 30 days, 17 likes" in text
+    with opened(root, write=False) as archive:
+        assert [event.payload for event in archive.ledger.events("counted")] == [
+            {"downloads": 4321, "likes": 17}
+        ]
+
+
+def test_the_united_nations_file_becomes_reference_populations(tmp_path: Path) -> None:
+    """From the layout of WPP 2024's file: two places, 2024, medium variant, five-year bands up to 90 and over."""
+    path = tmp_path / "wpp.csv"
+    lines = ["LocID,Location,Variant,Time,AgeGrp,AgeGrpStart,AgeGrpSpan,PopMale,PopFemale,PopTotal"]
+    for place, name in (("724", "Spain"), ("900", "World"), ("250", "France")):
+        for low in range(0, 105, 5):
+            for variant, year in (("Medium", "2024"), ("High", "2024"), ("Medium", "2023")):
+                lines.append(f"{place},{name},{variant},{year},{low}-{low + 4},{low},5,1.5,2.25,3.75")
+    path.write_text("\n".join(lines) + "\n")
+    made = populations(path)
+    assert [entry["name"] for entry in made] == ["Spain, 2024", "the World, 2024"]
+    counts = {(low, sex): n for low, sex, n in made[0]["counts"]}
+    assert len(counts) == 38
+    assert (counts[0, "F"], counts[85, "M"], counts[90, "M"]) == (2250, 1500, 4500)

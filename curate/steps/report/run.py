@@ -8,18 +8,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from curate import clock, durable, licenses
+from curate import clock, durable, hub, licenses
 from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.donation import disclosure
-from curate.errors import InputError
+from curate.errors import HubError, InputError
 from curate.findings import Finding, merge
 from curate.hub.protocol import parse_release
+from curate.hub.retry import Patience
+from curate.identity import TOOL, who
 from curate.metadata import cells
 from curate.pages import charts, donors, site
 from curate.privacy.counts import CountTable
@@ -69,8 +72,16 @@ class Version:
     counts: Mapping[str, int]
     size_bytes: int
     places: tuple[str, ...]
-    downloads: int | None = None
-    likes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How a hub says that the repository at a place is used, and on which day it said so."""
+
+    place: str
+    downloads: int | None
+    likes: int | None
+    as_of: str
 
 
 @dataclass(slots=True)
@@ -78,6 +89,7 @@ class _Figures:
     archive: Archive
     k: int
     released: list[Version]
+    use: tuple[Use, ...] = ()
     offers: Offers | None = None
     tables: dict[str, CountTable] = field(default_factory=dict)
     publications: tuple[Publication, ...] = ()
@@ -92,11 +104,13 @@ def report(
     offers: Path | None = None,
     publications: Path | None = None,
     population: Path | None = None,
+    offline: bool = False,
 ) -> Report:
     """Write the transparency site of an archive into `out`, in place of an older one.
 
     `offers` is the portal's table (`offers.py` describes it), `publications` one of doi, title and version,
-    `population` a reference of age_low, sex and population beside those that come with the tool.
+    `population` a reference of age_low, sex and population beside those that come with the tool. Hubs are asked how
+    often the releases are downloaded; `offline`, or where one does not answer, what it said last is shown.
 
     Raises:
         InputError: no archive, a table that cannot be used, or a folder that holds something else.
@@ -108,6 +122,7 @@ def report(
             figures.tables = _tables(figures.offers, figures.k, _kept(archive))
         figures.publications, found = _publications(publications)
         figures.findings = merge((*found, *(figures.offers.findings if figures.offers else ())))
+        figures.use = tuple(_use(archive, offline=offline))
         figures.representations = tuple(_represent(archive, figures.released, population))
         _keep(archive, figures.tables)  # before it is public: a later site is judged beside it
         with site.building(out) as folder:
@@ -136,6 +151,20 @@ def _released(archive: Archive) -> list[Version]:
             counts = {name: int(count) for name, count in said["counts"].items()}
             found.append(Version(version, said["date"], counts, size, tuple(places[version])))
     return found
+
+
+def _use(archive: Archive, *, offline: bool) -> Iterator[Use]:
+    """How often the hubs' repositories are downloaded and liked; what they say is kept in the ledger."""
+    for target in dict.fromkeys(event.payload["target"] for event in archive.ledger.events("published")):
+        told = None
+        with suppress(HubError):
+            told = None if offline else hub.popularity(target, patience=Patience(attempts=2))
+        if told is not None:
+            payload = {"downloads": told.downloads, "likes": told.likes}
+            with archive.ledger.transaction():
+                archive.ledger.append(clock.stamp(), "counted", target, payload, who=who(), tool=TOOL)
+        for event in list(archive.ledger.events("counted", target))[-1:]:
+            yield Use(_place(target), event.payload["downloads"], event.payload["likes"], event.at[:10])
 
 
 def _place(target: str) -> str:
@@ -236,6 +265,7 @@ def _write(folder: Path, figures: _Figures) -> None:
         "month_chart": _over_time(figures.tables.get("month")),
         "group_charts": {name: _bars(name, rates(table)) for name, table in figures.tables.items()},
         "released": figures.released,
+        "use": figures.use,
         "publications": figures.publications,
         "representations": figures.representations,
         "sexes": _SEX,
