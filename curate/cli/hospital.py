@@ -135,7 +135,10 @@ def receipts(
     table = shared.columns(*names)
     for entry in found:
         table.add_row(*(Text(entry[name]) for name in names))
-    shared.console().print(table)
+    out = shared.console()
+    if not out.is_terminal:
+        out.width = 400  # a line each, whole: ids of the longest kind are cut in two otherwise
+    out.print(table)
 
 
 def unseal(
