@@ -1,6 +1,16 @@
-"""`python -m curate`."""
+"""The command, also as `python -m curate`."""
 
-from curate.cli.main import run
+import sys
+
+
+def run() -> None:
+    """Run the command; Ctrl-C while its modules are still being imported ends it without a traceback."""
+    try:
+        from curate.cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    main.run()
+
 
 if __name__ == "__main__":
     run()

@@ -27,6 +27,15 @@ def test_every_command_that_the_readme_shows_exists() -> None:
         assert "Example: curate " in curate(verb, "--help").stdout.replace("\n", " ")
 
 
+def test_help_reads_as_it_was_written() -> None:
+    """Arguments bear one name in capitals, dots stand once, and no table's name is taken for markup."""
+    for verb in ("deidentify", "receipts", "unseal", "intake", "vocabulary", "inspect", "profile", "audit", "diff"):
+        shown = curate(verb, "--help", COLUMNS="200").stdout
+        usage = next(line for line in shown.splitlines() if "Usage" in line)
+        assert not re.search(r"\{[a-z]|\.\.\.\}", usage)
+        assert "whose applies" not in re.sub(" +", " ", shown)
+
+
 def test_every_code_that_the_readme_names_is_a_rule() -> None:
     """Rule codes in the README are those of rules.json."""
     codes = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", TEXT)) - {"SOURCE_DATE_EPOCH"}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from curate import durable
 from curate.archive.notes import public_key
 from curate.digests import sha256_json
 from curate.errors import InputError
@@ -238,8 +237,12 @@ def read(folder: Path) -> Config:
         raise InputError(f"{path} cannot be read.", hint="Check its permissions and encoding.") from error
 
 
-def write(folder: Path, info: ArchiveInfo, hub_target: str, approvals: int) -> None:
-    """Write a new archive's configuration, with every key at its default and a line on each."""
+def fresh(info: ArchiveInfo, hub_target: str, approvals: int) -> str:
+    """A new archive's configuration, with every key at its default and a line on each.
+
+    Raises:
+        InputError: what was given cannot stand in it.
+    """
     text = f"""# The archive's own description and policy. `curate` refuses keys that it does not know.
 [archive]
 title = {_quoted(info.title)}
@@ -289,9 +292,12 @@ target_size_mb = 32  # of packs to come
 # pixels = "as-is"  # or "jpeg-ls", "jpeg-2000": native grey pixels of studies to come, losslessly compressed
 """
     parse(text)
-    durable.write_bytes(folder / NAME, text.encode())
+    return text
 
 
 def _quoted(text: str) -> str:
+    if any("\ud800" <= c <= "\udfff" for c in text):  # bytes of the command line that its locale could not read
+        hint = "Set a locale of UTF-8, such as LC_ALL=C.UTF-8, then run it again."
+        raise InputError("The title or the publisher is not readable text.", hint=hint)
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in escaped) + '"'

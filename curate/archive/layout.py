@@ -83,9 +83,10 @@ def create(
     """Make an archive in a new or empty folder.
 
     Raises:
-        InputError: something lies there already.
+        InputError: something lies there already, or the configuration would not be valid.
         StorageError: the folder cannot be written.
     """
+    settings = configuration.fresh(info, hub_target, approvals)  # refused before anything is made
     with durable.storage_errors(f"make an archive in {root}"):
         if root.is_file() or (root.is_dir() and any(root.iterdir())):
             raise InputError(f"{root} exists and is not empty.", hint="Name a new folder.")
@@ -97,7 +98,7 @@ def create(
         name = "/".join(map(notes.key_name, (info.publisher, info.title)))
         keys.make(root / keys.LOG_KEY, name, under_passphrase=under_passphrase, variable=secret.VARIABLE)
         Ledger.create(root / "ledger.db")
-        configuration.write(root, info, hub_target, approvals)  # last: it makes the folder an archive
+        durable.write_bytes(root / configuration.NAME, settings.encode())  # last: it makes the folder an archive
 
 
 @contextmanager

@@ -35,11 +35,11 @@ def add_to(app: typer.Typer) -> None:
 def inspect(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files, folders, .zip, .tar(.gz), release folders.", metavar="PATH..."),
+        typer.Argument(help="Files, folders, .zip, .tar(.gz), release folders.", metavar="PATH"),
     ],
     profile_file: Annotated[
         Path | None,
-        typer.Option("--profile", help="A TOML file whose [profile] applies, such as archive.toml."),
+        typer.Option("--profile", help="A TOML file whose \\[profile] applies, such as archive.toml."),
     ] = None,
     show_paths: Annotated[
         bool, typer.Option("--paths", help="Also print paths; they may name persons.")
@@ -163,12 +163,12 @@ def profile(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Keywords or tags, such as PatientName or 0010,0010.", metavar="[TAG|KEYWORD]..."
+            help="Keywords or tags, such as PatientName or 0010,0010.", metavar="TAG|KEYWORD"
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every attribute.")] = False,
     archive: Annotated[
-        Path | None, typer.Option(help="The archive whose [profile] applies.", metavar="DIR")
+        Path | None, typer.Option(help="The archive whose \\[profile] applies.", metavar="DIR")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -72,8 +72,10 @@ def _print_copy(report: curate.CopyReport) -> None:
 
 
 def diff(
-    before: Annotated[str, typer.Argument(help="A release (folder, hub, REF@1.2.0) or a Parquet file.")],
-    after: Annotated[str, typer.Argument(help="The other one.")],
+    before: Annotated[
+        str, typer.Argument(help="A release (folder, hub, REF@1.2.0) or a Parquet file.", metavar="BEFORE")
+    ],
+    after: Annotated[str, typer.Argument(help="The other one.", metavar="AFTER")],
     key: Annotated[str, typer.Option(help="Of files: the columns that identify a row, by commas.")] = "",
     as_json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 def deidentify(
     sources: Annotated[
-        list[Path], typer.Argument(help="Folders, files, .zip, .tar(.gz).", metavar="SOURCE...")
+        list[Path], typer.Argument(help="Folders, files, .zip, .tar(.gz).", metavar="SOURCE")
     ],
     dest: Annotated[Path, typer.Argument(help="The folder that may leave.", metavar="DEST")],
     key: Annotated[
@@ -39,7 +39,7 @@ def deidentify(
     ] = None,
     profile: Annotated[
         Path | None,
-        typer.Option(help="A TOML file whose [profile] applies, such as the archive's archive.toml."),
+        typer.Option(help="A TOML file whose \\[profile] applies, such as the archive's archive.toml."),
     ] = None,
     passphrase: Annotated[
         bool,
@@ -117,7 +117,9 @@ def _print(dest: Path, report: curate.DeidentifyReport) -> None:
 
 
 def receipts(
-    file: Annotated[Path, typer.Argument(help="deidentify.key.receipts, or receipts.sealed of an archive.")],
+    file: Annotated[
+        Path, typer.Argument(help="deidentify.key.receipts, or receipts.sealed of an archive.", metavar="FILE")
+    ],
     key: KeyOption,
     as_json: JsonOption = False,
 ) -> None:
@@ -133,11 +135,14 @@ def receipts(
     table = shared.columns(*names)
     for entry in found:
         table.add_row(*(Text(entry[name]) for name in names))
-    shared.console().print(table)
+    out = shared.console()
+    if not out.is_terminal:
+        out.width = 400  # a line each, whole: ids of the longest kind are cut in two otherwise
+    out.print(table)
 
 
 def unseal(
-    file: Annotated[Path, typer.Argument(help="A mapping, or the list of refused files.")],
+    file: Annotated[Path, typer.Argument(help="A mapping, or the list of refused files.", metavar="FILE")],
     key: KeyOption,
 ) -> None:
     """Print a sealed file of curate's, one JSON object a line: its owner alone holds the key.

@@ -66,7 +66,7 @@ def _print(result: curate.Fetched, dry_run: bool) -> None:
     )
     out.print(
         Text(
-            f"{'To fetch' if dry_run else 'curate.Fetched'}: {result.fetched:,} ({result.fetched_bytes / 1e6:,.1f} MB,"
+            f"{'To fetch' if dry_run else 'Fetched'}: {result.fetched:,} ({result.fetched_bytes / 1e6:,.1f} MB,"
             f" {result.requests:,} range requests); there already: {result.kept:,}."
         )
     )

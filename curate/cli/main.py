@@ -74,8 +74,11 @@ def run() -> None:
         shared.fail(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("Stopped. What was finished is kept; run the same command again to go on.", err=True)
-        sys.exit(130)
+        shared.stopped()
+    except SystemExit as end:
+        if end.code == shared.STOPPED:  # Typer makes an exit of Ctrl-C, without a word
+            shared.stopped()
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

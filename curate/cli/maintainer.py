@@ -31,7 +31,9 @@ def init(
     license_id: Annotated[
         str, typer.Option("--license", help="SPDX identifier, such as CC-BY-4.0.")
     ] = "CC-BY-4.0",
-    hub: Annotated[str, typer.Option(help="file:///DIR or hf://ORG/NAME; a folder beside by default.")] = "",
+    hub: Annotated[
+        str, typer.Option(help="file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX; a folder beside by default.")
+    ] = "",
     population: Annotated[str, typer.Option(help="persons, or test for phantoms and samples.")] = "persons",
     approvals: Annotated[int, typer.Option(min=0, help="Approvals that publishing asks for.")] = 1,
     passphrase: Annotated[
@@ -60,7 +62,7 @@ def intake(
     archive: ArchiveArgument,
     sources: Annotated[
         list[str],
-        typer.Argument(help="Folders, files, .zip, .tar(.gz); s3://BUCKET/PREFIX.", metavar="SOURCE..."),
+        typer.Argument(help="Folders, files, .zip, .tar(.gz); s3://BUCKET/PREFIX.", metavar="SOURCE"),
     ],
     studies: Annotated[Path, typer.Option(help="CSV, XLSX or Parquet, one row a study.")],
     deidentify: Annotated[
@@ -154,17 +156,17 @@ def quarantine(
         if to is None:
             raise InputError("--show needs a folder.", hint="Add --to DIR.")
         count = curate.show(archive, show_id, to)
-        _say(as_json, {"id": show_id, "to": str(to), "pictures": count}, f"{count:,} pictures in {to}.")
+        _say(as_json, {"id": show_id, "to": str(to), "pictures": count}, f"Pictures in {to}: {count:,}.")
         return
     if export_id:
         if to is None:
             raise InputError("--export needs a folder.", hint="Add --to DIR.")
         kept = curate.export(archive, export_id, to)
-        _say(as_json, {"id": export_id, "to": str(to), "files": len(kept)}, f"{len(kept):,} files in {to}.")
+        _say(as_json, {"id": export_id, "to": str(to), "files": len(kept)}, f"Files in {to}: {len(kept):,}.")
     elif discard_id:
         gone = curate.discard(archive, discard_id, reason)
         told = {"id": gone.id, "reason": reason, "files": gone.files}
-        _say(as_json, told, f"Deleted {gone.files:,} files of {gone.id}.")
+        _say(as_json, told, f"Deleted {gone.id}; files: {gone.files:,}.")
     elif paths_of:
         _print_paths(curate.paths(archive, paths_of), as_json)
     else:
@@ -344,6 +346,6 @@ def _print_purged(done: curate.Publication, out: Console) -> None:
         )
         return
     erased = f"{done.erased_files:,} files ({shared.size(done.erased_bytes)})"
-    out.print(Text(f"Withdrawn: {tags} are served without it now; erased {erased}."))
+    out.print(Text(f"Served without what was withdrawn now: {tags}; erased {erased}."))
     for left in done.remaining:
         out.print(Text(f"Still there: {left}"), style="bold red")

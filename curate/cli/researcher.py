@@ -20,7 +20,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def vocabulary(
-    file: Annotated[Path, typer.Argument(help="CSV, XLSX or Parquet with age, sex, region, diagnosis.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV, XLSX or Parquet with age, sex, region, diagnosis.", metavar="FILE")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Show how raw values of age, sex, region and diagnosis would be coded, and what is refused and why.

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -44,6 +44,7 @@ def workers_of(workers: int | None, scheduler: str) -> int | str | None:
     return scheduler or workers
 
 
+STOPPED = 130  # as shells have it for SIGINT
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3
 
@@ -70,6 +71,12 @@ def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
 def print_line(value: Mapping[str, Any]) -> None:
     """One JSON object on a line of its own."""
     typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def stopped() -> NoReturn:
+    """Ctrl-C: say that nothing is lost, and end."""
+    typer.echo("Stopped. What was finished is kept; run the same command again to go on.", err=True)
+    sys.exit(STOPPED)
 
 
 def fail(error: CurateError) -> None:

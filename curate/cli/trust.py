@@ -64,11 +64,13 @@ def sheet(
     console.print(
         Text(f"To open: {opened}. Nothing found there bounds faults below {asked.sampling['bound']} at 95%.")
     )
-    console.print(Text(f"To decide: {len(open_decisions.findings):,} findings."))
+    console.print(Text(f"Findings to decide: {len(open_decisions.findings):,}."))
     given = "".join(f" --{name} {path}" for name, path in (("sheet", out), ("decisions", decisions)) if path)
-    console.print(
-        Text(f"Next: answer it, then curate approve {archive} {asked.version} --as NAME{given}"), style="bold"
-    )
+    if given:
+        then = f"answer it, then curate approve {archive} {asked.version} --as NAME{given}"
+    else:
+        then = f"curate sheet {archive} {asked.version} --out sheet.json --decisions decisions.json, to fill in"
+    console.print(Text(f"Next: {then}"), style="bold")
 
 
 def approve(
@@ -173,7 +175,7 @@ _DIGESTS = ("content", "config", "digest", "donor", "sheet", "decisions", "commi
 def audit(
     releases: Annotated[
         list[str],
-        typer.Argument(help="Releases' folders, a hub's folder, hf://ORG/NAME.", metavar="RELEASE..."),
+        typer.Argument(help="Releases' folders, a hub's folder, hf://ORG/NAME.", metavar="RELEASE"),
     ],
     key: Annotated[
         str, typer.Option(help="The archive's public key, or a file with it.", metavar="PUBLIC")

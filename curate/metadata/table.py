@@ -121,7 +121,7 @@ def _header(path: Path, required: tuple[str, ...]) -> tuple[dict[str, int], int,
             raise InputError(message, hint="Keep one of them.")
     missing = [name for name in required if name not in names]
     if missing:
-        raise InputError(f"The table {path.name} lacks the column {_listed(missing)}.", hint=_expected())
+        raise InputError(f"The table {path.name} lacks {_listed(missing)}.", hint=_expected())
     known = {name: at for at, name in enumerate(names) if name in COLUMNS}
     unknown = [_letter(at) for at, name in enumerate(names) if name and name not in COLUMNS]
     return known, len(names), first[0], unknown
@@ -132,7 +132,9 @@ def _expected() -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+    if len(names) == 1:
+        return f"the column {names[0]}"
+    return f"the columns {', '.join(names[:-1])} and {names[-1]}"
 
 
 def _letter(at: int) -> str:

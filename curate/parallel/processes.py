@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 from curate.parallel.pool import LostError
@@ -38,6 +40,19 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
+def _serve_deaf() -> None:
+    """Start the server that forks the workers deaf to Ctrl-C, as they are then: the coordinator alone ends them.
+
+    The terminal sends it to every process, and a worker that is still importing would write a traceback.
+    """
+    resource_tracker.ensure_running()  # which would unblock it in passing
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _call(function: Callable[[Any, Any], Any], task: Any) -> Any:
     return function(task, _private)
 
@@ -51,6 +66,7 @@ class Processes:
 
     def _new(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("forkserver")  # no lock or connection of this process gets over
+        _serve_deaf()
         return ProcessPoolExecutor(
             self._workers, mp_context=context, initializer=_begin, initargs=(self._private,)
         )

@@ -41,7 +41,8 @@ def check(
             raise InputError(
                 f"{path} has no release.json: it is no release.", hint="Name a release's folder."
             )
-        raise InputError(f"{reference} holds several versions.", hint="Add --version 1.0.0, for instance.")
+        told = f"{reference} is a hub: it may hold several versions."
+        raise InputError(told, hint="Add --version 1.0.0, for instance.")
     target = hub.open_target(str(reference))
     if isinstance(target, FolderHub):
         return check_release(target.folder_of(version), workers=workers, pixels=pixels, progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate import licenses
+from curate import hub, licenses
 from curate.archive import layout
 from curate.errors import InputError
 from curate.records import ArchiveInfo
@@ -21,11 +21,13 @@ def init(
     """Make an archive in a new or empty folder and return its path; its key under a passphrase if wanted.
 
     Raises:
-        InputError: the folder is not empty, or the licence is not in the catalogue.
+        InputError: the folder is not empty, the licence is not in the catalogue, or the hub is none that we know.
     """
     licenses.get(info.license)
     if info.population not in ("persons", "test"):
         raise InputError("The population is neither persons nor test.", hint="Name one of the two.")
+    if hub_target:
+        hub.open_target(hub_target)  # refused now, not when the first release is to be published
     target = hub_target or (root.resolve().parent / f"{root.name}-hub").as_uri()
     layout.create(root, info, target, approvals, under_passphrase=under_passphrase)
     return root

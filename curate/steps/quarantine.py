@@ -131,7 +131,7 @@ def discard(root: Path, entry_id: str, reason: str) -> QuarantineEntry:
         InputError: no such entry, or a reason that is not a code.
     """
     if not _REASON.fullmatch(reason):
-        hint = "Capital letters, digits and underscores, such as NOT_CONSENTED; words could name a person."
+        hint = "3 to 40 capital letters, digits and underscores, such as NOT_CONSENTED; words could name a person."
         raise InputError("The reason is not a code.", hint=hint)
     with layout.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
@@ -154,7 +154,7 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
         InputError: no such entry, one that waits for something else, or a reason that is not a code.
     """
     if not _REASON.fullmatch(reason):
-        hint = "Capital letters, digits and underscores, such as NO_NAME_SHOWN; words could name a person."
+        hint = "3 to 40 capital letters, digits and underscores, such as NO_NAME_SHOWN; words could name a person."
         raise InputError("The reason is not a code.", hint=hint)
     with layout.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)

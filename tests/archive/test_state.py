@@ -14,6 +14,8 @@ from curate import contract
 from curate.archive import config, layout, tables, vault
 from curate.archive.ledger import Ledger, StudyRecord
 from curate.errors import CurateError, DamagedError, InputError, LockedError
+from curate.records import ArchiveInfo
+from curate.steps.init import init
 from tests.steps.archives import make_archive
 
 MINIMAL = '[archive]\ntitle = "T"\npublisher = "P"\nlicense = "CC0-1.0"\n'
@@ -42,11 +44,18 @@ def test_a_wrong_configuration_is_refused_with_the_key_named(text: str, told: st
 
 def test_titles_with_quotes_and_line_breaks_survive_the_configuration(tmp_path: Path) -> None:
     """What `init` writes it reads back, whatever the title."""
-    from curate.records import ArchiveInfo
-
     info = ArchiveInfo('A "quoted"\\ title\nin two lines\x07', "P", "CC0-1.0", "test")
-    config.write(tmp_path, info, "file:///x", 0)
+    (tmp_path / config.NAME).write_text(config.fresh(info, "file:///x", 0), "utf-8")
     assert config.read(tmp_path).info == info
+
+
+def test_init_refuses_before_anything_is_made(tmp_path: Path) -> None:
+    """What cannot be configured leaves no folder behind: empty or unreadable titles, hubs of no known kind."""
+    for title, hub in (("", ""), ("T\udcc3", ""), ("T", "ftp://example.org/x")):
+        with pytest.raises(InputError) as refused:
+            init(tmp_path / "a", ArchiveInfo(title, "P", "CC0-1.0", "test"), hub_target=hub)
+        assert refused.value.hint
+        assert not (tmp_path / "a").exists()
 
 
 def test_init_keeps_the_archive_private_and_refuses_to_overwrite(tmp_path: Path) -> None:

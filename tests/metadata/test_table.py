@@ -119,7 +119,7 @@ def test_missing_and_doubled_columns_are_errors(tmp_path: Path) -> None:
     """A table that lacks a column, or has one twice, is refused with its name and what is expected."""
     path = tmp_path / "t.csv"
     path.write_text("study,donor,age,sex,region,consent\n", encoding="utf-8")
-    with pytest.raises(InputError, match="lacks the column diagnosis and consent_date") as caught:
+    with pytest.raises(InputError, match="lacks the columns diagnosis and consent_date") as caught:
         table.open_table(path)
     assert "study, donor, age, sex, region, diagnosis, consent, consent_date" in caught.value.hint
     path.write_text(",".join([*GOOD, "Age "]) + "\n", encoding="utf-8")

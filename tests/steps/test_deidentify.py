@@ -367,6 +367,8 @@ def test_the_receipts_are_printed_for_the_portal(tmp_path: Path, export: Path, t
             receipts.digest(receipt["receipt"]).hex()
             == (lines(tmp_path / "out")[receipt["study_id"]]["receipt_sha256"])
         )
+    printed = curate("receipts", told["receipts"], "--key", told["key"]).stdout.splitlines()
+    assert {line.split()[3] for line in printed[1:]} == {r["study_id"] for r in shown}  # none is cut in two
 
 
 def test_private_and_clean_are_kept_apart(tmp_path: Path, export: Path, table: Path) -> None:

@@ -107,7 +107,8 @@ def _header(path: Path, rows: Iterator[cells.Row]) -> dict[str, int]:
             raise InputError(f"The table {path.name} has the column {name} twice.", hint="Keep one of them.")
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        raise InputError(f"The table {path.name} lacks the column {' and '.join(missing)}.", hint=_HINT)
+        told = f"the column{'s' * (len(missing) > 1)} {' and '.join(missing)}"
+        raise InputError(f"The table {path.name} lacks {told}.", hint=_HINT)
     return {name: at for at, name in enumerate(names) if name in COLUMNS}
 
 
