@@ -136,6 +136,8 @@ def _recall(
             _reopen(root, journal, hub.open_target(target))
     _note(root, "recall_done", journal.subject, {**_key(journal), "version": cut.version})
     with durable.storage_errors("finish the recall"):
+        for left in sorted((root / JOURNALS).glob(f".{journal.name}.*.tmp")):  # a run was killed as it wrote
+            durable.remove(left)
         durable.remove(root / JOURNALS / journal.name)
     return Recall(
         journal.subject,
