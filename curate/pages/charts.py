@@ -20,25 +20,14 @@ _HEIGHT = 200.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A row of a bar chart: its value, None where hidden, with the interval where there is one."""
+class Mark:
+    """A bar or a point: its value, None where hidden, with the interval where there is one."""
 
     label: str
     value: float | None
     low: float | None = None
     high: float | None = None
     shown: str = ""  # the value as people read it
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A point over time or versions, with the interval where there is one; a value of None is hidden."""
-
-    label: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +41,7 @@ class Words:
 
 
 def bars(
-    title: str, description: str, rows: Sequence[Bar], *, top: float | None = None, words: Words | None = None
+    title: str, description: str, rows: Sequence[Mark], *, top: float | None = None, words: Words | None = None
 ) -> Markup:
     """Horizontal bars, one a row, from 0 to `top` (the largest value by default), with whiskers for intervals."""
     said = words or Words()
@@ -75,7 +64,7 @@ def bars(
 
 
 def line(
-    title: str, description: str, points: Sequence[Point], *, top: float, words: Words | None = None
+    title: str, description: str, points: Sequence[Mark], *, top: float, words: Words | None = None
 ) -> Markup:
     """A line from 0 to `top` over equally spaced points, with a band for intervals; hidden points break it."""
     said = words or Words()
@@ -122,7 +111,7 @@ def line(
 
 
 def _figure(
-    template: str, title: str, description: str, rows: Sequence[Bar | Point], words: Words, **values: object
+    template: str, title: str, description: str, rows: Sequence[Mark], words: Words, **values: object
 ) -> Markup:
     table = [(row.label, _shown(row, words)) for row in rows]
     name = "".join(c if c.isalnum() else "-" for c in title.lower())
@@ -134,7 +123,7 @@ def _figure(
     return Markup(text)  # noqa: S704 - the template escapes every value
 
 
-def _shown(row: Bar | Point, words: Words) -> str:
+def _shown(row: Mark, words: Words) -> str:
     return words.hidden if row.value is None else row.shown or f"{row.value:,.6g}"
 
 

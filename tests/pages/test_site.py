@@ -28,11 +28,11 @@ PAGE = """{% extends "base.html.jinja" %}{% block main %}
 def made(tmp_path: Path) -> Path:
     """A site of one page with hostile text, charts with hidden values and a table."""
     out = tmp_path / "site"
-    rows = [charts.Bar(HOSTILE, 0.5, 0.4, 0.6, "50%"), charts.Bar("none", None)]
+    rows = [charts.Mark(HOSTILE, 0.5, 0.4, 0.6, "50%"), charts.Mark("none", None)]
     points = [
-        charts.Point("2026-01", 0.5, 0.4, 0.6),
-        charts.Point("2026-02", None),
-        charts.Point("2026-03", 0.2, 0.1, 0.3),
+        charts.Mark("2026-01", 0.5, 0.4, 0.6),
+        charts.Mark("2026-02", None),
+        charts.Mark("2026-03", 0.2, 0.1, 0.3),
     ]
     values = {
         "title": HOSTILE,
@@ -113,10 +113,10 @@ def test_no_text_acts_as_a_formula() -> None:
 
 def test_hidden_values_are_drawn_as_hidden() -> None:
     """A suppressed value has no bar and no point, and its table says that it is hidden."""
-    bars = charts.bars("T", "D", [charts.Bar("small", None), charts.Bar("large", 4.0)])
+    bars = charts.bars("T", "D", [charts.Mark("small", None), charts.Mark("large", 4.0)])
     assert bars.count('class="bar"') == 1
     assert bars.count('class="hidden"') == 1
     assert ">hidden<" in bars
-    line = charts.line("T", "D", [charts.Point("a", 1), charts.Point("b", None), charts.Point("c", 2)], top=2)
+    line = charts.line("T", "D", [charts.Mark("a", 1), charts.Mark("b", None), charts.Mark("c", 2)], top=2)
     assert line.count('class="curve"') == 2
     assert line.count('class="dot"') == 2

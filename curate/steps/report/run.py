@@ -350,7 +350,7 @@ def _main_rates(funnel: Funnel | None, k: int) -> list[Rate]:
 def _over_time(table: CountTable | None) -> Any:
     if table is None:
         return ""
-    points = [charts.Point(r.label, r.share, r.low, r.high, _interval(r)) for r in rates(table)]
+    points = [charts.Mark(r.label, r.share, r.low, r.high, _interval(r)) for r in rates(table)]
     points = [point for point in points if re.match(r"\d", point.label)]
     if not points:
         return ""
@@ -361,7 +361,7 @@ def _over_time(table: CountTable | None) -> Any:
 
 
 def _bars(name: str, found: Sequence[Rate]) -> Any:
-    rows = [charts.Bar(_SEX.get(r.label, r.label), r.share, r.low, r.high, _interval(r)) for r in found]
+    rows = [charts.Mark(_SEX.get(r.label, r.label), r.share, r.low, r.high, _interval(r)) for r in found]
     said = "Share of those asked who said yes, with its 95% interval."
     return charts.bars(_TITLES[name], said, rows, top=1.0, words=charts.Words(table="")) if rows else ""
 

@@ -239,7 +239,7 @@ def _sizes(measured: ReleaseRisk) -> str:
     """How many donors stand in classes of each size, as bars."""
     lows = sorted(measured.sizes)
     rows = [
-        charts.Bar(_band(low, lows[at + 1] if at + 1 < len(lows) else None), float(measured.sizes[low]))
+        charts.Mark(_band(low, lows[at + 1] if at + 1 < len(lows) else None), float(measured.sizes[low]))
         for at, low in enumerate(lows)
     ]
     words = charts.Words("Donors who look alike", "Donors")
