@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -25,6 +26,7 @@ from curate.cli import (
 )
 from curate.errors import CurateError
 from curate.identity import TOOL
+from curate.parallel.processes import RARELY
 
 app = typer.Typer(
     name="curate",
@@ -67,6 +69,7 @@ def options(
 def run() -> None:
     """Run the command: 0 done, 1 findings that are errors, 2 refusal or usage, 3 hub."""
     warnings.simplefilter("ignore")  # libraries' warnings can quote values of a file
+    gc.set_threshold(RARELY)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         app()

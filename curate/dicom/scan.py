@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import BinaryIO
 
-from curate.dicom.head import read_head
 from curate.dicom.reader import peek
 from curate.dicom.types import Item, Keys, MalformedError, Scan
 
@@ -55,11 +54,10 @@ def nothing(rule: str, size: int) -> Scan:
 
 
 def _scan(data: bytes, size: int, keys: Keys) -> Scan:
-    head = read_head(data)
-    if head.meta.get(0x00020002, b"").strip(b" \0") == DICOMDIR.encode():
+    parsed = peek(data, _LAST)
+    if parsed.meta.get(0x00020002, b"").strip(b" \0") == DICOMDIR.encode():
         return nothing("DICOMDIR", size)
-    item = peek(data, head, _LAST)
-    return _record(_Text(item), head.syntax, size, keys)
+    return _record(_Text(parsed.dataset), parsed.transfer_syntax, size, keys)
 
 
 class _Text(dict[int, str]):

@@ -15,13 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_type_hints
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from curate.errors import InputError
 from curate.findings import Finding
+
+if TYPE_CHECKING:
+    from curate.dicom.track import Track
 
 Bytes = bytes | memoryview
 Dates = Literal["rebase", "remove"]
@@ -153,11 +156,11 @@ class Element:
     """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
-    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's, `typed`
-    (character set, value) that of the facts.
+    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `typed` (character set, value)
+    that of the facts.
     """
 
-    __slots__ = ("encoded", "tag", "typed", "uses", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "tag", "typed", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -165,7 +168,6 @@ class Element:
         self.value = value
         self.encoded: bytes | None = None
         self.wide = False
-        self.uses = 0
         self.verdict: Verdict = NO_VERDICT
         self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
 
@@ -302,12 +304,16 @@ class Report:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Parsed:
-    """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in."""
+    """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in.
+
+    Files of one `track` hold the very same elements, but for those that it names, and the pixels.
+    """
 
     meta: Mapping[int, bytes]
     dataset: Item
     transfer_syntax: str
     findings: tuple[Finding, ...] = ()
+    track: Track | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

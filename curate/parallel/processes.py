@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -16,6 +17,9 @@ from typing import Any
 
 from curate.parallel.pool import LostError
 
+RARELY = 50_000
+"""Objects made between two looks for cycles: long steps make few, and each look passes through what is kept."""
+
 _private: Any = None
 
 
@@ -28,6 +32,7 @@ def hush() -> None:
 def _begin(private: Any) -> None:
     global _private  # a process has no other place for what it is given once
     _private = private
+    gc.set_threshold(RARELY)
     hush()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
