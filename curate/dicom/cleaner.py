@@ -29,6 +29,7 @@ from curate.dicom.types import (
     Report,
     StudyContext,
     Verdict,
+    plain,
 )
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ Judgement = TypeVar("Judgement")
 _UTF8 = ("utf8",)
 _NONE: Mapping[str, int] = {}
 _MOST_JUDGEMENTS = 16
-_MOST_SIBLINGS = 8
-_Watched = dict[tuple[int, ...], dict[tuple[bytes, ...], Verdict]]
 _MOST_REMEMBERED = 1 << 13
 _MOST_CLEANERS = 4
 _STRUCTURE = Verdict(None, None, "structure", _NONE)
@@ -51,11 +50,15 @@ _LABELS = {action: action.value for action in Action}  # to ask an enumeration's
 
 
 class _Plan(NamedTuple):
-    """A decision, whether the values under it are pure, and the verdict where it is the same for all."""
+    """A decision, whether the values under it are pure, and the verdict where it is the same for all.
+
+    `partners` are the siblings on which a value that is not pure rests, beside the study.
+    """
 
     decision: Decision
     is_pure: bool
     removed: Verdict | None
+    partners: frozenset[int] = frozenset()
 
 
 _cleaners: tuple[Cleaner, ...] = ()
@@ -105,7 +108,6 @@ class Cleaner:
         "_removed",
         "_rests",
         "_tokens",
-        "_watched",
         "context",
         "policy",
     )
@@ -119,8 +121,7 @@ class Cleaner:
         self._judgements: dict[
             tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
         ] = {}
-        self._watched: dict[tuple[object, ...], _Watched] = {}
-        self._rests: dict[int, set[int]] = {}
+        self._rests: dict[int, frozenset[int]] = {}
         self._latest: dict[tuple[str, ...], Latest] = {}
 
     def of_dataset(self, judge: Callable[[Policy, Item], Judgement], item: Item) -> Judgement:
@@ -273,13 +274,14 @@ class Cleaner:
             return _Plan(_NO_DECISION, False, _WRONG_VR)
         decision = profile.decide(self.policy, parent, tag, vr, creator)
         removed = _REMOVED if decision.action is Action.REMOVE else None
-        return _Plan(decision, profile.is_pure(tag, vr), removed)
+        return _Plan(decision, profile.is_pure(tag, vr), removed, profile.partners(tag, decision))
 
     def _judge(
         self, element: Element, parent: int, item: Item, tokens: tuple[object, object], creator: str | None
     ) -> Verdict:
         pure, bound = tokens
-        decision, is_pure, removed = self._plan(parent, element.tag, element.vr, creator)
+        plan = self._plan(parent, element.tag, element.vr, creator)
+        decision, is_pure, removed, partners = plan
         if removed is not None:
             return Verdict(pure, None, removed.label, _NONE)
         if decision.action is Action.REFUSE:
@@ -288,42 +290,13 @@ class Cleaner:
             return _REMOVED
         if isinstance(element.value, list):
             return self._judge_sequence(element, bound, decision)
-        if is_pure:
-            return self._clean(element, parent, item, decision, pure)
-        return self._clean_watched(element, parent, item, decision, bound)
+        if partners and not parent:
+            self._rests[element.tag] = partners
+        return self._clean(element, parent, item, plan, pure if is_pure else None if partners else bound)
 
-    def _clean_watched(
-        self, element: Element, parent: int, item: Item, decision: Decision, bound: object
-    ) -> Verdict:
-        """A value that may rest on its siblings: its verdict is valid where those are the same."""
-        key = (parent, element.tag, element.vr, element.value)
-        known = self._watched.get(key)
-        if known is not None:
-            for siblings, by_values in known.items():
-                verdict = by_values.get(tuple(map(item.raw, siblings)))
-                if verdict is not None:
-                    return verdict
-        item.seen = set()
-        try:
-            verdict = self._clean(element, parent, item, decision, None)
-        finally:
-            seen, item.seen = item.seen, None
-        seen.discard(element.tag)
-        if not seen:
-            return Verdict(bound, verdict.cleaned, verdict.label, verdict.nested)
-        siblings = tuple(seen)
-        if not parent:
-            self._rests.setdefault(element.tag, set()).update(siblings)
-        if known is None and len(self._watched) < _MOST_REMEMBERED:
-            known = self._watched[key] = {}
-        if known is not None and (len(known) < _MOST_SIBLINGS or siblings in known):
-            by_values = known.setdefault(siblings, {})
-            if len(by_values) < _MOST_JUDGEMENTS:
-                by_values[tuple(map(item.raw, siblings))] = verdict
-        return verdict
-
-    def _clean(self, element: Element, parent: int, item: Item, decision: Decision, token: object) -> Verdict:
+    def _clean(self, element: Element, parent: int, item: Item, plan: _Plan, token: object) -> Verdict:
         """A plain element with the value that the profile gives it."""
+        decision = plan.decision
         tag, vr = element.tag, element.vr
         raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
         value = profile.clean_value(
@@ -331,7 +304,10 @@ class Cleaner:
         )
         if value is None:
             return Verdict(token, None, Action.REMOVE.value, _NONE)
-        cleaned = element if value == raw and len(raw) % 2 == 0 else Element(tag, vr, value)
+        if value == raw and len(raw) % 2 == 0:
+            cleaned = element
+        else:  # what is judged again and again, as dates are, is mostly the same each time
+            cleaned = plain(tag, vr, value) if plan.partners else Element(tag, vr, value)
         return Verdict(token, cleaned, _LABELS[decision.action], _NONE)
 
     def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:

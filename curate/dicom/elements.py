@@ -61,6 +61,7 @@ class Source:
 
 
 def source_of(data: bytes, *, little: bool = True) -> Source:
+    """A file's bytes before they are read."""
     source = Source(data, MIN_UNITS + len(data) // BYTES_A_UNIT, little)
     if not little:
         source.header = struct.Struct(">HH2sH").unpack_from

@@ -55,10 +55,10 @@ class Latest:
         self._track: Track | None = None
         self._varying: list[tuple[int, int]] = []
 
-    def stale(self, item: Item, rests: Mapping[int, set[int]], track: Track | None) -> list[int] | None:
+    def stale(self, item: Item, rests: Mapping[int, frozenset[int]], track: Track | None) -> list[int] | None:
         """Which elements of an item have to be judged, by their places; None where its attributes are others.
 
-        `rests` says on which siblings the verdict on an attribute has ever rested; `fixed` goes whatever it holds.
+        `rests` says on which siblings the verdict on an attribute rests; `fixed` goes whatever it holds.
         Where the item keeps to the track of the latest, only what varies there can differ.
         """
         if track is not None and track is self._track and self._ends_like(item):
@@ -68,13 +68,11 @@ class Latest:
             changed = self._changed(item)
         else:
             return None
-        moved = set(changed)
-        depending = (
-            self.places[tag]
-            for tag, siblings in rests.items()
-            if tag in self.places and tag not in moved and not siblings.isdisjoint(moved)
-        )
-        return [*(self.places[tag] for tag in changed), *depending]
+        moved, places = set(changed), self.places
+        for tag, siblings in rests.items():
+            if tag not in moved and tag in places and not siblings.isdisjoint(moved):
+                changed.append(tag)
+        return [places[tag] for tag in changed]
 
     def _ends_like(self, item: Item) -> bool:
         """Whether an item of the same track has pixels where the latest has."""
@@ -92,16 +90,17 @@ class Latest:
     ) -> bool:
         """Put new verdicts in their places; False, and nothing done, where a private block's creator may change."""
         before = [self.verdicts[place] for place in places]
+        recount = False
         for place, old, new in zip(places, before, verdicts, strict=True):
             tag = self.tags[place]
             if tag & 0x10000 and (tag & 0xFFFF < 0x100 or (old.cleaned is None) != (new.cleaned is None)):
                 return False
+            recount = recount or old.label != new.label or bool(old.nested or new.nested)
         for place, element, old, new in zip(places, elements, before, verdicts, strict=True):
             self.elements[place], self.verdicts[place] = element, new
             if new.cleaned is not old.cleaned:
                 self._keep(self.tags[place], old.cleaned, new.cleaned)
-        pairs = zip(before, verdicts, strict=True)
-        if any(old.label != new.label or old.nested or new.nested for old, new in pairs):
+        if recount:
             counts: Counter[str] = Counter()
             count(self.verdicts, counts)
             self.counts = counts

@@ -3,8 +3,8 @@
 `profile` says what happens to an attribute, `rewrite` and `verify` do it on the bytes. Both rest on these.
 The engine calls, of `profile`: `decide`, `clean_value`, `is_pure`, `finish_item`, `finish_dataset`,
 `admit_sop_class`, `check_value`, `check_item`, `check_dataset`, `direct_identifiers`. What `clean_value`
-gives is remembered: where `is_pure(tag, vr)` by the raw value for ever; else for the study, by the raw
-value and the raw values of the siblings that `partners(tag)` names (the time of a date, the date of a time).
+gives is remembered: where `is_pure(tag, vr)` by the raw value for ever; else for the study by the raw value, but
+for what rests on the siblings that `partners` names too (the time of a date, the date of a time).
 A sequence is handled by its items: `decide` says whether it stays at all, `clean_value` is asked of plain
 elements only.
 """
