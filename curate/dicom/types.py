@@ -332,8 +332,7 @@ class Rewritten:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Scan:
+class Scan(NamedTuple):
     """What grouping and sorting need of one file; UIDs are the original ones, so it never leaves the archive.
 
     `patient` is a keyed fingerprint of PatientID, name and birth date; `earliest` the first acquisition as
@@ -357,3 +356,6 @@ class Scan:
     frames: int
     size: int
     rule: str = ""
+
+    def __repr__(self) -> str:
+        return "<Scan>"
