@@ -83,12 +83,21 @@ def forget() -> None:
     global _cleaners
     _cleaners = ()
     _pure_token.cache_clear()
+    _plans_of.cache_clear()
 
 
 @lru_cache(maxsize=256)
 def _pure_token(*_place: object) -> object:
     """What a verdict is valid for that rests on nothing but the policy, the place and the raw value."""
     return object()
+
+
+@lru_cache(maxsize=4)
+def _plans_of(
+    _policy: Policy,
+) -> tuple[dict[tuple[int, int, str, str | None], _Plan], set[tuple[int, int, str, object]]]:
+    """What is planned for attributes, and which private ones go, under a policy: the same for all its studies."""
+    return {}, set()
 
 
 class Clean(NamedTuple):
@@ -116,8 +125,7 @@ class Cleaner:
         self.policy = policy
         self.context = context
         self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
-        self._plans: dict[tuple[int, int, str, str | None], _Plan] = {}
-        self._removed: set[tuple[int, int, str, object]] = set()
+        self._plans, self._removed = _plans_of(policy)
         self._judgements: dict[
             tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
         ] = {}

@@ -44,7 +44,8 @@ def peek(data: bytes, last: int) -> Parsed:
     Raises:
         MalformedError: TRUNCATED where these bytes end before; else as `parse` does.
     """
-    return track.follow(data, whole=False) or _read_first(data, last)
+    parsed = track.follow(data, whole=False)
+    return parsed if parsed is not None and max(parsed.dataset) >= last else _read_first(data, last)
 
 
 def _read_first(data: bytes, last: int) -> Parsed:

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from curate.dicom.dictionary import VRS
+from curate.dicom.dictionary import VRS, normal_vr
 from curate.dicom.elements import read_elements, source_of
 from curate.dicom.head import Head, meta_spans
-from curate.dicom.shared import table_of
+from curate.dicom.shared import LONGEST, table_of
 from curate.dicom.types import PIXEL_DATA, SPECIFIC_CHARACTER_SET, Element, Item, MalformedError, Parsed
 
 _PREAMBLE = 128
 _BULK = 0x7FE00000
 _SERIES = 0x0020000E
+_PIXELS = b"\xe0\x7f\x10\0"
 _META = frozenset((0x00020000, 0x00020003))  # the group's length, and the instance
 _PIXEL_HEADS = {b"\xe0\x7f\x10\0OW\0\0": "OW", b"\xe0\x7f\x10\0OB\0\0": "OB"}
 _MOST_VARYING = 64
@@ -25,13 +26,17 @@ _MOST_TRACKS = 8
 
 
 class _Step(NamedTuple):
-    """Bytes that all files have, up to and with the tag and the VR of an element that varies."""
+    """Bytes that all files have, up to and with the tag and the VR of an element that varies.
+
+    `head` are the bytes of its tag and VR, `width` those of its length; `vr` is empty where its bytes do not tell all.
+    """
 
     raw: bytes
     size: int
     tag: int
     head: int
     width: int
+    vr: str
 
 
 class Track:
@@ -51,18 +56,21 @@ class Track:
         start = _PREAMBLE
         for tag, place, stop in (*meta_spans(data, _PREAMBLE + 4), *spans):
             if tag in varying or tag in _META:
-                long = VRS[data[place + 4 : place + 6]].long
-                here = place + (8 if long else 6)
-                self._steps.append(_Step(data[start:here], here - start, tag, here - place, 4 if long else 2))
+                vr = VRS[data[place + 4 : place + 6]]
+                here = place + (8 if vr.long else 6)
+                plain = vr.name if vr.name != "SQ" and normal_vr(tag, vr.name) == vr.name else ""
+                step = _Step(data[start:here], here - start, tag, here - place, 4 if vr.long else 2, plain)
+                self._steps.append(step)
                 start = stop
         self._last = data[start : spans[-1][2]]
 
     def read(self, data: bytes, *, whole: bool) -> Parsed | None:
         """A file that keeps to the track; None where it does not. Without its pixels where it is not `whole`."""
         base, meta, place = self.base, self._meta, _PREAMBLE
-        known = table_of(True, base.encodings).elements
+        shared = table_of(True, base.encodings)
+        known, end = shared.elements, len(data)
         found: dict[int, Element] = {}
-        for raw, size, tag, head, width in self._steps:
+        for raw, size, tag, head, width, vr in self._steps:
             if not data.startswith(raw, place):
                 return None
             start = place + size
@@ -70,8 +78,12 @@ class Track:
             if tag in _META:
                 meta = {**meta, tag: data[start + width : place]}
                 continue
-            element = known.get(data[start - head : place])
-            if element is None:
+            said = data[start - head : place]
+            element = known.get(said)
+            if element is None and vr and place <= end and len(said) <= LONGEST:
+                element = Element(tag, vr, data[start + width : place])
+                shared.keep(said, element)
+            elif element is None:
                 one = _one(data, start - head, tag, base.encodings)
                 if one is None:
                     return None
@@ -80,9 +92,11 @@ class Track:
         if not data.startswith(self._last, place):
             return None
         place += len(self._last)
+        if not whole and place < end and data[place : place + 4] != _PIXELS:
+            return None
         item = Item(base, base.encodings)
         item.update(found)
-        if whole and place < len(data) and not _read_pixels(data, place, item):
+        if whole and place < end and not _read_pixels(data, place, item):
             return None
         return Parsed(meta, item, self._syntax, (), self)
 
@@ -151,7 +165,7 @@ def _follows(data: bytes, head: Head, spans: list[tuple[int, int, int]]) -> bool
         if start != place or data[start + 4 : start + 6] not in VRS:
             return False
         place = stop
-    return place == len(data) or data[place : place + 4] == b"\xe0\x7f\x10\0"
+    return place == len(data) or data[place : place + 4] == _PIXELS
 
 
 def _varying(before: Track, item: Item) -> frozenset[int]:

@@ -157,10 +157,10 @@ class Element:
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
     `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `typed` (character set, value)
-    that of the facts.
+    that of the facts, `refers` that of the references.
     """
 
-    __slots__ = ("encoded", "tag", "typed", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "refers", "tag", "typed", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -168,6 +168,7 @@ class Element:
         self.value = value
         self.encoded: bytes | None = None
         self.wide = False
+        self.refers: bool | None = None
         self.verdict: Verdict = NO_VERDICT
         self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
 
@@ -306,7 +307,8 @@ class Report:
 class Parsed:
     """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in.
 
-    Files of one `track` hold the very same elements, but for those that it names, and the pixels.
+    Files of one `track` hold the very same elements, but for those that it names, and the pixels: who changes a
+    data set makes a `Parsed` without it.
     """
 
     meta: Mapping[int, bytes]

@@ -278,6 +278,13 @@ def test_what_follows_the_pixels_is_cut_off() -> None:
     """Padding, text or half an element after the pixels: the same clean file as without."""
     plain = synth.to_bytes(synth.load_instance(0, 0, 0, 0))
     clean = whole(rewrite.rewrite(plain, CONTEXT, POLICY))
-    for rest in (b"\0", bytes(6), bytes(512), b"Joan Puig, 1931", bytes(511) + b"Joan Puig", b"\xfe\xff\xdd\xe0ABCD"):
+    for rest in (
+        b"\0",
+        bytes(6),
+        bytes(512),
+        b"Joan Puig, 1931",
+        bytes(511) + b"Joan Puig",
+        b"\xfe\xff\xdd\xe0ABCD",
+    ):
         assert whole(rewrite.rewrite(plain + rest, CONTEXT, POLICY)) == clean
         assert reader.parse(plain + rest).findings
