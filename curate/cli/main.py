@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import warnings
 
 import typer
 
+from curate import lasting
 from curate.cli import (
     anybody,
     comparing,
@@ -26,7 +26,6 @@ from curate.cli import (
 )
 from curate.errors import CurateError
 from curate.identity import TOOL
-from curate.parallel.processes import RARELY
 
 app = typer.Typer(
     name="curate",
@@ -69,7 +68,7 @@ def options(
 def run() -> None:
     """Run the command: 0 done, 1 findings that are errors, 2 refusal or usage, 3 hub."""
     warnings.simplefilter("ignore")  # libraries' warnings can quote values of a file
-    gc.set_threshold(RARELY)
+    lasting.prepare()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         app()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -15,10 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
+from curate import lasting
 from curate.parallel.pool import LostError
-
-RARELY = 50_000
-"""Objects made between two looks for cycles: long steps make few, and each look passes through what is kept."""
 
 _private: Any = None
 
@@ -32,7 +29,7 @@ def hush() -> None:
 def _begin(private: Any) -> None:
     global _private  # a process has no other place for what it is given once
     _private = private
-    gc.set_threshold(RARELY)
+    lasting.prepare()
     hush()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
