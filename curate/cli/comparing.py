@@ -43,15 +43,21 @@ def verify_copy(
     deleted = 0
     if purge and report.revoked:
         question = f"Delete {len(report.revoked):,} revoked files for good?"
-        if not yes and not typer.confirm(question, err=True):
-            raise typer.Exit(1)
-        deleted = curate.delete_revoked(folder, report)
-        if not as_json:
+        if yes or _sure(question):
+            deleted = curate.delete_revoked(folder, report)
+        if deleted and not as_json:
             shared.console().print(Text(f"Deleted {deleted:,} files."))
     if as_json:
         shared.print_json({**asdict(report), "deleted": deleted})
     if report.altered or len(report.revoked) > deleted:
         raise typer.Exit(1)
+
+
+def _sure(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        raise InputError("Nobody answered; nothing was deleted.", hint="To delete unasked, add --yes.") from None
 
 
 def _print_copy(report: curate.CopyReport) -> None:

@@ -32,6 +32,10 @@ SchedulerOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
+def as_json() -> bool:
+    """Whether the command's words ask for JSON, before anything has read them."""
+    return "--json" in sys.argv
+
 
 def workers_of(workers: int | None, scheduler: str) -> int | str | None:
     """Where the work is done, of the two options.
@@ -75,14 +79,27 @@ def print_line(value: Mapping[str, Any]) -> None:
 
 def stopped() -> NoReturn:
     """Ctrl-C: say that nothing is lost, and end."""
-    typer.echo("Stopped. What was finished is kept; run the same command again to go on.", err=True)
+    said = "Stopped. What was finished is kept; run the same command again to go on."
+    if as_json():
+        print_json({"error": "Stopped.", "hint": said.removeprefix("Stopped. "), "exit_code": STOPPED})
+    typer.echo(said, err=True)
     sys.exit(STOPPED)
+
+
+def error_json(error: CurateError) -> dict[str, Any]:
+    """An error as one object."""
+    return {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
 
 
 def fail(error: CurateError) -> None:
     """One clear message: what, where, what to do next."""
-    if "--json" in sys.argv:
-        print_json({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
+    if as_json():
+        print_json(error_json(error))
+    say(error)
+
+
+def say(error: CurateError) -> None:
+    """The message as text, on standard error."""
     out = console(err=True)
     out.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:
