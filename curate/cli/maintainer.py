@@ -306,7 +306,7 @@ def publish(
         gated=gated,
         private=private,
         full=full,
-        workers=workers or 1,
+        workers=workers,
         progress=progress(quiet=quiet),
     )
     if as_json:

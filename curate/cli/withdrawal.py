@@ -108,7 +108,10 @@ def recall(
         out.print(Text(f"{one.seconds:8.1f} s  {one.step} {one.place}".rstrip()), style="dim")
     studies = "1 study" if done.studies == 1 else f"{done.studies:,} studies"
     where = ", ".join(done.targets)
-    if done.drill:
+    if done.already:
+        told = f"That is done already, since {done.already}: {studies} recalled from {', '.join(done.versions)}."
+        out.print(Text(f"{told} {done.corrected} is without, at {where}."))
+    elif done.drill:
         told = f"Would take {studies} out of {', '.join(done.versions)} at {where}, and publish {done.corrected}."
         out.print(Text(f"{told} Rehearsed on a copy; nothing was changed."))
     else:

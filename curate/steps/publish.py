@@ -60,7 +60,7 @@ def publish(
     gated: str | None = None,
     private: bool | None = None,
     full: bool = False,
-    workers: int = 1,
+    workers: int | None = 1,
     progress: Progress = silent,
 ) -> Publication:
     """Publish a version to `to`, or to the hub that `archive.toml` names; its tag comes last.
@@ -187,7 +187,7 @@ def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
 
 
 def _refuse_unchecked(
-    archive: Archive, folder: Path, workers: int, progress: Progress, *, full: bool
+    archive: Archive, folder: Path, workers: int | None, progress: Progress, *, full: bool
 ) -> None:
     place = archive.root / remembered.NAME
     known = Remembered() if full else Remembered.read(place)
