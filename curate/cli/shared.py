@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import IO, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -51,12 +53,30 @@ def workers_of(workers: int | None, scheduler: str) -> int | str | None:
 STOPPED = 130  # as shells have it for SIGINT
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3
+_WHOLE = 1 << 16  # columns
+_BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
 def console(*, err: bool = False) -> Console:
-    """Where text goes; wide where it is not a terminal."""
+    """Where text goes; where that is no terminal, a record is one line, however long."""
     plain = Console(stderr=err, highlight=False)
-    return plain if plain.is_terminal else Console(stderr=err, highlight=False, width=140)
+    if plain.is_terminal:
+        return plain
+    return Console(file=_Trimmed(sys.stderr if err else sys.stdout), highlight=False, width=_WHOLE)
+
+
+class _Trimmed(io.StringIO):
+    """A stream without the blanks with which a table fills its lines."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_BLANKS.sub("", text))
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def columns(*names: str, right: Sequence[str] = (), header: bool = True) -> Table:

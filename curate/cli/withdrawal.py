@@ -12,6 +12,7 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption
+from curate.errors import quoted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,9 +48,9 @@ def withdraw(
         out.print(Text(f"Withdrew {studies}; the archive's packs and releases no longer hold anything of it."))
     if done.versions:
         out.print(Text(f"Cut again without it: {', '.join(done.versions)}."))
-        out.print(Text(f"Next, to take it off the hub: curate release {archive}, and publish."), style="bold")
+        out.print(Text(f"Next, to take it off the hub: curate release {quoted(archive)}, and publish."), style="bold")
     if done.dropped:
-        out.print(Text(f"Dropped the unpublished {', '.join(done.dropped)}: curate release {archive}"))
+        out.print(Text(f"Dropped the unpublished {', '.join(done.dropped)}: curate release {quoted(archive)}"))
 
 
 _TOLD = {

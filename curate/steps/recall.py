@@ -30,7 +30,7 @@ from curate.cutting.recut import holds
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.digests import canonical_json, sha256_file
-from curate.errors import CurateError, HubError, InputError, LockedError
+from curate.errors import CurateError, HubError, InputError, LockedError, quoted
 from curate.hub.folder import FolderHub
 from curate.hub.protocol import Settings, Target
 from curate.identity import TOOL, who
@@ -203,9 +203,10 @@ def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | N
         there = {(e.payload["target"], e.subject) for e in archive.ledger.events("published")}
         touched = sorted(url for url in urls if any((url, version) in there for version in held))
         if not touched:
+            out = f"To take a study out: curate withdraw {quoted(root)} STUDY"
             raise _NothingError(
                 "Nothing that is published goes by that name.",
-                hint=f"Give a published version, or a study's id. To take a study out: curate withdraw {root} STUDY",
+                hint=f"Give a published version, or a study's id. {out}",
             )
         canonical = names[0] if len(names) == 1 else next(name for name in names if name in studies)
         number = sum(1 for _ in archive.ledger.events(recalls.DONE, canonical)) + 1

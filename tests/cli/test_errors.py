@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 
+import curate as package
 from curate.cli import anybody
 from curate.errors import StorageError
 from curate.findings import Finding
 from curate.steps.inspect import Verdict
 from tests import synth
-from tests.steps.archives import curate
+from tests.steps.archives import curate, make_archive
 
 
 @pytest.mark.parametrize(
@@ -66,3 +70,31 @@ def test_an_error_in_the_midst_of_a_long_document_closes_it(capsys: pytest.Captu
     assert (len(told["verdicts"]), told["exit_code"]) == (1, 2)
     assert told["error"] == "Cannot unpack: the disk is full."
     assert "Make room." in shown.err
+
+
+def test_commands_in_hints_can_be_pasted(tmp_path: Path) -> None:
+    """A path with a space stands quoted in a command that a message shows."""
+    archive = make_archive(tmp_path / "my archive")
+    told = curate("release", archive, code=2).stderr
+    assert shlex.split(told.partition("curate ")[2].splitlines()[0]) == ["quarantine", str(archive)]
+
+
+_ROOM = Path(package.__file__).parent
+_QUOTED_BEFORE = ("place", "given")
+_PLAIN = ("asked.version", "approval.version", "version", "folder.name", *_QUOTED_BEFORE)
+_COMMAND = re.compile(r"\b(curate (?!met )[a-z-]+|chmod 600|less) ")
+
+
+@pytest.mark.parametrize("path", sorted(_ROOM.rglob("*.py")), ids=lambda path: path.relative_to(_ROOM).as_posix())
+def test_every_command_that_a_message_shows_is_quoted(path: Path) -> None:
+    """What stands behind `curate VERB` in a message goes through `quoted`, unless it is a version."""
+    for text in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(text, ast.JoinedStr):
+            continue
+        before = ""
+        for part in text.values:
+            if isinstance(part, ast.Constant):
+                before += part.value
+            elif isinstance(part, ast.FormattedValue) and _COMMAND.search(before):
+                shown = ast.unparse(part.value)
+                assert shown.startswith("quoted(") or shown in _PLAIN, f"{path.name}:{text.lineno}: {shown}"

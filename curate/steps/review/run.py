@@ -14,7 +14,7 @@ from curate.archive import sheets
 from curate.archive.evidence import bound, sampled
 from curate.archive.sheets import Decisions, Sheet
 from curate.digests import sha256_file
-from curate.errors import InputError
+from curate.errors import InputError, quoted
 from curate.findings import has_errors, rule
 from curate.pages import charts, site
 from curate.progress import Progress, silent
@@ -104,13 +104,13 @@ def review(
     """
     sealed, found = seal.read(release)
     if sealed is None:
-        raise InputError(f"{release} cannot be read: {found[0].rule}.", hint=f"See: curate check {release}")
+        raise InputError(f"{release} cannot be read: {found[0].rule}.", hint=f"See: curate check {quoted(release)}")
     digest = sha256_file(release / "release.json")
     signed = _of(sheets.read_sheet, sheet, digest), _of(sheets.read_decisions, decisions, digest)
     count = workers or parallel.default_workers()
     results = check_release(release, workers=count, progress=progress)
     if len(results) < 4:
-        raise InputError(f"{release} does not obey the contract.", hint=f"See: curate check {release}")
+        raise InputError(f"{release} does not obey the contract.", hint=f"See: curate check {quoted(release)}")
     total = int(sealed.content["counts"]["series"])
     if sample is None:
         sample = len(signed[1].series) if signed[1] and signed[1].series else SAMPLE_SERIES
