@@ -77,8 +77,9 @@ def verify_copy(
     altered = by_state["altered"] - by_state["revoked"]
     unknown = by_state["unknown"] - by_state["revoked"] - altered
     current = by_state["current"] - by_state["revoked"] - altered - unknown
-    listed = (tuple(sorted(paths)) for paths in (by_state["revoked"], altered, unknown))
-    return CopyReport(found.version, newest.version, len(current), other, *listed, instances)
+    listed = [tuple(sorted(paths)) for paths in (by_state["revoked"], altered, unknown)]
+    versions = (found.version, newest.version)
+    return CopyReport(*versions, len(current), other, listed[0], listed[1], listed[2], instances)
 
 
 def delete_revoked(folder: Path, report: CopyReport) -> int:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
@@ -274,22 +275,42 @@ def test_without_deidentify_direct_identifiers_keep_a_study_out(archive: Path, t
     assert _intake(archive, folder, table=table)["admitted_studies"] == 1
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
-    """On a file system of 1 MB the intake stops with a message; with room it finishes."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small file system cannot be mounted here; the seam's test covers the full disk")
-    try:
-        archive = make_archive(small / "archive")
-        folder, table = donation(tmp_path / "in", studies=3, instances=200)
-        arguments = ("intake", archive, folder, "--studies", table, "--deidentify", "--workers", 1)
-        assert "the disk is full" in curate(*arguments, code=2).stderr
-        subprocess.run(["mount", "-o", "remount,size=300m", str(small)], check=True)
-        assert _intake(archive, folder, table=table)["admitted_instances"] == 600
-    finally:
-        subprocess.run(["umount", str(small)], check=False)
+    yield place
+    subprocess.run(["umount", str(place)], check=False)
+
+
+def _resize(small: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(small)], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(small: Path, tmp_path: Path) -> None:
+    """On a file system of 1 MB the intake stops with a message; with room it finishes."""
+    archive = make_archive(small / "archive")
+    folder, table = donation(tmp_path / "in", studies=3, instances=200)
+    arguments = ("intake", archive, folder, "--studies", table, "--deidentify", "--workers", 1)
+    assert "the disk is full" in curate(*arguments, code=2).stderr
+    _resize(small, "300m")
+    assert _intake(archive, folder, table=table)["admitted_instances"] == 600
+
+
+@pytest.mark.parametrize("size", ["4k", "12k", "100k"])
+def test_an_archive_that_cannot_be_made_leaves_nothing(small: Path, size: str) -> None:
+    """Whatever file the disk has no room for, `init` removes what it made, and can be run again."""
+    _resize(small, size)
+    arguments = ("init", small / "of" / "archive", "--title", "A", "--publisher", "B")
+    told = curate(*arguments, code=2).stderr
+    assert "the disk is full" in told
+    assert list(small.iterdir()) == []
+    _resize(small, "1m")
+    curate(*arguments)
 
 
 def test_no_original_name_is_ever_shown(archive: Path, tmp_path: Path) -> None:
