@@ -305,7 +305,7 @@ def _nav(here: str) -> list[dict[str, Any]]:
     ]
     found += [
         {"href": f"donors/{lang}.html", "text": text, "here": False, "lang": lang}
-        for lang, text in donors.NAMES.items()
+        for lang, text in donors.names().items()
     ]
     return found
 

@@ -24,6 +24,7 @@ from curate.steps.review.look import Looked, look
 from curate.verify import check_release, seal
 from curate.verify.disclosure import ReleaseRisk, release_risk
 from curate.verify.seal import Seal
+from curate.verify.tables import connect
 
 STUDIES_A_PAGE = 250
 SAMPLE_SERIES = 60
@@ -147,14 +148,14 @@ def _series_pages(shown: _Shown, workers: int, progress: Progress) -> int:
         (shown.folder / name).mkdir()
     tasks = list(tables.tasks(shown.seal, shown.folder, shown.numbers))
     frames = 0
-    for _, looked in progress.over(parallel.map_unordered(look, tasks, workers), "series drawn", len(tasks)):
-        frames += looked.frames
-        _series_page(shown, looked)
+    with connect(shown.seal) as db:
+        for _, looked in progress.over(parallel.map_unordered(look, tasks, workers), "series drawn", len(tasks)):
+            frames += looked.frames
+            _series_page(shown, looked, *tables.series(db, looked.series))
     return frames
 
 
-def _series_page(shown: _Shown, looked: Looked) -> None:
-    row, evidence = tables.series(shown.seal, looked.series)
+def _series_page(shown: _Shown, looked: Looked, row: tables.Row, evidence: tables.Row) -> None:
     warnings = [(rule(code), count) for code, count in sorted(evidence.get("warnings", {}).items())]
     shown.page(
         f"series/{looked.number}.html",
