@@ -187,7 +187,7 @@ def _holder(root: Path) -> str:
     try:
         held = json.loads((root / "lock").read_text(encoding="utf-8"))
         return f" by process {held['pid']} on {held['host']} since {held['since']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError):  # it has just ended, or is about to say who it is
         return ""
 
 

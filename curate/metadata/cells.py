@@ -128,7 +128,7 @@ def _numbered(reader: Iterable[list[str]], first: int) -> Iterator[Row]:
     while True:
         try:
             cells = next(rows)
-        except StopIteration:
+        except StopIteration:  # the end of the table
             return
         except csv.Error:
             yield number, None

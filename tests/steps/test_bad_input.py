@@ -253,14 +253,17 @@ def test_values_of_too_few_numbers_do_not_stop_the_rest(archive: Path, tmp_path:
     assert report["admitted_instances"] == 7
 
 
-def test_the_persons_own_number_stands_in_no_number(archive: Path, tmp_path: Path) -> None:
-    """Digits of PatientID that a scanner wrote into a position are not admitted with it."""
+@pytest.mark.parametrize("broken", [0, 1])
+def test_the_persons_own_number_stands_in_no_number(archive: Path, tmp_path: Path, broken: int) -> None:
+    """Digits of PatientID that a scanner wrote into a position are not admitted, though the first file be cut."""
     folder, table = donation(tmp_path / "in", studies=1)
     for path in sorted(folder.rglob("*.dcm")):
         ds = pydicom.dcmread(path)
         ds.PatientID, ds.SliceLocation = "NHC 73104417", "10.073104417"
         ds.save_as(path)
-    assert _intake(archive, folder, table=table)["admitted_instances"] == 3
+    for path in sorted(folder.rglob("*.dcm"))[:broken]:
+        path.write_bytes(path.read_bytes()[:-500])
+    assert _intake(archive, folder, table=table)["admitted_instances"] == 3 - broken
     packed = b"".join(path.read_bytes() for path in sorted((archive / "packs").rglob("*.parquet")))
     assert b"73104417" not in packed
     assert b"10.07 " in packed
