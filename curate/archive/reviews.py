@@ -15,7 +15,7 @@ from curate.archive.config import Approval as Asked
 from curate.archive.layout import Archive
 from curate.archive.notes import PublicKey, Signer
 from curate.digests import canonical_json, sha256_file
-from curate.errors import InputError
+from curate.errors import InputError, quoted
 
 _FORMAT = "curate/approval/v1"
 
@@ -182,6 +182,6 @@ def release_folder(archive: Archive, version: str) -> Path:
     folder = archive.releases / versions.normal(version)
     if not (folder / "release.json").is_file():
         known = sorted((p.name for p in archive.releases.glob("*.*.*")), key=versions.parse)
-        cut = f"Cut so far: {', '.join(known)}." if known else f"Cut one: curate release {archive.root}"
+        cut = f"Cut so far: {', '.join(known)}." if known else f"Cut one: curate release {quoted(archive.root)}"
         raise InputError(f"There is no release {versions.normal(version)} in this archive.", hint=cut)
     return folder

@@ -13,7 +13,7 @@ from rich.text import Text
 
 import curate
 from curate.cli import shared
-from curate.errors import CurateError, InputError
+from curate.errors import CurateError, InputError, quoted
 from curate.findings import has_errors
 
 _FOLDERS = ("77654033", "98892001", "98892003")
@@ -43,7 +43,7 @@ def demo(
     """
     out = shared.console()
     if folder.exists() and any(folder.iterdir()):
-        hint = f"Remove it, or name another: curate demo {folder}-2"
+        hint = f"Remove it, or name another: curate demo {quoted(f'{folder}-2')}"
         raise InputError(f"{folder} exists and is not empty.", hint=hint)
     folder.mkdir(parents=True, exist_ok=True)
     archive, hub = folder / "archive", folder / "hub"
@@ -63,14 +63,14 @@ def demo(
     _say(out, "release", f"version {cut.version} in {cut.path}")
     results = curate.check(cut.path)
     if any(has_errors(result.findings) for result in results):
-        raise CurateError("The release does not pass its checks.", hint=f"See them: curate check {cut.path}")
+        raise CurateError("The release does not pass its checks.", hint=f"See them: curate check {quoted(cut.path)}")
     _say(out, "check", f"{len(results)} checks passed over {cut.instances} instances")
     done = curate.publish(archive, cut.version)
     _say(out, "publish", f"{done.tag} at {done.url}: {done.sent_files} files, {shared.size(done.sent_bytes)}")
     _load(out, hub, done.tag)
-    _say(out, "try next", f"curate check {cut.path}")
-    out.print(Text(f"            curate quarantine {archive}"))
-    out.print(Text(f"            less {cut.path / 'README.md'}"))
+    _say(out, "try next", f"curate check {quoted(cut.path)}")
+    out.print(Text(f"            curate quarantine {quoted(archive)}"))
+    out.print(Text(f"            less {quoted(cut.path / 'README.md')}"))
 
 
 def _say(out: Console, verb: str, what: str) -> None:

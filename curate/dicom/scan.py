@@ -128,7 +128,7 @@ def _fingerprint(key: bytes, patient_id: str, name: str, birth_date: str) -> byt
 def _number(text: str) -> float | None:
     try:
         number = float(text.split("\\")[0])
-    except ValueError:
+    except ValueError:  # sources sort by it where it is one
         return None
     return number if math.isfinite(number) else None
 

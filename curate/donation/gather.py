@@ -151,7 +151,7 @@ def kind_of(path: Path | RemoteFile) -> str:
     try:
         with path.open("rb") as file:
             head = file.read(4096)
-    except OSError:
+    except OSError:  # the answer asked for; the intake tells it as FILE_UNREADABLE
         return "unreadable"
     for magic, name in _KINDS:
         if head.startswith(magic):
@@ -160,7 +160,7 @@ def kind_of(path: Path | RemoteFile) -> str:
         return "empty"
     try:
         head.decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeDecodeError:  # the answer asked for
         return "binary"
     return "text" if b"\0" not in head else "binary"
 

@@ -36,7 +36,7 @@ def refs(root: Path) -> dict[str, str]:
     try:
         found = json.loads((root / REFS).read_bytes())
         return {versions.tag(tag): str(digest) for tag, digest in found["tags"].items()}
-    except FileNotFoundError:
+    except FileNotFoundError:  # nothing was published here yet
         return {}
     except (ValueError, KeyError, TypeError, AttributeError, CurateError):
         raise HubError(
@@ -108,7 +108,7 @@ def _sources(root: Path, own: str) -> dict[str, Path]:
     published = sorted(refs(root), key=versions.parse)
     for tag in {*published[-2:], *(tag for tag in published if tag == own)}:
         folder = place(root, tag)
-        with contextlib.suppress(CurateError):
+        with contextlib.suppress(CurateError):  # a damaged version only gives no links: its files are copied
             found |= {entry.sha256: folder / path for path, entry in contents_of(folder).files.items()}
     return found
 
@@ -147,7 +147,7 @@ def _copy(source: Path, out: IO[bytes]) -> str:
 def _share(source: int, target: int) -> bool:
     try:
         fcntl.ioctl(target, _FICLONE, source)
-    except OSError:
+    except OSError:  # a file system that cannot share blocks: the caller copies
         return False
     return True
 

@@ -309,7 +309,7 @@ def test_the_plain_way_on_the_command_line(place: Path, tmp_path: Path) -> None:
     root, home = place / "archive", {"XDG_CONFIG_HOME": str(tmp_path / "home")}
     curate("release", root, "--quiet")
     told = curate("approve", root, "1.0.0", "--as", ANNA, code=2, **home).stderr
-    assert 'curate key new --as "Anna Puig"' in told
+    assert "curate key new --as 'Anna Puig'" in told
     assert curate("key", "new", "--as", ANNA, **home).stdout.startswith("anna-puig+")
     assert "exists already" in curate("key", "new", "--as", ANNA, code=2, **home).stderr
     assert "is the key of anna-puig" in curate(

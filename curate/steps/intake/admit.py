@@ -147,18 +147,21 @@ def _parsed(task: StudyTask) -> Iterator[Parsed]:
     for instance in task.instances:
         if instance.instance_uid in seen:
             continue
-        with contextlib.suppress(OSError, MalformedError):
+        with contextlib.suppress(OSError, MalformedError):  # set aside, with its finding, when it is rewritten
             yield parse(instance.path.read_bytes())
             seen.add(instance.instance_uid)
 
 
 def _names(task: StudyTask) -> frozenset[str]:
-    """The words and numbers of the person's identifiers, by one header of each series."""
-    first = {instance.series_uid: instance for instance in reversed(task.instances)}
+    """The words and numbers of the person's identifiers, by the first header of each series that can be read."""
     names: set[str] = set()
-    for instance in first.values():
-        with contextlib.suppress(OSError, MalformedError):
+    seen: set[str] = set()
+    for instance in task.instances:
+        if instance.series_uid in seen:
+            continue
+        with contextlib.suppress(OSError, MalformedError):  # set aside, with its finding, when it is rewritten
             names |= profile.identifying_words(parse(instance.path.read_bytes()).dataset)
+            seen.add(instance.series_uid)
     return frozenset(names)
 
 

@@ -14,7 +14,7 @@ from curate.archive import shown
 from curate.archive.layout import Archive
 from curate.archive.ledger import Outline
 from curate.donation import disclosure
-from curate.errors import RefusedError
+from curate.errors import RefusedError, quoted
 from curate.metadata import age
 from curate.privacy.counts import TOTAL, CountTable, Key, count_table, suppress_counts
 from curate.privacy.policy import PrivacyPolicy
@@ -79,7 +79,7 @@ def _of_persons(archive: Archive, policy: PrivacyPolicy, only: Collection[str] |
     ):  # a later one can remove what was withdrawn
         raise RefusedError(
             f"No study can be published yet: fewer than {policy.k} donors resemble each other.",
-            hint=f"See how many more it takes: curate risk {archive.root} --forecast",
+            hint=f"See how many more it takes: curate risk {quoted(archive.root)} --forecast",
         )
     published = disclosure.columns(made.table)
     counts = _suppressed(_count_tables(published.values()), policy.k, [table for _, table in past])
