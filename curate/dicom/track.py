@@ -106,7 +106,7 @@ def _one(data: bytes, place: int, tag: int, encodings: tuple[str, ...]) -> tuple
     source, item = source_of(data), Item(encodings=encodings)
     try:
         stop = read_elements(source, place, len(data), True, item, 0, 0, once=True)
-    except MalformedError:
+    except MalformedError:  # the file is read from its first byte, and refused there
         return None
     return (item[tag], stop) if [*item] == [tag] and not source.ambiguous else None
 
@@ -121,7 +121,7 @@ def _read_pixels(data: bytes, place: int, item: Item) -> bool:
     source, count = source_of(data), len(item)
     try:
         read_elements(source, place, len(data), True, item, 0, 0)
-    except MalformedError:
+    except MalformedError:  # the same
         return False
     return PIXEL_DATA in item and len(item) == count + 1 and not (source.trailing or source.ambiguous)
 
