@@ -60,7 +60,7 @@ def series_row(facts: Sequence[Facts]) -> Row:
 def _different(facts: Sequence[Facts], name: str) -> Sequence[Any]:
     """The values that instances have of one attribute, each object once: a series shares most of them."""
     every = [instance.get(name) for instance in facts]
-    if every.count(every[0]) == len(every):
+    if every and every.count(every[0]) == len(every):
         return every[:1]
     return list({id(value): value for value in every}.values())
 
