@@ -8,6 +8,7 @@ import warnings
 
 import typer
 
+from curate import lasting
 from curate.cli import (
     anybody,
     comparing,
@@ -67,6 +68,7 @@ def options(
 def run() -> None:
     """Run the command: 0 done, 1 findings that are errors, 2 refusal or usage, 3 hub."""
     warnings.simplefilter("ignore")  # libraries' warnings can quote values of a file
+    lasting.prepare()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         if shared.as_json():  # Typer prints what is wrong with the words of a command as text only
