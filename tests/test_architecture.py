@@ -104,7 +104,7 @@ def test_no_traceback_is_swallowed_silently() -> None:
         assert not re.search(r"except( Exception)?:\s*(pass|\.\.\.)\s*$", text, re.M), path
 
 
-_OUTCOME = re.compile(r"\b(None|none|empty|nothing|Whether)\b")
+_OUTCOME = re.compile(r"\b(None|False|none|empty|nothing|Whether)\b")
 
 
 def _does_nothing(body: list[ast.stmt]) -> bool:

@@ -95,11 +95,19 @@ def build(root: Path, contents: Contents, progress: Progress, *, linked: bool = 
             files, size = files + 1, size + entry.size_bytes
             progress.add(size_bytes=entry.size_bytes)
     _seal(partial, contents)
-    if final.exists():  # what a killed run left, or what a purge replaces: away for one rename only
-        delete(old(root, contents.tag))
-        durable.rename(final, old(root, contents.tag))
-    durable.rename(partial, final)
+    _take_place(partial, final, old(root, contents.tag))
     return files, size
+
+
+def _take_place(partial: Path, final: Path, aside: Path) -> None:
+    """Let a whole folder take the place of what a killed run left, or a purge replaces; `aside` is deleted later."""
+    if final.exists():
+        delete(aside)
+        if durable.exchange(partial, final):
+            durable.rename(partial, aside)
+            return
+        durable.rename(final, aside)  # away for one rename only: readers of this tool find it there
+    durable.rename(partial, final)
 
 
 def _sources(root: Path, own: str) -> dict[str, Path]:

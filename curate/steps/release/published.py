@@ -21,7 +21,7 @@ from curate.privacy.policy import PrivacyPolicy
 from curate.records import Row
 
 DEFAULT_BAND_YEARS = 5
-EXEMPT = "Its disclosure risk was not measured: the material is of no person."
+EXEMPT = "Its disclosure risk was not measured: nobody donated this test material."
 _FURTHER = (
     " A later study that would single its donor out bears a further donor_id, so fewer people may be in this archive"
     " than it has ids."
