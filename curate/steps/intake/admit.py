@@ -7,7 +7,7 @@ import hashlib
 import io
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -31,16 +31,17 @@ from curate.findings import Finding, Severity, has_errors, merge
 from curate.pixels.preview import preview
 from curate.records import Row
 from curate.remote import RemoteFile, ahead
+from curate.steps.intake import notes
 from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
 from curate.steps.intake.series import contradictions, keywords, series_row
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
-_Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
+Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
 
 
 @dataclass(slots=True)
-class _Work:
+class Work:
     """What is gathered while a study's instances pass by, the keys, and a folder for what is not finished."""
 
     keys: Keys
@@ -52,7 +53,9 @@ class _Work:
     applied: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     refused: list[SourceInstance] = field(default_factory=list)
-    headers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    headers: dict[str, tuple[notes.Order, dict[str, Any]]] = field(default_factory=dict)
+    order: list[notes.Order] = field(default_factory=list)
+    names: frozenset[str] = frozenset()
     references: list[references.Reference] = field(default_factory=list)
     previews: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     sources: set[bytes] = field(default_factory=set)
@@ -65,7 +68,7 @@ class _Work:
     faceless: Counter[str] = field(default_factory=Counter)
 
 
-class _StudyRefusedError(Exception):
+class StudyRefusedError(Exception):
     """The study as a whole goes to quarantine; the findings say why."""
 
 
@@ -74,11 +77,11 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
     if has_errors(task.findings):
         return _refuse(task, keys, task.findings)
     with durable.storage_errors("use the store of packs"), task.packs.scratch() as scratch:
-        work = _Work(keys, scratch)
+        work = Work(keys, scratch)
         try:
-            _pack_all(task, work)
-            return _admitted(task, work)
-        except _StudyRefusedError:
+            record = taken(task, work)
+            return finished(task, work, record)
+        except StudyRefusedError:
             return _refuse(task, keys, (*task.findings, *work.findings))
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             # a defect of our own, met at odd data, must not stop the batch either
@@ -86,12 +89,22 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
             return _refuse(task, keys, (*task.findings, *work.findings, Finding("PROGRAM_DEFECT", place)))
 
 
-def _pack_all(task: StudyTask, work: _Work) -> None:
-    """Read, judge and pack one instance after the other; only the packs' temporary files grow."""
+def taken(task: StudyTask, work: Work) -> StudyRecord | None:
+    """Rewrite, verify and pack a study; its record, or None where no instance of it may enter.
+
+    Raises:
+        StudyRefusedError: it may not enter as a whole; `work` has the findings.
+    """
+    pack_all(task, work, clean_rows(task, work))
+    return made(task, work, evidence_of(task, work)) if work.rows else None
+
+
+def pack_all(task: StudyTask, work: Work, clean: Iterable[Clean]) -> None:
+    """Pack one clean instance after the other; only the packs' temporary files grow."""
     packer = Packer(work.scratch, task.target_pack_bytes)
     try:
         with durable.storage_errors("write a pack"):
-            for ids, pieces in _clean_rows(task, work):
+            for ids, pieces in clean:
                 packer.add(ids, pieces)
             packer.close()
     finally:
@@ -99,11 +112,12 @@ def _pack_all(task: StudyTask, work: _Work) -> None:
     work.packs = packer.packs
 
 
-def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
+def clean_rows(task: StudyTask, work: Work) -> Iterator[Clean]:
+    """The clean instances of a study, one after the other; what a rule refuses is set aside."""
     policy = Policy.from_mapping(task.profile)
     _plan_faces(task, work, policy)
-    names = _names(task) if task.deidentify else frozenset()
-    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, names)
+    work.names |= names_of(task) if task.deidentify else frozenset()
+    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, work.names)
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
             data = read()
@@ -113,32 +127,29 @@ def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
         digest = identifiers.source_mark(work.keys, data)
         if instance.duplicate and work.digests.get(instance.instance_uid) not in (None, digest):
             work.findings.append(Finding("INSTANCE_UID_CONFLICT", instance.place))
-            raise _StudyRefusedError
-        if digest in task.known or digest in work.sources:
+            raise StudyRefusedError
+        if digest in work.sources:
             work.already += 1
             continue
         if digest in work.refused_sources:
             work.refused.append(instance)
             continue
-        if task.known:
-            _look_only(task, work, instance, data, context, policy)
-            work.refused_sources.add(digest)
-            continue
         work.digests[instance.instance_uid] = digest
         row = _clean(task, work, instance, data, context, policy)
         (work.refused_sources if row is None else work.sources).add(digest)
         if row is not None:
+            work.order.append(instance.order)
             yield row
 
 
-def _plan_faces(task: StudyTask, work: _Work, policy: Policy) -> None:
+def _plan_faces(task: StudyTask, work: Work, policy: Policy) -> None:
     """Judge the study's volumes as a whole, before the first instance of it is cut."""
-    if policy.head != "deface" or task.known:
+    if policy.head != "deface" or not task.whole:
         return
     work.faces = faces.plan(_parsed(task))
     if work.faces.held:
         work.findings.append(Finding(faces.UNSURE, task.instances[0].place, "PixelData"))
-        raise _StudyRefusedError
+        raise StudyRefusedError
 
 
 def _parsed(task: StudyTask) -> Iterator[Parsed]:
@@ -152,7 +163,7 @@ def _parsed(task: StudyTask) -> Iterator[Parsed]:
             seen.add(instance.instance_uid)
 
 
-def _names(task: StudyTask) -> frozenset[str]:
+def names_of(task: StudyTask) -> frozenset[str]:
     """The words and numbers of the person's identifiers, by one header of each series."""
     first = {instance.series_uid: instance for instance in reversed(task.instances)}
     names: set[str] = set()
@@ -162,39 +173,28 @@ def _names(task: StudyTask) -> frozenset[str]:
     return frozenset(names)
 
 
-def _look_only(
-    task: StudyTask, work: _Work, instance: SourceInstance, data: bytes, context: StudyContext, policy: Policy
-) -> None:
-    """A new instance of a study that is there already waits: by its own rule, or because it comes late."""
-    scratch = _Work(work.keys, work.scratch)
-    if _clean(task, scratch, instance, data, context, policy) is None:
-        work.findings += scratch.findings
-        work.refused.append(instance)
-    else:
-        _set_aside(work, instance, Finding("STUDY_ALREADY_ADMITTED", instance.place))
-
-
-def _set_aside(work: _Work, instance: SourceInstance, finding: Finding) -> None:
+def _set_aside(work: Work, instance: SourceInstance, finding: Finding) -> None:
     work.findings.append(finding)
     work.refused.append(instance)
 
 
 def _clean(
     task: StudyTask,
-    work: _Work,
+    work: Work,
     instance: SourceInstance,
     data: bytes,
     context: StudyContext,
     policy: Policy,
-) -> _Clean | None:
+) -> Clean | None:
     """One clean instance; None where a rule refuses it."""
     try:
         parsed = parse(data)
         if not task.deidentify and (direct := profile.direct_identifiers(parsed.dataset)):
             work.findings += [Finding(f.rule, instance.place, f.tag) for f in direct]
-            raise _StudyRefusedError
+            raise StudyRefusedError
         if instance.series_uid not in work.headers:
-            work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
+            facts = facts_of(parsed.dataset, HEADER_KEYWORDS)
+            work.headers[instance.series_uid] = instance.order, facts
         rewritten = rewrite_parsed(parsed, context, policy)
         rewritten, voxels = faces.clean(parsed, rewritten, work.faces, policy)
         if instance.series_uid in work.faces.planes:
@@ -214,8 +214,8 @@ def _clean(
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
     if has_errors(found) or any(_held(f.rule, policy, task.decision) for f in found):
-        raise _StudyRefusedError
-    return _row(task, work, rewritten, verified.dataset)
+        raise StudyRefusedError
+    return taken_row(task, work, rewritten, verified.dataset)
 
 
 _SITE = ("InstitutionName", "InstitutionAddress")
@@ -240,7 +240,8 @@ def _held(rule: str, policy: Policy, decision: str) -> bool:
     return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head in ("hold", "deface"))
 
 
-def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _Clean:
+def taken_row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) -> Clean:
+    """A clean instance as a pack takes it, with what the record will say of it."""
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
     facts = facts_of(dataset, keywords())
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
@@ -266,29 +267,41 @@ def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _
     return packs.Ids(task.study_id, series, instance), rewritten.chunks
 
 
-def _admitted(task: StudyTask, work: _Work) -> StudyResult:
-    entry = _keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
-    if not work.rows:
-        return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
-    evidence = _evidence(
-        task, work
-    )  # of the images: what was wrong with the row would tell what a null hides
-    coded, found = code_study(task.row, joined(work.headers.values()))
+def made(task: StudyTask, work: Work, evidence: Row) -> StudyRecord:
+    """The record of what was packed; the evidence is of the images: what was wrong with the row would tell more.
+
+    Raises:
+        StudyRefusedError: what row and headers say together keeps the study out.
+    """
+    coded, found = code_study(task.row, joined(told for _, told in work.headers.values()))
     odd = [name for facts in work.facts.values() for name in contradictions(facts)]
     found += [Finding("SERIES_CONTRADICTS", "", name) for name in odd]
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
-        raise _StudyRefusedError
-    record = _record(task, work, coded, evidence)
-    for path, packed in work.packs:
-        with durable.storage_errors("store a pack"):
-            task.packs.put(path, packs.pack_path(packed.sha256))
+        raise StudyRefusedError
+    return record_of(task, work, coded, evidence)
+
+
+def finished(task: StudyTask, work: Work, record: StudyRecord | None) -> StudyResult:
+    """Give the packs their place, and keep what was refused."""
+    entry = keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
+    place_packs(task, work)
+    if record is None:
+        return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
     admitted = len(work.rows) + work.already
     findings = merge((*task.findings, *work.findings))
     return StudyResult(admitted, len(work.refused), findings, record, entry, work.size_bytes)
 
 
-def _record(task: StudyTask, work: _Work, coded: Row, evidence: Row) -> StudyRecord:
+def place_packs(task: StudyTask, work: Work) -> None:
+    """Put finished packs into the store."""
+    for path, packed in work.packs:
+        with durable.storage_errors("store a pack"):
+            task.packs.put(path, packs.pack_path(packed.sha256))
+
+
+def record_of(task: StudyTask, work: Work, coded: Row, evidence: Row) -> StudyRecord:
+    """The record of a study whose packs are written."""
     instances = _instance_rows(work)
     series_rows, previews = _series_rows(task, work, instances)
     digests = [row["sha256"] for row in instances]
@@ -323,10 +336,24 @@ def _record(task: StudyTask, work: _Work, coded: Row, evidence: Row) -> StudyRec
         tables.to_ipc(_table("instances", instances)),
         tables.to_ipc(_table("references", [{"study_id": task.study_id, **link} for link in links])),
         tables.to_ipc(_table("previews", previews)) if previews else None,
+        notes=_notes(task, work).stored(),
     )
 
 
-def _names_of_others(work: _Work, instances: Collection[str], study_id: str) -> list[str]:
+def _notes(task: StudyTask, work: Work) -> notes.Notes:
+    return notes.Notes(
+        notes.row_mark(work.keys, task.row),
+        task.moment,
+        task.shift_us,
+        task.study_date,
+        tuple(order[1:4] for order in work.order),
+        {order.series: (order, notes.coded_facts(told)) for order, told in work.headers.values()},
+        frozenset(notes.word_marks(work.keys, work.names)),
+        frozenset(mark.hex() for mark in work.refused_sources),
+    )
+
+
+def _names_of_others(work: Work, instances: Collection[str], study_id: str) -> list[str]:
     """The UIDs of other studies, and of what is in them, that the study's images refer to."""
     named = {
         uid for reference in work.references for uid in (reference.target, reference.series, reference.study)
@@ -340,7 +367,7 @@ def _table(name: str, rows: list[Row]) -> pa.Table:
     return table.drop_columns([c for c in ("license", "release_version") if c in table.schema.names])
 
 
-def _instance_rows(work: _Work) -> list[Row]:
+def _instance_rows(work: Work) -> list[Row]:
     places = [
         (packs.pack_path(packed.sha256), offset) for _, packed in work.packs for offset, _ in packed.places
     ]
@@ -351,7 +378,7 @@ def _instance_rows(work: _Work) -> list[Row]:
     return work.rows
 
 
-def _series_rows(task: StudyTask, work: _Work, instances: list[Row]) -> tuple[list[Row], list[Row]]:
+def _series_rows(task: StudyTask, work: Work, instances: list[Row]) -> tuple[list[Row], list[Row]]:
     by_series: dict[str, list[tuple[int, Row]]] = defaultdict(list)
     for number, row in enumerate(instances):
         by_series[row["SeriesInstanceUID"]].append((number, row))
@@ -379,7 +406,8 @@ def _series_rows(task: StudyTask, work: _Work, instances: list[Row]) -> tuple[li
     return rows, previews
 
 
-def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
+def evidence_of(task: StudyTask, work: Work) -> dict[str, Any]:
+    """What was done to the images, in counts, and under which rules."""
     counts: Counter[str] = Counter()
     looked: dict[str, Any] = {"pixels": work.looked.evidence()} if work.looked.frames else {}
     if task.decision:
@@ -403,7 +431,7 @@ def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
 
 def _refuse(task: StudyTask, keys: Keys, findings: tuple[Finding, ...]) -> StudyResult:
     """The whole study to quarantine, what is there already apart."""
-    entry = _keep(task, keys, list(task.instances), list(findings), "study")
+    entry = keep(task, keys, list(task.instances), list(findings), "study")
     return StudyResult(0, len(task.instances), merge(findings), None, entry)
 
 
@@ -412,7 +440,7 @@ def quarantine_id(keys: Keys, task: StudyTask, kind: str) -> str:
     return "Q" + identifiers.order(keys, f"quarantine {kind} {task.study_uid}").hex()[:24]
 
 
-def _keep(
+def keep(
     task: StudyTask, keys: Keys, kept: list[SourceInstance], findings: list[Finding], kind: str
 ) -> QuarantineEntry:
     """Encrypt the original files under the quarantine's key; the entry says how many and why, nothing else."""
