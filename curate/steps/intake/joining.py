@@ -109,7 +109,7 @@ def _looked_at(task: StudyTask, record: StudyRecord, keys: Keys) -> _Batch:
 def _taken_in(task: StudyTask, keys: Keys, batch: _Batch, scratch: Path) -> StudyResult:
     """What is new joins what is there; or the study is taken anew; or what is new waits."""
     why = _why_not(task, keys, batch)
-    fresh, found = _cleaned(task, keys, batch, scratch / "late")
+    fresh, found = _cleaned(task, keys, batch.late, None if why else batch.notes, scratch / "late")
     if fresh is not None and not fresh.rows:
         return _result(task, keys, batch, fresh.refused, found)
     why = why or (_LATE if fresh is not None and _may_show_a_face(task, batch, fresh) else "")
@@ -161,11 +161,16 @@ def _starts_as_before(task: StudyTask, batch: _Batch) -> bool:
     return first == batch.notes.moment
 
 
-def _cleaned(task: StudyTask, keys: Keys, batch: _Batch, folder: Path) -> tuple[Work | None, list[Finding]]:
-    """The new instances alone, clean, in packs of their own for now; None where they may not enter together."""
+def _cleaned(
+    task: StudyTask, keys: Keys, late: list[SourceInstance], notes: Notes | None, folder: Path
+) -> tuple[Work | None, list[Finding]]:
+    """The new instances alone, clean, in packs of their own for now; None where they may not enter together.
+
+    With `notes` they are cleaned as those that are there were; without, they are looked at only.
+    """
     folder.mkdir()
-    work, notes = Work(keys, folder), batch.notes
-    part = replace(task, instances=tuple(batch.late), whole=False)
+    work = Work(keys, folder)
+    part = replace(task, instances=tuple(late), whole=False)
     if notes is not None:
         part = replace(part, shift_us=notes.shift_us, study_date=notes.study_date)
         work.names = _repeated(part, keys, notes) if task.deidentify else frozenset()
