@@ -13,7 +13,7 @@ from pathlib import Path
 
 from curate import clock, durable, parallel, remote
 from curate.archive import layout
-from curate.archive.consolidate import without
+from curate.archive.consolidate import remove_unused, without
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
 from curate.cutting.erase import cuts
@@ -85,6 +85,8 @@ def intake(
         for task, result in progress.over(done, "studies", len(tasks)):
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
+        if run.leftovers:
+            remove_unused(archive)
         report = run.report(donation)
         if look is not None:
             remembered.remember(archive, look, report.unchanged(), waiting=report.quarantined_instances > 0)
@@ -127,6 +129,7 @@ class _Run:
         self.studies: dict[str, StoredStudy] = {}
         self.given = receipts.Given(archive.ledger)
         self.made: dict[str, bytes] = {}
+        self.leftovers = False  # packs of studies that were joined may still be there
 
     def tasks(self, donation: Donation) -> Iterator[StudyTask]:
         """A task for each study, and one for all instances that belong to none."""
@@ -158,10 +161,10 @@ class _Run:
 
     def _decision(self, study_id: str) -> str:
         """What a person decided last of a study that waits for its pixels; of what is in already no more."""
-        waits: str = ""
+        waits = ""
         for event in self.archive.ledger.events(subject=study_id):
             if event.kind in ("admitted", "joined"):
-                waits = ""
+                waits, self.leftovers = "", self.leftovers or event.kind == "joined"
             elif event.kind == "decided":
                 waits = str(event.payload["decision"])
         return waits
@@ -318,6 +321,7 @@ class _Run:
         totals.admitted_instances += result.admitted
         totals.quarantined_instances += result.quarantined
         totals.size_bytes += result.size_bytes
+        self.leftovers |= result.joined > 0
         totals.joined_instances += result.joined
         totals.joined_studies += result.joined > 0
         totals.admitted_studies += result.record is not None and not result.joined
