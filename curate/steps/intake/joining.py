@@ -8,35 +8,27 @@ anew if the batch holds all of it; if not, what is new waits. A study that a rel
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from curate import durable
-from curate.archive import packs, tables
+from curate.archive import tables
 from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers, profile
 from curate.dicom.hierarchy import has_time
 from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Item, Keys, MalformedError, Parsed, Policy, Rewritten
-from curate.dicom.verify import released_context, same, verify_rewritten
+from curate.dicom.types import Keys, MalformedError, Policy
 from curate.donation import faces
-from curate.errors import DamagedError
 from curate.findings import Finding, has_errors, merge
-from curate.records import Row
 from curate.remote import ahead
 from curate.steps.intake import admit
-from curate.steps.intake.admit import Clean, StudyRefusedError, Work
-from curate.steps.intake.notes import Notes, Order, row_mark, word_marks
+from curate.steps.intake.admit import StudyRefusedError, Work
+from curate.steps.intake.notes import Notes, row_mark, with_notes, word_marks
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
+from curate.steps.intake.union import united
 
 _LATE, _RELEASED, _CONFLICT = "STUDY_ALREADY_ADMITTED", "STUDY_RELEASED", "INSTANCE_UID_CONFLICT"
-_Entry = tuple[Order, Row, Path, int, bool]
 
 
 @dataclass(slots=True, repr=False)
@@ -203,7 +195,7 @@ def _anew(task: StudyTask, keys: Keys, batch: _Batch, folder: Path) -> StudyResu
         return None
     if record is None or not batch.known <= work.sources:
         return None
-    record = _with_notes(record, refused=batch.missing)
+    record = with_notes(record, refused=batch.missing)
     record.payload["evidence"]["refused_instances"] += len(batch.missing)
     return _result(task, keys, batch, work.refused, work.findings, work, record)
 
@@ -211,149 +203,25 @@ def _anew(task: StudyTask, keys: Keys, batch: _Batch, folder: Path) -> StudyResu
 def _together(task: StudyTask, keys: Keys, batch: _Batch, fresh: Work, folder: Path) -> StudyResult:
     """One study of what is there and what is new; if that contradicts itself, what is new waits."""
     folder.mkdir()
-    work, record, notes = Work(keys, folder), batch.record, batch.notes
+    work, payload, notes = Work(keys, folder), batch.record.payload, batch.notes
     if notes is None:
         raise ValueError("a study without notes")
     part = replace(
         task,
         instances=tuple(batch.late),
-        license=record.payload["license"],
-        fold=record.payload["fold"],
-        day=record.payload["day"],
+        license=payload["license"],
+        fold=payload["fold"],
+        day=payload["day"],
         moment=notes.moment,
         shift_us=notes.shift_us,
         study_date=notes.study_date,
     )
-    evidence = _evidence(part, batch, notes, fresh)
-    work.headers = _headers(notes, fresh)
-    work.sources = set(batch.known | fresh.sources)
-    work.refused_sources, work.names = fresh.refused_sources, fresh.names
-    if fresh.places:
-        names = ("SeriesInstanceUID", "site_id", "scanner_id")
-        rows = tables.columns_of_ipc(record.series, names).to_pylist()
-        work.places = fresh.places | {row.pop("SeriesInstanceUID"): row for row in rows}
+    again = {i.place for i in fresh.refused if batch.marks[i.place].hex() in notes.refused}
     try:
-        with ExitStack() as stack:
-            entries = sorted(_entries(task, record, notes, fresh, stack), key=itemgetter(0))
-            admit.pack_all(part, work, _clean_rows(part, work, batch, notes, entries))
-        made = admit.made(part, work, evidence)
+        record = united(part, work, batch.record, notes, fresh, again)
     except StudyRefusedError:
         return _result(task, keys, batch, batch.late, [*fresh.findings, *work.findings])
-    made = _with_notes(made, words=notes.words, refused=notes.refused)
-    work.already = fresh.already
-    return _result(task, keys, batch, fresh.refused, [*fresh.findings, *work.findings], work, made)
-
-
-def _entries(
-    task: StudyTask, record: StudyRecord, notes: Notes, fresh: Work, stack: ExitStack
-) -> Iterator[_Entry]:
-    """All instances with their places in the study, and where each lies; the last says that it was there."""
-    rows = tables.from_ipc(record.instances).to_pylist()
-    paths = {row["pack"]: stack.enter_context(task.packs.local(row["pack"])) for row in rows}
-    for row, place in zip(rows, notes.order, strict=True):
-        order = Order(row["SeriesInstanceUID"], *place, row["SOPInstanceUID"])
-        yield order, row, paths[row["pack"]], row["offset_bytes"], True
-    places = ((path, offset) for path, packed in fresh.packs for offset, _ in packed.places)
-    for row, order, (path, offset) in zip(fresh.rows, fresh.order, places, strict=True):
-        yield order, row, path, offset, False
-
-
-def _clean_rows(
-    task: StudyTask, work: Work, batch: _Batch, notes: Notes, entries: list[_Entry]
-) -> Iterator[Clean]:
-    """All instances in their order, each verified by its digest as it is read."""
-    policy, before = Policy.from_mapping(task.profile), batch.record.payload["evidence"]
-    names = frozenset(word for mark, word in word_marks(work.keys, work.names).items() if mark not in notes.words)
-    judged = (before["table"]["sha256"], before["tool"]) == (profile.rules_digest(), task.tool)
-    for order, row, path, offset, was_there in entries:
-        data = packs.read_instance(path, offset, row["size_bytes"])
-        if hashlib.sha256(data).digest() != row["sha256"]:
-            raise DamagedError(
-                f"A pack of study {task.study_id} does not hold what the ledger says.",
-                hint="Run `curate doctor` on the archive.",
-            )
-        parsed = parse(data)
-        clean = _as_it_is(task, row, data), parsed.dataset
-        if was_there and (names or not judged):
-            clean = _judged_again(work, parsed, clean, names, policy)
-        work.order.append(order)
-        yield admit.taken_row(task, work, *clean)
-
-
-def _as_it_is(task: StudyTask, row: Row, data: bytes) -> Rewritten:
-    return Rewritten(
-        chunks=(data,),
-        size=len(data),
-        study_uid=task.study_id,
-        series_uid=row["SeriesInstanceUID"],
-        sop_instance_uid=row["SOPInstanceUID"],
-        sop_class_uid=row["SOPClassUID"],
-        transfer_syntax=row["transfer_syntax"],
-        frames=row["frames"],
-        applied={},
-        findings=(),
-    )
-
-
-def _judged_again(
-    work: Work, parsed: Parsed, clean: tuple[Rewritten, Item], names: frozenset[str], policy: Policy
-) -> tuple[Rewritten, Item]:
-    """An instance that is there under today's rules, without the words of the person that only new headers have.
-
-    Raises:
-        StudyRefusedError: it is not clean under today's rules.
-    """
-    context = replace(released_context(parsed.dataset, policy), names=names)
-    with suppress(MalformedError):
-        again = rewrite_parsed(parsed, context, policy)
-        if same(again.chunks, bytes(clean[0].chunks[0])):
-            return clean
-        verified = verify_rewritten(again, policy)
-        if names and not has_errors(verified.findings):
-            return again, verified.dataset
-    work.findings.append(Finding(_LATE))
-    raise StudyRefusedError
-
-
-def _headers(notes: Notes, fresh: Work) -> dict[str, tuple[Order, dict[str, Any]]]:
-    """The first header of each series, by its new UID, of what is there and what is new."""
-    found = {uid: (order, dict(told)) for uid, (order, told) in notes.headers.items()}
-    for order, told in fresh.headers.values():
-        if order.series not in found or order < found[order.series][0]:
-            found[order.series] = order, told
-    return found
-
-
-def _evidence(task: StudyTask, batch: _Batch, notes: Notes, fresh: Work) -> Row:
-    """What is said of the study's images: counts added up; of what was refused again, nothing twice."""
-    again = {i.place for i in fresh.refused if batch.marks[i.place].hex() in notes.refused}
-    new = replace(
-        fresh,
-        refused=[instance for instance in fresh.refused if instance.place not in again],
-        findings=[finding for finding in fresh.findings if finding.place not in again],
-    )
-    before: Row = batch.record.payload["evidence"]
-    counted = {k: before[k] for k in ("applied", "warnings", "refused_instances", "pixels", "faces") if k in before}
-    added: Row = _added(counted, admit.evidence_of(task, new))
-    return added
-
-
-def _added(before: Any, new: Any) -> Any:
-    """Numbers added up, at any depth; of all else the new."""
-    if isinstance(before, dict) and isinstance(new, dict):
-        common = before.keys() & new.keys()
-        return before | new | {key: _added(before[key], new[key]) for key in common}
-    return before + new if isinstance(before, int) and isinstance(new, int) else new
-
-
-def _with_notes(
-    record: StudyRecord, words: frozenset[str] = frozenset(), refused: frozenset[str] = frozenset()
-) -> StudyRecord:
-    notes = Notes.read(record.notes)
-    if notes is None:
-        raise ValueError("a study without notes")
-    notes = replace(notes, words=notes.words | words, refused=notes.refused | refused)
-    return replace(record, notes=notes.stored())
+    return _result(task, keys, batch, fresh.refused, [*fresh.findings, *work.findings], work, record)
 
 
 def _result(

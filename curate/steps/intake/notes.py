@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
+from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.digests import canonical_json
@@ -92,3 +93,14 @@ def coded_facts(header: Mapping[str, Any]) -> dict[str, str]:
         **dict.fromkeys(_BODY_PART, region.of_header(part, side).code is not None),
     }
     return {key: told[key] for key, codable in known.items() if codable and key in told}
+
+
+def with_notes(
+    record: StudyRecord, words: frozenset[str] = frozenset(), refused: frozenset[str] = frozenset()
+) -> StudyRecord:
+    """A record whose notes have further marks."""
+    notes = Notes.read(record.notes)
+    if notes is None:
+        raise ValueError("a study without notes")
+    notes = replace(notes, words=notes.words | words, refused=notes.refused | refused)
+    return replace(record, notes=notes.stored())
