@@ -207,7 +207,9 @@ def test_words_that_only_one_batch_knows_are_removed_everywhere(named: str, tmp_
     several.send({name: data for name, data in files.items() if name.startswith("0-")})
     several.send({name: data for name, data in files.items() if not name.startswith("0-")})
     _same(several.released(), one.released())
-    assert not any("THORAX" in str(pydicom.dcmread(io.BytesIO(d))).upper() for d in several.instances().values())
+    assert not any(
+        "THORAX" in str(pydicom.dcmread(io.BytesIO(d))).upper() for d in several.instances().values()
+    )
     with opened(several.archive, write=False) as held:
         kept = zlib.decompress(next(held.ledger.studies()).notes).decode().upper()
     assert not any(word in kept for word in ("THORAX", "AMPARO", "PUIGDOM", synth.load_instance().PatientID))

@@ -213,7 +213,9 @@ class _Run:
         return tuple(sorted(found, key=attrgetter("order")))
 
     def _order(self, series_uid: str, scan: Scan) -> Order:
-        series, instance = (identifiers.new_uid(self.keys, uid) for uid in (series_uid, scan.sop_instance_uid))
+        series, instance = (
+            identifiers.new_uid(self.keys, uid) for uid in (series_uid, scan.sop_instance_uid)
+        )
         position, time, number, _ = slice_order(scan)
         return Order(series, position, time, number, instance)
 

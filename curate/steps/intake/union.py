@@ -77,7 +77,9 @@ def _clean_rows(
 ) -> Iterator[Clean]:
     """All instances in their order, each verified by its digest as it is read."""
     policy, before = Policy.from_mapping(task.profile), record.payload["evidence"]
-    names = frozenset(word for mark, word in word_marks(work.keys, work.names).items() if mark not in notes.words)
+    names = frozenset(
+        word for mark, word in word_marks(work.keys, work.names).items() if mark not in notes.words
+    )
     judged = (before["table"]["sha256"], before["tool"]) == (profile.rules_digest(), task.tool)
     for order, row, path, offset, was_there in entries:
         data = packs.read_instance(path, offset, row["size_bytes"])
