@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,10 @@ from curate.dicom.sopclasses import face_likely
 from curate.dicom.types import PIXEL_DATA, Item, MalformedError, Parsed, Policy, Rewritten
 from curate.dicom.verify import released_context
 from curate.findings import Finding
-from curate.pixels.face import GRID_MM, Floats, Plane, judge
 from curate.pixels.image import Image, UndecodableError, stored
-from curate.pixels.mask import painted
+
+if TYPE_CHECKING:  # what finds and paints faces takes half a second to import, and few archives ask for it
+    from curate.pixels.face import Floats, Plane
 
 _SERIES, _FRAME_OF_REFERENCE, _SOP_CLASS = 0x0020000E, 0x00200052, 0x00080016
 _POSITION, _ORIENTATION, _SPACING = 0x00200032, 0x00200037, 0x00280030
@@ -32,7 +34,7 @@ _FEWEST, _EVEN = 8, 0.02  # slices; share of the step between them
 _AIR_HU = -1000
 UNSURE = "PIXELS_FACE_UNSURE"
 
-_Slice = tuple[Floats, npt.NDArray[np.float32]]
+_Slice = tuple["Floats", npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def plan(instances: Iterable[Parsed]) -> Plan:
 
 
 def _judged(series: dict[str, _Series]) -> Plan:
+    from curate.pixels.face import judge
+
     planes: dict[str, Plane] = {}
     shared: dict[str, Plane] = {}
     unsure, clear = set(), set()
@@ -141,6 +145,8 @@ def _coarse(parsed: Parsed, item: Item) -> npt.NDArray[np.float32]:
 
 
 def _stride(matrix: Floats, axis: int) -> int:
+    from curate.pixels.face import GRID_MM
+
     return max(int(GRID_MM / np.linalg.norm(matrix[:3, axis])), 1)
 
 
@@ -190,6 +196,8 @@ def clean(parsed: Parsed, rewritten: Rewritten, known: Plan, policy: Policy) -> 
 
 
 def _cut(parsed: Parsed, rewritten: Rewritten, plane: Plane) -> tuple[Parsed, int]:
+    from curate.pixels.mask import painted
+
     clean_form = parse(b"".join(rewritten.chunks))
     image = _image(clean_form)
     matrix = _matrix(parsed.dataset)

@@ -18,7 +18,7 @@ from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
 from curate.dicom.types import Keys
 from curate.donation import pixels
-from curate.errors import DamagedError, InputError
+from curate.errors import DamagedError, InputError, quoted
 from curate.identity import TOOL, who
 from curate.pixels import extra
 
@@ -159,7 +159,7 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
     with layout.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
         if not any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes):
-            hint = f"See why it waits: curate quarantine {archive.root}"
+            hint = f"See why it waits: curate quarantine {quoted(archive.root)}"
             raise InputError("This entry does not wait for what its pixels show.", hint=hint)
         with archive.ledger.transaction():
             payload = {"entry": entry.id, "decision": decision, "reason": reason}
@@ -171,7 +171,7 @@ def _entry(archive: Archive, entry_id: str) -> QuarantineEntry:
     for entry in archive.ledger.quarantined():
         if entry.id == entry_id:
             return entry
-    hint = f"See what waits: curate quarantine {archive.root}"
+    hint = f"See what waits: curate quarantine {quoted(archive.root)}"
     raise InputError("Nothing waits under this id.", hint=hint)
 
 

@@ -4,68 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import tarfile
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-import pyarrow as pa
-
-from curate import contract, durable
-from curate.archive import packs, tables, vault
-from curate.archive.layout import vault_name
-from curate.archive.ledger import QuarantineEntry, StudyRecord
+from curate import durable
+from curate.archive import packs
+from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Parsed, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify_rewritten
-from curate.digests import canonical_json, sha256_set
-from curate.donation import disclosure, faces, pixels
-from curate.donation.coding import HEADER_KEYWORDS, code_study, joined, terms
+from curate.donation import faces, pixels
+from curate.donation.coding import HEADER_KEYWORDS, code_study, joined
 from curate.findings import Finding, Severity, has_errors, merge
-from curate.pixels.preview import preview
 from curate.records import Row
-from curate.remote import RemoteFile, ahead
-from curate.steps.intake import notes
+from curate.remote import ahead
+from curate.steps.intake import account, keep
 from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
-from curate.steps.intake.series import contradictions, keywords, series_row
+from curate.steps.intake.series import contradictions, keywords
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
+from curate.steps.intake.work import Work
 
 Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
-
-
-@dataclass(slots=True)
-class Work:
-    """What is gathered while a study's instances pass by, the keys, and a folder for what is not finished."""
-
-    keys: Keys
-    scratch: Path
-    digests: dict[str, bytes] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
-    facts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    packs: list[tuple[Path, packs.Packed]] = field(default_factory=list)
-    applied: Counter[str] = field(default_factory=Counter)
-    findings: list[Finding] = field(default_factory=list)
-    refused: list[SourceInstance] = field(default_factory=list)
-    headers: dict[str, tuple[notes.Order, dict[str, Any]]] = field(default_factory=dict)
-    order: list[notes.Order] = field(default_factory=list)
-    names: frozenset[str] = frozenset()
-    references: list[references.Reference] = field(default_factory=list)
-    previews: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    sources: set[bytes] = field(default_factory=set)
-    refused_sources: set[bytes] = field(default_factory=set)
-    already: int = 0
-    size_bytes: int = 0
-    looked: pixels.Tally = field(default_factory=pixels.Tally)
-    places: dict[str, Row] = field(default_factory=dict)
-    faces: faces.Plan = field(default_factory=faces.Plan)
-    faceless: Counter[str] = field(default_factory=Counter)
 
 
 class StudyRefusedError(Exception):
@@ -75,18 +38,17 @@ class StudyRefusedError(Exception):
 def process(task: StudyTask, keys: Keys) -> StudyResult:
     """Admit a study, or as much of it as the rules allow; what they refuse is kept for a person to decide."""
     if has_errors(task.findings):
-        return _refuse(task, keys, task.findings)
+        return keep.refuse(task, keys, task.findings)
     with durable.storage_errors("use the store of packs"), task.packs.scratch() as scratch:
         work = Work(keys, scratch)
         try:
-            record = taken(task, work)
-            return finished(task, work, record)
+            return _finished(task, work, taken(task, work))
         except StudyRefusedError:
-            return _refuse(task, keys, (*task.findings, *work.findings))
+            return keep.refuse(task, keys, (*task.findings, *work.findings))
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             # a defect of our own, met at odd data, must not stop the batch either
             place = task.instances[0].place if task.instances else ""
-            return _refuse(task, keys, (*task.findings, *work.findings, Finding("PROGRAM_DEFECT", place)))
+            return keep.refuse(task, keys, (*task.findings, *work.findings, Finding("PROGRAM_DEFECT", place)))
 
 
 def taken(task: StudyTask, work: Work) -> StudyRecord | None:
@@ -96,7 +58,7 @@ def taken(task: StudyTask, work: Work) -> StudyRecord | None:
         StudyRefusedError: it may not enter as a whole; `work` has the findings.
     """
     pack_all(task, work, clean_rows(task, work))
-    return made(task, work, evidence_of(task, work)) if work.rows else None
+    return made(task, work, account.evidence(task, work)) if work.rows else None
 
 
 def pack_all(task: StudyTask, work: Work, clean: Iterable[Clean]) -> None:
@@ -158,18 +120,21 @@ def _parsed(task: StudyTask) -> Iterator[Parsed]:
     for instance in task.instances:
         if instance.instance_uid in seen:
             continue
-        with contextlib.suppress(OSError, MalformedError):
+        with contextlib.suppress(OSError, MalformedError):  # set aside, with its finding, when it is rewritten
             yield parse(instance.path.read_bytes())
             seen.add(instance.instance_uid)
 
 
 def names_of(task: StudyTask) -> frozenset[str]:
-    """The words and numbers of the person's identifiers, by one header of each series."""
-    first = {instance.series_uid: instance for instance in reversed(task.instances)}
+    """The words and numbers of the person's identifiers, by the first header of each series that can be read."""
     names: set[str] = set()
-    for instance in first.values():
-        with contextlib.suppress(OSError, MalformedError):
+    seen: set[str] = set()
+    for instance in task.instances:
+        if instance.series_uid in seen:
+            continue
+        with contextlib.suppress(OSError, MalformedError):  # set aside, with its finding, when it is rewritten
             names |= profile.identifying_words(parse(instance.path.read_bytes()).dataset)
+            seen.add(instance.series_uid)
     return frozenset(names)
 
 
@@ -268,7 +233,9 @@ def taken_row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) 
 
 
 def made(task: StudyTask, work: Work, evidence: Row) -> StudyRecord:
-    """The record of what was packed; the evidence is of the images: what was wrong with the row would tell more.
+    """The record of what was packed.
+
+    `evidence` is of the images alone: what was wrong with the row would tell what a null hides.
 
     Raises:
         StudyRefusedError: what row and headers say together keeps the study out.
@@ -279,15 +246,15 @@ def made(task: StudyTask, work: Work, evidence: Row) -> StudyRecord:
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
         raise StudyRefusedError
-    return record_of(task, work, coded, evidence)
+    return account.record(task, work, coded, evidence)
 
 
-def finished(task: StudyTask, work: Work, record: StudyRecord | None) -> StudyResult:
-    """Give the packs their place, and keep what was refused."""
-    entry = keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
-    place_packs(task, work)
+def _finished(task: StudyTask, work: Work, record: StudyRecord | None) -> StudyResult:
+    """What came of a study: what was refused is kept, and the packs get their place."""
+    entry = keep.keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
     if record is None:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
+    place_packs(task, work)
     admitted = len(work.rows) + work.already
     findings = merge((*task.findings, *work.findings))
     return StudyResult(admitted, len(work.refused), findings, record, entry, work.size_bytes)
@@ -298,195 +265,3 @@ def place_packs(task: StudyTask, work: Work) -> None:
     for path, packed in work.packs:
         with durable.storage_errors("store a pack"):
             task.packs.put(path, packs.pack_path(packed.sha256))
-
-
-def record_of(task: StudyTask, work: Work, coded: Row, evidence: Row) -> StudyRecord:
-    """The record of a study whose packs are written."""
-    instances = _instance_rows(work)
-    series_rows, previews = _series_rows(task, work, instances)
-    digests = [row["sha256"] for row in instances]
-    facts = {
-        "modalities": sorted({row["Modality"] for row in series_rows if row["Modality"]}),
-        "series_count": len(series_rows),
-        "instance_count": len(instances),
-        "size_bytes": work.size_bytes,
-        "sha256": sha256_set(digests).hex(),
-    }
-    payload = {
-        "license": task.license,
-        "fold": task.fold,
-        "day": task.day,
-        "coded": coded,
-        "facts": facts,
-        "terms": terms(task.row),
-        "evidence": evidence,
-        "preview_rows": len(previews),
-    }
-    links = references.series_links(work.references, instances, series_rows)
-    series = _table("series", series_rows)
-    payload["images_say"] = disclosure.series_text(series)
-    if names := _names_of_others(work, {row["SOPInstanceUID"] for row in instances}, task.study_id):
-        payload["names"] = names
-    return StudyRecord(
-        task.study_id,
-        task.donor_id,
-        b"".join(sorted(work.sources)),
-        payload,
-        tables.to_ipc(series),
-        tables.to_ipc(_table("instances", instances)),
-        tables.to_ipc(_table("references", [{"study_id": task.study_id, **link} for link in links])),
-        tables.to_ipc(_table("previews", previews)) if previews else None,
-        notes=_notes(task, work).stored(),
-    )
-
-
-def _notes(task: StudyTask, work: Work) -> notes.Notes:
-    return notes.Notes(
-        notes.row_mark(work.keys, task.row),
-        task.moment,
-        task.shift_us,
-        task.study_date,
-        tuple(order[1:4] for order in work.order),
-        {order.series: (order, notes.coded_facts(told)) for order, told in work.headers.values()},
-        frozenset(notes.word_marks(work.keys, work.names)),
-        frozenset(mark.hex() for mark in work.refused_sources),
-    )
-
-
-def _names_of_others(work: Work, instances: Collection[str], study_id: str) -> list[str]:
-    """The UIDs of other studies, and of what is in them, that the study's images refer to."""
-    named = {
-        uid for reference in work.references for uid in (reference.target, reference.series, reference.study)
-    }
-    return sorted(named - {"", study_id, *instances, *work.facts})
-
-
-def _table(name: str, rows: list[Row]) -> pa.Table:
-    """Rows without the columns that only a release knows."""
-    table = contract.to_arrow(name, rows)
-    return table.drop_columns([c for c in ("license", "release_version") if c in table.schema.names])
-
-
-def _instance_rows(work: Work) -> list[Row]:
-    places = [
-        (packs.pack_path(packed.sha256), offset) for _, packed in work.packs for offset, _ in packed.places
-    ]
-    counts: Counter[str] = Counter()
-    for row, (path, offset) in zip(work.rows, places, strict=True):
-        row |= {"pack": path, "offset_bytes": offset, "slice_index": counts[row["SeriesInstanceUID"]]}
-        counts[row["SeriesInstanceUID"]] += 1
-    return work.rows
-
-
-def _series_rows(task: StudyTask, work: Work, instances: list[Row]) -> tuple[list[Row], list[Row]]:
-    by_series: dict[str, list[tuple[int, Row]]] = defaultdict(list)
-    for number, row in enumerate(instances):
-        by_series[row["SeriesInstanceUID"]].append((number, row))
-    rows, previews = [], []
-    paths = [path for path, packed in work.packs for _ in packed.places]
-    for uid, members in sorted(by_series.items()):
-        inside = [row for _, row in members]
-        rows.append(
-            {
-                **series_row(work.facts[uid]),
-                **work.places.get(uid, {}),
-                "study_id": task.study_id,
-                "SeriesInstanceUID": uid,
-                "SOPClassUIDs": sorted({row["SOPClassUID"] for row in inside}),
-                "instance_count": len(inside),
-                "frame_count": sum(row["frames"] for row in inside),
-                "size_bytes": sum(row["size_bytes"] for row in inside),
-            }
-        )
-        number, middle = members[len(members) // 2]
-        data = packs.read_instance(paths[number], middle["offset_bytes"], middle["size_bytes"])
-        if middle["frames"] and (png := preview(data)) is not None:
-            image = {"bytes": png, "path": f"{uid}.png"}
-            previews.append({"study_id": task.study_id, "SeriesInstanceUID": uid, "image": image})
-    return rows, previews
-
-
-def evidence_of(task: StudyTask, work: Work) -> dict[str, Any]:
-    """What was done to the images, in counts, and under which rules."""
-    counts: Counter[str] = Counter()
-    looked: dict[str, Any] = {"pixels": work.looked.evidence()} if work.looked.frames else {}
-    if task.decision:
-        looked = {"pixels": work.looked.evidence() | {"decided": task.decision}}
-    if work.faceless:
-        looked |= {"faces": dict(sorted(work.faceless.items()))}
-    for finding in work.findings:
-        if finding.severity is not Severity.ERROR:
-            counts[finding.rule] += finding.count
-    return {
-        "table": {"edition": profile.EDITION, "sha256": profile.rules_digest()},
-        "profile": asdict(Policy.from_mapping(task.profile)),
-        "applied": dict(sorted(work.applied.items())),
-        "warnings": dict(sorted(counts.items())),
-        "refused_instances": len(work.refused),
-        "deidentified_by": "archive" if task.deidentify else "hospital",
-        "tool": task.tool,
-        **looked,
-    }
-
-
-def _refuse(task: StudyTask, keys: Keys, findings: tuple[Finding, ...]) -> StudyResult:
-    """The whole study to quarantine, what is there already apart."""
-    entry = keep(task, keys, list(task.instances), list(findings), "study")
-    return StudyResult(0, len(task.instances), merge(findings), None, entry)
-
-
-def quarantine_id(keys: Keys, task: StudyTask, kind: str) -> str:
-    """A name for what waits: keyed, so that it says nothing, and the same when it is sent again."""
-    return "Q" + identifiers.order(keys, f"quarantine {kind} {task.study_uid}").hex()[:24]
-
-
-def keep(
-    task: StudyTask, keys: Keys, kept: list[SourceInstance], findings: list[Finding], kind: str
-) -> QuarantineEntry:
-    """Encrypt the original files under the quarantine's key; the entry says how many and why, nothing else."""
-    name = quarantine_id(keys, task, kind)
-    codes: Counter[str] = Counter()
-    for finding in findings:
-        if finding.severity is not Severity.NOTE:
-            codes[finding.rule] += finding.count
-    size = 0
-    index = [{"place": i.place, "path": i.origin} for i in kept]
-    listed = canonical_json({"files": index, "findings": _plain(findings)}).encode()
-    with durable.storage_errors("write to the quarantine"), task.quarantine.scratch() as folder:
-        with (
-            vault.sealing(folder / "vault", keys.quarantine) as out,
-            tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            _add(tar, "index.json", listed)
-            for number, instance in enumerate(kept, 1):
-                size += _add_file(tar, f"{number:06d}.dcm", instance.path)
-        task.quarantine.put(folder / "vault", vault_name(name), mode=0o600, replace=True)
-    return QuarantineEntry(
-        name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size, task.donor_id
-    )
-
-
-def _plain(findings: list[Finding]) -> list[dict[str, Any]]:
-    return [{"rule": f.rule, "place": f.place, "tag": f.tag, "count": f.count} for f in merge(findings)]
-
-
-def _add_file(tar: tarfile.TarFile, name: str, path: Path | RemoteFile) -> int:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, io.SEEK_END)
-            file.seek(0)
-            _add_stream(tar, name, file, size)
-            return size
-    except OSError:  # it could not be read before either; the index names it
-        return 0
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    _add_stream(tar, name, io.BytesIO(data), len(data))
-
-
-def _add_stream(tar: tarfile.TarFile, name: str, stream: IO[bytes], size: int) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = size
-    info.mode = 0o600
-    tar.addfile(info, stream)

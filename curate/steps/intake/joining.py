@@ -22,11 +22,12 @@ from curate.dicom.types import Keys, MalformedError, Policy
 from curate.donation import faces
 from curate.findings import Finding, has_errors, merge
 from curate.remote import ahead
-from curate.steps.intake import admit
-from curate.steps.intake.admit import StudyRefusedError, Work
+from curate.steps.intake import admit, keep
+from curate.steps.intake.admit import StudyRefusedError
 from curate.steps.intake.notes import Notes, row_mark, with_notes, word_marks
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 from curate.steps.intake.union import united
+from curate.steps.intake.work import Work
 
 _LATE, _RELEASED, _CONFLICT = "STUDY_ALREADY_ADMITTED", "STUDY_RELEASED", "INSTANCE_UID_CONFLICT"
 
@@ -178,7 +179,7 @@ def _repeated(part: StudyTask, keys: Keys, notes: Notes) -> frozenset[str]:
     wanted = notes.words - word_marks(keys, admit.names_of(part)).keys()
     words: set[str] = set()
     for instance in part.instances if wanted else ():
-        with suppress(OSError, MalformedError):
+        with suppress(OSError, MalformedError):  # set aside, with its finding, when it is rewritten
             words |= profile.words_in(parse(instance.path.read_bytes()).dataset)
     return frozenset(word for mark, word in word_marks(keys, words).items() if mark in wanted)
 
@@ -236,7 +237,7 @@ def _result(
     """The account of a batch: packs get their place, and what may not enter is kept."""
     kept, findings = [*batch.aside, *refused], [*batch.findings, *found]
     kind = "late" if batch.missing else "part"
-    entry = admit.keep(task, keys, kept, findings, kind) if kept else None
+    entry = keep.keep(task, keys, kept, findings, kind) if kept else None
     joined = size = 0
     if work is not None and record is not None:
         admit.place_packs(task, work)

@@ -135,7 +135,7 @@ def _scalar(value: Any, kind: str) -> Any:
         if not math.isfinite(number):
             return None
         return number if kind == "float64" else int(number)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # a value of another kind is none: the column is nullable
         return None
 
 

@@ -20,10 +20,11 @@ from curate.dicom.verify import released_context, same, verify_rewritten
 from curate.errors import DamagedError
 from curate.findings import Finding, has_errors
 from curate.records import Row
-from curate.steps.intake import admit
-from curate.steps.intake.admit import Clean, StudyRefusedError, Work
+from curate.steps.intake import account, admit
+from curate.steps.intake.admit import Clean, StudyRefusedError
 from curate.steps.intake.notes import Notes, Order, with_notes, word_marks
 from curate.steps.intake.tasks import StudyTask
+from curate.steps.intake.work import Work
 
 _COUNTED = ("applied", "warnings", "refused_instances", "pixels", "faces")
 _Entry = tuple[Order, Row, Path, int, bool]
@@ -120,7 +121,7 @@ def _judged_again(
         StudyRefusedError: it is not clean under today's rules.
     """
     context = replace(released_context(parsed.dataset, policy), names=names)
-    with suppress(MalformedError):
+    with suppress(MalformedError):  # not clean any more: refused below
         again = rewrite_parsed(parsed, context, policy)
         if same(again.chunks, bytes(clean[0].chunks[0])):
             return clean
@@ -148,7 +149,7 @@ def _evidence(task: StudyTask, before: Row, fresh: Work, again: Collection[str])
         findings=[finding for finding in fresh.findings if finding.place not in again],
     )
     kept = {key: before[key] for key in _COUNTED if key in before}
-    added: Row = _added(kept, admit.evidence_of(task, new))
+    added: Row = _added(kept, account.evidence(task, new))
     return added
 
 
