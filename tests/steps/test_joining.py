@@ -25,7 +25,7 @@ from curate.steps.release import release
 from curate.steps.withdraw import withdraw
 from tests import synth
 from tests.corpus import write_table
-from tests.steps.archives import files_of, make_archive, sealed_files_of
+from tests.steps.archives import curate, curate_json, files_of, make_archive, sealed_files_of
 
 STUDY = synth.uid(0, 0)
 Edit = Callable[[Dataset], None]
@@ -77,6 +77,8 @@ FILES = {name: _instance(*numbers) for name, numbers in ALL.items()}
 class Batches:
     """An archive, and a folder for what is sent next."""
 
+    workers = 1
+
     def __init__(self, root: Path, settings: str = "", **row: str) -> None:
         root.mkdir(exist_ok=True)
         self.archive, self.root, self.count = _archive(root / "archive", settings), root, 0
@@ -89,7 +91,7 @@ class Batches:
         folder.mkdir()
         for name, data in files.items():
             (folder / f"{name}.dcm").write_bytes(data)
-        report = intake(self.archive, [folder], self.table, deidentify=deidentify, workers=1)
+        report = intake(self.archive, [folder], self.table, deidentify=deidentify, workers=self.workers)
         assert report.files == report.admitted_instances + report.quarantined_instances + report.not_instances
         return report
 
@@ -350,3 +352,32 @@ def test_places_and_receipts_stay(tmp_path: Path) -> None:
     with opened(several.archive, write=False) as held:
         kinds = [(e.kind, e.payload.get("joined")) for e in held.ledger.events() if e.subject != "1.0.0"]
     assert kinds.count(("joined", 5)) == 1 and ("admitted", None) in kinds
+
+
+def test_processes_join_as_one_does(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    """Two workers, of which each may have a study that is joined, give the same bytes."""
+    several = Batches(tmp_path)
+    several.workers = 2
+    other = {f"other-{n}": synth.instance_bytes(7, 0, 0, n, rows=32, columns=32) for n in range(3)}
+    several.send({**_but("2-0", "0-3"), "other-0": other["other-0"]})
+    report = several.send(_only("2-0", "0-3") | {name: other[name] for name in ("other-1", "other-2")})
+    assert (report.joined_studies, report.joined_instances) == (2, 4)
+    withdraw(several.archive, synth.uid(7, 0))
+    found = several.released()
+    packs = [name for name in whole if name.startswith("packs/")]
+    assert {name: found.get(name) for name in packs} == {name: whole[name] for name in packs}
+
+
+def test_the_command_says_what_joined(tmp_path: Path) -> None:
+    """The account counts each instance once: it was there, it joined, or it waits."""
+    several = Batches(tmp_path)
+    several.send(_but("2-0", "2-1"))
+    folder = several.root / "all"
+    folder.mkdir()
+    for name, data in FILES.items():
+        (folder / f"{name}.dcm").write_bytes(data)
+    how = ("intake", several.archive, folder, "--studies", several.table, "--deidentify", "--workers", 1)
+    told = curate(*how).stdout
+    assert "2 joined 1 studies that were there" in " ".join(told.split())
+    report = curate_json(*how)
+    assert (report["admitted_instances"], report["joined_instances"], report["unchanged_studies"]) == (12, 0, 1)

@@ -188,9 +188,12 @@ class _Run:
 
     @cached_property
     def released(self) -> frozenset[str]:
-        """The studies of this donation that a release shows, be it published or not."""
-        ours = frozenset(self.studies)
-        return frozenset[str]().union(*(held(folder, ours) for folder in cuts(self.archive)))
+        """The studies of this donation that a release shows, be it published or not; all, where one is missing."""
+        ours, folders = frozenset(self.studies), cuts(self.archive)
+        published = {event.subject for event in self.archive.ledger.events("published")}
+        if published - {folder.name for folder in folders}:
+            return ours
+        return frozenset[str]().union(*(held(folder, ours) for folder in folders))
 
     def _instances(self, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
         """The study's files in the order of the manifest, in which a later batch finds its place too."""
