@@ -109,9 +109,10 @@ def _taken_in(task: StudyTask, keys: Keys, batch: _Batch, scratch: Path) -> Stud
     if fresh is not None and not why and _starts_as_before(task, batch):
         return _together(task, keys, batch, fresh, scratch / "all")
     if why != _RELEASED and batch.is_whole and task.donor_id == batch.record.donor_id:
-        anew = _anew(task, keys, batch, scratch / "anew")
+        anew, prevents = _anew(task, keys, batch, scratch / "anew")
         if anew is not None:
             return anew
+        found += prevents
     if fresh is not None and not why:
         return _together(task, keys, batch, fresh, scratch / "all")
     refused = {instance.place for instance in (batch.late if fresh is None else fresh.refused)}
@@ -184,21 +185,23 @@ def _repeated(part: StudyTask, keys: Keys, notes: Notes) -> frozenset[str]:
     return frozenset(word for mark, word in word_marks(keys, words).items() if mark in wanted)
 
 
-def _anew(task: StudyTask, keys: Keys, batch: _Batch, folder: Path) -> StudyResult | None:
-    """The study as the batch has it, in place of what is there; None where that would lose an instance."""
+def _anew(
+    task: StudyTask, keys: Keys, batch: _Batch, folder: Path
+) -> tuple[StudyResult | None, list[Finding]]:
+    """The study as the batch has it, in place of what is there; None, and why, where that would lose an instance."""
     folder.mkdir()
     work = Work(keys, folder)
     aside = {instance.place for instance in batch.aside}
     part = replace(task, instances=tuple(i for i in task.instances if i.place not in aside))
-    try:
+    record = None
+    with suppress(StudyRefusedError):  # what is there stays, and what is new waits
         record = admit.taken(part, work)
-    except StudyRefusedError:
-        return None
     if record is None or not batch.known <= work.sources:
-        return None
+        late = {instance.place for instance in batch.late}
+        return None, [finding for finding in work.findings if finding.place not in late]
     record = with_notes(record, refused=batch.missing)
     record.payload["evidence"]["refused_instances"] += len(batch.missing)
-    return _result(task, keys, batch, work.refused, work.findings, work, record)
+    return _result(task, keys, batch, work.refused, work.findings, work, record), []
 
 
 def _together(task: StudyTask, keys: Keys, batch: _Batch, fresh: Work, folder: Path) -> StudyResult:

@@ -208,19 +208,17 @@ class _Run:
                 member.scan.sop_instance_uid,
                 doubled[member.scan.sop_instance_uid] > 1,
                 member.place.origin,
-                self._order(series.series_uid, member.scan),
+                self._order(new_uid, member.scan),
             )
             for series in study.series
+            for new_uid in (identifiers.new_uid(self.keys, series.series_uid),)
             for member in series.members
         )
         return tuple(sorted(found, key=attrgetter("order")))
 
-    def _order(self, series_uid: str, scan: Scan) -> Order:
-        series, instance = (
-            identifiers.new_uid(self.keys, uid) for uid in (series_uid, scan.sop_instance_uid)
-        )
+    def _order(self, series: str, scan: Scan) -> Order:
         position, time, number, _ = slice_order(scan)
-        return Order(series, position, time, number, instance)
+        return Order(series, position, time, number, identifiers.new_uid(self.keys, scan.sop_instance_uid))
 
     def _new(
         self,
