@@ -17,7 +17,7 @@ from curate.archive import layout, vault
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
 from curate.dicom.types import Keys
-from curate.donation import pixels
+from curate.donation import faces, pixels
 from curate.errors import DamagedError, InputError
 from curate.identity import TOOL, who
 from curate.pixels import extra
@@ -147,8 +147,8 @@ def discard(root: Path, entry_id: str, reason: str) -> QuarantineEntry:
 def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> QuarantineEntry:
     """Note what a person decided of a study that waits for its pixels; its next intake does it.
 
-    `admit` takes it as it is, `mask` blanks all that is found. The ledger keeps the decision, by whom, and a code
-    that says why.
+    `admit` takes it as it is, `mask` blanks all text that is found. A decision holds for what the entry waits for, text
+    or a face: one about text lets no face in. The ledger keeps it, by whom, and a code that says why.
 
     Raises:
         InputError: no such entry, one that waits for something else, or a reason that is not a code.
@@ -158,11 +158,14 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
         raise InputError("The reason is not a code.", hint=hint)
     with layout.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
-        if not any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes):
+        text = any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes)
+        face = decision == "admit" and not faces.WAITS.isdisjoint(entry.codes)
+        if not text and not face:
             hint = f"See why it waits: curate quarantine {archive.root}"
             raise InputError("This entry does not wait for what its pixels show.", hint=hint)
         with archive.ledger.transaction():
-            payload = {"entry": entry.id, "decision": decision, "reason": reason}
+            about = [name for name, there in (("text", text), ("face", face)) if there]
+            payload = {"entry": entry.id, "decision": decision, "reason": reason, "about": about}
             archive.ledger.append(clock.stamp(), "decided", entry.study_id, payload, who=who(), tool=TOOL)
         return entry
 

@@ -85,7 +85,7 @@ def test_a_head_is_cut_in_its_own_slices(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["missing", "few", "magnetic"])
 def test_a_head_that_cannot_be_judged_waits(tmp_path: Path, fault: str) -> None:
-    """A slice missing, too few of them, or an MR that a header calls a head: the study is held whole."""
+    """A slice missing, too few of them, or a single MR image: the study is held whole."""
     files = slices(step=3)
     if fault == "missing":
         del files[20]
@@ -97,5 +97,4 @@ def test_a_head_that_cannot_be_judged_waits(tmp_path: Path, fault: str) -> None:
         files = [synth.to_bytes(ds)]
     report, _ = take_in(tmp_path, files)
     assert report.admitted_instances == 0
-    rule = "PIXELS_FACE_LIKELY" if fault == "magnetic" else "PIXELS_FACE_UNSURE"
-    assert rule in report.codes
+    assert "PIXELS_FACE_UNSURE" in report.codes

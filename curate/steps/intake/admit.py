@@ -133,9 +133,9 @@ def _clean_rows(task: StudyTask, work: _Work) -> Iterator[_Clean]:
 
 def _plan_faces(task: StudyTask, work: _Work, policy: Policy) -> None:
     """Judge the study's volumes as a whole, before the first instance of it is cut."""
-    if policy.head != "deface" or task.known:
+    if policy.head == "allow" or task.heads == "admit" or task.known:
         return
-    work.faces = faces.plan(_parsed(task))
+    work.faces = faces.plan(_parsed(task), policy)
     if work.faces.held:
         work.findings.append(Finding(faces.UNSURE, task.instances[0].place, "PixelData"))
         raise _StudyRefusedError
@@ -213,7 +213,7 @@ def _clean(
         return None
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
-    if has_errors(found) or any(_held(f.rule, policy, task.decision) for f in found):
+    if has_errors(found) or any(_held(f.rule, policy, task) for f in found):
         raise _StudyRefusedError
     return _row(task, work, rewritten, verified.dataset)
 
@@ -233,11 +233,13 @@ def _place_ids(keys: Keys, facts: dict[str, Any]) -> Row:
     }
 
 
-def _held(rule: str, policy: Policy, decision: str) -> bool:
+def _held(rule: str, policy: Policy, task: StudyTask) -> bool:
     """Whether a person has to decide before the study may enter, and has not."""
     if rule in pixels.WAITS or (rule == "PIXELS_TEXT_LIKELY" and policy.burned_in == "hold"):
-        return not decision
-    return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head in ("hold", "deface"))
+        return not task.decision
+    if rule == faces.LIKELY and policy.head in ("hold", "deface"):
+        return task.heads != "admit"
+    return rule.startswith("HELD_")
 
 
 def _row(task: StudyTask, work: _Work, rewritten: Rewritten, dataset: Item) -> _Clean:
@@ -386,6 +388,8 @@ def _evidence(task: StudyTask, work: _Work) -> dict[str, Any]:
         looked = {"pixels": work.looked.evidence() | {"decided": task.decision}}
     if work.faceless:
         looked |= {"faces": dict(sorted(work.faceless.items()))}
+    if task.heads:
+        looked |= {"faces": {"decided": task.heads}}
     for finding in work.findings:
         if finding.severity is not Severity.ERROR:
             counts[finding.rule] += finding.count

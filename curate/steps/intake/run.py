@@ -147,12 +147,17 @@ class _Run:
             self.earliest[study_id] = study.earliest
         self.studies[study_id] = study
         task = self._new(study.study_uid, study_id, donor, (), findings)
-        return replace(task, license=spdx, row=row, decision=self._decision(study_id))
+        said = self._decisions(study_id)
+        text, heads = said.get("text", ""), said.get("face", "")
+        return replace(task, license=spdx, row=row, decision=text, heads=heads)
 
-    def _decision(self, study_id: str) -> str:
-        """What a person decided last of a study that waited for its pixels."""
-        decided = [event.payload["decision"] for event in self.archive.ledger.events("decided", study_id)]
-        return str(decided[-1]) if decided else ""
+    def _decisions(self, study_id: str) -> dict[str, str]:
+        """What a person decided last of a study that waited for text in its pixels, or for a face."""
+        decided: dict[str, str] = {}
+        for event in self.archive.ledger.events("decided", study_id):
+            for about in event.payload.get("about", ["text"]):
+                decided[str(about)] = str(event.payload["decision"])
+        return decided
 
     def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
         """A file that belongs to no study waits by itself, under a name of its content's place."""

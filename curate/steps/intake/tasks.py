@@ -36,7 +36,8 @@ class StudyTask:
     `findings` that are errors send it to quarantine as a whole. `known` are the digests of the original
     instances that the archive holds already; `row` is the study's row of the table, coded; `shift_us` and
     `study_date` place it in the donor's rebased time, `day` counts days from 2000-01-01. `decision` is what a person
-    decided of its pixels: `admit` them as they are, `mask` all that is found, or nothing.
+    decided of its pixels: `admit` them as they are, `mask` all that is found, or nothing; `heads` is `admit` where a
+    person looked at its surface.
     """
 
     packs: Store
@@ -59,6 +60,7 @@ class StudyTask:
     known: frozenset[bytes] = frozenset()
     row: StudyRow | None = None
     decision: str = ""
+    heads: str = ""
     pixels: str = "as-is"
 
 
