@@ -28,7 +28,7 @@ _ENCLOSED, _WALL_MM = (
     0.8,
     10.0,
 )  # of the brain's surface: so much lies so near to bone, or the mask has leaked
-_NARROW_MM, _NARROW_TALL_MM = (90, 270), 20  # a body as thin as that may be a head
+_WIDE_MM, _TALL_MM = 270, 20  # a body that is thinner may be a head
 _MOST_STEP_MM = 6.0
 SAME, SAME_MM = 0.93, 4.0  # of two outlines: they are the same head, which has not moved
 _FACE_LEFT_ML = 3.0
@@ -49,7 +49,7 @@ def judge(hu: Values, affine: Floats, plane: Plane | None = None, outline: Outli
     if brain is None:
         if plane and outline and agree(mine, outline, SAME, SAME_MM):
             return Verdict(False, plane, mine)
-        return Verdict(not _narrow(body))
+        return Verdict(_trunk(body))
     points = grid.points(brain)
     frame = upright(points)
     found = plane or plane_before(points, frame)
@@ -66,7 +66,7 @@ def shown(hu: Values, affine: Floats) -> bool | None:
     body = _body(grid)
     brain = _brain(grid, body)
     if brain is None:
-        return None if _narrow(body) else False
+        return False if _trunk(body) else None
     points = grid.points(brain)
     left = face(points, grid.points(body), upright(points))
     return bool(left.sum() * GRID_MM**3 / 1000 > _FACE_LEFT_ML)
@@ -93,10 +93,9 @@ def _brain(grid: Grid, body: Bools) -> Bools | None:
     return brain if near.size and (near <= _WALL_MM).mean() >= _ENCLOSED else None
 
 
-def _narrow(body: Bools) -> bool:
-    """Whether part of the body is as thin as a head: limbs and children too, since a mistake there costs a look."""
+def _trunk(body: Bools) -> bool:
+    """Whether the body is wider than a head all along: limbs and children wait, since a mistake there costs a look."""
     boxes = [ndimage.find_objects(largest(body[:, :, z]).astype(np.int8)) for z in range(body.shape[2])]
-    low, high = _NARROW_MM
-    sides = [[(s.stop - s.start) * GRID_MM for s in box[0]] for box in boxes if box and box[0]]
-    thin = sum(max(two) >= low and max(two) <= high for two in sides)
-    return bool(thin * GRID_MM >= _NARROW_TALL_MM)
+    sides = [max((s.stop - s.start) * GRID_MM for s in box[0]) for box in boxes if box and box[0]]
+    wide = sum(side > _WIDE_MM for side in sides) * GRID_MM
+    return bool(wide >= _TALL_MM and len(sides) * GRID_MM - wide < _TALL_MM)

@@ -25,15 +25,15 @@ from curate.pixels.grid import (
     judgeable,
     largest,
 )
-from curate.pixels.plane import Frame, Plane, Verdict, face, holds, plane_before
+from curate.pixels.plane import Frame, Plane, Verdict, face, holds, plane_between
 
 _MOST_STEP_MM = 7.5
 _BRIGHTEST = 99  # percentile that counts as 1
 _WIDE_MM, _DEEP_MM, _AREA_CM2 = 280, 120, 400  # of a trunk's cross-section; heads have 100 to 300 cm2
 _EDGE_MM = 10  # of a trunk's ends, whose slices may show less
-_BORDER, _FULL, _DARK, _HOLES = 3, 0.4, 0.15, 0.005
+_BORDER, _FULL, _GRAIN, _DARK, _HOLES = 3, 0.6, 0.25, 0.15, 0.005
 _LEVELS = (0.35, 0.5, 0.65, 0.8)  # of the brain's own brightness: where it ends
-_DEPTHS_MM = (4.0, 6.0, 8.0, 10.0)
+_DEPTHS_MM = (4.0, 6.0, 8.0)
 _SAME_BRAIN, _SAME_HEAD = 0.88, 0.85
 _AROUND_BRAIN = 12
 _IN_BODY = 0.97
@@ -62,8 +62,8 @@ def judge(
     if head is None:
         return Verdict(False)
     brain, frame, features = head
-    found = plane or plane_before(brain, frame)
-    if found is None or not holds(found, brain, grid.points(body), frame) or not found.beyond(features).all():
+    found = plane or plane_between(brain, features, frame)
+    if not holds(found, brain, grid.points(body), frame) or not found.beyond(features).all():
         return Verdict(False)
     return Verdict(False, found, mine)
 
@@ -119,9 +119,12 @@ def _thresholds(values: npt.NDArray[np.floating]) -> tuple[float, float]:
 
 
 def body_of(grid: Grid) -> Bools:
-    """The person, without what is small beside him."""
+    """The person to the skin, without what is small beside him; bone and air inside are dark, and filled."""
     low, _ = _thresholds(grid.values[grid.known])
-    return largest(ndimage.binary_opening(grid.values > low, ball(2)))
+    tissue = ndimage.binary_opening(grid.values > low, ball(1))
+    closed = ndimage.binary_closing(np.pad(tissue, 3), ball(3))[3:-3, 3:-3, 3:-3]
+    filled = np.stack([ndimage.binary_fill_holes(closed[:, :, z]) for z in range(closed.shape[2])], 2)
+    return largest(ndimage.binary_opening(filled, ball(2)))
 
 
 def cleared(values: Values, grid: Grid) -> bool:
@@ -130,33 +133,38 @@ def cleared(values: Values, grid: Grid) -> bool:
 
 
 def _full(values: Values) -> bool:
-    """No air: each part of each side of the image is as bright as its middle, and hardly a voxel is dark.
+    """No air: each part of each side of the image is nearly as bright as its middle, and hardly a voxel is dark.
 
-    A face is rendered from where skin meets air. Noise is air, too, so it does not count as tissue unless it is bright.
+    A face is rendered from where skin meets air. Noise is air, too: it is dimmer than tissue, or grainier.
     """
     above = np.maximum(values, 0)
     _, rows, columns = above.shape
-    middle = float(np.median(above[:, rows // 4 : -(rows // 4), columns // 4 : -(columns // 4)]))
+    middle = float(np.percentile(above[:, rows // 4 : -(rows // 4), columns // 4 : -(columns // 4)], 75))
     if middle <= 0:
         return False
-    bands = (above[:, :_BORDER], above[:, -_BORDER:], above[:, :, :_BORDER], above[:, :, -_BORDER:])
-    for band in bands:
-        long = 2 if band.shape[1] == _BORDER else 1
-        for part in np.array_split(band, 6, axis=long):
-            means = part.mean(axis=(1, 2))
-            if (np.array([one.mean() for one in np.array_split(means, 4)]) < _FULL * middle).any():
+    grain = np.abs(above - ndimage.uniform_filter(above, (1, 5, 5)))
+    sides = (np.s_[:, :_BORDER], np.s_[:, -_BORDER:], np.s_[:, :, :_BORDER], np.s_[:, :, -_BORDER:])
+    for side in sides:
+        for value, rough in zip(_parts(above[side]), _parts(grain[side]), strict=True):
+            mean = float(value.mean())
+            if mean < _FULL * middle or 1.48 * float(np.median(rough)) > _GRAIN * mean:
                 return False
     smooth = ndimage.uniform_filter(above, 3)
     dark = smooth < _DARK * np.percentile(above, 90)
     return bool(dark.mean() < _HOLES)
 
 
+def _parts(band: Values) -> list[Values]:
+    """A side of the volume in pieces: six along the image, four across the slices."""
+    along = 1 if band.shape[1] > band.shape[2] else 2
+    return [part for piece in np.array_split(band, 6, axis=along) for part in np.array_split(piece, 4)]
+
+
 def _trunk(grid: Grid) -> bool:
     """Every slice across the body is wider than a head, by the thresholds of that slice alone."""
     tall = grid.values.shape[2]
     edge = int(_EDGE_MM / GRID_MM)
-    wide = [_wide(grid, z) for z in range(tall)]
-    return tall > 4 * edge and all(wide[edge:-edge])
+    return tall > 4 * edge and all(_wide(grid, z) for z in range(edge, tall - edge))
 
 
 def _wide(grid: Grid, z: int) -> bool:
@@ -182,18 +190,26 @@ def _head(grid: Grid, body: Bools) -> tuple[Floats, Frame, Floats] | None:
     found = template.register(grid, body)
     if found is None or not found.plausible():
         return None
-    mean = template.template()
-    inside = grid.known & found.inside(grid)
-    head = found.warped(mean.head > template.AIR, grid) & inside
-    if _alike(head, ndimage.binary_fill_holes(body) & inside) < _SAME_HEAD:
-        return None
+    mean, features = template.template(), found.points(template.FEATURES)
+    front, top = found.axes()
     warped = found.warped(mean.brain, grid) & grid.known
     own = _brain(grid, warped)
     if own is None:
         return None
     points = grid.points(warped | own)
-    front, top = found.axes()
-    return points, Frame(points.mean(0), front, top), found.points(template.FEATURES)
+    frame = Frame(points.mean(0), front, top)
+    inside = grid.known & found.inside(grid) & ~_beyond(plane_between(points, features, frame), grid)
+    if _alike(found.warped(mean.head > template.AIR, grid) & inside, body & inside) < _SAME_HEAD:
+        return None
+    return points, frame, features
+
+
+def _beyond(plane: Plane, grid: Grid) -> Bools:
+    """Which voxels lie beyond a plane: without them a head that was cut already is a head, too."""
+    away = plane.offset - float(np.dot(plane.normal, grid.origin))
+    heights = [np.arange(n) * GRID_MM * step for n, step in zip(grid.values.shape, plane.normal, strict=True)]
+    x, y, z = np.ix_(*heights)
+    return np.asarray(x + y + z > away)
 
 
 def _alike(one: Bools, other: Bools) -> float:

@@ -15,6 +15,7 @@ from curate.pixels.grid import Bools, Floats, Outline
 
 _MARGIN_MM = 4.0  # between brain and plane
 _STEPS = (0.25, 0.97)  # of the plane's normal: how far it points to the front, at least and at most
+_TRIED = 40
 _LONG_MM, _WIDE_MM = (120, 205), (100, 175)
 _FACE_BACK_MM, _FACE_DOWN_MM = 8.0, 12.0
 _FRONT = -0.85  # of y, where the head's front points: it lies on its back, turned by some 30 degrees at most
@@ -80,6 +81,20 @@ def plane_before(brain: Floats, frame: Frame) -> Plane | None:
     normal = best[0] * frame.front + best[1] * frame.top
     offset = float((brain @ normal).max()) + _MARGIN_MM
     return Plane((float(normal[0]), float(normal[1]), float(normal[2])), offset)
+
+
+def plane_between(brain: Floats, features: Floats, frame: Frame) -> Plane:
+    """The plane with a margin before the brain, across the sagittal plane, beyond which the features lie deepest."""
+    best, depth = None, -np.inf
+    ahead, height, _ = frame.along(brain)
+    brain = brain[ConvexHull(np.stack([ahead, height], 1)).vertices]
+    for forward in np.linspace(*_STEPS, _TRIED):
+        normal = forward * frame.front - np.sqrt(1 - forward**2) * frame.top
+        offset = float((brain @ normal).max()) + _MARGIN_MM
+        if (least := float((features @ normal).min()) - offset) > depth:
+            best, depth = Plane((float(normal[0]), float(normal[1]), float(normal[2])), offset), least
+    assert best is not None
+    return best
 
 
 def holds(plane: Plane, brain: Floats, body: Floats, frame: Frame) -> bool:

@@ -33,7 +33,8 @@ _COARSE_MM, _FINE_MM, _BINS = 6.0, 4.0, 24
 _NOD, _LEAN, _LOOK = (-30, -15, 0, 15, 30), (-20, 0, 20), (-20, 0, 20)  # degrees
 _SHIFTS_MM = (-40, -20, 0, 20, 40)
 _HEAD_MM = 150
-_STARTS = 3
+_STARTS, _SAMPLES, _SEED = 2, 8_000, 1
+_APART = 6  # voxels between the points of the search
 _SCALES, _SHEAR = (0.72, 1.35), 1.35  # of each axis; of the largest to the smallest
 _ANGLE = 42.0
 
@@ -157,9 +158,11 @@ def _refined(fixed: Any, known: Any, moving: Any, step: float, start: Any) -> tu
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # the same result on every machine
     method.SetMetricAsMattesMutualInformation(32)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(min(_SAMPLES / (size[0] * size[1] * size[2]), 1.0), _SEED)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetMetricFixedMask(mask)
-    method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.03, 80, relaxationFactor=0.6)
+    method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.04, 60, relaxationFactor=0.6)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(start, inPlace=True)
     method.Execute(coarse, moving)
@@ -184,7 +187,7 @@ def _starts(grid: Grid, body: Bools) -> Iterator[Any]:
         shift = target - centre + np.array([0, 0, up])
         index = ((sampled - centre) @ matrix.T + centre + shift - mean.origin) / STEP_MM
         within = index[:, 2] >= 0
-        if within.sum() < 500:
+        if within.sum() < 200:
             continue
         other = ndimage.map_coordinates(smooth, index[within].T, order=1, cval=0)
         ranked.append((_information(values[within], other), len(ranked), matrix, shift))
@@ -206,10 +209,11 @@ def turn(nod: float, lean: float, look: float) -> Floats:
 
 
 def _sampled(grid: Grid) -> tuple[Floats, Values]:
-    """Points that lie 8 mm apart, and the smoothed values there."""
-    smooth = ndimage.uniform_filter(grid.values, 3)[::4, ::4, ::4]
-    known = grid.known[::4, ::4, ::4]
-    return np.argwhere(known) * 4 * GRID_MM + grid.origin, smooth[known]
+    """Points that lie 12 mm apart, and the smoothed values there."""
+    every = (slice(None, None, _APART),) * 3
+    smooth = ndimage.uniform_filter(grid.values, 3)[every]
+    known = grid.known[every]
+    return np.argwhere(known) * _APART * GRID_MM + grid.origin, smooth[known]
 
 
 def _information(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:

@@ -72,7 +72,9 @@ def test_thick_slices_tilt_and_headrest() -> None:
     hu, (brain, features) = heads.cranium(), truth()
     assert outcome(hu[::3], heads.matrix(4.5), brain[::3], features[::3]) == "defaced"
     tilted = heads.matrix()
-    tilted[1, 0] = np.tan(np.radians(15)) * heads.STEP_MM  # as a scanner states it: the head leans in its slices
+    tilted[1, 0] = (
+        np.tan(np.radians(15)) * heads.STEP_MM
+    )  # as a scanner states it: the head leans in its slices
     per_slice = tilted[1, 0] / (2 * heads.PLANE_MM)
     sheared = [
         np.stack([np.roll(one, -round(z * per_slice), 0) for z, one in enumerate(volume)])
