@@ -11,12 +11,14 @@ from curate.dicom.types import PIXEL_DATA, Item
 
 Kind = Literal["CT", "MR", "PT", "NM"]
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     **dict.fromkeys((_STORAGE + "2", _STORAGE + "2.1", _STORAGE + "2.2"), "CT"),
     **dict.fromkeys((_STORAGE + "4", _STORAGE + "4.1", _STORAGE + "4.3", _STORAGE + "4.4"), "MR"),
     **dict.fromkeys((_STORAGE + "128", _STORAGE + "128.1", _STORAGE + "130"), "PT"),
     _STORAGE + "20": "NM",
 }
+"""What volume an instance of a class is a part of."""
+
 _SERIES, _FRAME_OF_REFERENCE, _SOP_CLASS = 0x0020000E, 0x00200052, 0x00080016
 _POSITION, _ORIENTATION, _SPACING = 0x00200032, 0x00200037, 0x00280030
 _INTERCEPT, _SLOPE = 0x00281052, 0x00281053
@@ -36,7 +38,7 @@ class Place:
 
 def kind_of(item: Item) -> Kind | None:
     """What volume the instance is a part of; None where it is none: projections of NM show no surface."""
-    kind = _KINDS.get(item.text(_SOP_CLASS))
+    kind = KINDS.get(item.text(_SOP_CLASS))
     if kind is None or PIXEL_DATA not in item:
         return None
     return None if kind == "NM" and "RECON" not in item.text(IMAGE_TYPE) else kind

@@ -17,7 +17,6 @@ from curate.dicom.picture import BURNED_IN, pixels_of, with_pixels
 from curate.dicom.place import is_localizer, kind_of, place_of, series_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.sopclasses import face_likely
 from curate.dicom.types import Item, MalformedError, Parsed, Policy, Rewritten
 from curate.dicom.verify import released_context
 from curate.findings import Finding
@@ -25,7 +24,8 @@ from curate.pixels.face import AIR_HU
 from curate.pixels.image import Image, UndecodableError
 from curate.pixels.mask import painted
 from curate.pixels.plane import Plane, Verdict
-from curate.pixels.stack import Stack, matrix_of
+from curate.pixels.stack import matrix_of
+from curate.stacks import Series, stacked
 
 UNSURE, LIKELY = "PIXELS_FACE_UNSURE", "PIXELS_FACE_LIKELY"
 WAITS = frozenset((UNSURE, LIKELY))
@@ -51,38 +51,14 @@ class Plan:
     held: bool = False
 
 
-@dataclass(slots=True)
-class _Series:
-    """One series as it is read: its slices, and whether its header names a head."""
-
-    stack: Stack
-    reference: str
-    likely: bool = False
-    verdict: Verdict = field(default_factory=lambda: Verdict(False))
-
-
 def plan(instances: Iterable[Parsed], policy: Policy) -> Plan:
     """Judge each series of a study; the largest of a frame of reference tells the others their plane."""
-    series: dict[str, _Series] = {}
-    for parsed in instances:
-        item = parsed.dataset
-        kind = kind_of(item)
-        if kind is None or (kind == "CT" and is_localizer(item)):
-            continue
-        uid, reference = series_of(item)
-        one = series.setdefault(uid, _Series(Stack(kind), reference or uid))
-        one.likely |= face_likely(item)
-        try:
-            place = place_of(item)
-            matrix = matrix_of(place.position, place.orientation, place.spacing)
-            one.stack.add(matrix, _image(parsed), place.slope, place.intercept)
-        except (ValueError, UndecodableError, MalformedError):
-            one.stack.odd = True
+    series = stacked(instances)
     known = _judged(series)
     return _planned(series, known, policy)
 
 
-def _judged(series: dict[str, _Series]) -> dict[str, Verdict]:
+def _judged(series: dict[str, Series]) -> dict[str, Verdict]:
     """Give each series its verdict; what was found of each frame of reference."""
     known: dict[str, Verdict] = {}
     ordered = sorted(series.items(), key=lambda pair: (-len(pair[1].stack), pair[0]))
@@ -100,7 +76,7 @@ def _judged(series: dict[str, _Series]) -> dict[str, Verdict]:
     return known
 
 
-def _follow(series: dict[str, _Series], known: dict[str, Verdict]) -> None:
+def _follow(series: dict[str, Series], known: dict[str, Verdict]) -> None:
     """PET and NM beside a CT: the same plane where it lies in the same body, no head where the CT shows none."""
     clear: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for one in series.values():
@@ -118,7 +94,7 @@ def _follow(series: dict[str, _Series], known: dict[str, Verdict]) -> None:
             one.verdict = Verdict(reached)
 
 
-def _planned(series: dict[str, _Series], known: dict[str, Verdict], policy: Policy) -> Plan:
+def _planned(series: dict[str, Series], known: dict[str, Verdict], policy: Policy) -> Plan:
     planes = {uid: one.verdict.plane for uid, one in series.items() if one.verdict.plane}
     clear = frozenset(uid for uid, one in series.items() if one.verdict.clear)
     unsure = series.keys() - planes.keys() - clear

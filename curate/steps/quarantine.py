@@ -7,7 +7,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -16,11 +16,14 @@ from curate import clock, durable
 from curate.archive import layout, vault
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
-from curate.dicom.types import Keys
+from curate.dicom.reader import parse
+from curate.dicom.types import Keys, MalformedError
 from curate.donation import faces, pixels
 from curate.errors import DamagedError, InputError
 from curate.identity import TOOL, who
 from curate.pixels import extra
+from curate.pixels.surface import surface
+from curate.stacks import Series, add
 
 Decision = Literal["admit", "mask"]
 INDEX = "index.json"
@@ -83,9 +86,10 @@ def export(root: Path, entry_id: str, to: Path) -> list[Kept]:
 
 
 def show(root: Path, entry_id: str, to: Path) -> int:
-    """Draw the frames of an entry in which text or barcodes were found, boxed, into a new folder of their owner only.
+    """Draw what waits for its pixels into a new folder of their owner only.
 
-    Gives the number of pictures: PNG files named by the file's number and the frame's.
+    Frames with text or barcodes, boxed, named by the file's number and the frame's; where a face is the reason, the
+    surface of each volume from the front and both sides. Gives the number of pictures.
 
     Raises:
         InputError: no such entry, the folder is there already, or the libraries that look are not installed.
@@ -96,17 +100,33 @@ def show(root: Path, entry_id: str, to: Path) -> int:
     if not extra.installed():
         raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
     count = 0
+    series: dict[str, Series] = {}
     with layout.opened(root, write=False) as archive, _files(archive, entry_id) as members:
+        heads = not faces.WAITS.isdisjoint(_entry(archive, entry_id).codes)
         if to.resolve().is_relative_to(archive.root.resolve()):
             raise InputError("The folder lies in the archive.", hint="Name a folder elsewhere.")
         with durable.storage_errors("draw what waits in the quarantine"):
             to.mkdir(mode=0o700, parents=True)
             for name, stream in members:
                 if _MEMBER.fullmatch(name):
-                    for frame, png in pixels.pictures(stream.read()):
+                    data = stream.read()
+                    for frame, png in pixels.pictures(data):
                         _write(to / f"{name.removesuffix('.dcm')}-{frame:05d}.png", png)
                         count += 1
+                    if heads:
+                        with suppress(MalformedError):
+                            add(series, parse(data))
+            for number, png in enumerate(_surfaces(series), 1):
+                _write(to / f"surface-{number:03d}.png", png)
+                count += 1
     return count
+
+
+def _surfaces(series: dict[str, Series]) -> Iterator[bytes]:
+    """The volumes among the series, as they came: with their faces."""
+    for one in series.values():
+        if (volume := one.stack.volume()) is not None:
+            yield surface(*volume, one.stack.kind == "CT")
 
 
 def _export(archive: Archive, entry_id: str, folder: Path) -> list[Kept]:
