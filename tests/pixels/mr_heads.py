@@ -34,7 +34,7 @@ class Head:
     brain: Bools
     features: Bools
 
-    def turned(self, *degrees: float) -> Head:
+    def turned(self, *degrees: float, fill: float = 0) -> Head:
         """Turned about x, y and z of the patient; what was out of the field of view stays so."""
         mm = self.affine[:3, :3]
         back = np.linalg.inv(mm) @ turn(*degrees) @ mm
@@ -42,7 +42,9 @@ class Head:
         offset = middle - back @ middle
 
         def moved(values: Volume, order: int) -> Volume:
-            return np.asarray(ndimage.affine_transform(values, back, offset, order=order, cval=0), np.float32)
+            outside = fill if order else 0
+            found = ndimage.affine_transform(values, back, offset, order=order, cval=outside)
+            return np.asarray(found, np.float32)
 
         brain, features = (moved(one.astype(np.float32), 0) > 0.5 for one in (self.brain, self.features))
         return replace(self, values=moved(self.values, 1), brain=brain, features=features)
