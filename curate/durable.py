@@ -6,6 +6,7 @@ fault test can stop the process, or fail the call, at any single one of these st
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
@@ -18,6 +19,8 @@ from curate.errors import CurateError, StorageError
 
 observer: Callable[[str, Path], None] | None = None
 """Called before each step with its name (`write`, `fsync`, `rename`, `link`, `remove`, `commit`) and path."""
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux: of the working directory; exchange two names
 
 _ADVICE = {
     errno.ENOSPC: ("the disk is full", "Free some space, then run the same command again."),
@@ -77,6 +80,22 @@ def rename(source: Path, target: Path) -> None:
     step("rename", target)
     source.replace(target)
     fsync_folder(target.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two files or folders change names at one stroke; False where the system cannot."""
+    step("rename", other)
+    try:
+        swap = ctypes.CDLL(None, use_errno=True).renameat2  # of Linux; os.replace knows no such flag
+    except AttributeError:
+        return False
+    if swap(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        if (code := ctypes.get_errno()) in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            return False
+        raise OSError(code, os.strerror(code))
+    for folder in {one.parent, other.parent}:
+        fsync_folder(folder)
+    return True
 
 
 @contextmanager

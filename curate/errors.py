@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
+
+def quoted(word: object) -> str:
+    """A path or name as a shell takes it, for a hint that shows a command."""
+    return shlex.quote(str(word))
+
 
 class CurateError(Exception):
     """A step cannot go on.

@@ -20,5 +20,5 @@ def who() -> str:
     """The name of the account that runs the command."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):
+    except (KeyError, OSError):  # an account without a name, as in containers
         return "unknown"

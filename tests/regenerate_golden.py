@@ -15,6 +15,16 @@ from tests.steady import steady
 
 GOLDEN = Path(__file__).resolve().parents[1] / "manifests" / "golden"
 REVIEWER = "Golden Reviewer"
+SOURCES = tuple(f"dicomdirtests/{name}" for name in ("77654033", "98892001", "98892003"))
+ROWS = (
+    # StudyInstanceUID, donor, age, sex, region, diagnosis, basis: invented, for test material
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196527414.5534.0.1", "donor-1", "47", "F", "cervical spine", "M54.2", "referral"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1", "donor-1", "42", "F", "head", "none", "report"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1194734704.16302.0.1", "donor-2", "43", "M", "heart", "I25.10", "discharge"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.427", "donor-2", "45", "M", "neck", "I65.2", "report"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.133", "donor-2", "45", "M", "cap", "R51.9", "referral"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1", "donor-2", "45 anys", "M", "cerebro", "none", "report"),
+)
 
 
 def regenerate(target: Path) -> None:
@@ -29,7 +39,7 @@ def regenerate(target: Path) -> None:
         info = ArchiveInfo("Golden release", "curate", "CC-BY-4.0", "test")
         archive = init(Path(folder) / "archive", info, hub_target="hf://golden/release")
         (archive / "secret.key").write_text("60" * 32 + "\n")
-        sources, table = donate(Path(folder))
+        sources, table = donate(Path(folder), SOURCES, ROWS)
         intake(archive, sources, table, deidentify=True, workers=1)
         cut = release(archive)
         _approve(archive, cut.version, Path(folder))

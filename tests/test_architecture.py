@@ -18,7 +18,7 @@ LEVELS = (
     ("errors",),
     (
         *("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
-        *("remote", "arrays", "arguments"),
+        *("remote", "arrays", "arguments", "lasting"),
     ),
     ("contract", "licenses", "parallel"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),
@@ -103,6 +103,34 @@ def test_no_traceback_is_swallowed_silently() -> None:
     for path in _modules():
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"except( Exception)?:\s*(pass|\.\.\.)\s*$", text, re.M), path
+
+
+_OUTCOME = re.compile(r"\b(None|False|none|empty|nothing|Whether)\b")
+
+
+def _does_nothing(body: list[ast.stmt]) -> bool:
+    """Whether a handler only goes on, or returns what stands for nothing."""
+    if len(body) > 1:
+        return False
+    value = body[0].value if isinstance(body[0], ast.Return) else None
+    plain = value is None or ast.unparse(value) in ("None", "True", "False", "''", "b''", "()", "[]", "{}")
+    return isinstance(body[0], ast.Pass | ast.Continue | ast.Return) and plain
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_what_is_swallowed_has_its_reason(path: Path) -> None:
+    """An error that stops nothing says why beside it, or the function says what it gives then."""
+    text = path.read_text(encoding="utf-8")
+    lines, tree = text.splitlines(), ast.parse(text)
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        said = _OUTCOME.search(ast.get_docstring(function) or "")
+        for node in ast.walk(function):
+            handler = isinstance(node, ast.ExceptHandler) and _does_nothing(node.body)
+            suppressed = isinstance(node, ast.With) and "suppress(" in ast.unparse(node.items[0])
+            if (handler and not said) or suppressed:
+                last = node.body[-1].end_lineno if isinstance(node, ast.ExceptHandler) else node.lineno
+                assert any("#" in line for line in lines[node.lineno - 1 : last]), f"{path.name}:{node.lineno}"
+
 
 
 def test_no_path_of_a_machine_and_no_registry_stands_in_the_project() -> None:

@@ -205,7 +205,7 @@ def _key_of(found: Mapping[str, Any]) -> tuple[PublicKey, tuple[str, ...]] | Non
         return None
     try:
         return notes.public_key(str(found.get("public"))), tuple(rotations)
-    except InputError:
+    except InputError:  # no key at all: the caller tells it as a finding
         return None
 
 
@@ -214,6 +214,6 @@ def _read_json(path: Path, wanted: str) -> dict[str, Any] | None:
         text = path.read_text(encoding="utf-8")
         found = json.loads(text)
         same = isinstance(found, dict) and canonical_json(found) + "\n" == text
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):  # no file of ours: the caller tells it as a finding
         return None
     return found if same and found.get("format") == wanted else None

@@ -66,5 +66,5 @@ def _read(text: str) -> dict[str, Any] | None:
     try:
         found = json.loads(text)
         return found if isinstance(found, dict) and canonical_json(found) == text else None
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # any other text opens nothing: the caller says so
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from curate.archive.notes import public_key
 from curate.digests import sha256_json
-from curate.errors import InputError
+from curate.errors import InputError, quoted
 from curate.records import ArchiveInfo
 
 NAME = "archive.toml"
@@ -231,7 +231,7 @@ def read(folder: Path) -> Config:
         return parse(path.read_text(encoding="utf-8"), str(path), folder)
     except FileNotFoundError:
         raise InputError(
-            f"{folder} is not an archive: it has no {NAME}.", hint=f"Make one: curate init {folder} ..."
+            f"{folder} is not an archive: it has no {NAME}.", hint=f"Make one: curate init {quoted(folder)} ..."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read.", hint="Check its permissions and encoding.") from error

@@ -18,7 +18,7 @@ from curate import clock, durable
 from curate.archive import notes, secret
 from curate.archive.notes import PublicKey, Signer
 from curate.digests import canonical_json
-from curate.errors import DamagedError, InputError
+from curate.errors import DamagedError, InputError, quoted
 
 LOG_KEY = "log.key"
 VARIABLE = "CURATE_KEY_PASSPHRASE"
@@ -63,7 +63,7 @@ def make(path: Path, name: str, *, under_passphrase: bool = False, variable: str
         StorageError: it cannot be written.
     """
     if path.exists():
-        raise InputError(f"{path} exists already.", hint=f"Show it: curate key show {path}")
+        raise InputError(f"{path} exists already.", hint=f"Show it: curate key show {quoted(path)}")
     with durable.storage_errors(f"write the key file {path}"):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return _write(

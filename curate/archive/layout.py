@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,15 +90,29 @@ def create(
     with durable.storage_errors(f"make an archive in {root}"):
         if root.is_file() or (root.is_dir() and any(root.iterdir())):
             raise InputError(f"{root} exists and is not empty.", hint="Name a new folder.")
-        root.mkdir(parents=True, exist_ok=True)
-        root.chmod(0o700)
-        for name in ("packs", "quarantine", "releases", "tmp"):
-            (root / name).mkdir(mode=0o700, exist_ok=True)
-        secret.make(root / "secret.key", under_passphrase=under_passphrase)
-        name = "/".join(map(notes.key_name, (info.publisher, info.title)))
-        keys.make(root / keys.LOG_KEY, name, under_passphrase=under_passphrase, variable=secret.VARIABLE)
-        Ledger.create(root / "ledger.db")
-        durable.write_bytes(root / configuration.NAME, settings.encode())  # last: it makes the folder an archive
+        with _whole_or_not(root):
+            root.mkdir(parents=True, exist_ok=True)
+            root.chmod(0o700)
+            for name in ("packs", "quarantine", "releases", "tmp"):
+                (root / name).mkdir(mode=0o700, exist_ok=True)
+            secret.make(root / "secret.key", under_passphrase=under_passphrase)
+            name = "/".join(map(notes.key_name, (info.publisher, info.title)))
+            keys.make(root / keys.LOG_KEY, name, under_passphrase=under_passphrase, variable=secret.VARIABLE)
+            Ledger.create(root / "ledger.db")
+            durable.write_bytes(root / configuration.NAME, settings.encode())  # last: it makes it an archive
+
+
+@contextmanager
+def _whole_or_not(root: Path) -> Iterator[None]:
+    """Remove all that was made in a folder, and the folders made for it, when something stops the making."""
+    made = next((folder for folder in reversed([root, *root.parents]) if not folder.exists()), None)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # what is to be told is what stopped it
+            for path in [made] if made else list(root.iterdir()):
+                durable.remove(path)
+        raise
 
 
 @contextmanager
@@ -173,7 +187,7 @@ def _holder(root: Path) -> str:
     try:
         held = json.loads((root / "lock").read_text(encoding="utf-8"))
         return f" by process {held['pid']} on {held['host']} since {held['since']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError):  # it has just ended, or is about to say who it is
         return ""
 
 

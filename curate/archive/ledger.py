@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,11 +156,17 @@ class Ledger:
 
     @staticmethod
     def create(path: Path) -> None:
-        """Make an empty ledger, readable to its owner only."""
+        """Make an empty ledger, readable to its owner only.
+
+        Raises:
+            StorageError: the disk is full or fails.
+        """
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        db = sqlite3.connect(path)
-        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        db.close()
+        try:
+            with closing(sqlite3.connect(path)) as db:
+                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        except sqlite3.Error as error:
+            raise _storage(path, error) from error
 
     def copy(self, path: Path) -> None:
         """Write the ledger, as it stands, to a new file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from curate.archive.config import Approval as Asked
 from curate.archive.layout import Archive
 from curate.archive.notes import PublicKey, Signer
 from curate.digests import canonical_json, sha256_file
-from curate.errors import InputError
+from curate.errors import InputError, quoted
 
 _FORMAT = "curate/approval/v1"
 
@@ -81,17 +81,22 @@ def opened(approved: Approved) -> Approval | None:
 
 
 def counted(approved: Iterable[Approved], asked: Asked, digests: Collection[str]) -> set[PublicKey]:
-    """The reviewers whose approval holds for one of these releases, and counts by what is asked.
+    """The reviewers whose approval counts by what is asked; of a version cut again, those of the same bytes.
 
-    A key that took over from another one is the same reviewer.
+    `digests` are what the version has and had: all that it needs were given to one of them. Two halves, of which
+    each was given to other bytes, are no whole. A key that took over from another one is the same reviewer.
     """
     listed = list(approved)
+    return max((_who_approved(listed, asked, digest) for digest in digests), key=len, default=set())
+
+
+def _who_approved(listed: Sequence[Approved], asked: Asked, digest: str) -> set[PublicKey]:
     named = [notes.public_key(text) for text in asked.reviewers]
     rotations = [note for entry in listed for note in entry.rotations]
     found = set()
     for entry in listed:
         said = opened(entry)
-        if said is None or said.release not in digests or (asked.sheet and not said.sheet):
+        if said is None or said.release != digest or (asked.sheet and not said.sheet):
             continue
         same = keys.related([entry.public], rotations)
         person = next((key for key in named if key in same), None) if named else min(same, key=str)
@@ -182,6 +187,6 @@ def release_folder(archive: Archive, version: str) -> Path:
     folder = archive.releases / versions.normal(version)
     if not (folder / "release.json").is_file():
         known = sorted((p.name for p in archive.releases.glob("*.*.*")), key=versions.parse)
-        cut = f"Cut so far: {', '.join(known)}." if known else f"Cut one: curate release {archive.root}"
+        cut = f"Cut so far: {', '.join(known)}." if known else f"Cut one: curate release {quoted(archive.root)}"
         raise InputError(f"There is no release {versions.normal(version)} in this archive.", hint=cut)
     return folder

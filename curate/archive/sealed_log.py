@@ -136,7 +136,7 @@ def _opened(cipher: AESGCM, number: int, line: bytes) -> Record | None:
     try:
         raw = base64.b64decode(line[:-1], validate=True)
         opened: Record = json.loads(cipher.decrypt(raw[:12], raw[12:], number.to_bytes(8, "big")))
-    except (InvalidTag, ValueError, binascii.Error):
+    except (InvalidTag, ValueError, binascii.Error):  # cut, altered or under another key: the caller counts it
         return None
     return opened
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from curate import clock, durable
-from curate.errors import DamagedError, InputError
+from curate.errors import DamagedError, InputError, quoted
 
 VARIABLE = "CURATE_PASSPHRASE"
 _MAGIC = "curate-key-1"
@@ -77,7 +77,7 @@ def refuse_shared(path: Path) -> None:
         InputError: its mode lets them.
     """
     if path.stat().st_mode & 0o077:
-        raise InputError(f"{path} is readable to others.", hint=f"Run: chmod 600 {path}")
+        raise InputError(f"{path} is readable to others.", hint=f"Run: chmod 600 {quoted(path)}")
 
 
 def opened(path: Path, text: str, variable: str = VARIABLE) -> bytes:

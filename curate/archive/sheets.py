@@ -162,6 +162,6 @@ def _record(kind: type[_R], raw: Any, path: Path) -> _R:
     try:
         if good:
             return kind(**raw)
-    except TypeError:
+    except TypeError:  # told below, with what else is wrong
         pass
     raise InputError(f"{path} holds a {kind.__name__} of another form.", hint="Make it anew: curate sheet")

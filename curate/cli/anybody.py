@@ -16,6 +16,7 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, QuietOption, WorkersOption
+from curate.errors import CurateError
 from curate.findings import Severity, has_errors, rule
 
 if TYPE_CHECKING:
@@ -117,24 +118,31 @@ class _Tally:
 
 
 def _print_json(verdicts: Iterable[curate.Verdict], tally: _Tally, show_paths: bool) -> None:
-    """One document, written as it grows: each file with findings, then the totals."""
-    typer.echo('{"verdicts": [', nl=False)
-    comma = "\n"
-    for verdict in verdicts:
-        if verdict.findings:
-            entry = {
-                "place": verdict.place,
-                "kind": verdict.kind,
-                "findings": [
-                    {"rule": f.rule, "severity": f.severity.value, "tag": f.tag, "count": f.count}
-                    for f in verdict.findings
-                ],
-            }
-            if show_paths:
-                entry["path"] = verdict.path
-            typer.echo(comma + json.dumps(entry, ensure_ascii=False), nl=False)
-            comma = ",\n"
-    typer.echo("\n], " + json.dumps(tally.totals(), ensure_ascii=False)[1:])
+    """One document, written as it grows: each file with findings, then the totals, or the error that ended it."""
+    before = '{"verdicts": [\n'
+    last: dict[str, object] = {}
+    try:
+        for verdict in verdicts:
+            if verdict.findings:
+                typer.echo(before + json.dumps(_verdict(verdict, show_paths), ensure_ascii=False), nl=False)
+                before = ",\n"
+    except CurateError as error:
+        if not tally.codes:
+            raise
+        shared.say(error)
+        last = shared.error_json(error)
+    opened = "\n" if tally.codes else before
+    typer.echo(opened + "], " + json.dumps({**tally.totals(), **last}, ensure_ascii=False)[1:])
+    if last:
+        raise typer.Exit(CurateError.exit_code)
+
+
+def _verdict(verdict: curate.Verdict, show_paths: bool) -> dict[str, object]:
+    findings = [
+        {"rule": f.rule, "severity": f.severity.value, "tag": f.tag, "count": f.count} for f in verdict.findings
+    ]
+    shown: dict[str, object] = {"place": verdict.place, "kind": verdict.kind, "findings": findings}
+    return {**shown, "path": verdict.path} if show_paths else shown
 
 
 def _print_tally(tally: _Tally) -> None:

@@ -43,10 +43,9 @@ def verify_copy(
     deleted = 0
     if purge and report.revoked:
         question = f"Delete {len(report.revoked):,} revoked files for good?"
-        if not yes and not typer.confirm(question, err=True):
-            raise typer.Exit(1)
-        deleted = curate.delete_revoked(folder, report)
-        if not as_json:
+        if yes or _sure(question):
+            deleted = curate.delete_revoked(folder, report)
+        if deleted and not as_json:
             shared.console().print(Text(f"Deleted {deleted:,} files."))
     if as_json:
         shared.print_json({**asdict(report), "deleted": deleted})
@@ -54,17 +53,27 @@ def verify_copy(
         raise typer.Exit(1)
 
 
+def _sure(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        raise InputError("Nobody answered; nothing was deleted.", hint="To delete unasked, add --yes.") from None
+
+
 def _print_copy(report: curate.CopyReport) -> None:
     out = shared.console()
-    out.print(Text(f"{report.current:,} files are instances of version {report.version}, byte for byte."))
+    counts = {name: f"{count:,} instances" if count != 1 else "1 instance" for name, count in report.instances.items()}
+    held = f"{counts['current']} of version {report.version} are here, byte for byte"
+    out.print(Text(f"{held}; {report.current:,} files hold nothing else."))
     told = {
-        "revoked": ("were withdrawn: delete them", report.revoked, "bold red"),
-        "altered": ("bear an instance's id and other bytes: fetch them again", report.altered, "bold red"),
-        "unknown": ("are in no row of this version", report.unknown, "yellow"),
+        "revoked": ("withdrawn; delete them", report.revoked, "bold red"),
+        "altered": ("an instance's id with other bytes; fetch them again", report.altered, "bold red"),
+        "unknown": ("in no row of this version", report.unknown, "yellow"),
     }
     for name, (what, paths, style) in told.items():
         if paths:
-            out.print(Text(f"{len(paths):,} {name}: they {what}.", style=style))
+            files = f"{len(paths):,} {name} files" if len(paths) != 1 else f"1 {name} file"
+            out.print(Text(f"{files} ({counts[name]}): {what}.", style=style))
             for path in paths:
                 out.print(Text(f"  {path}"), soft_wrap=True)
     if report.other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -13,18 +14,22 @@ from rich.text import Text
 
 import curate
 from curate.cli import shared
-from curate.errors import CurateError, InputError
+from curate.errors import CurateError, InputError, quoted
 from curate.findings import has_errors
 
-_FOLDERS = ("77654033", "98892001", "98892003")
+_SOURCES = (
+    *("CT_small.dcm", "MR_small.dcm", "examples_overlay.dcm", "J2K_pixelrep_mismatch.dcm"),
+    "dicomdirtests/98892003",
+)
 _ROWS = (
     # StudyInstanceUID, donor, age, sex, region, diagnosis, basis: invented, for test material
-    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196527414.5534.0.1", "donor-1", "47", "F", "cervical spine", "M54.2", "referral"),
-    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1", "donor-1", "42", "F", "head", "none", "report"),
-    ("1.3.6.1.4.1.5962.1.1.0.0.0.1194734704.16302.0.1", "donor-2", "43", "M", "heart", "I25.10", "discharge"),
-    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.427", "donor-2", "45", "M", "neck", "I65.2", "report"),
-    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.133", "donor-2", "45", "M", "cap", "R51.9", "referral"),
-    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1", "donor-2", "45 anys", "M", "cerebro", "none", "report"),
+    ("1.3.6.1.4.1.5962.1.2.1.20040119072730.12322", "donor-1", "47", "O", "thoracic spine", "M54.6", "referral"),
+    ("1.3.6.1.4.1.5962.1.2.4.20040826185059.5457", "donor-2", "42", "F", "knee", "none", "report"),
+    ("1.2.124.113532.10.122.1.203.20051130.122937.2950157", "donor-3", "58", "M", "abdomen", "C22.0", "discharge"),
+    ("1.2.392.200036.9123.100.11.15002200303521616157144527203339851", "donor-4", "76", "F", "cap", "R51.9", "report"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.427", "donor-5", "45", "M", "neck", "I65.2", "report"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.133", "donor-5", "45", "M", "cap", "R51.9", "referral"),
+    ("1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1", "donor-5", "45 anys", "M", "cerebro", "none", "report"),
 )
 _COLUMNS = ("study", "donor", "age", "sex", "region", "diagnosis", "diagnosis_basis", "consent", "consent_date")
 
@@ -43,7 +48,7 @@ def demo(
     """
     out = shared.console()
     if folder.exists() and any(folder.iterdir()):
-        hint = f"Remove it, or name another: curate demo {folder}-2"
+        hint = f"Remove it, or name another: curate demo {quoted(f'{folder}-2')}"
         raise InputError(f"{folder} exists and is not empty.", hint=hint)
     folder.mkdir(parents=True, exist_ok=True)
     archive, hub = folder / "archive", folder / "hub"
@@ -63,32 +68,30 @@ def demo(
     _say(out, "release", f"version {cut.version} in {cut.path}")
     results = curate.check(cut.path)
     if any(has_errors(result.findings) for result in results):
-        raise CurateError("The release does not pass its checks.", hint=f"See them: curate check {cut.path}")
+        raise CurateError("The release does not pass its checks.", hint=f"See them: curate check {quoted(cut.path)}")
     _say(out, "check", f"{len(results)} checks passed over {cut.instances} instances")
     done = curate.publish(archive, cut.version)
     _say(out, "publish", f"{done.tag} at {done.url}: {done.sent_files} files, {shared.size(done.sent_bytes)}")
     _load(out, hub, done.tag)
-    _say(out, "try next", f"curate check {cut.path}")
-    out.print(Text(f"            curate quarantine {archive}"))
-    out.print(Text(f"            less {cut.path / 'README.md'}"))
+    _say(out, "try next", f"curate check {quoted(cut.path)}")
+    out.print(Text(f"            curate quarantine {quoted(archive)}"))
+    out.print(Text(f"            less {quoted(cut.path / 'README.md')}"))
 
 
 def _say(out: Console, verb: str, what: str) -> None:
     out.print(Text.assemble((f"{verb:<12}", "bold"), what), soft_wrap=True)
 
 
-def donate(folder: Path) -> tuple[list[Path], Path]:
-    """The demo's donation: folders of pydicom's package, and a table of their studies written to `folder`."""
-    root = Path(str(files("pydicom"))) / "data" / "test_files" / "dicomdirtests"
-    return [root / name for name in _FOLDERS], _write_table(folder / "studies.csv")
-
-
-def _write_table(path: Path) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
+def donate(
+    folder: Path, sources: Sequence[str] = _SOURCES, rows: Sequence[Sequence[str]] = _ROWS
+) -> tuple[list[Path], Path]:
+    """The demo's donation: files and folders of pydicom's package, and a table of their studies in `folder`."""
+    root, table = Path(str(files("pydicom"))) / "data" / "test_files", folder / "studies.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
-        writer.writerows((*row, "given", "2024-01-31") for row in _ROWS)
-    return path
+        writer.writerows((*row, "given", "2024-01-31") for row in rows)
+    return [root / name for name in sources], table
 
 
 def _load(out: Console, hub: Path, tag: str) -> None:

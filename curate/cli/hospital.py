@@ -12,6 +12,7 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, QuietOption, SchedulerOption, WorkersOption
+from curate.errors import quoted
 
 KeyOption = Annotated[Path, typer.Option("--key", help="The key file beside which it was made.")]
 
@@ -107,13 +108,12 @@ def _print(dest: Path, report: curate.DeidentifyReport) -> None:
         shared.print_findings(report.findings, out)
     out.print(Text(f"\nKeep {report.key} safe and backed up, with the files beside it; they never leave."))
     if report.refused:
-        out.print(Text(f"Which files were refused: curate unseal {report.refused} --key {report.key}"))
+        out.print(Text(f"Which files were refused: curate unseal {quoted(report.refused)} --key {quoted(report.key)}"))
     if report.receipts:
-        out.print(Text(f"The donors' receipts: curate receipts {report.receipts} --key {report.key}"))
+        out.print(Text(f"The donors' receipts: curate receipts {quoted(report.receipts)} --key {quoted(report.key)}"))
     if report.table:
-        out.print(
-            Text(f"Next, at the archive: curate intake ARCHIVE {dest} --studies {report.table}"), style="bold"
-        )
+        then = f"curate intake ARCHIVE {quoted(dest)} --studies {quoted(report.table)}"
+        out.print(Text(f"Next, at the archive: {then}"), style="bold")
 
 
 def receipts(
@@ -135,10 +135,7 @@ def receipts(
     table = shared.columns(*names)
     for entry in found:
         table.add_row(*(Text(entry[name]) for name in names))
-    out = shared.console()
-    if not out.is_terminal:
-        out.width = 400  # a line each, whole: ids of the longest kind are cut in two otherwise
-    out.print(table)
+    shared.console().print(table)
 
 
 def unseal(

@@ -8,6 +8,7 @@ import warnings
 
 import typer
 
+from curate import lasting
 from curate.cli import (
     anybody,
     comparing,
@@ -23,7 +24,7 @@ from curate.cli import (
     trust,
     withdrawal,
 )
-from curate.errors import CurateError
+from curate.errors import CurateError, InputError
 from curate.identity import TOOL
 
 app = typer.Typer(
@@ -67,12 +68,18 @@ def options(
 def run() -> None:
     """Run the command: 0 done, 1 findings that are errors, 2 refusal or usage, 3 hub."""
     warnings.simplefilter("ignore")  # libraries' warnings can quote values of a file
+    lasting.prepare()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
+        if shared.as_json():  # Typer prints what is wrong with the words of a command as text only
+            sys.exit(app(standalone_mode=False) or 0)
         app()
     except CurateError as error:
         shared.fail(error)
         sys.exit(error.exit_code)
+    except typer.TyperException as error:
+        shared.fail(InputError(error.format_message(), hint="See what the command takes: add --help."))
+        sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         shared.stopped()
     except SystemExit as end:

@@ -14,7 +14,7 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, SchedulerOption, WorkersOption
-from curate.errors import InputError
+from curate.errors import InputError, quoted
 from curate.findings import rule
 
 
@@ -55,7 +55,7 @@ def init(
     out.print(Text(f"Made the archive {folder}."))
     out.print(Text(f"Keep {folder / 'secret.key'} safe and backed up: without it no id can be made again."))
     out.print(Text(f"{folder / 'log.key'} too: it signs for every release."))
-    out.print(Text(f"Next: curate intake {folder} SOURCE --studies TABLE.csv"), style="bold")
+    out.print(Text(f"Next: curate intake {quoted(folder)} SOURCE --studies TABLE.csv"), style="bold")
 
 
 def intake(
@@ -120,12 +120,12 @@ def _print_intake(archive: Path, report: curate.IntakeReport) -> None:
         out.print()
         shared.print_findings(report.findings, out)
     if report.receipts:
-        told = f"curate receipts {report.receipts} --key {archive / 'secret.key'}"
+        told = f"curate receipts {quoted(report.receipts)} --key {quoted(archive / 'secret.key')}"
         out.print(Text(f"\n{report.new_receipts:,} new receipts, for the donors: {told}"))
     if report.quarantined_instances:
-        out.print(Text(f"\nSee what waits: curate quarantine {archive}"))
+        out.print(Text(f"\nSee what waits: curate quarantine {quoted(archive)}"))
     if report.admitted_studies:
-        out.print(Text(f"Next: curate release {archive}"), style="bold")
+        out.print(Text(f"Next: curate release {quoted(archive)}"), style="bold")
 
 
 def quarantine(
@@ -206,7 +206,8 @@ def admit(
 def _decide(archive: Path, entry: str, decision: curate.Decision, reason: str, as_json: bool) -> None:
     done = curate.decide(archive, entry, decision, reason)
     told: dict[str, object] = {"id": done.id, "decision": decision, "reason": reason}
-    _say(as_json, told, f"Noted. Next: curate intake {archive} SOURCE --studies TABLE, with the same source and row.")
+    again = f"curate intake {quoted(archive)} SOURCE --studies TABLE, with the same source and row."
+    _say(as_json, told, f"Noted. Next: {again}")
 
 
 def _say(as_json: bool, told: dict[str, object], text: str) -> None:
@@ -233,8 +234,9 @@ def _print_waiting(entries: list[curate.QuarantineEntry], as_json: bool) -> None
         out.print("Nothing waits.")
         return
     table = shared.columns("id", "since", "files", "size", "why", right=("files", "size"))
+    between = "\n" if out.is_terminal else "; "
     for entry in entries:
-        why = "\n".join(
+        why = between.join(
             f"{code} ({count:,}): {rule(code).title.rstrip('.')}" for code, count in entry.codes.items()
         )
         table.add_row(entry.id, entry.at[:10], f"{entry.files:,}", shared.size(entry.size_bytes), Text(why))
@@ -270,7 +272,7 @@ def release(
     )
     out.print(Text(f"{cut.added:,} studies added, {cut.removed:,} removed, {cut.held:,} held back."))
     out.print(Text(f"Digest {cut.digest}"), style="dim")
-    out.print(Text(f"Next: curate check {cut.path}"), style="bold")
+    out.print(Text(f"Next: curate check {quoted(cut.path)}"), style="bold")
 
 
 def publish(
@@ -306,7 +308,7 @@ def publish(
         gated=gated,
         private=private,
         full=full,
-        workers=workers or 1,
+        workers=workers,
         progress=progress(quiet=quiet),
     )
     if as_json:

@@ -11,6 +11,7 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.shared import ArchiveArgument, JsonOption
+from curate.errors import quoted
 
 _REASONS = {
     "TOO_FEW_ALIKE": "too few donors resemble theirs",
@@ -56,7 +57,7 @@ def risk(
     if forecast:
         _print_forecast(report, out)
     elif report.forecast.waiting:
-        out.print(Text(f"\nHow many more donors it takes: curate risk {archive} --forecast"), style="bold")
+        out.print(Text(f"\nHow many more donors it takes: curate risk {quoted(archive)} --forecast"), style="bold")
 
 
 def _of_release(found: curate.ReleaseRisk, as_json: bool) -> None:

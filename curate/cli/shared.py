@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import IO, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -32,6 +34,10 @@ SchedulerOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
+def as_json() -> bool:
+    """Whether the command's words ask for JSON, before anything has read them."""
+    return "--json" in sys.argv
+
 
 def workers_of(workers: int | None, scheduler: str) -> int | str | None:
     """Where the work is done, of the two options.
@@ -47,12 +53,30 @@ def workers_of(workers: int | None, scheduler: str) -> int | str | None:
 STOPPED = 130  # as shells have it for SIGINT
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3
+_WHOLE = 1 << 16  # columns
+_BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
 def console(*, err: bool = False) -> Console:
-    """Where text goes; wide where it is not a terminal."""
+    """Where text goes; where that is no terminal, a record is one line, however long."""
     plain = Console(stderr=err, highlight=False)
-    return plain if plain.is_terminal else Console(stderr=err, highlight=False, width=140)
+    if plain.is_terminal:
+        return plain
+    return Console(file=_Trimmed(sys.stderr if err else sys.stdout), highlight=False, width=_WHOLE)
+
+
+class _Trimmed(io.StringIO):
+    """A stream without the blanks with which a table fills its lines."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_BLANKS.sub("", text))
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def columns(*names: str, right: Sequence[str] = (), header: bool = True) -> Table:
@@ -75,14 +99,27 @@ def print_line(value: Mapping[str, Any]) -> None:
 
 def stopped() -> NoReturn:
     """Ctrl-C: say that nothing is lost, and end."""
-    typer.echo("Stopped. What was finished is kept; run the same command again to go on.", err=True)
+    said = "Stopped. What was finished is kept; run the same command again to go on."
+    if as_json():
+        print_json({"error": "Stopped.", "hint": said.removeprefix("Stopped. "), "exit_code": STOPPED})
+    typer.echo(said, err=True)
     sys.exit(STOPPED)
+
+
+def error_json(error: CurateError) -> dict[str, Any]:
+    """An error as one object."""
+    return {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
 
 
 def fail(error: CurateError) -> None:
     """One clear message: what, where, what to do next."""
-    if "--json" in sys.argv:
-        print_json({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
+    if as_json():
+        print_json(error_json(error))
+    say(error)
+
+
+def say(error: CurateError) -> None:
+    """The message as text, on standard error."""
     out = console(err=True)
     out.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:

@@ -14,6 +14,7 @@ from curate.cli import reviewer as results
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption
+from curate.errors import quoted
 from curate.findings import has_errors
 
 VersionArgument = Annotated[str, typer.Argument(help="Such as 1.2.0.", metavar="VERSION")]
@@ -65,11 +66,11 @@ def sheet(
         Text(f"To open: {opened}. Nothing found there bounds faults below {asked.sampling['bound']} at 95%.")
     )
     console.print(Text(f"Findings to decide: {len(open_decisions.findings):,}."))
-    given = "".join(f" --{name} {path}" for name, path in (("sheet", out), ("decisions", decisions)) if path)
+    given = "".join(f" --{name} {quoted(path)}" for name, path in (("sheet", out), ("decisions", decisions)) if path)
     if given:
-        then = f"answer it, then curate approve {archive} {asked.version} --as NAME{given}"
+        then = f"answer it, then curate approve {quoted(archive)} {asked.version} --as NAME{given}"
     else:
-        then = f"curate sheet {archive} {asked.version} --out sheet.json --decisions decisions.json, to fill in"
+        then = f"curate sheet {quoted(archive)} {asked.version} --out sheet.json --decisions decisions.json, to fill in"
     console.print(Text(f"Next: {then}"), style="bold")
 
 
@@ -94,7 +95,7 @@ def approve(
         return
     out = shared.console()
     out.print(Text(f"{approval.reviewer} approves {approval.version}, digest {approval.release}."))
-    out.print(Text(f"Next: curate publish {archive} {approval.version}"), style="bold")
+    out.print(Text(f"Next: curate publish {quoted(archive)} {approval.version}"), style="bold")
 
 
 def reject(

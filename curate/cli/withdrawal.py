@@ -12,6 +12,7 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption
+from curate.errors import quoted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,9 +48,9 @@ def withdraw(
         out.print(Text(f"Withdrew {studies}; the archive's packs and releases no longer hold anything of it."))
     if done.versions:
         out.print(Text(f"Cut again without it: {', '.join(done.versions)}."))
-        out.print(Text(f"Next, to take it off the hub: curate release {archive}, and publish."), style="bold")
+        out.print(Text(f"Next, to take it off the hub: curate release {quoted(archive)}, and publish."), style="bold")
     if done.dropped:
-        out.print(Text(f"Dropped the unpublished {', '.join(done.dropped)}: curate release {archive}"))
+        out.print(Text(f"Dropped the unpublished {', '.join(done.dropped)}: curate release {quoted(archive)}"))
 
 
 _TOLD = {
@@ -108,7 +109,10 @@ def recall(
         out.print(Text(f"{one.seconds:8.1f} s  {one.step} {one.place}".rstrip()), style="dim")
     studies = "1 study" if done.studies == 1 else f"{done.studies:,} studies"
     where = ", ".join(done.targets)
-    if done.drill:
+    if done.already:
+        told = f"That is done already, since {done.already}: {studies} recalled from {', '.join(done.versions)}."
+        out.print(Text(f"{told} {done.corrected} is without, at {where}."))
+    elif done.drill:
         told = f"Would take {studies} out of {', '.join(done.versions)} at {where}, and publish {done.corrected}."
         out.print(Text(f"{told} Rehearsed on a copy; nothing was changed."))
     else:

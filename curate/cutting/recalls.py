@@ -1,10 +1,14 @@
-"""What the ledger says of recalls that are not finished: which targets are closed, which cut corrects."""
+"""What the ledger says of recalls: which targets are closed, which cut corrects, which are done."""
 
 from __future__ import annotations
 
-from curate.archive.layout import Archive
+from collections.abc import Collection
 
-CLOSED, CUT, REOPENED = "recall_closed", "recall_cut", "recall_reopened"
+from curate.archive.layout import Archive
+from curate.archive.ledger import Event
+from curate.cutting.notices import OPENED
+
+CLOSED, CUT, REOPENED, DONE = "recall_closed", "recall_cut", "recall_reopened", "recall_done"
 
 
 def is_closed(archive: Archive, url: str) -> bool:
@@ -21,3 +25,15 @@ def is_closed(archive: Archive, url: str) -> bool:
 def is_cut_of(archive: Archive, version: str, digest: str) -> bool:
     """Whether a recall cut exactly these bytes: they only remove, so nobody need approve them."""
     return any(event.payload["digest"] == digest for event in archive.ledger.events(CUT, version))
+
+
+def finished(archive: Archive, names: Collection[str]) -> tuple[Event, Event] | None:
+    """How the last recall that is done began and ended, of those of a version or study with one of these names."""
+    ended = {(e.subject, e.payload["number"]): e for e in archive.ledger.events(DONE)}
+    found = [
+        (event, ended[key])
+        for event in archive.ledger.events(OPENED)
+        if (key := (event.subject, event.payload["number"])) in ended
+        and not {event.subject, *event.payload["studies"]}.isdisjoint(names)
+    ]
+    return found[-1] if found else None

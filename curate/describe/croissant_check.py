@@ -46,7 +46,7 @@ def check_croissant(
 def _parse(text: str) -> dict[str, Any] | None:
     try:
         document = json.loads(text, object_pairs_hook=_no_doubles)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # not JSON: the caller's finding
         return None
     return document if isinstance(document, dict) else None
 

@@ -47,7 +47,7 @@ def parse_date(raw: bytes) -> date | None:
         return None
     try:
         return date(int(match[1]), int(match[2]), int(match[3]))
-    except ValueError:
+    except ValueError:  # no day of the calendar
         return None
 
 

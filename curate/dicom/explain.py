@@ -165,5 +165,5 @@ def _changed(policy: Policy, other: Policy) -> int:
 def _vr(tag: int) -> str:
     try:
         return str(dictionary_VR(tag)).split(" or ")[0]
-    except KeyError:
+    except KeyError:  # not in the dictionary: unknown, as PS3.5 has it
         return "UN"

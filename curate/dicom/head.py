@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curate.dicom.dictionary import VRS
@@ -80,22 +81,34 @@ def read_head(data: bytes) -> Head:
 
 
 def _read_meta(data: bytes, pos: int) -> tuple[dict[int, bytes], int]:
-    """Group 0002 ends with the first element of another group; its own length is not believed."""
+    """Group 0002 and where it ends; its own length is not believed."""
     meta: dict[int, bytes] = {}
+    for tag, start, stop in meta_spans(data, pos):
+        vr = VRS.get(data[start + 4 : start + 6])
+        meta[tag] = data[start + (12 if vr and vr.long else 8) : stop]
+        pos = stop
+    return meta, pos
+
+
+def meta_spans(data: bytes, pos: int) -> Iterator[tuple[int, int, int]]:
+    """Tag, start and stop of each element up to the first of another group.
+
+    Raises:
+        MalformedError: TRUNCATED.
+    """
     while data[pos : pos + 2] == b"\x02\0" and len(data) >= pos + 12:
         _, number, name, length = _HEADER(data, pos)
         vr = VRS.get(name)
-        if vr is None:
-            start, length = pos + 8, _LENGTH(data, pos + 4)[0]
-        elif vr.long:
-            start, length = pos + 12, _LENGTH(data, pos + 8)[0]
+        if vr is None or vr.long:
+            size = 8 if vr is None else 12
+            length = _LENGTH(data, pos + size - 4)[0]
         else:
-            start = pos + 8
-        pos = start + length
-        if pos > len(data):
+            size = 8
+        stop = pos + size + length
+        if stop > len(data):
             raise MalformedError("TRUNCATED", "FileMetaInformation")
-        meta[0x00020000 | number] = data[start:pos]
-    return meta, pos
+        yield 0x00020000 | number, pos, stop
+        pos = stop
 
 
 def inflate(data: bytes, start: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from curate.dicom import profile, reader, rewrite
 from curate.dicom.alarms import item_alarms
+from curate.dicom.cleaner import Clean
 from curate.dicom.types import Item, MalformedError, Parsed, Policy, Report
 from curate.dicom.verify import differences, released_context, same
 from curate.findings import Finding, Severity, has_errors, merge
@@ -37,13 +38,13 @@ def _objections(parsed: Parsed, data: bytes, policy: Policy) -> list[Finding]:
     report = Report()
     context = released_context(parsed.dataset, policy)
     try:
-        item = rewrite.clean_dataset(parsed, context, policy, report)
+        item = rewrite.clean_dataset(parsed, context, policy, report).item
     except MalformedError as error:
         return [*parsed.findings, *_refused(error)]
     found = [*parsed.findings, *report.findings, *profile.check_dataset(policy, parsed.dataset)]
     _lend_uids(parsed.dataset, item)
     try:
-        chunks = rewrite.assemble(parsed, item, report).chunks
+        chunks = rewrite.assemble(parsed, Clean(item, None), report).chunks
     except MalformedError as error:
         return [*found, *_refused(error), *differences(parsed, item, data, (data,))]
     if not same(chunks, data):

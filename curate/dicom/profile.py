@@ -214,10 +214,12 @@ def most_values(tag: int) -> int:
     return int(last) if last.isdigit() else 1 << 30
 
 
-def partners(tag: int) -> tuple[int, ...]:
+def partners(tag: int, decision: Decision) -> frozenset[int]:
     """The siblings on whose values a value rests: the time of a date, the date of a time."""
+    if decision.grammar not in ("date", "time"):
+        return frozenset()
     sibling = dates.TIME_OF.get(tag) or dates.DATE_OF.get(tag)
-    return (sibling,) if sibling else ()
+    return frozenset((sibling,) if sibling else ())
 
 
 def clean_value(
@@ -243,15 +245,15 @@ def clean_value(
     value = values.Value(context, tag, vr, raw, encodings, item)
     if decision.action is Action.DUMMY:
         return values.dummy(value)
-    most = most_values(tag)
-    if tag & 0x10000 and (known := private.find(tag, item.creator(tag))):
-        vr = known.vr if vr == "UN" else vr  # a private attribute of an implicit VR comes without its own
-        most = known.most
     name, argument = parse_grammar(decision.grammar)
     pure = values.PURE.get(name)
     if pure is None:
         cleaned = values.CONTEXTUAL[name](value)
     else:
+        most = most_values(tag)
+        if tag & 0x10000 and (known := private.find(tag, item.creator(tag))):
+            vr = known.vr if vr == "UN" else vr  # a private attribute of an implicit VR comes without its own
+            most = known.most
         cleaned = pure(argument, vr, raw) if grammar.count(vr, raw) <= most else None
     if cleaned is not None:
         return cleaned

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from curate.dicom.types import Item
+from curate.dicom.types import Element, Item
 
 _REFERENCED_INSTANCE = 0x00081155
 _REFERENCED_SERIES_SEQUENCE = 0x00081115
@@ -37,10 +37,22 @@ def references(dataset: Item, source: str) -> Iterator[Reference]:
 def _of_item(item: Item, source: str, series: str, study: str) -> Iterator[Reference]:
     if _REFERENCED_INSTANCE in item:
         yield Reference(source, item.text(_REFERENCED_INSTANCE), series, study)
-    for tag, element in [pair for pair in item.items() if type(pair[1].value) is list]:
+    for tag, element in item.items():
+        if type(element.value) is not list or not _refers(element):
+            continue
         for inner in element.items:
             named_series = inner.text(_SERIES) if tag == _REFERENCED_SERIES_SEQUENCE else series
             yield from _of_item(inner, source, named_series or series, inner.text(_STUDY) or study)
+
+
+def _refers(element: Element) -> bool:
+    """Whether a sequence names an instance at any level; kept with it, since a series shares most of them."""
+    if element.refers is None:
+        element.refers = any(
+            _REFERENCED_INSTANCE in item or any(_refers(inner) for inner in item.values())
+            for item in element.items
+        )
+    return element.refers
 
 
 def series_links(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from curate.dicom.dates import DAY_US, date_text, parse_date
@@ -25,7 +26,8 @@ def restate(data: bytes, donor_id: str, days: int, rename: Rename, policy: Polic
         MalformedError: the file was not clean.
     """
     parsed = parse(data)
-    parsed.dataset.update(_renamed(parsed.dataset, rename))
+    named = Item({**parsed.dataset, **_renamed(parsed.dataset, rename)}, parsed.dataset.encodings)
+    parsed = replace(parsed, dataset=named, track=None)
     present = released_context(parsed.dataset, policy)
     moved, day = StudyContext(None, donor_id, None), parse_date(present.study_date.encode())
     if present.shift_us is not None:

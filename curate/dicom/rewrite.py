@@ -1,29 +1,15 @@
-"""One file in, one clean file out: every element at every level by the profile's verdict.
-
-A verdict is kept with the element that it is about, and the reader shares equal elements among files, so most
-of a series' headers are judged once.
-"""
+"""One file in, one clean file out: the cleaner's data set and the pixels, as bytes."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from operator import is_
-from typing import Any, NamedTuple, TypeVar, cast
-
 from curate.dicom import container, profile, writer
-from curate.dicom.dictionary import keyword, vr_fits
+from curate.dicom.cleaner import Clean, cleaner_of
+from curate.dicom.dictionary import keyword
 from curate.dicom.identifiers import is_new_uid
-from curate.dicom.latest import Latest, count
 from curate.dicom.reader import parse
 from curate.dicom.types import (
-    PIXEL_DATA,
     SPECIFIC_CHARACTER_SET,
-    Action,
     Bytes,
-    Decision,
-    Element,
     Fragments,
     Item,
     MalformedError,
@@ -32,11 +18,9 @@ from curate.dicom.types import (
     Report,
     Rewritten,
     StudyContext,
-    Verdict,
 )
 from curate.findings import Finding, Severity
 
-Judgement = TypeVar("Judgement")
 _DIRECTORY_RECORDS = 0x00041220
 # What an instance is known by: each must come out as one keyed UID, whatever was there.
 _IDENTITY = {
@@ -44,26 +28,6 @@ _IDENTITY = {
     0x0020000D: "STUDY_UID_MISSING",
     0x0020000E: "SERIES_UID_MISSING",
 }
-_UTF8 = ("utf8",)
-_NONE: Mapping[str, int] = {}
-_MOST_JUDGEMENTS = 16
-_MOST_SIBLINGS = 8
-_Watched = dict[tuple[int, ...], dict[tuple[bytes, ...], Verdict]]
-_MOST_REMEMBERED = 1 << 13
-_STRUCTURE = Verdict(None, None, "structure", _NONE)
-_ORPHAN = Verdict(None, None, "no_creator", _NONE)
-_WRONG_VR = Verdict(None, None, "wrong_vr", _NONE)
-_REMOVED = Verdict(None, None, Action.REMOVE.value, _NONE)
-_NO_DECISION = Decision(Action.REMOVE)
-_LABELS = {action: action.value for action in Action}  # to ask an enumeration's member takes two calls
-
-
-class _Plan(NamedTuple):
-    """A decision, whether the values under it are pure, and the verdict where it is the same for all."""
-
-    decision: Decision
-    is_pure: bool
-    removed: Verdict | None
 
 
 def rewrite(data: bytes, context: StudyContext, policy: Policy) -> Rewritten:
@@ -82,39 +46,38 @@ def rewrite_parsed(parsed: Parsed, context: StudyContext, policy: Policy) -> Rew
         MalformedError: the rule by which it is refused.
     """
     report = Report(findings=list(parsed.findings))
-    item = clean_dataset(parsed, context, policy, report)
-    made = assemble(parsed, item, report)
+    clean = clean_dataset(parsed, context, policy, report)
+    made = assemble(parsed, clean, report)
     numbers = profile.own_numbers(context.names)
     if numbers and any(map(bytes(made.chunks[0]).__contains__, numbers)):
-        coarse = profile.without_numbers(item, numbers)
-        return made if coarse is item else assemble(parsed, coarse, report)
+        coarse = profile.without_numbers(clean.item, numbers)
+        return made if coarse is clean.item else assemble(parsed, Clean(coarse, None), report)
     return made
 
 
-def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report: Report) -> Item:
+def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report: Report) -> Clean:
     """The clean data set, all but its pixels."""
     if _DIRECTORY_RECORDS in parsed.dataset:
         raise MalformedError("DICOMDIR")
-    cleaner = _cleaner(policy, context)
+    cleaner = cleaner_of(policy, context)
     found = cleaner.of_dataset(profile.admit_sop_class, parsed.dataset)
     if found is not None:
         if found.severity is Severity.ERROR:
             raise MalformedError(found.rule, found.tag)
         report.findings.append(found)
-    item, report.applied = cleaner.clean_dataset(parsed.dataset)
-    item = profile.finish_dataset(policy, context, item, report)
+    clean = cleaner.clean_dataset(parsed, report)
     if context.keys is not None:  # a warning to who admits; to the verifier the file is as it should be
-        report.findings.extend(cleaner.of_dataset(_risks, item))
-    return item
+        report.findings.extend(cleaner.of_dataset(_risks, clean.item))
+    return clean
 
 
 def _risks(_policy: Policy, item: Item) -> tuple[Finding, ...]:
     return profile.pixel_risks(item)
 
 
-def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
+def assemble(parsed: Parsed, clean: Clean, report: Report) -> Rewritten:
     """The bytes of a clean data set together with the pixels of the original."""
-    original = parsed.dataset
+    original, item = parsed.dataset, clean.item
     tag = next((tag for tag in container.PIXELS if tag in original), None)
     pixels = None
     encapsulated = False
@@ -124,7 +87,7 @@ def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
         for what in pixels.applied:
             report.count(what)
     chunks: list[Bytes] = [
-        header(parsed, item, encapsulated=encapsulated),
+        header(parsed, clean, encapsulated=encapsulated),
         *(pixels.chunks if pixels else ()),
     ]
     return Rewritten(
@@ -141,8 +104,9 @@ def assemble(parsed: Parsed, item: Item, report: Report) -> Rewritten:
     )
 
 
-def header(parsed: Parsed, item: Item, *, encapsulated: bool) -> bytes:
+def header(parsed: Parsed, clean: Clean, *, encapsulated: bool) -> bytes:
     """All bytes of a clean file that come before its pixels."""
+    item, body = clean
     syntax = container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated)
     sop_class = item.text(0x00080016)
     if not sop_class:
@@ -150,284 +114,13 @@ def header(parsed: Parsed, item: Item, *, encapsulated: bool) -> bytes:
     for uid_tag, rule in _IDENTITY.items():
         if not is_new_uid(item.text(uid_tag)):
             raise MalformedError(rule, keyword(uid_tag))
-    return writer.file_head(sop_class, item.text(0x00080018), syntax) + _before_and_after(item)
+    return writer.file_head(sop_class, item.text(0x00080018), syntax) + (body or _encoded(item))
 
 
-def _before_and_after(item: Item) -> bytes:
+def _encoded(item: Item) -> bytes:
     """The encoded data set; nothing that follows pixels is ever kept, so they come last."""
     body = writer.encode_elements(item)
     if writer.is_wide(item):
         item.put(SPECIFIC_CHARACTER_SET, "CS", b"ISO_IR 192")
         body = writer.encode_elements(item)
     return body
-
-
-@lru_cache(maxsize=4)
-def _cleaner_of(policy: Policy, context: StudyContext) -> _Cleaner:
-    return _Cleaner(policy, context)
-
-
-_latest: _Cleaner | None = None
-
-
-def _cleaner(policy: Policy, context: StudyContext) -> _Cleaner:
-    """The cleaner of a study; the one used last is found without hashing."""
-    global _latest
-    if _latest is None or _latest.policy is not policy or _latest.context is not context:
-        _latest = _cleaner_of(policy, context)
-    return _latest
-
-
-@lru_cache(maxsize=256)
-def _pure_token(*_place: object) -> object:
-    """What a verdict is valid for that rests on nothing but the policy, the place and the raw value."""
-    return object()
-
-
-class _Cleaner:
-    """The rules for one study: a policy, a context, and what has been judged under them."""
-
-    __slots__ = (
-        "_judgements",
-        "_latest",
-        "_plans",
-        "_removed",
-        "_rests",
-        "_tokens",
-        "_watched",
-        "context",
-        "policy",
-    )
-
-    def __init__(self, policy: Policy, context: StudyContext) -> None:
-        self.policy = policy
-        self.context = context
-        self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
-        self._plans: dict[tuple[int, int, str, str | None], _Plan] = {}
-        self._removed: set[tuple[int, int, str, object]] = set()
-        self._judgements: dict[
-            tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
-        ] = {}
-        self._watched: dict[tuple[object, ...], _Watched] = {}
-        self._rests: dict[int, set[int]] = {}
-        self._latest: dict[tuple[str, ...], Latest] = {}
-
-    def of_dataset(self, judge: Callable[[Policy, Item], Judgement], item: Item) -> Judgement:
-        """What a rule says of a data set as a whole: remembered with the elements that it looked at."""
-        known = self._judgements.setdefault((judge, PIXEL_DATA in item), [])
-        for tags, elements, judgement in known:
-            if all(map(is_, map(item.get, tags), elements)):
-                return cast("Judgement", judgement)
-        item.seen = set()
-        try:
-            judgement = judge(self.policy, item)
-        finally:
-            tags, item.seen = tuple(item.seen), None
-        known[:] = [(tags, tuple(map(item.get, tags)), judgement), *known[: _MOST_JUDGEMENTS - 1]]
-        return judgement
-
-    def clean_dataset(self, item: Item) -> tuple[Item, Mapping[str, int]]:
-        """A new data set of what stays, and how often each rule applied.
-
-        Where the latest data set had the same attributes, what differs from it is judged, and what rests on that.
-        """
-        latest = self._latest.get(item.encodings)
-        if latest is None or not self._renew(latest, item):
-            counts: Counter[str] = Counter()
-            verdicts = self._verdicts(item, 0)
-            kept = self._kept(item, verdicts, counts)
-            latest = Latest(list(item), list(item.values()), verdicts, kept, counts)
-            self._latest[item.encodings] = latest
-        return Item(latest.kept, encodings=_UTF8), latest.counts
-
-    def _renew(self, latest: Latest, item: Item) -> bool:
-        """Bring the latest data set up to date where this one differs; False where that isn't enough."""
-        if latest.fixed is None:
-            latest.fixed = self._fixed(item)
-        places = latest.stale(item, self._rests)
-        if places is None:
-            return False
-        tokens, elements = self._tokens_of((0, item.encodings)), list(item.values())
-        fresh = []
-        for place in places:
-            element = elements[place]
-            verdict = element.verdict
-            if verdict.token is not tokens[0] and verdict.token is not tokens[1]:
-                verdict = self._judged(element, 0, item, tokens)
-            fresh.append(verdict)
-        return latest.take(elements, places, fresh)
-
-    def _fixed(self, item: Item) -> dict[int, str]:
-        """Which attributes go whatever their values are, by the VRs that they have."""
-        found = {}
-        for tag, element in item.items():
-            creator = item.creator(tag)
-            if creator is None or (creator and tag & 0xFFFF >= 0x1000):
-                plan = self._plan(0, tag, element.vr, creator)
-                if plan.removed is not None:
-                    found[tag] = element.vr
-        return found
-
-    def clean_item(self, item: Item, parent: int, counts: Counter[str]) -> Item:
-        """A new item of what stays of this one."""
-        return self._kept(item, self._verdicts(item, parent), counts)
-
-    def _tokens_of(self, place: tuple[int, tuple[str, ...]]) -> tuple[object, object]:
-        tokens = self._tokens.get(place)
-        if tokens is None:
-            tokens = self._tokens[place] = (_pure_token(self.policy, *place), object())
-        return tokens
-
-    def _verdicts(self, item: Item, parent: int) -> list[Verdict]:
-        tokens = self._tokens_of((parent, item.encodings))
-        pure, bound = tokens
-        verdicts = []
-        for element in item.values():
-            verdict = element.verdict
-            if verdict.token is not pure and verdict.token is not bound:
-                verdict = self._judged(element, parent, item, tokens)
-            verdicts.append(verdict)
-        return verdicts
-
-    def _judged(self, element: Element, parent: int, item: Item, tokens: tuple[object, object]) -> Verdict:
-        if element.tag & 0x10000:
-            return self._judge_private(element, parent, item, tokens)
-        verdict = self._judge(element, parent, item, tokens, None)
-        if verdict.token is not None:
-            element.verdict = verdict
-        return verdict
-
-    def _kept(self, item: Item, verdicts: list[Verdict], counts: Counter[str]) -> Item:
-        kept = Item(encodings=_UTF8)
-        private = False
-        for tag, verdict in zip(item, verdicts, strict=True):
-            if verdict.cleaned is not None:
-                kept[tag] = verdict.cleaned
-                private = private or bool(tag & 0x10000)
-        count(verdicts, counts)
-        if private:
-            self._keep_creators(item, kept)
-        return kept
-
-    def _keep_creators(self, item: Item, kept: Item) -> None:
-        """A private block that keeps an element keeps its creator."""
-        for tag in [tag for tag in kept if tag & 0x10000]:
-            block = (tag & 0xFFFF0000) | (tag & 0xFF00) >> 8
-            if block not in kept:
-                kept.put(block, "LO", item.text(block).encode("ascii"))
-
-    def _judge_private(
-        self, element: Element, parent: int, item: Item, tokens: tuple[object, object]
-    ) -> Verdict:
-        """Private attributes depend on their block's creator: their verdicts aren't kept with them."""
-        tag = element.tag
-        if tag & 0xFFFF < 0x1000:
-            return _STRUCTURE
-        creator = item.get((tag & 0xFFFF0000) | (tag & 0xFF00) >> 8)
-        if creator is None or not isinstance(creator.value, bytes):
-            return _ORPHAN
-        key = (parent, tag, element.vr, creator.value)
-        if key in self._removed:
-            return _REMOVED
-        verdict = self._judge(element, parent, item, tokens, item.creator(tag))
-        plan = self._plan(parent, tag, element.vr, item.creator(tag))
-        if plan.removed is not None and len(self._removed) < _MOST_REMEMBERED:
-            self._removed.add(key)
-        return Verdict(None, verdict.cleaned, verdict.label, verdict.nested)
-
-    def _plan(self, parent: int, tag: int, vr: str, creator: str | None) -> _Plan:
-        """What is done with an attribute wherever it stands so."""
-        key = (parent, tag, vr, creator)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._make_plan(parent, tag, vr, creator)
-            if len(self._plans) < _MOST_REMEMBERED:
-                self._plans[key] = plan
-        return plan
-
-    def _make_plan(self, parent: int, tag: int, vr: str, creator: str | None) -> _Plan:
-        if _is_structure(tag):
-            return _Plan(_NO_DECISION, False, _STRUCTURE)
-        if not vr_fits(tag, vr):
-            return _Plan(_NO_DECISION, False, _WRONG_VR)
-        decision = profile.decide(self.policy, parent, tag, vr, creator)
-        removed = _REMOVED if decision.action is Action.REMOVE else None
-        return _Plan(decision, profile.is_pure(tag, vr), removed)
-
-    def _judge(
-        self, element: Element, parent: int, item: Item, tokens: tuple[object, object], creator: str | None
-    ) -> Verdict:
-        pure, bound = tokens
-        decision, is_pure, removed = self._plan(parent, element.tag, element.vr, creator)
-        if removed is not None:
-            return Verdict(pure, None, removed.label, _NONE)
-        if decision.action is Action.REFUSE:
-            raise MalformedError(decision.rule, keyword(element.tag))
-        if isinstance(element.value, Fragments):
-            return _REMOVED
-        if isinstance(element.value, list):
-            return self._judge_sequence(element, bound, decision)
-        if is_pure:
-            return self._clean(element, parent, item, decision, pure)
-        return self._clean_watched(element, parent, item, decision, bound)
-
-    def _clean_watched(
-        self, element: Element, parent: int, item: Item, decision: Decision, bound: object
-    ) -> Verdict:
-        """A value that may rest on its siblings: its verdict is valid where those are the same."""
-        key = (parent, element.tag, element.vr, element.value)
-        known = self._watched.get(key)
-        if known is not None:
-            for siblings, by_values in known.items():
-                verdict = by_values.get(tuple(map(item.raw, siblings)))
-                if verdict is not None:
-                    return verdict
-        item.seen = set()
-        try:
-            verdict = self._clean(element, parent, item, decision, None)
-        finally:
-            seen, item.seen = item.seen, None
-        seen.discard(element.tag)
-        if not seen:
-            return Verdict(bound, verdict.cleaned, verdict.label, verdict.nested)
-        siblings = tuple(seen)
-        if not parent:
-            self._rests.setdefault(element.tag, set()).update(siblings)
-        if known is None and len(self._watched) < _MOST_REMEMBERED:
-            known = self._watched[key] = {}
-        if known is not None and (len(known) < _MOST_SIBLINGS or siblings in known):
-            by_values = known.setdefault(siblings, {})
-            if len(by_values) < _MOST_JUDGEMENTS:
-                by_values[tuple(map(item.raw, siblings))] = verdict
-        return verdict
-
-    def _clean(self, element: Element, parent: int, item: Item, decision: Decision, token: object) -> Verdict:
-        """A plain element with the value that the profile gives it."""
-        tag, vr = element.tag, element.vr
-        raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
-        value = profile.clean_value(
-            self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
-        )
-        if value is None:
-            return Verdict(token, None, Action.REMOVE.value, _NONE)
-        cleaned = element if value == raw and len(raw) % 2 == 0 else Element(tag, vr, value)
-        return Verdict(token, cleaned, _LABELS[decision.action], _NONE)
-
-    def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:
-        counts: Counter[str] = Counter()
-        items = []
-        if decision.action is not Action.EMPTY:
-            for item in element.items:
-                cleaned = self.clean_item(item, element.tag, counts)
-                finished = profile.finish_item(self.policy, self.context, element.tag, cleaned)
-                if finished is not None:
-                    items.append(finished)
-        if element.items and not items and decision.action is not Action.EMPTY:
-            return Verdict(token, None, Action.REMOVE.value, counts)
-        return Verdict(token, Element(element.tag, "SQ", items), decision.action.value, counts)
-
-
-def _is_structure(tag: int) -> bool:
-    """Whether a tag never is content: group lengths, groups below 0008, character sets, pixels, padding."""
-    group, number = tag >> 16, tag & 0xFFFF
-    return number == 0 or group < 8 or group >= 0x7FE0 or tag == SPECIFIC_CHARACTER_SET

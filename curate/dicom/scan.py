@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import BinaryIO
 
-from curate.dicom.head import read_head
 from curate.dicom.reader import peek
-from curate.dicom.types import Item, Keys, MalformedError, Scan
+from curate.dicom.types import Element, Item, Keys, MalformedError, Scan
 
 FIRST_READ = 1 << 14
 DICOMDIR = "1.2.840.10008.1.3.10"
@@ -30,6 +29,7 @@ _WANTED = frozenset((
     0x00200100, 0x00201041, _LAST,
 ))  # fmt: skip
 _DAYS_END = "235959.999999"
+_latest: dict[int, tuple[Element, str]] = {}  # the text of the element that each tag had last
 
 
 def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
@@ -55,11 +55,10 @@ def nothing(rule: str, size: int) -> Scan:
 
 
 def _scan(data: bytes, size: int, keys: Keys) -> Scan:
-    head = read_head(data)
-    if head.meta.get(0x00020002, b"").strip(b" \0") == DICOMDIR.encode():
+    parsed = peek(data, _LAST)
+    if parsed.meta.get(0x00020002, b"").strip(b" \0") == DICOMDIR.encode():
         return nothing("DICOMDIR", size)
-    item = peek(data, head, _LAST)
-    return _record(_Text(item), head.syntax, size, keys)
+    return _record(_Text(parsed.dataset), parsed.transfer_syntax, size, keys)
 
 
 class _Text(dict[int, str]):
@@ -67,10 +66,16 @@ class _Text(dict[int, str]):
 
     def __init__(self, item: Item) -> None:
         super().__init__()
-        for tag in _WANTED & item.keys():
-            raw = item[tag].value
-            if isinstance(raw, bytes):
-                self[tag] = raw.decode("latin-1").strip(" \0")
+        for tag in _WANTED:
+            element = item.get(tag)
+            if element is None:
+                continue
+            known = _latest.get(tag)
+            if known is None or known[0] is not element:
+                if not isinstance(element.value, bytes):
+                    continue
+                known = _latest[tag] = (element, element.value.decode("latin-1").strip(" \0"))
+            self[tag] = known[1]
 
     def __missing__(self, tag: int) -> str:
         return ""
@@ -123,14 +128,15 @@ def _fingerprint(key: bytes, patient_id: str, name: str, birth_date: str) -> byt
 def _number(text: str) -> float | None:
     try:
         number = float(text.split("\\")[0])
-    except ValueError:
+    except ValueError:  # sources sort by it where it is one
         return None
     return number if math.isfinite(number) else None
 
 
-def _numbers(text: str) -> list[float]:
+@lru_cache(maxsize=1 << 10)
+def _numbers(text: str) -> tuple[float, ...]:
     numbers = [_number(part) for part in text.split("\\")]
-    return [number for number in numbers if number is not None]
+    return tuple(number for number in numbers if number is not None)
 
 
 def _position(position: str, orientation: str, location: str) -> float | None:
@@ -162,6 +168,7 @@ def _earliest(get: _Text) -> int | None:
     return next((found for date, _ in pairs if (found := microseconds(date, _DAYS_END)) is not None), None)
 
 
+@lru_cache(maxsize=1 << 10)
 def microseconds(date: str, time: str) -> int | None:
     """A DA and a TM as microseconds since 1970-01-01; midnight without a time, None without a likely date."""
     date, time = date.replace(".", ""), time.replace(":", "")

@@ -185,7 +185,7 @@ def needs_weight(item: Item) -> bool:
 def _states_weight(item: Item) -> bool:
     try:
         return float(item.text(WEIGHT) or 0) != 0
-    except ValueError:
+    except ValueError:  # what cannot be read may be one
         return True
 
 

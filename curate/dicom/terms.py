@@ -38,7 +38,9 @@ def vocabulary() -> frozenset[str]:
 @cache
 def anatomy() -> frozenset[str]:
     """The terms that name a region, vertebrae included."""
-    levels = {word for word in vocabulary() if re.fullmatch("[CTLS][0-9]+", word) and word not in ("T1", "T2")}
+    levels = {
+        word for word in vocabulary() if re.fullmatch("[CTLS][0-9]+", word) and word not in ("T1", "T2")
+    }
     named = data("terms.json")["terms"]["anatomy"].split() + data("terms.json")["regional"].split()
     return frozenset(named) | levels
 

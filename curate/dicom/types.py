@@ -3,8 +3,8 @@
 `profile` says what happens to an attribute, `rewrite` and `verify` do it on the bytes. Both rest on these.
 The engine calls, of `profile`: `decide`, `clean_value`, `is_pure`, `finish_item`, `finish_dataset`,
 `admit_sop_class`, `check_value`, `check_item`, `check_dataset`, `direct_identifiers`. What `clean_value`
-gives is remembered: where `is_pure(tag, vr)` by the raw value for ever; else for the study, by the raw
-value and the raw values of the siblings that `partners(tag)` names (the time of a date, the date of a time).
+gives is remembered: where `is_pure(tag, vr)` by the raw value for ever; else for the study by the raw value, but
+for what rests on the siblings that `partners` names too (the time of a date, the date of a time).
 A sequence is handled by its items: `decide` says whether it stays at all, `clean_value` is asked of plain
 elements only.
 """
@@ -15,13 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_type_hints
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from curate.errors import InputError
 from curate.findings import Finding
+
+if TYPE_CHECKING:
+    from curate.dicom.track import Track
 
 Bytes = bytes | memoryview
 Dates = Literal["rebase", "remove"]
@@ -154,11 +157,11 @@ class Element:
     """One attribute of an item: `value` is its raw little-endian bytes, its items, or its fragments.
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
-    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `uses` the reader's, `typed`
-    (character set, value) that of the facts.
+    `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `typed` (character set, value)
+    that of the facts, `refers` that of the references.
     """
 
-    __slots__ = ("encoded", "tag", "typed", "uses", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "refers", "tag", "typed", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -166,7 +169,7 @@ class Element:
         self.value = value
         self.encoded: bytes | None = None
         self.wide = False
-        self.uses = 0
+        self.refers: bool | None = None
         self.verdict: Verdict = NO_VERDICT
         self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
 
@@ -303,12 +306,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Parsed:
-    """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in."""
+    """One file's content. `meta` is group 0002; `transfer_syntax` is what the data set really is in.
+
+    Files of one `track` hold the very same elements, but for those that it names, and the pixels: who changes a
+    data set makes a `Parsed` without it.
+    """
 
     meta: Mapping[int, bytes]
     dataset: Item
     transfer_syntax: str
     findings: tuple[Finding, ...] = ()
+    track: Track | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -327,8 +335,7 @@ class Rewritten:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Scan:
+class Scan(NamedTuple):
     """What grouping and sorting need of one file; UIDs are the original ones, so it never leaves the archive.
 
     `patient` is a keyed fingerprint of PatientID, name and birth date; `earliest` the first acquisition as
@@ -352,3 +359,6 @@ class Scan:
     frames: int
     size: int
     rule: str = ""
+
+    def __repr__(self) -> str:
+        return "<Scan>"

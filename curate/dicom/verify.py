@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -52,11 +53,11 @@ def verify_parsed(parsed: Parsed, data: bytes, policy: Policy) -> tuple[Finding,
 def _verified(parsed: Parsed, data: bytes, policy: Policy) -> tuple[Finding, ...]:
     context = released_context(parsed.dataset, policy)
     report = Report()
-    item = rewrite.clean_dataset(parsed, context, policy, report)
-    clean = rewrite.assemble(parsed, item, report)
+    clean = rewrite.clean_dataset(parsed, context, policy, report)
+    made = rewrite.assemble(parsed, clean, report)
     findings = [*parsed.findings, *report.findings, *profile.check_dataset(policy, parsed.dataset)]
-    if not same(clean.chunks, data):
-        findings += differences(parsed, item, data, clean.chunks) or [Finding("ENCODING_NOT_CANONICAL")]
+    if not same(made.chunks, data):
+        findings += differences(parsed, clean.item, data, made.chunks) or [Finding("ENCODING_NOT_CANONICAL")]
     return merge(findings)
 
 
@@ -86,8 +87,10 @@ def _clean_header(chunks: Sequence[Bytes], policy: Policy) -> Item | None:
         parsed = reader.parse(head)
         parsed.dataset[pixels.tag] = pixels
         context = released_context(parsed.dataset, policy)
-        item = rewrite.clean_dataset(parsed, context, policy, report)
-        if rewrite.header(parsed, item, encapsulated=False) != head or not container.describes(item, pixels):
+        clean = rewrite.clean_dataset(parsed, context, policy, report)
+        if rewrite.header(parsed, clean, encapsulated=False) != head:
+            return None
+        if not container.describes(clean.item, pixels):
             return None
     except MalformedError:
         return None
@@ -104,8 +107,12 @@ def _refused(error: MalformedError) -> tuple[Finding, ...]:
 def released_context(dataset: Item, policy: Policy) -> StudyContext:
     """The context under which a clean file stays as it is: its own pseudonym, its own dates."""
     removed = policy.dates == "remove" or dataset.text(_TEMPORAL_INFORMATION) == "REMOVED"
-    shift = None if removed else 0
-    return StudyContext(None, dataset.text(0x00100020), shift, dataset.text(0x00080020))
+    return _context(dataset.text(0x00100020), None if removed else 0, dataset.text(0x00080020))
+
+
+@lru_cache(maxsize=256)
+def _context(donor_id: str, shift_us: int | None, study_date: str) -> StudyContext:
+    return StudyContext(None, donor_id, shift_us, study_date)
 
 
 def same(chunks: Sequence[Bytes], data: bytes) -> bool:

@@ -6,9 +6,9 @@ a series too short to judge) is refused; a study in which no safe cut was found 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,12 +20,10 @@ from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, MalformedError, Parsed, Policy, Rewritten
 from curate.dicom.verify import released_context
 from curate.findings import Finding
-from curate.pixels.face import AIR_HU
 from curate.pixels.image import Image, UndecodableError
-from curate.pixels.mask import painted
-from curate.pixels.plane import Plane, Verdict
-from curate.pixels.stack import matrix_of
-from curate.stacks import Series, stacked
+
+if TYPE_CHECKING:  # what finds and paints faces takes half a second to import, and few archives ask for it
+    from curate.pixels.plane import Plane
 
 UNSURE, LIKELY = "PIXELS_FACE_UNSURE", "PIXELS_FACE_LIKELY"
 WAITS = frozenset((UNSURE, LIKELY))
@@ -34,7 +32,7 @@ WAITS = frozenset((UNSURE, LIKELY))
 _SURFACES = frozenset(  # surfaces and contours of the body, which need no pixels to show a face
     "1.2.840.10008.5.1.4.1.1." + one for one in ("481.3", "66.5", "104.3", "104.4", "104.5")
 )
-_REACH_MM = 10.0
+_AIR_HU = -1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,60 +51,9 @@ class Plan:
 
 def plan(instances: Iterable[Parsed], policy: Policy) -> Plan:
     """Judge each series of a study; the largest of a frame of reference tells the others their plane."""
-    series = stacked(instances)
-    known = _judged(series)
-    return _planned(series, known, policy)
+    from curate.donation import heads
 
-
-def _judged(series: dict[str, Series]) -> dict[str, Verdict]:
-    """Give each series its verdict; what was found of each frame of reference."""
-    known: dict[str, Verdict] = {}
-    ordered = sorted(series.items(), key=lambda pair: (-len(pair[1].stack), pair[0]))
-    for again in (False, True):  # what a larger series could not tell, a smaller one may have
-        for _, one in ordered:
-            if again and (one.reference not in known or one.verdict.clear or one.verdict.plane):
-                continue
-            one.verdict = one.stack.judged(known.get(one.reference))
-            if one.verdict.plane:
-                known.setdefault(one.reference, one.verdict)
-    for one in series.values():
-        if one.verdict.clear and (one.likely or one.reference in known):
-            one.verdict = Verdict(False)
-    _follow(series, known)
-    return known
-
-
-def _follow(series: dict[str, Series], known: dict[str, Verdict]) -> None:
-    """PET and NM beside a CT: the same plane where it lies in the same body, no head where the CT shows none."""
-    clear: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for one in series.values():
-        if one.verdict.clear:
-            clear[one.reference].append(one.stack.heights())
-    for one in series.values():
-        if one.stack.kind not in ("PT", "NM"):
-            continue
-        head = known.get(one.reference)
-        if head is not None:
-            one.verdict = one.stack.follows(head)
-        elif not one.likely and not one.stack.odd:
-            low, high = one.stack.heights()
-            reached = any(a - _REACH_MM <= low and high <= b + _REACH_MM for a, b in clear[one.reference])
-            one.verdict = Verdict(reached)
-
-
-def _planned(series: dict[str, Series], known: dict[str, Verdict], policy: Policy) -> Plan:
-    planes = {uid: one.verdict.plane for uid, one in series.items() if one.verdict.plane}
-    clear = frozenset(uid for uid, one in series.items() if one.verdict.clear)
-    unsure = series.keys() - planes.keys() - clear
-    if policy.head == "refuse":
-        return Plan({}, clear, frozenset(unsure | planes.keys()), bool(known))
-    short = {
-        uid for uid in unsure if (planes or clear) and series[uid].stack.short and not series[uid].likely
-    }
-    held = any(series[uid].reference not in known for uid in unsure - short)
-    if policy.head == "hold":
-        held |= bool(planes)
-    return Plan(planes, clear, frozenset(unsure), bool(known), held)
+    return heads.plan(instances, policy)
 
 
 def _image(parsed: Parsed) -> Image:
@@ -144,6 +91,9 @@ def clean(parsed: Parsed, rewritten: Rewritten, known: Plan, policy: Policy) -> 
 
 
 def _cut(parsed: Parsed, rewritten: Rewritten, plane: Plane) -> tuple[Parsed, int]:
+    from curate.pixels.mask import painted
+    from curate.pixels.stack import matrix_of
+
     clean_form = parse(b"".join(rewritten.chunks))
     image = _image(clean_form)
     if image.frames != 1 or image.samples != 1:
@@ -173,7 +123,7 @@ def _cut(parsed: Parsed, rewritten: Rewritten, plane: Plane) -> tuple[Parsed, in
 def _air(item: Item, image: Image) -> int:
     """The stored value of air, or the nearest that the bits can hold."""
     place = place_of(item)
-    air = AIR_HU if kind_of(item) == "CT" else 0
+    air = _AIR_HU if kind_of(item) == "CT" else 0
     lowest = -(1 << (image.stored - 1)) if image.signed else 0
     highest = (1 << (image.stored - (1 if image.signed else 0))) - 1
     return min(max(round((air - place.intercept) / place.slope), lowest), highest)

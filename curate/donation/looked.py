@@ -23,7 +23,6 @@ from curate.errors import StorageError
 from curate.findings import Finding
 
 _CACHE_KB = 1 << 15
-_SCAN = tuple(Scan.__dataclass_fields__)
 
 
 class Looked:
@@ -149,8 +148,7 @@ def _short(uid: str) -> int:
 
 def _packed(file: SourceFile, scan: Scan) -> bytes:
     path = str(file.path) if isinstance(file.path, Path) else pickle.dumps(file.path)
-    said = [getattr(scan, name) for name in _SCAN[1:]]
-    return marshal.dumps((file.place, path, file.size, file.folders, file.name, file.member, *said))
+    return marshal.dumps((file.place, path, file.size, file.folders, file.name, file.member, *scan[1:]))
 
 
 def _unpacked(said: bytes, uid: str) -> tuple[SourceFile, Scan]:

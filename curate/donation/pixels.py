@@ -196,7 +196,7 @@ def pictures(data: bytes) -> Iterator[tuple[int, bytes]]:
         parsed = parse(data)
         seen = _look(parsed, thorough=True)
         fields = pixels_of(parsed)
-    except MalformedError:
+    except MalformedError:  # its finding says that nothing can be drawn
         return
     if seen is None or fields is None:
         return

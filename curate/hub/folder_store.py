@@ -36,7 +36,7 @@ def refs(root: Path) -> dict[str, str]:
     try:
         found = json.loads((root / REFS).read_bytes())
         return {versions.tag(tag): str(digest) for tag, digest in found["tags"].items()}
-    except FileNotFoundError:
+    except FileNotFoundError:  # nothing was published here yet
         return {}
     except (ValueError, KeyError, TypeError, AttributeError, CurateError):
         raise HubError(
@@ -95,11 +95,19 @@ def build(root: Path, contents: Contents, progress: Progress, *, linked: bool = 
             files, size = files + 1, size + entry.size_bytes
             progress.add(size_bytes=entry.size_bytes)
     _seal(partial, contents)
-    if final.exists():  # what a killed run left, or what a purge replaces: away for one rename only
-        delete(old(root, contents.tag))
-        durable.rename(final, old(root, contents.tag))
-    durable.rename(partial, final)
+    _take_place(partial, final, old(root, contents.tag))
     return files, size
+
+
+def _take_place(partial: Path, final: Path, aside: Path) -> None:
+    """Let a whole folder take the place of what a killed run left, or a purge replaces; `aside` is deleted later."""
+    if final.exists():
+        delete(aside)
+        if durable.exchange(partial, final):
+            durable.rename(partial, aside)
+            return
+        durable.rename(final, aside)  # away for one rename only: readers of this tool find it there
+    durable.rename(partial, final)
 
 
 def _sources(root: Path, own: str) -> dict[str, Path]:
@@ -108,7 +116,7 @@ def _sources(root: Path, own: str) -> dict[str, Path]:
     published = sorted(refs(root), key=versions.parse)
     for tag in {*published[-2:], *(tag for tag in published if tag == own)}:
         folder = place(root, tag)
-        with contextlib.suppress(CurateError):
+        with contextlib.suppress(CurateError):  # a damaged version only gives no links: its files are copied
             found |= {entry.sha256: folder / path for path, entry in contents_of(folder).files.items()}
     return found
 
@@ -147,7 +155,7 @@ def _copy(source: Path, out: IO[bytes]) -> str:
 def _share(source: int, target: int) -> bool:
     try:
         fcntl.ioctl(target, _FICLONE, source)
-    except OSError:
+    except OSError:  # a file system that cannot share blocks: the caller copies
         return False
     return True
 

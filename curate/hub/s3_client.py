@@ -111,7 +111,7 @@ def get(bucket: Bucket, path: str, offset: int = 0, length: int | None = None) -
     def fetch() -> tuple[bytes, str] | None:
         try:
             found = bucket.client.get_object(Bucket=bucket.name, Key=bucket.key(path), **how)
-        except bucket.client.exceptions.NoSuchKey:
+        except bucket.client.exceptions.NoSuchKey:  # the answer asked for: it is not there
             return None
         return found["Body"].read(), str(found["ETag"])
 

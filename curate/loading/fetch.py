@@ -128,14 +128,21 @@ def _claim(folder: Path, chosen: dict[str, object]) -> None:
         return
     try:
         held = json.loads((folder / SELECTION).read_bytes())
-        same = all(held.get(name) == value for name, value in chosen.items())
+        other = [name for name, value in chosen.items() if held.get(name) != value]
     except (OSError, ValueError, AttributeError):
         raise InputError(
             f"{folder} is not empty, and was not made by `curate fetch`.", hint="Give another folder."
         ) from None
-    if not same:
+    before, now = held.get("version"), chosen["version"]
+    if other == ["version"]:
+        keep = f"To go on with it, without what was withdrawn since: add --version {before}"
         raise InputError(
-            f"{folder} holds another selection, of version {held.get('version')}.",
+            f"{folder} holds this selection of version {before}, not of {now}.",
+            hint=f"{keep}. For {now}: give another folder.",
+        )
+    if other:
+        raise InputError(
+            f"{folder} holds another selection, of version {before}; its {SELECTION} tells which.",
             hint="Give another folder.",
         )
 

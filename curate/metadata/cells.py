@@ -43,6 +43,7 @@ _XLSX_FAULTS = (
     TypeError,
     OSError,
 )
+_ENDINGS = {".xlsx": "XLSX", ".xlsm": "XLSX", ".parquet": "Parquet"}
 _HINT = "Save the table as CSV (UTF-8), XLSX or Parquet."
 
 
@@ -64,6 +65,8 @@ def read(path: Path, names: frozenset[str]) -> Iterator[Row]:
         return _xlsx(path)
     if start.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(f"The table {path.name} is in the old Excel format (.xls).", hint="Save it as XLSX.")
+    if kind := _ENDINGS.get(path.suffix.lower()):  # as text it would seem to lack its columns
+        raise _damaged(path, kind)
     return _csv(path, _encoding(start), names)
 
 
@@ -125,7 +128,7 @@ def _numbered(reader: Iterable[list[str]], first: int) -> Iterator[Row]:
     while True:
         try:
             cells = next(rows)
-        except StopIteration:
+        except StopIteration:  # the end of the table
             return
         except csv.Error:
             yield number, None

@@ -9,8 +9,13 @@ from typing import Any
 from curate.pages import site
 from curate.records import ArchiveInfo
 
-NAMES = {"ca": "Per a donants", "es": "Para donantes", "en": "For donors"}
 _LANGUAGES = {"ca": "Català", "es": "Español", "en": "English"}
+
+
+def names() -> dict[str, str]:
+    """What each language's page is called, from elsewhere on the site."""
+    texts = site.data("donors.json")
+    return {lang: texts[lang]["name"] for lang in _LANGUAGES}
 
 
 def write(

@@ -96,7 +96,7 @@ class Cluster:
     def size(self) -> int:
         """How many workers there are; they may come and go."""
         if time.monotonic() - self._counted > _SIZE_SECONDS:
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError):  # the last count serves; `look` tells of a lost scheduler
                 self._size = max(len(self._client.nthreads()), 1)
             self._counted = time.monotonic()
         return self._size

@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
+from curate import lasting
 from curate.parallel.pool import LostError
 
 _private: Any = None
@@ -28,6 +29,7 @@ def hush() -> None:
 def _begin(private: Any) -> None:
     global _private  # a process has no other place for what it is given once
     _private = private
+    lasting.prepare()
     hush()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 

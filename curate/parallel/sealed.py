@@ -56,7 +56,7 @@ def _look(path: Path) -> tuple[int, int]:
 def _seen(proof: Proof) -> bool:
     try:
         return _look(Path(proof[0])) == proof[1:]
-    except OSError:
+    except OSError:  # it is not there, so it is not seen
         return False
 
 

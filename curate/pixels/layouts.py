@@ -54,7 +54,7 @@ def _written(image: Image, index: int, placed: Sequence[Box]) -> list[Box]:
     """The boxes in which anything stands: an even ground needs no mask, and a clip no new coding."""
     try:
         values = grey(colours(image, stored(image, index)))
-    except UndecodableError:
+    except UndecodableError:  # the look counts it as a frame that cannot be read
         return []
     limit = _EVEN * max(int(np.ptp(values)), 1)
     return [box for box in placed if int(np.ptp(values[box[1] : box[3], box[0] : box[2]])) > limit]

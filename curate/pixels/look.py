@@ -280,7 +280,7 @@ def _everywhere(image: Image, found: list[Found]) -> tuple[Found, ...]:
 def _values(image: Image, index: int) -> screen.Grey | None:
     try:
         return grey(colours(image, stored(image, index)))
-    except UndecodableError:
+    except UndecodableError:  # the look counts it as a frame that cannot be read
         return None
 
 

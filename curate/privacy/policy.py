@@ -47,7 +47,7 @@ class PrivacyPolicy:
 
     @property
     def exempt(self) -> bool:
-        """Whether the material is of no person."""
+        """Whether the material is for tests: nobody donated it."""
         return self.population == "test"
 
     @property

@@ -15,7 +15,7 @@ from curate.archive.reviews import Approval, release_folder
 from curate.archive.sheets import read_decisions, read_sheet
 from curate.cutting.attest import attest_review
 from curate.digests import sha256_file
-from curate.errors import InputError, RefusedError
+from curate.errors import InputError, RefusedError, quoted
 from curate.identity import TOOL
 
 
@@ -81,7 +81,7 @@ def _key(reviewer: str, path: Path | None) -> KeyFile:
         raise InputError("A reviewer needs a name.", hint="Give it with --as NAME.")
     path = path or keys.default_path(reviewer)
     if not path.is_file():
-        hint = f'Make one: curate key new --as "{reviewer}"; or name yours with --key FILE.'
+        hint = f"Make one: curate key new --as {quoted(reviewer)}; or name yours with --key FILE."
         raise InputError(f"{reviewer} has no key in {path}.", hint=hint)
     held = keys.read(path)
     if not reviews.same_person(held.public.name, reviewer):
@@ -104,7 +104,7 @@ def _refuse(archive: Archive, version: str, held: KeyFile, reviewer: str, sheet:
             f"{reviewer} cut release {version}: the policy asks for other eyes.", hint="Ask somebody else."
         )
     if asked.sheet and sheet is None:
-        hint = f"Make one, answer it, and add --sheet: curate sheet {archive.root} {version} --out sheet.json"
+        hint = f"Make one, answer it, and add --sheet: curate sheet {quoted(archive.root)} {version} --out sheet.json"
         raise RefusedError("The policy asks for the five questions to be answered.", hint=hint)
 
 

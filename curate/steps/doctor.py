@@ -75,7 +75,7 @@ class _Spare:
         for candidate in self._candidates(path, version):
             try:
                 data = candidate()
-            except (OSError, CurateError):
+            except (OSError, CurateError):  # damaged there too: the next place may have it
                 continue
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data

@@ -218,7 +218,7 @@ def _sweep(base: Path) -> None:
             with (folder / "lock").open("r+", encoding="utf-8") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 durable.remove(folder)
-        except BlockingIOError:
+        except BlockingIOError:  # a living run's
             continue
         except FileNotFoundError:
             durable.remove(folder)

@@ -18,7 +18,7 @@ from curate.archive.reviews import lacking, release_folder
 from curate.cutting import outside, recalls
 from curate.cutting.erase import name_revocations, settle
 from curate.digests import sha256_file
-from curate.errors import InputError, RefusedError
+from curate.errors import InputError, RefusedError, quoted
 from curate.findings import Severity
 from curate.hub.protocol import Gated, Plan, Purged, Settings, Target
 from curate.identity import TOOL, who
@@ -60,7 +60,7 @@ def publish(
     gated: str | None = None,
     private: bool | None = None,
     full: bool = False,
-    workers: int = 1,
+    workers: int | None = 1,
     progress: Progress = silent,
 ) -> Publication:
     """Publish a version to `to`, or to the hub that `archive.toml` names; its tag comes last.
@@ -168,10 +168,10 @@ def _refuse_unapproved(archive: Archive, folder: Path) -> None:
     if recalls.is_cut_of(archive, folder.name, sha256_file(folder / "release.json")):
         return
     if lack := lacking(archive, folder):
+        place = quoted(archive.root)
         raise RefusedError(
             f"{lack}.",
-            hint=f"See curate ledger {archive.root}; approve with: curate approve {archive.root} {folder.name}"
-            " --as NAME",
+            hint=f"See curate ledger {place}; approve with: curate approve {place} {folder.name} --as NAME",
         )
 
 
@@ -182,12 +182,12 @@ def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
     if gone:
         raise RefusedError(
             f"Release {folder.name} holds {len(gone)} studies that the archive no longer has.",
-            hint=f"Cut it again without them: curate release {archive.root}",
+            hint=f"Cut it again without them: curate release {quoted(archive.root)}",
         )
 
 
 def _refuse_unchecked(
-    archive: Archive, folder: Path, workers: int, progress: Progress, *, full: bool
+    archive: Archive, folder: Path, workers: int | None, progress: Progress, *, full: bool
 ) -> None:
     place = archive.root / remembered.NAME
     known = Remembered() if full else Remembered.read(place)
@@ -196,7 +196,7 @@ def _refuse_unchecked(
     if errors:
         raise RefusedError(
             f"Release {folder.name} does not pass its checks: {', '.join(sorted({f.rule for f in errors}))}.",
-            hint=f"See them: curate check {folder}",
+            hint=f"See them: curate check {quoted(folder)}",
         )
     known.keep(place)
 
@@ -224,7 +224,7 @@ def _settings(
     sealed = json.loads((folder / "release.json").read_bytes())
     stated = outside.of_seal(sealed)
     wanted = gated or archive.config.hub_gated or stated.gated or ""
-    hint = f"Set gated in [hub] of archive.toml, then: curate release {archive.root}"
+    hint = f"Set gated in [hub] of archive.toml, then: curate release {quoted(archive.root)}"
     if wanted in ("auto", "manual") and not stated.gated:
         raise RefusedError(f"The card of {folder.name} does not ask readers to accept the terms.", hint=hint)
     only_gated = sealed.get("privacy", {}).get("access") == "gated"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from curate import clock, durable
 from curate.archive import layout, vault
@@ -19,11 +19,12 @@ from curate.archive.ledger import QuarantineEntry
 from curate.dicom.reader import parse
 from curate.dicom.types import Keys, MalformedError
 from curate.donation import faces, pixels
-from curate.errors import DamagedError, InputError
+from curate.errors import DamagedError, InputError, quoted
 from curate.identity import TOOL, who
 from curate.pixels import extra
-from curate.pixels.surface import surface
-from curate.stacks import Series, add
+
+if TYPE_CHECKING:
+    from curate.stacks import Series
 
 Decision = Literal["admit", "mask"]
 INDEX = "index.json"
@@ -114,7 +115,9 @@ def show(root: Path, entry_id: str, to: Path) -> int:
                         _write(to / f"{name.removesuffix('.dcm')}-{frame:05d}.png", png)
                         count += 1
                     if heads:
-                        with suppress(MalformedError):
+                        from curate.stacks import add  # what judges volumes takes half a second to import
+
+                        with suppress(MalformedError):  # it shows nothing that could be drawn
                             add(series, parse(data))
             for number, png in enumerate(_surfaces(series), 1):
                 _write(to / f"surface-{number:03d}.png", png)
@@ -124,6 +127,8 @@ def show(root: Path, entry_id: str, to: Path) -> int:
 
 def _surfaces(series: dict[str, Series]) -> Iterator[bytes]:
     """The volumes among the series, as they came: with their faces."""
+    from curate.pixels.surface import surface
+
     for one in series.values():
         if (volume := one.stack.volume()) is not None:
             yield surface(*volume, one.stack.kind == "CT")
@@ -181,7 +186,7 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
         text = any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes)
         face = decision == "admit" and not faces.WAITS.isdisjoint(entry.codes)
         if not text and not face:
-            hint = f"See why it waits: curate quarantine {archive.root}"
+            hint = f"See why it waits: curate quarantine {quoted(archive.root)}"
             raise InputError("This entry does not wait for what its pixels show.", hint=hint)
         with archive.ledger.transaction():
             about = [name for name, there in (("text", text), ("face", face)) if there]
@@ -194,7 +199,7 @@ def _entry(archive: Archive, entry_id: str) -> QuarantineEntry:
     for entry in archive.ledger.quarantined():
         if entry.id == entry_id:
             return entry
-    hint = f"See what waits: curate quarantine {archive.root}"
+    hint = f"See what waits: curate quarantine {quoted(archive.root)}"
     raise InputError("Nothing waits under this id.", hint=hint)
 
 

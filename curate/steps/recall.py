@@ -30,7 +30,7 @@ from curate.cutting.recut import holds
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.digests import canonical_json, sha256_file
-from curate.errors import CurateError, HubError, InputError, LockedError
+from curate.errors import CurateError, HubError, InputError, LockedError, quoted
 from curate.hub.folder import FolderHub
 from curate.hub.protocol import Settings, Target
 from curate.identity import TOOL, who
@@ -56,7 +56,8 @@ class Done:
 class Recall:
     """What a recall did: `versions` held the studies, `corrected` is the one cut without them.
 
-    `remaining` is what the hubs still show of it, found by looking.
+    `remaining` is what the hubs still show of it, found by looking. `already` is when an earlier run finished it;
+    then all else is of that run.
     """
 
     subject: str
@@ -68,6 +69,11 @@ class Recall:
     remaining: tuple[str, ...] = ()
     steps: tuple[Done, ...] = ()
     drill: bool = False
+    already: str = ""
+
+
+class _NothingError(InputError):
+    """Nothing that is published goes by that name."""
 
 
 @dataclass(slots=True)
@@ -104,13 +110,35 @@ def recall(
     if reason not in notices.REASONS:
         known = "; ".join(f"{code}: {words}" for code, words in notices.REASONS.items())
         raise InputError("That is no reason for a recall.", hint=f"Give one of these. {known}.")
-    if drill:
-        return _rehearse(root, subject, reason, progress)
-    return _recall(root, subject, reason, None, progress)
+    try:
+        return (_rehearse if drill else _recall)(root, subject, reason, progress=progress)
+    except _NothingError:
+        if finished := _finished(root, subject):
+            return finished
+        raise
+
+
+def _finished(root: Path, subject: str) -> Recall | None:
+    """What the ledger says of an earlier run that did all of it."""
+    with layout.opened(root, write=False) as archive:
+        found = recalls.finished(archive, _names(archive, subject))
+    if found is None:
+        return None
+    began, ended = found
+    told, corrected = began.payload, ended.payload["version"]
+    studies, versions_, targets = (tuple(told[name]) for name in ("studies", "versions", "targets"))
+    return Recall(
+        began.subject, told["reason"], len(studies), versions_, corrected, targets, already=ended.at
+    )
 
 
 def _recall(
-    root: Path, subject: str, reason: str, targets: Collection[str] | None, progress: Progress
+    root: Path,
+    subject: str,
+    reason: str,
+    targets: Collection[str] | None = None,
+    *,
+    progress: Progress,
 ) -> Recall:
     done: list[Done] = []
     # (1) nobody reads it any more
@@ -134,7 +162,7 @@ def _recall(
     for target in sorted(journal.before):
         with _timed(done, "opened", target):
             _reopen(root, journal, hub.open_target(target))
-    _note(root, "recall_done", journal.subject, {**_key(journal), "version": cut.version})
+    _note(root, recalls.DONE, journal.subject, {**_key(journal), "version": cut.version})
     with durable.storage_errors("finish the recall"):
         for left in sorted((root / JOURNALS).glob(f".{journal.name}.*.tmp")):  # a run was killed as it wrote
             durable.remove(left)
@@ -175,12 +203,13 @@ def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | N
         there = {(e.payload["target"], e.subject) for e in archive.ledger.events("published")}
         touched = sorted(url for url in urls if any((url, version) in there for version in held))
         if not touched:
-            raise InputError(
+            out = f"To take a study out: curate withdraw {quoted(root)} STUDY"
+            raise _NothingError(
                 "Nothing that is published goes by that name.",
-                hint=f"Give a published version, or a study's id. To take a study out: curate withdraw {root} STUDY",
+                hint=f"Give a published version, or a study's id. {out}",
             )
         canonical = names[0] if len(names) == 1 else next(name for name in names if name in studies)
-        number = sum(1 for _ in archive.ledger.events("recall_done", canonical)) + 1
+        number = sum(1 for _ in archive.ledger.events(recalls.DONE, canonical)) + 1
         ordered = sorted(held, key=versions.parse)
         return _Journal(canonical, number, reason, sorted(studies), ordered, dict.fromkeys(touched))
 
@@ -206,7 +235,7 @@ def _studies(archive: Archive, subject: str, names: tuple[str, ...]) -> set[str]
     before = _ids(archive.releases / previous["version"]) if previous else set()
     found = _ids(folder) - before
     if not found:
-        raise InputError(
+        raise _NothingError(
             f"Version {names[0]} brought no study.", hint="Give a study's id, or the version that did."
         )
     return found
@@ -357,7 +386,7 @@ def _rehearse(root: Path, subject: str, reason: str, progress: Progress) -> Reca
         for path in published:
             payload = {"target": target.url, "commit": "", "digest": sha256_file(path / "release.json")}
             _note(place / "archive", "published", path.name, payload)
-        found = _recall(place / "archive", subject, reason, (target.url,), progress)
+        found = _recall(place / "archive", subject, reason, (target.url,), progress=progress)
         steps = tuple(
             Done(s.step, s.place.replace(target.url, "the folder hub"), s.seconds) for s in found.steps
         )

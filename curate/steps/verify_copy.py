@@ -23,8 +23,9 @@ from curate.progress import Progress, silent
 class CopyReport:
     """What a folder holds, by paths from it.
 
-    `current` counts files that are instances of the release, byte for byte; `other` files that are no DICOM.
-    `revoked` must be deleted; `altered` bear an instance's id and other bytes; `unknown` are in no row.
+    `current` counts files that hold instances of the release alone, byte for byte; `other` files that are no DICOM.
+    `revoked` must be deleted; `altered` bear an instance's id and other bytes; `unknown` are in no row. `instances`
+    counts instances, not files, of each of these four: a pack is one file of many.
     """
 
     version: str
@@ -34,6 +35,7 @@ class CopyReport:
     revoked: tuple[str, ...]
     altered: tuple[str, ...]
     unknown: tuple[str, ...]
+    instances: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,18 @@ def verify_copy(
         other += not inside
     known, uids = _known(tables.local(found, "instances")["instances"], held)
     revoked = _revoked([tables.local(one, "revocations")["revocations"] for one in (found, newest)], held)
-    by_state: dict[str, set[str]] = {"revoked": set(), "altered": set(), "unknown": set(), "current": set()}
+    by_state: dict[str, set[str]] = {"current": set(), "revoked": set(), "altered": set(), "unknown": set()}
+    instances = dict.fromkeys(by_state, 0)
     for one in held:
-        by_state[_state(one, known, uids, revoked)].add(one.path)
+        state = _state(one, known, uids, revoked)
+        by_state[state].add(one.path)
+        instances[state] += 1
     altered = by_state["altered"] - by_state["revoked"]
     unknown = by_state["unknown"] - by_state["revoked"] - altered
     current = by_state["current"] - by_state["revoked"] - altered - unknown
-    listed = (tuple(sorted(paths)) for paths in (by_state["revoked"], altered, unknown))
-    return CopyReport(found.version, newest.version, len(current), other, *listed)
+    listed = [tuple(sorted(paths)) for paths in (by_state["revoked"], altered, unknown)]
+    versions = (found.version, newest.version)
+    return CopyReport(*versions, len(current), other, listed[0], listed[1], listed[2], instances)
 
 
 def delete_revoked(folder: Path, report: CopyReport) -> int:

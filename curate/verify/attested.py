@@ -104,7 +104,7 @@ def read(folder: Path, found: Found) -> Attested | None:
 def _is_version(text: str) -> bool:
     try:
         return versions.normal(text) == text
-    except InputError:
+    except InputError:  # the answer asked for
         return False
 
 

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from curate import contract
-from curate.errors import DamagedError
+from curate.errors import DamagedError, quoted
 from curate.findings import Finding
 from curate.privacy.policy import DEFAULT_K
 from curate.privacy.risk import DONOR, STUDY, Risk, class_sizes, risk
@@ -64,12 +64,12 @@ def release_risk(folder: Path) -> ReleaseRisk:
     """
     seal, _ = sealing.read(folder)
     if seal is None:
-        raise DamagedError(f"{folder} has no seal that can be read.", hint=f"See why: curate check {folder}")
+        raise DamagedError(f"{folder} has no seal that can be read.", hint=f"See why: curate check {quoted(folder)}")
     try:
         return _counted(seal)
     except duckdb.Error as error:
         raise DamagedError(
-            f"The tables of {folder} can't be read.", hint=f"See why: curate check {folder}"
+            f"The tables of {folder} can't be read.", hint=f"See why: curate check {quoted(folder)}"
         ) from error
 
 

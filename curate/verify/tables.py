@@ -52,7 +52,7 @@ def shard_paths(seal: Seal, config: str) -> list[str]:
 def _schema(path: Path) -> pa.Schema | None:
     try:
         return pq.read_schema(path)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError):  # no table: the caller's finding
         return None
 
 

@@ -56,7 +56,7 @@ def _small_png(data: bytes) -> bool:
             image.load()
             plain = image.format == "PNG" and set(image.info) <= _PNG_INFO
             return plain and max(image.size) <= SIDE_PIXELS and data.endswith(b"IEND\xaeB`\x82")
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError):  # the answer asked for
         return False
 
 
@@ -114,7 +114,7 @@ def _check_outside(seal: Seal, card: str) -> list[Finding]:
 def _text(seal: Seal, name: str) -> str:
     try:
         return (seal.folder / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError):  # the seal tells what is missing or altered
         return ""
 
 

@@ -97,6 +97,33 @@ def test_a_date_is_judged_anew_where_its_time_differs() -> None:
         assert outcome(data) == after_others
 
 
+def test_a_time_is_judged_anew_where_its_date_differs() -> None:
+    """A time goes with a day that is not the study's, though the file before it kept the same time."""
+    days = ("20190304", "18000101", "20190304", "20190305")
+    files = [changed(n, {"AcquisitionDate": day, "AcquisitionTime": "101010"}) for n, day in enumerate(days)]
+    forget()
+    warm = [outcome(data) for data in files]
+    times = [parse(done[0]).dataset.text(0x00080032) for done in warm if isinstance(done[0], bytes)]
+    assert len(times) == 4
+    assert (times[0], times[1]) == (times[2], "")
+    for data, after_others in zip(files, warm, strict=True):
+        forget()
+        assert outcome(data) == after_others
+
+
+def test_what_the_whole_data_set_decides_is_decided_anew() -> None:
+    """The weight stays in PET and goes from CT, though the file before it was of the other kind."""
+    classes = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.128") * 2
+    files = [changed(n, {"SOPClassUID": uid, "PatientWeight": "70"}) for n, uid in enumerate(classes)]
+    forget()
+    warm = [outcome(data) for data in files]
+    weights = [parse(done[0]).dataset.text(0x00101030) for done in warm if isinstance(done[0], bytes)]
+    assert weights == ["", "70", "", "70"]
+    for data, after_others in zip(files, warm, strict=True):
+        forget()
+        assert outcome(data) == after_others
+
+
 def same_verdict(done: Rewritten) -> None:
     whole = b"".join(map(bytes, done.chunks))
     quick = verify.verify_rewritten(done, POLICY)

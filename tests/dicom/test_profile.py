@@ -281,3 +281,25 @@ def test_a_body_part_stands_nowhere_else() -> None:
     assert anatomy.body_part("", "CS", b"CHEST ") == b"CHEST "
     assert anatomy.body_part("", "CS", b"CERVIX") == b"PELVIS"
     assert grammar.words("BRAIN,LUNG", "CS", b"LUNG") == b"LUNG"
+
+
+@pytest.mark.parametrize("keys", [KEYS, None], ids=["rewriting", "verifying"])
+def test_a_value_rests_on_no_other_attribute_than_its_partner(keys: Keys | None) -> None:
+    """Every attribute that is cleaned by what is around it looks at itself and at what `partners` names, no more."""
+    context = StudyContext(keys, DONOR, 0 if keys is None else SHIFT, "20000101", frozenset(("puig",)))
+    asked = 0
+    for tag, entry in profile.allowed().items():
+        name = profile.parse_grammar(entry.grammar)[0]
+        if name in values.PURE or tag & 0x10000:
+            continue
+        vr = DicomDictionary[tag][0].split(" ")[0] if tag in DicomDictionary else "LO"
+        decision = profile.decide(Policy(), 0, tag, vr, None)
+        for raw in (b"20190304", b"081723.5", b"20190304081723", b"1.2.3.4 ", b"Thorax", b"70"):
+            item = Item({tag: Element(tag, vr, raw)}, ("utf-8",))
+            item.seen = set()
+            profile.clean_value(Policy(), context, 0, tag, vr, raw, ("utf-8",), item, decision)
+            assert item.seen - {tag, 0} <= profile.partners(tag, decision), profile.parse_grammar(
+                entry.grammar
+            )
+            asked += 1
+    assert asked > 100

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 
-from curate.dicom import head, reader
+from curate.dicom import elements, head, reader
 from curate.dicom.types import Fragments, Item, MalformedError
 from tests import strategies, synth
 from tests.dicom import real
@@ -153,9 +153,9 @@ def _nested(depth: int) -> bytes:
 
 def test_sequences_without_end_are_refused() -> None:
     """Nesting deeper than any real object is refused before Python's stack is."""
-    reader.parse(_nested(reader.MAX_DEPTH - 2))
+    reader.parse(_nested(elements.MAX_DEPTH - 2))
     with pytest.raises(MalformedError) as caught:
-        reader.parse(_nested(reader.MAX_DEPTH + 5))
+        reader.parse(_nested(elements.MAX_DEPTH + 5))
     assert caught.value.rule == "TOO_DEEP"
     with pytest.raises(MalformedError) as caught:
         reader.parse(_nested(5000))

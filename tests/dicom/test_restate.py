@@ -15,7 +15,7 @@ from curate.dicom.types import MalformedError
 from curate.findings import has_errors
 from tests import synth
 from tests.dicom import real
-from tests.dicom.test_rewrite import KEYS, POLICY, context_of, whole
+from tests.dicom.test_rewrite import KEYS, POLICY, context_of, forget, whole
 
 DONOR = donor_id(KEYS, "donor 1")
 FURTHER = further_donor_id(KEYS, DONOR, 1)
@@ -39,6 +39,17 @@ def test_only_pseudonym_dates_and_other_uids_change() -> None:
     named = {item.ReferencedSOPInstanceUID for item in after.ReferencedImageSequence}
     assert not named & {item.ReferencedSOPInstanceUID for item in before.ReferencedImageSequence}
     assert after.PixelData == before.PixelData
+
+
+def test_a_series_is_restated_file_by_file_as_in_a_fresh_process() -> None:
+    """What is remembered of the files before, with UIDs that this one gets only now, gives no file another's."""
+    forget()
+    files = [synth.instance_bytes(1, 0, 0, number) for number in range(6)]
+    clean = [whole(rewrite.rewrite(data, context_of(files[0]), POLICY)) for data in files]
+    renamed = [restate(data, FURTHER, 40, lambda uid: new_uid(KEYS, f"1 {uid}"), POLICY) for data in clean]
+    for data, after_others in zip(clean, renamed, strict=True):
+        forget()
+        assert restate(data, FURTHER, 40, lambda uid: new_uid(KEYS, f"1 {uid}"), POLICY) == after_others
 
 
 def _day(text: str) -> date:

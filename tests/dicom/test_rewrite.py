@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.pixels import pixel_array
 
-from curate.dicom import head, hierarchy, reader, rewrite, scan, shared, verify, writer
+from curate.dicom import cleaner, head, hierarchy, reader, rewrite, scan, shared, track, verify, writer
 from curate.dicom.identifiers import donor_id, is_new_uid, new_uid
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.findings import Severity
@@ -43,9 +43,8 @@ def errors(data: bytes) -> list[tuple[str, str]]:
 def forget() -> None:
     """As if the process had just started."""
     shared.forget()
-    rewrite._cleaner_of.cache_clear()
-    rewrite._pure_token.cache_clear()
-    rewrite._latest = None
+    track.forget()
+    cleaner.forget()
 
 
 def test_a_rewritten_instance_is_part_10_and_names_nobody() -> None:
@@ -248,10 +247,10 @@ def test_text_beyond_ascii_is_written_as_utf_8() -> None:
     """A character set is stated only where a text needs one, and then it is UTF-8."""
     item = Item()
     item.put(0x0008103E, "LO", "cràniu".encode())
-    assert b"ISO_IR 192" in rewrite._before_and_after(item)
+    assert b"ISO_IR 192" in rewrite._encoded(item)
     item = Item()
     item.put(0x0008103E, "LO", b"crani")
-    assert b"ISO_IR" not in rewrite._before_and_after(item)
+    assert b"ISO_IR" not in rewrite._encoded(item)
 
 
 def test_a_directory_of_files_is_not_an_instance() -> None:
@@ -279,6 +278,13 @@ def test_what_follows_the_pixels_is_cut_off() -> None:
     """Padding, text or half an element after the pixels: the same clean file as without."""
     plain = synth.to_bytes(synth.load_instance(0, 0, 0, 0))
     clean = whole(rewrite.rewrite(plain, CONTEXT, POLICY))
-    for rest in (b"\0", bytes(6), bytes(512), b"Joan Puig, 1931", bytes(511) + b"Joan Puig", b"\xfe\xff\xdd\xe0ABCD"):
+    for rest in (
+        b"\0",
+        bytes(6),
+        bytes(512),
+        b"Joan Puig, 1931",
+        bytes(511) + b"Joan Puig",
+        b"\xfe\xff\xdd\xe0ABCD",
+    ):
         assert whole(rewrite.rewrite(plain + rest, CONTEXT, POLICY)) == clean
         assert reader.parse(plain + rest).findings

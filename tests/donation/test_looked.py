@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ def test_no_room_is_said_plainly(tmp_path: Path) -> None:
     """Where the disk takes no more, the message says what could not be done and what to do."""
     looked = Looked(tmp_path / "tmp")
     looked._db.execute("PRAGMA max_page_count=4")
-    one = replace(nothing("", 1), study_uid="1.2", sop_instance_uid="1.2.3")
+    one = nothing("", 1)._replace(study_uid="1.2", sop_instance_uid="1.2.3")
     file = SourceFile("1:1", tmp_path / ("x" * 4000), 1)
     with pytest.raises(StorageError, match="Cannot note"):
         looked.add((n, file, one) for n in range(20))

@@ -180,6 +180,9 @@ def test_what_is_withdrawn_is_neither_fetched_nor_kept(first: Path, second: Path
     newest = recut(first, hub / "v1.0.1", later="1.0.1")
     seal(newest, "1.0.1")
     after = hub_of(hub, hub / "v1.0.0", newest)
+    with pytest.raises(InputError, match=r"this selection of version 1\.0\.0, not of 1\.0\.1") as told:
+        fetch(after, tmp_path / "to")
+    assert "without what was withdrawn since: add --version 1.0.0" in told.value.hint
     again = fetch(after, tmp_path / "to", version="1.0.0")
     assert (again.revoked, again.deleted, again.instances, again.fetched) == (SLICES, SLICES, 2 * SLICES, 0)
     left = {hashlib.sha256(digest).digest() for digest in on_disk(tmp_path / "to").values()}

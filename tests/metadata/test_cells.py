@@ -158,6 +158,15 @@ def test_what_is_no_table_is_named(tmp_path: Path, content: bytes, message: str)
     assert "XLSX" in caught.value.hint
 
 
+@pytest.mark.parametrize(("name", "kind"), [("t.xlsx", "XLSX"), ("t.PARQUET", "Parquet")])
+@pytest.mark.parametrize("data", [b"", bytes(200), b"study,donor\n"])
+def test_a_file_that_is_not_what_its_ending_says(tmp_path: Path, name: str, kind: str, data: bytes) -> None:
+    """It is told as unreadable, not as a text that lacks columns."""
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=f"{name} is not a readable {kind} file"):
+        read(tmp_path / name)
+
+
 @pytest.mark.parametrize("kind", ["xlsx", "parquet"])
 def test_a_damaged_table_never_ends_in_a_traceback(tmp_path: Path, kind: str) -> None:
     """A file cut short or with a changed byte is read, or refused as unreadable."""

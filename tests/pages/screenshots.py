@@ -15,8 +15,7 @@ from curate.cli.demo import demo
 from tests.pages.browser import browsing
 
 SHOTS = (
-    ("review", "review/index.html", (1000, 640)),
-    ("review-series", "review/series/{series}.html", (1000, 900)),
+    ("review-series", "review/series/{series}.html", (1000, 1130)),
     ("report", "report/index.html", (1000, 720)),
     ("donors", "report/donors/ca.html", (390, 844)),
 )

@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+pytest.importorskip("SimpleITK", reason="the extra `pixels` is not installed")
+
 from curate.pixels import magnetic
 from curate.pixels.face import SAME, SAME_MM
 from curate.pixels.grid import Floats, Outline, agree

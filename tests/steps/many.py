@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -20,7 +21,7 @@ from curate.archive.ledger import StudyRecord
 from curate.archive.stores import Store
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
-from curate.digests import sha256_set
+from curate.digests import canonical_json, sha256_set
 from curate.donation.coding import code_study
 from curate.metadata.study_row import StudyRow, study_row
 from curate.steps.intake.admit import process
@@ -81,7 +82,8 @@ def _skewed(values: int) -> list[float]:
 
 def admit(archive: Archive, donations: Iterable[Visit], pack: int = 500) -> int:
     """Take visits in, `pack` studies to a pack as after a release that took them together; how many."""
-    models, count, rest = _Models(archive), 0, iter(donations)
+    models = _models(archive.secret, canonical_json(archive.config.profile))
+    count, rest = 0, iter(donations)
     while group := list(itertools.islice(rest, pack)):
         made = sorted((models.study(visit) for visit in group), key=lambda study: study.study_id)
         packed = packs.store_pack(_rows(made), archive.packs)
@@ -108,8 +110,8 @@ class _Study:
 class _Models:
     """One study of each kind, as intake's worker admitted it."""
 
-    def __init__(self, archive: Archive) -> None:
-        self.keys, self.profile = Keys.from_secret(archive.secret), dict(archive.config.profile)
+    def __init__(self, secret: bytes, profile: str) -> None:
+        self.keys, self.profile = Keys.from_secret(secret), json.loads(profile)
         self.made: dict[tuple[int, int], tuple[StudyRecord, list[tuple[str, str, bytes]]]] = {}
 
     def study(self, visit: Visit) -> _Study:
@@ -141,6 +143,9 @@ class _Models:
                 data = packs.read_instance(root / row["pack"], row["offset_bytes"], row["size_bytes"])
                 made.append((row["SeriesInstanceUID"], row["SOPInstanceUID"], data))
         return replace(record, previews=None, payload={**record.payload, "preview_rows": 0}), made
+
+
+_models = lru_cache(maxsize=1)(_Models)
 
 
 def _new(keys: Keys, name: str) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from curate.archive import attestations, reviews
+from curate.archive import attestations, keys, notes, reviews
 from curate.archive.attestations import FOLDER
 from curate.archive.layout import opened
+from curate.cutting.attest import attest_review
+from curate.digests import sha256_file
 from curate.errors import HubError, InputError, RefusedError
 from curate.steps.approve import approve
 from curate.steps.audit import audit
@@ -139,6 +142,31 @@ def test_an_approval_goes_on_for_a_version_that_a_withdrawal_cut_again(place: Pa
     assert _codes(place / "hub", key=show_key(root).public) == set()
     assert len(attestations.read_approvals(place / "hub/v1.0.0") or []) == 1
     publish(root, "1.0.0", (place / "other").as_uri())
+
+
+def test_an_archive_cannot_name_in_replaces_what_was_not_approved(place: Path) -> None:
+    """Of a version cut again, one digest must have all approvals: half of them on it and half on it before won't do."""
+    root = place / "archive"
+    _policy(place, "required = 2")
+    release(root)
+    for name in (ANNA, JOAN):
+        _approve(place, name)
+    publish(root, "1.0.0")
+    withdraw(root, synth.uid(1, 0))
+    folder = root / "releases" / "1.0.0"
+    key = show_key(root).public
+    assert _codes(folder, key=key) == set()
+    given = attestations.read_approvals(folder) or []
+    (anna,) = [entry for entry in given if entry.public.name == notes.key_name(ANNA)]
+    with opened(root, write=True) as archive:
+        now = sha256_file(folder / "release.json")
+        said = reviews.opened(anna)
+        assert said is not None
+        assert said.release != now
+        forged = reviews.signed(replace(said, release=now), keys.read(place / f"{ANNA}.key").signer())
+        others = [entry for entry in given if entry is not anna]
+        attest_review(archive, folder, [*others, replace(anna, note=forged)], ("", b""), ("", b""))
+    assert _codes(folder, key=key) == {"ATTESTATION_APPROVALS_LACKING"}
 
 
 def test_a_policy_may_ask_for_several_named_reviewers(place: Path) -> None:
@@ -309,7 +337,7 @@ def test_the_plain_way_on_the_command_line(place: Path, tmp_path: Path) -> None:
     root, home = place / "archive", {"XDG_CONFIG_HOME": str(tmp_path / "home")}
     curate("release", root, "--quiet")
     told = curate("approve", root, "1.0.0", "--as", ANNA, code=2, **home).stderr
-    assert 'curate key new --as "Anna Puig"' in told
+    assert "curate key new --as 'Anna Puig'" in told
     assert curate("key", "new", "--as", ANNA, **home).stdout.startswith("anna-puig+")
     assert "exists already" in curate("key", "new", "--as", ANNA, code=2, **home).stderr
     assert "is the key of anna-puig" in curate(

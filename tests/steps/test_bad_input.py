@@ -8,6 +8,7 @@ import os
 import subprocess
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
@@ -252,14 +253,17 @@ def test_values_of_too_few_numbers_do_not_stop_the_rest(archive: Path, tmp_path:
     assert report["admitted_instances"] == 7
 
 
-def test_the_persons_own_number_stands_in_no_number(archive: Path, tmp_path: Path) -> None:
-    """Digits of PatientID that a scanner wrote into a position are not admitted with it."""
+@pytest.mark.parametrize("broken", [0, 1])
+def test_the_persons_own_number_stands_in_no_number(archive: Path, tmp_path: Path, broken: int) -> None:
+    """Digits of PatientID that a scanner wrote into a position are not admitted, though the first file be cut."""
     folder, table = donation(tmp_path / "in", studies=1)
     for path in sorted(folder.rglob("*.dcm")):
         ds = pydicom.dcmread(path)
         ds.PatientID, ds.SliceLocation = "NHC 73104417", "10.073104417"
         ds.save_as(path)
-    assert _intake(archive, folder, table=table)["admitted_instances"] == 3
+    for path in sorted(folder.rglob("*.dcm"))[:broken]:
+        path.write_bytes(path.read_bytes()[:-500])
+    assert _intake(archive, folder, table=table)["admitted_instances"] == 3 - broken
     packed = b"".join(path.read_bytes() for path in sorted((archive / "packs").rglob("*.parquet")))
     assert b"73104417" not in packed
     assert b"10.07 " in packed
@@ -274,22 +278,42 @@ def test_without_deidentify_direct_identifiers_keep_a_study_out(archive: Path, t
     assert _intake(archive, folder, table=table)["admitted_studies"] == 1
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
-    """On a file system of 1 MB the intake stops with a message; with room it finishes."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small file system cannot be mounted here; the seam's test covers the full disk")
-    try:
-        archive = make_archive(small / "archive")
-        folder, table = donation(tmp_path / "in", studies=3, instances=200)
-        arguments = ("intake", archive, folder, "--studies", table, "--deidentify", "--workers", 1)
-        assert "the disk is full" in curate(*arguments, code=2).stderr
-        subprocess.run(["mount", "-o", "remount,size=300m", str(small)], check=True)
-        assert _intake(archive, folder, table=table)["admitted_instances"] == 600
-    finally:
-        subprocess.run(["umount", str(small)], check=False)
+    yield place
+    subprocess.run(["umount", str(place)], check=False)
+
+
+def _resize(small: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(small)], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(small: Path, tmp_path: Path) -> None:
+    """On a file system of 1 MB the intake stops with a message; with room it finishes."""
+    archive = make_archive(small / "archive")
+    folder, table = donation(tmp_path / "in", studies=3, instances=200)
+    arguments = ("intake", archive, folder, "--studies", table, "--deidentify", "--workers", 1)
+    assert "the disk is full" in curate(*arguments, code=2).stderr
+    _resize(small, "300m")
+    assert _intake(archive, folder, table=table)["admitted_instances"] == 600
+
+
+@pytest.mark.parametrize("size", ["4k", "12k", "100k"])
+def test_an_archive_that_cannot_be_made_leaves_nothing(small: Path, size: str) -> None:
+    """Whatever file the disk has no room for, `init` removes what it made, and can be run again."""
+    _resize(small, size)
+    arguments = ("init", small / "of" / "archive", "--title", "A", "--publisher", "B")
+    told = curate(*arguments, code=2).stderr
+    assert "the disk is full" in told
+    assert list(small.iterdir()) == []
+    _resize(small, "1m")
+    curate(*arguments)
 
 
 def test_no_original_name_is_ever_shown(archive: Path, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_a_fetched_copy_is_current(made: Path, mine: Path) -> None:
     """Every fetched file is an instance of the release; a licence's text is no DICOM."""
     report = verify_copy(mine, str(made / "releases" / "1.0.0"))
     assert report.current == len(_dicoms(mine)) + 1 == 7
+    assert report.instances == {"current": 6 + 6, "revoked": 0, "altered": 0, "unknown": 0}
     assert (report.revoked, report.altered, report.unknown) == ((), (), ())
     assert report.other > 0
 
@@ -90,7 +91,9 @@ def test_revoked_files_are_named_and_deleted_after_asking(archive: Path, mine: P
     keys = Keys.from_secret(bytes.fromhex("60" * 32))
     study = identifiers.new_uid(keys, synth.uid(1, 0))
     told = curate("verify-copy", mine, "--release", cut.path, code=1)
-    assert "3 revoked" in told.stdout
+    assert "3 revoked files (4 instances)" in told.stdout
+    assert "8 instances of version" in told.stdout
+    assert "4 files hold nothing else" in told.stdout
     assert all(path.exists() for path in _dicoms(mine))
     done = curate_json("verify-copy", mine, "--release", cut.path, "--purge", "--yes")
     assert done["deleted"] == 3  # two instances, and the pack that holds them too

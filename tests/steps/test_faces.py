@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("SimpleITK", reason="the extra `pixels` is not installed")
+
 import curate
 from curate.archive import layout, packs
 from curate.dicom.reader import parse

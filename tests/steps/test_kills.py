@@ -25,6 +25,7 @@ from tests import synth
 from tests.steps.archives import donation, files_of, make_archive
 
 STAGES = ("intake", "release", "publish", "withdraw", "release again", "publish again")
+PARTS = 4  # so that several processes share the exhaustive ones
 FAULTS = {"SIGKILL": "", "ENOSPC": "the disk is full", "EIO": "the device reports an I/O error"}
 _Answer = dict[str, Any]
 
@@ -193,12 +194,13 @@ def test_a_fault_leaves_what_was_or_what_should_be(bench: Bench, stage: str) -> 
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("kind", ["killed", "refused"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_fault_at_every_step(bench: Bench, stage: str, kind: str) -> None:
+def test_a_fault_at_every_step(bench: Bench, stage: str, kind: str, part: int) -> None:
     """The same at every single durable step; a full disk and an I/O error take turns, for one path leads from both."""
     broken = []
-    for at in range(1, _steps(bench, stage) + 1):
+    for at in range(1 + part, _steps(bench, stage) + 1, PARTS):
         try:
             _check(bench, stage, "SIGKILL" if kind == "killed" else ("ENOSPC", "EIO")[at % 2], at)
         except AssertionError as error:

@@ -67,7 +67,7 @@ class Reader:
 
     def _read(self, path: Path) -> None:
         for row in pq.read_table(path).to_pylist():
-            ds = pydicom.dcmread(io.BytesIO(row["dicom"]["bytes"]), stop_before_pixels=True)
+            ds = pydicom.dcmread(io.BytesIO(row["dicom"]["bytes"]), stop_before_pixels=True, specific_tags=list(HEADER))
             told = tuple(str(ds.get(name, "")) for name in HEADER)
             if told not in self.headers[row["study_id"]]:  # packs are written again when somebody withdraws
                 self.headers[row["study_id"]].append(told)
@@ -91,7 +91,7 @@ class Reader:
         return min(map(len, persons.values()))
 
 
-@pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
 def test_no_donor_stands_out_in_or_across_three_versions(tmp_path: Path, count: int) -> None:
     """In each version, and in all together with what was withdrawn, whoever is looked for has k - 1 doubles."""
     archive, reader = make_archive(tmp_path / "archive", privacy=OPEN), Reader()

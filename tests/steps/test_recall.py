@@ -39,6 +39,7 @@ from tests.steps import donors
 from tests.steps.archives import curate, curate_json, donation, files_of, make_archive
 
 HF = "hf://org/held"
+PARTS = 8  # so that several processes share the exhaustive one
 
 
 def take_in(root: Path, folder: Path, first: int, studies: int = 2) -> None:
@@ -162,8 +163,21 @@ def test_every_step_is_in_the_ledger_with_who_did_it(root: Path) -> None:
         (event,) = archive.ledger.events("recall_opened")
         assert event.who
         assert event.payload["reason"] == "HEADER"
-    with pytest.raises(InputError, match="Nothing that is published"):
-        recall(root, id_of(root, 1), "HEADER")
+
+
+def test_what_is_done_already_is_said_with_its_time(root: Path) -> None:
+    """A finished recall, run again by any of its names or rehearsed, changes nothing and says when it was done."""
+    recall(root, "1.1.0", "CONSENT")
+    with opened(root, write=False) as archive:
+        (ended,) = archive.ledger.events("recall_done")
+    before = events(root)
+    for subject in ("v1.1.0", id_of(root, 2), synth.uid(3, 0)):
+        told = curate_json("recall", root, subject, "--reason", "PIXELS")
+        assert (told["already"], told["studies"], told["corrected"]) == (ended.at, 2, "1.1.1")
+        assert told["reason"] == "CONSENT"
+    shown = curate("recall", root, "1.1.0", "--reason", "CONSENT", "--drill").stdout
+    assert f"done already, since {ended.at}" in shown
+    assert events(root) == before
 
 
 def test_the_next_release_bears_no_notice_and_adds_what_waited(root: Path) -> None:
@@ -375,9 +389,10 @@ def test_a_killed_recall_goes_on(bench: Bench, share: float) -> None:
 
 
 @pytest.mark.long
-def test_a_recall_killed_at_every_step(bench: Bench) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_recall_killed_at_every_step(bench: Bench, part: int) -> None:
     """The same at every single durable step."""
-    for step in range(1, bench.steps + 1):
+    for step in range(1 + part, bench.steps + 1, PARTS):
         bench.kill_at(step)
 
 

@@ -74,6 +74,7 @@ for (const looker of document.querySelectorAll(".looker")) {
   };
   const count = Math.max(...windows.map((frames) => frames.length));
   slider("Frame", 1, count, Math.ceil(count / 2));
+  sliders.Frame.input.parentElement.hidden = count === 1;
   slider("Brightness", 10, 400, 100);
   slider("Contrast", 10, 800, 100);
   canvas.setAttribute("role", "img");

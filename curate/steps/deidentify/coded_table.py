@@ -115,12 +115,15 @@ def write(path: Path, temporary: Path, lines: Iterable[Mapping[str, str]]) -> No
 
 
 def earlier(path: Path) -> dict[str, dict[str, str]]:
-    """The lines of batches before this one whose study still lies beside the table."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = [{name: line.get(name) or "" for name in COLUMNS} for line in csv.DictReader(file)]
-    except OSError:
+    """The lines of batches before this one whose study still lies beside the table.
+
+    Raises:
+        StorageError: the table is there and cannot be read: written anew without them, it would lose them.
+    """
+    if not path.exists():
         return {}
+    with durable.storage_errors(f"read {path.name}"), path.open(encoding="utf-8", newline="") as file:
+        lines = [{name: line.get(name) or "" for name in COLUMNS} for line in csv.DictReader(file)]
     return {
         line["study"]: line
         for line in lines

@@ -94,7 +94,7 @@ def _first(paths: tuple[Path, ...]) -> Item | None:
     for path in paths:
         try:
             return parse(path.read_bytes()).dataset
-        except (OSError, MalformedError):
+        except (OSError, MalformedError):  # refused when it is cleaned; another says the same of the study
             continue
     return None
 
@@ -103,7 +103,7 @@ def _digest(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
+    except OSError:  # told when it is read to be cleaned
         return b""
 
 

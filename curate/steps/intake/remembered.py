@@ -118,5 +118,5 @@ def _state(archive: Archive, waiting: bool) -> str:
 def _read(archive: Archive) -> dict[str, Any]:
     try:
         return dict(json.loads((archive.root / NAME).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):  # nothing is remembered: all is looked at again
         return {}

@@ -28,7 +28,8 @@ from curate.parallel import Workers
 from curate.pixels import extra
 from curate.progress import Progress, silent
 from curate.steps.intake import receipts, remembered
-from curate.steps.intake.admit import process, quarantine_id
+from curate.steps.intake.admit import process
+from curate.steps.intake.keep import quarantine_id
 from curate.steps.intake.report import IntakeReport
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 

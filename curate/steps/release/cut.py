@@ -23,7 +23,7 @@ from curate.cutting.further import name_anew
 from curate.cutting.history import history_before
 from curate.dicom.types import Policy
 from curate.digests import canonical_json, sha256_file
-from curate.errors import RefusedError
+from curate.errors import RefusedError, quoted
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
 from curate.records import Changes, FileEntry, ReleaseSummary
@@ -73,7 +73,7 @@ def release(
         decision = decide(archive, _studies_of(archive, previous).keys() if corrected else None)
         if not decision.published and not _cuts(archive):
             raise RefusedError(
-                "No study may be released.", hint=f"See what waits and why: curate quarantine {root}"
+                "No study may be released.", hint=f"See what waits and why: curate quarantine {quoted(root)}"
             )
         name_anew(archive, decision.parts)
         consolidate(archive, decision.published.keys())

@@ -14,14 +14,14 @@ from curate.archive import shown
 from curate.archive.layout import Archive
 from curate.archive.ledger import Outline
 from curate.donation import disclosure
-from curate.errors import RefusedError
+from curate.errors import RefusedError, quoted
 from curate.metadata import age
 from curate.privacy.counts import TOTAL, CountTable, Key, count_table, suppress_counts
 from curate.privacy.policy import PrivacyPolicy
 from curate.records import Row
 
 DEFAULT_BAND_YEARS = 5
-EXEMPT = "Its disclosure risk was not measured: the material is of no person."
+EXEMPT = "Its disclosure risk was not measured: nobody donated this test material."
 _FURTHER = (
     " A later study that would single its donor out bears a further donor_id, so fewer people may be in this archive"
     " than it has ids."
@@ -79,7 +79,7 @@ def _of_persons(archive: Archive, policy: PrivacyPolicy, only: Collection[str] |
     ):  # a later one can remove what was withdrawn
         raise RefusedError(
             f"No study can be published yet: fewer than {policy.k} donors resemble each other.",
-            hint=f"See how many more it takes: curate risk {archive.root} --forecast",
+            hint=f"See how many more it takes: curate risk {quoted(archive.root)} --forecast",
         )
     published = disclosure.columns(made.table)
     counts = _suppressed(_count_tables(published.values()), policy.k, [table for _, table in past])

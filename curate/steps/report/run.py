@@ -157,7 +157,7 @@ def _use(archive: Archive, *, offline: bool) -> Iterator[Use]:
     """How often the hubs' repositories are downloaded and liked; what they say is kept in the ledger."""
     for target in dict.fromkeys(event.payload["target"] for event in archive.ledger.events("published")):
         told = None
-        with suppress(HubError):
+        with suppress(HubError):  # a hub that does not answer: what it said last is shown
             told = None if offline else hub.popularity(target, patience=Patience(attempts=2))
         if told is not None:
             payload = {"downloads": told.downloads, "likes": told.likes}
@@ -305,7 +305,7 @@ def _nav(here: str) -> list[dict[str, Any]]:
     ]
     found += [
         {"href": f"donors/{lang}.html", "text": text, "here": False, "lang": lang}
-        for lang, text in donors.NAMES.items()
+        for lang, text in donors.names().items()
     ]
     return found
 

@@ -88,7 +88,7 @@ def look(task: SeriesTask) -> Looked:
     for place in task.places:
         data = _read(*place)
         dataset = pydicom.dcmread(io.BytesIO(data))
-        with suppress(MalformedError):
+        with suppress(MalformedError):  # it shows nothing that could be drawn
             add(series, parse(data))
         header.see(dataset)
         if "PixelData" not in dataset:

@@ -14,7 +14,7 @@ from curate.archive import sheets
 from curate.archive.evidence import bound, sampled
 from curate.archive.sheets import Decisions, Sheet
 from curate.digests import sha256_file
-from curate.errors import InputError
+from curate.errors import InputError, quoted
 from curate.findings import has_errors, rule
 from curate.pages import charts, site
 from curate.progress import Progress, silent
@@ -24,6 +24,7 @@ from curate.steps.review.look import Looked, look
 from curate.verify import check_release, seal
 from curate.verify.disclosure import ReleaseRisk, release_risk
 from curate.verify.seal import Seal
+from curate.verify.tables import connect
 
 STUDIES_A_PAGE = 250
 SAMPLE_SERIES = 60
@@ -104,13 +105,13 @@ def review(
     """
     sealed, found = seal.read(release)
     if sealed is None:
-        raise InputError(f"{release} cannot be read: {found[0].rule}.", hint=f"See: curate check {release}")
+        raise InputError(f"{release} cannot be read: {found[0].rule}.", hint=f"See: curate check {quoted(release)}")
     digest = sha256_file(release / "release.json")
     signed = _of(sheets.read_sheet, sheet, digest), _of(sheets.read_decisions, decisions, digest)
     count = workers or parallel.default_workers()
     results = check_release(release, workers=count, progress=progress)
     if len(results) < 4:
-        raise InputError(f"{release} does not obey the contract.", hint=f"See: curate check {release}")
+        raise InputError(f"{release} does not obey the contract.", hint=f"See: curate check {quoted(release)}")
     total = int(sealed.content["counts"]["series"])
     if sample is None:
         sample = len(signed[1].series) if signed[1] and signed[1].series else SAMPLE_SERIES
@@ -147,14 +148,14 @@ def _series_pages(shown: _Shown, workers: int, progress: Progress) -> int:
         (shown.folder / name).mkdir()
     tasks = list(tables.tasks(shown.seal, shown.folder, shown.numbers))
     frames = 0
-    for _, looked in progress.over(parallel.map_unordered(look, tasks, workers), "series drawn", len(tasks)):
-        frames += looked.frames
-        _series_page(shown, looked)
+    with connect(shown.seal) as db:
+        for _, looked in progress.over(parallel.map_unordered(look, tasks, workers), "series drawn", len(tasks)):
+            frames += looked.frames
+            _series_page(shown, looked, *tables.series(db, looked.series))
     return frames
 
 
-def _series_page(shown: _Shown, looked: Looked) -> None:
-    row, evidence = tables.series(shown.seal, looked.series)
+def _series_page(shown: _Shown, looked: Looked, row: tables.Row, evidence: tables.Row) -> None:
     warnings = [(rule(code), count) for code, count in sorted(evidence.get("warnings", {}).items())]
     shown.page(
         f"series/{looked.number}.html",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from curate import contract, licenses
 from curate.archive.sheets import Decisions
 from curate.errors import InputError
@@ -58,14 +60,13 @@ def tasks(sealed: Seal, folder: Path, numbers: Mapping[str, int]) -> Iterator[Se
         yield SeriesTask(numbers[series], series, str(modality), where, folder)
 
 
-def series(sealed: Seal, uid: str) -> tuple[Row, Row]:
-    """A series' row, and the evidence of its study."""
-    with connect(sealed) as db:
-        cursor = db.execute("SELECT * FROM series WHERE SeriesInstanceUID = ?", [uid])
-        names = [column[0] for column in cursor.description or ()]
-        row = dict(zip(names, cursor.fetchone() or (), strict=True))
-        query = "SELECT payload FROM evidence WHERE study_id = ?"
-        found = db.execute(query, [row["study_id"]]).fetchone()
+def series(db: duckdb.DuckDBPyConnection, uid: str) -> tuple[Row, Row]:
+    """A series' row, and the evidence of its study, of a release's opened tables."""
+    cursor = db.execute("SELECT * FROM series WHERE SeriesInstanceUID = ?", [uid])
+    names = [column[0] for column in cursor.description or ()]
+    row = dict(zip(names, cursor.fetchone() or (), strict=True))
+    query = "SELECT payload FROM evidence WHERE study_id = ?"
+    found = db.execute(query, [row["study_id"]]).fetchone()
     return row, json.loads(found[0]) if found else {}
 
 

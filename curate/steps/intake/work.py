@@ -1,0 +1,42 @@
+"""What is gathered while a study's instances pass by."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curate.archive import packs
+from curate.dicom import references
+from curate.dicom.types import Keys
+from curate.donation import faces, pixels
+from curate.findings import Finding
+from curate.records import Row
+from curate.steps.intake.tasks import SourceInstance
+
+
+@dataclass(slots=True)
+class Work:
+    """What is gathered while a study's instances pass by, the keys, and a folder for what is not finished."""
+
+    keys: Keys
+    scratch: Path
+    digests: dict[str, bytes] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    facts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    packs: list[tuple[Path, packs.Packed]] = field(default_factory=list)
+    applied: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    refused: list[SourceInstance] = field(default_factory=list)
+    headers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    references: list[references.Reference] = field(default_factory=list)
+    previews: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    sources: set[bytes] = field(default_factory=set)
+    refused_sources: set[bytes] = field(default_factory=set)
+    already: int = 0
+    size_bytes: int = 0
+    looked: pixels.Tally = field(default_factory=pixels.Tally)
+    places: dict[str, Row] = field(default_factory=dict)
+    faces: faces.Plan = field(default_factory=faces.Plan)
+    faceless: Counter[str] = field(default_factory=Counter)
