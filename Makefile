@@ -43,6 +43,7 @@ bench: $(VENV)/ready
 
 bench-pixels: $(VENV)/ready
 	$(BIN)/python -m benchmarks.pixels
+	$(BIN)/python -m benchmarks.faces
 
 golden: $(VENV)/ready
 	$(BIN)/python -m tests.regenerate_golden

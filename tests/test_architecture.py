@@ -22,6 +22,7 @@ LEVELS = (
     ),
     ("contract", "licenses", "parallel"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),
+    ("stacks",),
     ("verify", "loading", "pages", "donation", "cutting"),
     ("steps",),
     ("cli",),

@@ -199,7 +199,7 @@ def admit(
     reason: Annotated[str, typer.Option(help="Why, as a code such as NO_NAME_SHOWN.", metavar="CODE")],
     as_json: JsonOption = False,
 ) -> None:
-    """Decide that a waiting study's pixels may be released as they are; its next intake does it.
+    """Decide that a waiting study's pixels, text or head, may be released as they are; its next intake does it.
 
     Example: curate admit archive Q1a2b --reason NO_NAME_SHOWN
     """

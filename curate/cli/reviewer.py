@@ -24,7 +24,9 @@ def check(
         str, typer.Argument(help="A release's folder, or a hub's reference.", metavar="RELEASE")
     ],
     version: Annotated[str | None, typer.Option(help="The version, where a hub holds several.")] = None,
-    pixels: Annotated[bool, typer.Option("--pixels", help="Look for text in every frame, too.")] = False,
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Look for text in every frame and for faces in the volumes, too.")
+    ] = False,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = "",
     quiet: QuietOption = False,

@@ -87,7 +87,8 @@ class Policy:
     no manifest can take back, so an archive of persons states them in the manifest alone, or not at all.
     `burned_in` "allow" does not look at pixels; "mask" blanks the text that is found, and holds what it cannot
     look at; `marks` of side and technique (a closed vocabulary) stay, or are masked with the rest.
-    `head` "deface" cuts the face from CT, by what it shows, and holds other volumes whose headers name a head.
+    `head` "allow" does not look; else CT, MR, PET and NM are judged by what they show, whatever their headers say:
+    "deface" cuts the face from CT and MR and holds what cannot be told, "hold" and "refuse" let in what shows no head.
     """
 
     dates: Dates = "rebase"

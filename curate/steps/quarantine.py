@@ -7,20 +7,24 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from curate import clock, durable
 from curate.archive import layout, vault
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
-from curate.dicom.types import Keys
-from curate.donation import pixels
+from curate.dicom.reader import parse
+from curate.dicom.types import Keys, MalformedError
+from curate.donation import faces, pixels
 from curate.errors import DamagedError, InputError, quoted
 from curate.identity import TOOL, who
 from curate.pixels import extra
+
+if TYPE_CHECKING:
+    from curate.stacks import Series
 
 Decision = Literal["admit", "mask"]
 INDEX = "index.json"
@@ -83,9 +87,10 @@ def export(root: Path, entry_id: str, to: Path) -> list[Kept]:
 
 
 def show(root: Path, entry_id: str, to: Path) -> int:
-    """Draw the frames of an entry in which text or barcodes were found, boxed, into a new folder of their owner only.
+    """Draw what waits for its pixels into a new folder of their owner only.
 
-    Gives the number of pictures: PNG files named by the file's number and the frame's.
+    Frames with text or barcodes, boxed, named by the file's number and the frame's; where a face is the reason, the
+    surface of each volume from the front and both sides. Gives the number of pictures.
 
     Raises:
         InputError: no such entry, the folder is there already, or the libraries that look are not installed.
@@ -96,17 +101,37 @@ def show(root: Path, entry_id: str, to: Path) -> int:
     if not extra.installed():
         raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
     count = 0
+    series: dict[str, Series] = {}
     with layout.opened(root, write=False) as archive, _files(archive, entry_id) as members:
+        heads = not faces.WAITS.isdisjoint(_entry(archive, entry_id).codes)
         if to.resolve().is_relative_to(archive.root.resolve()):
             raise InputError("The folder lies in the archive.", hint="Name a folder elsewhere.")
         with durable.storage_errors("draw what waits in the quarantine"):
             to.mkdir(mode=0o700, parents=True)
             for name, stream in members:
                 if _MEMBER.fullmatch(name):
-                    for frame, png in pixels.pictures(stream.read()):
+                    data = stream.read()
+                    for frame, png in pixels.pictures(data):
                         _write(to / f"{name.removesuffix('.dcm')}-{frame:05d}.png", png)
                         count += 1
+                    if heads:
+                        from curate.stacks import add  # what judges volumes takes half a second to import
+
+                        with suppress(MalformedError):  # it shows nothing that could be drawn
+                            add(series, parse(data))
+            for number, png in enumerate(_surfaces(series), 1):
+                _write(to / f"surface-{number:03d}.png", png)
+                count += 1
     return count
+
+
+def _surfaces(series: dict[str, Series]) -> Iterator[bytes]:
+    """The volumes among the series, as they came: with their faces."""
+    from curate.pixels.surface import surface
+
+    for one in series.values():
+        if (volume := one.stack.volume()) is not None:
+            yield surface(*volume, one.stack.kind == "CT")
 
 
 def _export(archive: Archive, entry_id: str, folder: Path) -> list[Kept]:
@@ -147,8 +172,8 @@ def discard(root: Path, entry_id: str, reason: str) -> QuarantineEntry:
 def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> QuarantineEntry:
     """Note what a person decided of a study that waits for its pixels; its next intake does it.
 
-    `admit` takes it as it is, `mask` blanks all that is found. The ledger keeps the decision, by whom, and a code
-    that says why.
+    `admit` takes it as it is, `mask` blanks all text that is found. A decision holds for what the entry waits for, text
+    or a face: one about text lets no face in. The ledger keeps it, by whom, and a code that says why.
 
     Raises:
         InputError: no such entry, one that waits for something else, or a reason that is not a code.
@@ -158,11 +183,14 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
         raise InputError("The reason is not a code.", hint=hint)
     with layout.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
-        if not any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes):
+        text = any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes)
+        face = decision == "admit" and not faces.WAITS.isdisjoint(entry.codes)
+        if not text and not face:
             hint = f"See why it waits: curate quarantine {quoted(archive.root)}"
             raise InputError("This entry does not wait for what its pixels show.", hint=hint)
         with archive.ledger.transaction():
-            payload = {"entry": entry.id, "decision": decision, "reason": reason}
+            about = [name for name, there in (("text", text), ("face", face)) if there]
+            payload = {"entry": entry.id, "decision": decision, "reason": reason, "about": about}
             archive.ledger.append(clock.stamp(), "decided", entry.study_id, payload, who=who(), tool=TOOL)
         return entry
 

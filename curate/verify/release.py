@@ -17,6 +17,7 @@ from curate.verify import seal as sealing
 from curate.verify import tables, texts
 from curate.verify.audit import check_attestations
 from curate.verify.disclosure import check_disclosure
+from curate.verify.faces import check_faces
 from curate.verify.instances import check_instances
 from curate.verify.pixels import check_pixels
 from curate.verify.remembered import Remembered
@@ -33,7 +34,8 @@ def check_release(
 ) -> list[CheckResult]:
     """All checks of a release folder, in order; a release passes if no finding is an error.
 
-    Packs and previews that `known` remembers are not read again. `pixels`: look for text in every frame again, too.
+    Packs and previews that `known` remembers are not read again. `pixels`: look for text in every frame again, and for
+    faces in the volumes.
 
     Raises:
         InputError: the folder is no release at all.
@@ -65,8 +67,9 @@ def check_release(
         "attestations": check_attestations,
     }
     results += [_guarded(check, seal, name) for name, check in rest.items()]
-    # (11) on demand: no text in the pixels
-    return results + ([check_pixels(seal, workers, progress)] if pixels else [])
+    # (12) on demand: no text in the pixels, no face in the volumes
+    looks = (check_pixels, check_faces) if pixels else ()
+    return results + [look(seal, workers, progress) for look in looks]
 
 
 def _guarded(check: Callable[[Seal], CheckResult], seal: Seal, name: str) -> CheckResult:

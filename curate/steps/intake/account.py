@@ -141,6 +141,8 @@ def evidence(task: StudyTask, work: Work) -> dict[str, Any]:
         looked = {"pixels": work.looked.evidence() | {"decided": task.decision}}
     if work.faceless:
         looked |= {"faces": dict(sorted(work.faceless.items()))}
+    if task.heads:
+        looked |= {"faces": {"decided": task.heads}}
     for finding in work.findings:
         if finding.severity is not Severity.ERROR:
             counts[finding.rule] += finding.count

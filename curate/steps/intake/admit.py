@@ -106,9 +106,9 @@ def clean_rows(task: StudyTask, work: Work) -> Iterator[Clean]:
 
 def _plan_faces(task: StudyTask, work: Work, policy: Policy) -> None:
     """Judge the study's volumes as a whole, before the first instance of it is cut."""
-    if policy.head != "deface" or not task.whole:
+    if policy.head == "allow" or task.heads == "admit" or not task.whole:
         return
-    work.faces = faces.plan(_parsed(task))
+    work.faces = faces.plan(_parsed(task), policy)
     if work.faces.held:
         work.findings.append(Finding(faces.UNSURE, task.instances[0].place, "PixelData"))
         raise StudyRefusedError
@@ -178,7 +178,7 @@ def _clean(
         return None
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
-    if has_errors(found) or any(_held(f.rule, policy, task.decision) for f in found):
+    if has_errors(found) or any(_held(f.rule, policy, task) for f in found):
         raise StudyRefusedError
     return taken_row(task, work, rewritten, verified.dataset)
 
@@ -198,11 +198,13 @@ def _place_ids(keys: Keys, facts: dict[str, Any]) -> Row:
     }
 
 
-def _held(rule: str, policy: Policy, decision: str) -> bool:
+def _held(rule: str, policy: Policy, task: StudyTask) -> bool:
     """Whether a person has to decide before the study may enter, and has not."""
     if rule in pixels.WAITS or (rule == "PIXELS_TEXT_LIKELY" and policy.burned_in == "hold"):
-        return not decision
-    return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head in ("hold", "deface"))
+        return not task.decision
+    if rule == faces.LIKELY and policy.head in ("hold", "deface"):
+        return task.heads != "admit"
+    return rule.startswith("HELD_")
 
 
 def taken_row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) -> Clean:

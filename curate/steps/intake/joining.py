@@ -139,8 +139,8 @@ def _why_not(task: StudyTask, keys: Keys, batch: _Batch) -> str:
 
 
 def _may_show_a_face(task: StudyTask, batch: _Batch, fresh: Work) -> bool:
-    """Whether faces are cut, and what is new would have to be judged, or refused, with the volumes that are there."""
-    if Policy.from_mapping(task.profile).head != "deface":
+    """Whether heads are looked for, and what is new would have to be judged with the volumes that are there."""
+    if Policy.from_mapping(task.profile).head == "allow":
         return False
     cut = "faces" in batch.record.payload["evidence"]
     return any(row["frames"] and (cut or faces.is_judged(row["SOPClassUID"])) for row in fresh.rows)

@@ -157,17 +157,21 @@ class _Run:
             self.earliest[study_id] = study.earliest
         self.studies[study_id] = study
         task = self._new(study.study_uid, study_id, donor, (), findings)
-        return replace(task, license=spdx, row=row, decision=self._decision(study_id))
+        said = self._decisions(study_id)
+        text, heads = said.get("text", ""), said.get("face", "")
+        return replace(task, license=spdx, row=row, decision=text, heads=heads)
 
-    def _decision(self, study_id: str) -> str:
-        """What a person decided last of a study that waits for its pixels; of what is in already no more."""
-        waits = ""
+    def _decisions(self, study_id: str) -> dict[str, str]:
+        """What a person decided last of text in waiting pixels, or of a face; of what is in already no more."""
+        decided: dict[str, str] = {}
         for event in self.archive.ledger.events(subject=study_id):
             if event.kind in ("admitted", "joined"):
-                waits, self.leftovers = "", self.leftovers or event.kind == "joined"
+                self.leftovers = self.leftovers or event.kind == "joined"
+                decided.clear()
             elif event.kind == "decided":
-                waits = str(event.payload["decision"])
-        return waits
+                about = event.payload.get("about", ["text"])
+                decided |= dict.fromkeys(map(str, about), str(event.payload["decision"]))
+        return decided
 
     def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
         """A file that belongs to no study waits by itself, under a name of its content's place."""

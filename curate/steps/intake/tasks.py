@@ -40,7 +40,8 @@ class StudyTask:
     `released` whether a release shows that; `whole` says that nothing of it lies elsewhere. `row` is the study's row
     of the table, coded; `shift_us` and `study_date` place it in the donor's rebased time, `day` counts days from
     2000-01-01, `moment` is the first acquisition in microseconds since 1970. `decision` is what a person decided of
-    its pixels: `admit` them as they are, `mask` all that is found, or nothing.
+    its pixels: `admit` them as they are, `mask` all that is found, or nothing; `heads` is `admit` where a person
+    looked at its surface.
     """
 
     packs: Store
@@ -66,6 +67,7 @@ class StudyTask:
     whole: bool = True
     row: StudyRow | None = None
     decision: str = ""
+    heads: str = ""
     pixels: str = "as-is"
 
 

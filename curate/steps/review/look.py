@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -15,7 +16,11 @@ from PIL import Image
 from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 
+from curate.dicom.reader import parse
+from curate.dicom.types import MalformedError
 from curate.pixels.frames import Window, frames, shown, windows
+from curate.pixels.surface import surface
+from curate.stacks import Series, add
 
 _STRIP_PIXELS = 4_000_000  # of one file: a page asks for few files, and none is large
 _LARGEST_SIDE = 2048
@@ -59,7 +64,10 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What came of a series: strips by window, frames in all, instances that no decoder serves, the header."""
+    """What came of a series: strips by window, frames in all, instances that no decoder serves, the header.
+
+    `surface` is the path of a picture, where the volume may show a head; `faceless`: it says that its face is gone.
+    """
 
     number: int
     series: str
@@ -67,6 +75,8 @@ class Looked:
     frames: int
     undecoded: int
     header: tuple[Attribute, ...]
+    surface: str = ""
+    faceless: bool = False
 
 
 def look(task: SeriesTask) -> Looked:
@@ -74,8 +84,12 @@ def look(task: SeriesTask) -> Looked:
     drawers: dict[str, _Drawer] = {}
     header = _Header()
     undecoded = count = 0
+    series: dict[str, Series] = {}
     for place in task.places:
-        dataset = pydicom.dcmread(io.BytesIO(_read(*place)))
+        data = _read(*place)
+        dataset = pydicom.dcmread(io.BytesIO(data))
+        with suppress(MalformedError):  # it shows nothing that could be drawn
+            add(series, parse(data))
         header.see(dataset)
         if "PixelData" not in dataset:
             continue
@@ -88,7 +102,21 @@ def look(task: SeriesTask) -> Looked:
         except ValueError:
             undecoded += 1
     strips = tuple((name, drawer.finish()) for name, drawer in drawers.items())
-    return Looked(task.number, task.series, strips, count, undecoded, header.lines())
+    faceless = any("113102" in line.value for line in header.lines() if line.name == "CodeValue")
+    drawn = _surface(task, series, faceless)
+    return Looked(task.number, task.series, strips, count, undecoded, header.lines(), drawn, faceless)
+
+
+def _surface(task: SeriesTask, series: dict[str, Series], faceless: bool) -> str:
+    """Draw the surface of a volume that may show a head; the path of the picture, or nothing."""
+    for one in series.values():
+        volume = one.stack.volume()
+        if volume is None or (not faceless and one.stack.shows_face() is False):
+            continue
+        name = f"images/{task.number}-surface.png"
+        (task.folder / name).write_bytes(surface(*volume, one.stack.kind == "CT"))
+        return name
+    return ""
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:

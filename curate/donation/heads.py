@@ -1,0 +1,71 @@
+"""What a study's volumes show, each judged, and what follows for each series: the part of `faces` that takes long."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from curate.dicom.types import Parsed, Policy
+from curate.donation.faces import Plan
+from curate.pixels.plane import Verdict
+from curate.stacks import Series, stacked
+
+_REACH_MM = 10.0
+
+
+def plan(instances: Iterable[Parsed], policy: Policy) -> Plan:
+    """Judge each series of a study; the largest of a frame of reference tells the others their plane."""
+    series = stacked(instances)
+    known = _judged(series)
+    return _planned(series, known, policy)
+
+
+def _judged(series: dict[str, Series]) -> dict[str, Verdict]:
+    """Give each series its verdict; what was found of each frame of reference."""
+    known: dict[str, Verdict] = {}
+    ordered = sorted(series.items(), key=lambda pair: (-len(pair[1].stack), pair[0]))
+    for again in (False, True):  # what a larger series could not tell, a smaller one may have
+        for _, one in ordered:
+            if again and (one.reference not in known or one.verdict.clear or one.verdict.plane):
+                continue
+            one.verdict = one.stack.judged(known.get(one.reference))
+            if one.verdict.plane:
+                known.setdefault(one.reference, one.verdict)
+    for one in series.values():
+        if one.verdict.clear and (one.likely or one.reference in known):
+            one.verdict = Verdict(False)
+    _follow(series, known)
+    return known
+
+
+def _follow(series: dict[str, Series], known: dict[str, Verdict]) -> None:
+    """PET and NM beside a CT: the same plane where it lies in the same body, no head where the CT shows none."""
+    clear: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in series.values():
+        if one.verdict.clear:
+            clear[one.reference].append(one.stack.heights())
+    for one in series.values():
+        if one.stack.kind not in ("PT", "NM"):
+            continue
+        head = known.get(one.reference)
+        if head is not None:
+            one.verdict = one.stack.follows(head)
+        elif not one.likely and not one.stack.odd:
+            low, high = one.stack.heights()
+            reached = any(a - _REACH_MM <= low and high <= b + _REACH_MM for a, b in clear[one.reference])
+            one.verdict = Verdict(reached)
+
+
+def _planned(series: dict[str, Series], known: dict[str, Verdict], policy: Policy) -> Plan:
+    planes = {uid: one.verdict.plane for uid, one in series.items() if one.verdict.plane}
+    clear = frozenset(uid for uid, one in series.items() if one.verdict.clear)
+    unsure = series.keys() - planes.keys() - clear
+    if policy.head == "refuse":
+        return Plan({}, clear, frozenset(unsure | planes.keys()), bool(known))
+    short = {
+        uid for uid in unsure if (planes or clear) and series[uid].stack.short and not series[uid].likely
+    }
+    held = any(series[uid].reference not in known for uid in unsure - short)
+    if policy.head == "hold":
+        held |= bool(planes)
+    return Plan(planes, clear, frozenset(unsure), bool(known), held)

@@ -1,0 +1,252 @@
+"""An MR volume: cleared by what it shows, or a plane before the brain of its head, or neither.
+
+Its values have no unit, so that body and air are told apart by their histogram. A brain is believed where two ways
+agree on it: the template's, warped by registration, and the piece of tissue that erosion parts from the scalp.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from curate.pixels import template
+from curate.pixels.face import SAME, SAME_MM
+from curate.pixels.grid import (
+    GRID_MM,
+    Bools,
+    Floats,
+    Grid,
+    Outline,
+    Values,
+    agree,
+    ball,
+    gridded,
+    judgeable,
+    largest,
+)
+from curate.pixels.plane import Frame, Plane, Verdict, face, holds, plane_between
+
+_MOST_STEP_MM = 7.5
+_BRIGHTEST = 99  # percentile that counts as 1
+_WIDE_MM, _DEEP_MM, _AREA_CM2 = 280, 120, 400  # of a trunk's cross-section; heads have 100 to 300 cm2
+_EDGE_MM = 10  # of a trunk's ends, whose slices may show less
+_BORDER, _FULL, _GRAIN, _DARK, _HOLES = 3, 0.6, 0.25, 0.15, 0.005
+_LEVELS = (0.35, 0.5, 0.65, 0.8)  # of the brain's own brightness: where it ends
+_DEPTHS_MM = (4.0, 6.0, 8.0)
+_SAME_BRAIN, _SAME_HEAD = 0.88, 0.85
+_AROUND_BRAIN = 12
+_IN_BODY = 0.97
+_BRAIN_ML = (700, 2300)
+_FACE_LEFT_ML = 3.0
+
+
+def judge(
+    values: Values, affine: Floats, plane: Plane | None = None, outline: Outline | None = None
+) -> Verdict:
+    """What a volume (slices, rows, columns; affine from such an index to LPS mm) shows, and where to cut it.
+
+    With `plane` and `outline` of another series of the same frame of reference, the plane holds where the body lies in
+    the same place, or where this volume's own brain says so.
+    """
+    if not judgeable(values.shape, affine, _MOST_STEP_MM):
+        return Verdict(False)
+    grid = _scaled(values, affine)
+    if cleared(values, grid):
+        return Verdict(True)
+    body = body_of(grid)
+    mine = Outline(body, grid.known, grid.origin)
+    if plane and outline and agree(mine, outline, SAME, SAME_MM):
+        return Verdict(False, plane, mine)
+    head = _head(grid, body)
+    if head is None:
+        return Verdict(False)
+    brain, frame, features = head
+    found = plane or plane_between(brain, features, frame)
+    if not holds(found, brain, grid.points(body), frame) or not found.beyond(features).all():
+        return Verdict(False)
+    return Verdict(False, found, mine)
+
+
+def shown(values: Values, affine: Floats) -> bool | None:
+    """Whether a volume shows a face; None where it cannot be told."""
+    if not judgeable(values.shape, affine, _MOST_STEP_MM):
+        return None
+    grid = _scaled(values, affine)
+    if cleared(values, grid):
+        return False
+    body = body_of(grid)
+    head = _head(grid, body)
+    if head is None:
+        return None
+    left = face(head[0], grid.points(body), head[1])
+    return bool(left.sum() * GRID_MM**3 / 1000 > _FACE_LEFT_ML)
+
+
+def lies_in(values: Values, affine: Floats, outline: Outline) -> bool:
+    """Whether what is bright in a volume of another kind, such as PET, lies in a body that is known."""
+    grid = gridded(np.maximum(values, 0), affine, 0)
+    where = grid.points(body_of(grid))
+    near = ndimage.binary_dilation(outline.body, ball(3))
+    index = np.round((where - outline.origin) / GRID_MM).astype(int)
+    there = ((index >= 0) & (index < near.shape)).all(1)
+    return bool(there.any() and near[tuple(index[there].T)].sum() >= _IN_BODY * len(index))
+
+
+def _scaled(values: Values, affine: Floats) -> Grid:
+    """The grid of values from 0 to about 1."""
+    above = np.maximum(values, 0)
+    top = float(np.percentile(above, _BRIGHTEST)) or 1.0
+    return gridded(np.clip(above / top, 0, 1.5), affine, 0)
+
+
+def between(values: npt.NDArray[np.floating]) -> float:
+    """The threshold that parts two kinds of values best (Otsu 1979)."""
+    counts, edges = np.histogram(values, 128)
+    middles = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    sums = np.cumsum(counts * middles)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = (sums[-1] * below / below[-1] - sums) ** 2 / (below * (below[-1] - below))
+    return float(middles[int(np.nan_to_num(spread[:-1]).argmax())])
+
+
+def _thresholds(values: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Between air and dim tissue, and between dim and bright."""
+    high = between(values)
+    below = values[values < high]
+    return (between(below) if len(below) > 100 else high), high
+
+
+def body_of(grid: Grid) -> Bools:
+    """The person to the skin, without what is small beside him; bone and air inside are dark, and filled."""
+    low, _ = _thresholds(grid.values[grid.known])
+    tissue = ndimage.binary_opening(grid.values > low, ball(1))
+    closed = ndimage.binary_closing(np.pad(tissue, 3), ball(3))[3:-3, 3:-3, 3:-3]
+    filled = np.stack([ndimage.binary_fill_holes(closed[:, :, z]) for z in range(closed.shape[2])], 2)
+    return largest(ndimage.binary_opening(filled, ball(2)))
+
+
+def cleared(values: Values, grid: Grid) -> bool:
+    """Whether no head can be there: all tissue to the edges and no air, or a trunk in every slice."""
+    return _full(values) or _trunk(grid)
+
+
+def _full(values: Values) -> bool:
+    """No air: each part of each side of the image is nearly as bright as its middle, and hardly a voxel is dark.
+
+    A face is rendered from where skin meets air. Noise is air, too: it is dimmer than tissue, or grainier.
+    """
+    above = np.maximum(values, 0)
+    _, rows, columns = above.shape
+    middle = float(np.percentile(above[:, rows // 4 : -(rows // 4), columns // 4 : -(columns // 4)], 75))
+    if middle <= 0:
+        return False
+    grain = np.abs(above - ndimage.uniform_filter(above, (1, 5, 5)))
+    sides = (np.s_[:, :_BORDER], np.s_[:, -_BORDER:], np.s_[:, :, :_BORDER], np.s_[:, :, -_BORDER:])
+    for side in sides:
+        for value, rough in zip(_parts(above[side]), _parts(grain[side]), strict=True):
+            mean = float(value.mean())
+            if mean < _FULL * middle or 1.48 * float(np.median(rough)) > _GRAIN * mean:
+                return False
+    smooth = ndimage.uniform_filter(above, 3)
+    dark = smooth < _DARK * np.percentile(above, 90)
+    return bool(dark.mean() < _HOLES)
+
+
+def _parts(band: Values) -> list[Values]:
+    """A side of the volume in pieces: six along the image, four across the slices."""
+    along = 1 if band.shape[1] > band.shape[2] else 2
+    return [part for piece in np.array_split(band, 6, axis=along) for part in np.array_split(piece, 4)]
+
+
+def _trunk(grid: Grid) -> bool:
+    """Every slice across the body is wider than a head, by the thresholds of that slice alone."""
+    tall = grid.values.shape[2]
+    edge = int(_EDGE_MM / GRID_MM)
+    return tall > 4 * edge and all(_wide(grid, z) for z in range(edge, tall - edge))
+
+
+def _wide(grid: Grid, z: int) -> bool:
+    plane, known = grid.values[:, :, z], grid.known[:, :, z]
+    if known.sum() * GRID_MM**2 / 100 < _AREA_CM2:
+        return False
+    return all(_is_wide(plane > threshold) for threshold in _thresholds(plane[known]))
+
+
+def _is_wide(mask: Bools) -> bool:
+    opened = ndimage.binary_opening(mask, ball(2)[:, :, 2])
+    piece = np.asarray(ndimage.binary_fill_holes(largest(opened)))
+    if piece.sum() * GRID_MM**2 / 100 < _AREA_CM2:
+        return False
+    sides = sorted((s.stop - s.start) * GRID_MM for s in ndimage.find_objects(piece.astype(np.int8))[0])
+    return bool(sides[0] >= _DEEP_MM and sides[1] >= _WIDE_MM)
+
+
+def _head(grid: Grid, body: Bools) -> tuple[Floats, Frame, Floats] | None:
+    """The points of a brain, its frame and the features of its face, mm; None where two ways do not agree."""
+    if not template.installed():
+        return None
+    found = template.register(grid, body)
+    if found is None or not found.plausible():
+        return None
+    mean, features = template.template(), found.points(template.FEATURES)
+    front, top = found.axes()
+    warped = found.warped(mean.brain, grid) & grid.known
+    own = _brain(grid, warped)
+    if own is None:
+        return None
+    points = grid.points(warped | own)
+    frame = Frame(points.mean(0), front, top)
+    inside = grid.known & found.inside(grid) & ~_beyond(plane_between(points, features, frame), grid)
+    if _alike(found.warped(mean.head > template.AIR, grid) & inside, body & inside) < _SAME_HEAD:
+        return None
+    return points, frame, features
+
+
+def _beyond(plane: Plane, grid: Grid) -> Bools:
+    """Which voxels lie beyond a plane: without them a head that was cut already is a head, too."""
+    away = plane.offset - float(np.dot(plane.normal, grid.origin))
+    heights = [np.arange(n) * GRID_MM * step for n, step in zip(grid.values.shape, plane.normal, strict=True)]
+    x, y, z = np.ix_(*heights)
+    return np.asarray(x + y + z > away)
+
+
+def _alike(one: Bools, other: Bools) -> float:
+    """Dice's coefficient."""
+    return float(2 * (one & other).sum() / max(int(one.sum()) + int(other.sum()), 1))
+
+
+def _brain(grid: Grid, warped: Bools) -> Bools | None:
+    """The piece of tissue that erosion parts from the rest, where it is what the template calls brain; else None."""
+    box = _box(warped)
+    if box is None:
+        return None
+    values, known, expected = grid.values[box], grid.known[box], warped[box]
+    middle = float(np.median(values[expected]))
+    best, alike = None, _SAME_BRAIN
+    for level in _LEVELS:
+        tissue = (ndimage.uniform_filter(values, 2) > level * middle) | ~known
+        deep = ndimage.distance_transform_edt(tissue) * GRID_MM
+        for depth in _DEPTHS_MM:
+            core = largest((deep > depth) & known)
+            if not core.any():
+                continue
+            near = ndimage.distance_transform_edt(~core) * GRID_MM <= depth + GRID_MM
+            piece = np.asarray(ndimage.binary_fill_holes(near) & known)
+            ml = piece.sum() * GRID_MM**3 / 1000
+            if _BRAIN_ML[0] <= ml <= _BRAIN_ML[1] and (share := _alike(piece, expected)) > alike:
+                best, alike = piece, share
+    if best is None:
+        return None
+    whole = np.zeros_like(warped)
+    whole[box] = best
+    return whole
+
+
+def _box(mask: Bools) -> tuple[slice, ...] | None:
+    """The smallest box around a mask, and some more."""
+    found = ndimage.find_objects(mask.astype(np.int8))
+    if not found or found[0] is None:
+        return None
+    return tuple(slice(max(s.start - _AROUND_BRAIN, 0), s.stop + _AROUND_BRAIN) for s in found[0])
