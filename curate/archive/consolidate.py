@@ -137,6 +137,27 @@ def _placed(instances: pa.Table, path: str, offsets: list[int]) -> pa.Table:
     return pa.table(columns, schema=instances.schema)
 
 
+def without(archive: Archive, records: Iterable[StudyRecord], gone: frozenset[str]) -> list[StudyRecord]:
+    """The records that shared a pack or a preview shard with what goes, in new ones without it."""
+    ledger, moved = archive.ledger, dict[str, StudyRecord]()
+    for path in sorted({path for record in records for path in record.files}):
+        here = [study for study in ledger.sharing(path) if study not in gone]
+        stay = [record for study in here if (record := moved.get(study) or ledger.study(study)) is not None]
+        if path.startswith("packs/"):
+            moved |= {record.study_id: record for record in store(archive, stay)} if stay else {}
+        else:
+            shard = _shard_without(archive, path, gone) if stay else ""
+            moved |= {r.study_id: replace(r, payload={**r.payload, "preview": shard}) for r in stay}
+    return list(moved.values())
+
+
+def _shard_without(archive: Archive, shard: str, gone: frozenset[str]) -> str:
+    with durable.storage_errors("write previews"):
+        rows = pq.read_table(archive.root / shard)
+    keep = [study not in gone for study in rows["study_id"].to_pylist()]
+    return write_shard(archive, rows.filter(pc.equal(keep, True)))
+
+
 def _shard_previews(archive: Archive, chosen: Collection[str]) -> None:
     """Write the previews of new studies as shards under content names, and note each study's shard."""
     fresh = [study for study in archive.ledger.unsharded() if study in chosen]

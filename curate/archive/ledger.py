@@ -22,7 +22,7 @@ from curate.archive import log, tables
 from curate.digests import canonical_json
 from curate.errors import DamagedError, StorageError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _SCHEMA = f"""
 CREATE TABLE events(
   seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
@@ -34,7 +34,8 @@ CREATE TRIGGER events_keep BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'ev
 CREATE TRIGGER events_fixed BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are fixed'); END;
 CREATE TABLE studies(
   study_id TEXT PRIMARY KEY, donor_id TEXT NOT NULL, source BLOB NOT NULL, payload TEXT NOT NULL,
-  series BLOB NOT NULL, instances BLOB NOT NULL, links BLOB NOT NULL, previews BLOB, merged INTEGER NOT NULL);
+  series BLOB NOT NULL, instances BLOB NOT NULL, links BLOB NOT NULL, previews BLOB, merged INTEGER NOT NULL,
+  notes BLOB NOT NULL);
 CREATE INDEX studies_donor ON studies(donor_id);
 CREATE INDEX studies_new ON studies(study_id) WHERE merged=0;
 CREATE INDEX studies_bare ON studies(study_id) WHERE previews IS NOT NULL;
@@ -83,7 +84,8 @@ class StudyRecord:
 
     `source` holds the sorted keyed marks of its original instances, 32 bytes each; `payload` the coded
     metadata, consent terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC
-    tables; `merged` is 1 once a release has given the study its final pack.
+    tables; `merged` is 1 once a release has given the study its final pack; `notes` is what a later batch of the
+    study must know.
     """
 
     study_id: str
@@ -95,6 +97,7 @@ class StudyRecord:
     links: bytes
     previews: bytes | None
     merged: int = 0
+    notes: bytes = b""
 
     @property
     def published_donor(self) -> str:
@@ -269,7 +272,7 @@ class Ledger:
         """What has happened to studies: the last such event (0: none), how many are in, how many entries wait."""
         last, studies, waiting = self._db.execute(
             "SELECT (SELECT coalesce(max(seq), 0) FROM events WHERE kind IN"
-            " ('admitted', 'quarantined', 'decided', 'discarded', 'withdrawn', 'erased')),"
+            " ('admitted', 'joined', 'quarantined', 'decided', 'discarded', 'withdrawn', 'erased')),"
             " (SELECT count(*) FROM studies), (SELECT count(*) FROM quarantine)"
         ).fetchone()
         return last, studies, waiting
@@ -322,7 +325,7 @@ class Ledger:
         places = [(path, record.study_id) for path in sorted(record.files)]
         self._db.executemany("INSERT INTO stored VALUES (?,?)", places)
         self._db.execute(
-            "INSERT OR REPLACE INTO studies VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO studies VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
                 record.study_id,
                 record.donor_id,
@@ -333,6 +336,7 @@ class Ledger:
                 record.links,
                 record.previews,
                 record.merged,
+                record.notes,
             ),
         )
 

@@ -90,6 +90,7 @@ def intake(
 _INTAKE_NUMBERS = (
     *("files", "admitted_instances", "quarantined_instances", "not_instances"),
     *("admitted_studies", "unchanged_studies", "quarantined_studies", "size_bytes"),
+    *("joined_instances", "joined_studies"),
 )
 
 
@@ -109,6 +110,8 @@ def _print_intake(archive: Path, report: curate.IntakeReport) -> None:
     out = shared.console()
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.items())
     studies = f"{report.admitted_studies:,} new studies, {report.unchanged_studies:,} there already"
+    if report.joined_studies:
+        studies += f"; {report.joined_instances:,} joined {report.joined_studies:,} studies that were there"
     table = shared.columns("count", "what", right=("count",), header=False)
     table.add_row(f"{report.files:,}", "files looked at, of these")
     table.add_row(f"{report.admitted_instances:,}", f"instances admitted ({studies})")
@@ -124,7 +127,7 @@ def _print_intake(archive: Path, report: curate.IntakeReport) -> None:
         out.print(Text(f"\n{report.new_receipts:,} new receipts, for the donors: {told}"))
     if report.quarantined_instances:
         out.print(Text(f"\nSee what waits: curate quarantine {quoted(archive)}"))
-    if report.admitted_studies:
+    if report.admitted_studies or report.joined_studies:
         out.print(Text(f"Next: curate release {quoted(archive)}"), style="bold")
 
 

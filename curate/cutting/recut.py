@@ -47,9 +47,16 @@ class _Kept:
 
 def holds(folder: Path, gone: frozenset[str]) -> bool:
     """Whether a release has a row of one of these studies."""
-    return any(
-        pc.any(_among(batch["study_id"], gone)).as_py()
-        for batch in contract.read_batches(folder / "manifest" / "studies.parquet", ["study_id"])
+    return bool(held(folder, gone))
+
+
+def held(folder: Path, studies: frozenset[str]) -> frozenset[str]:
+    """Which of these studies a release has a row of."""
+    batches = contract.read_batches(folder / "manifest" / "studies.parquet", ["study_id"])
+    return frozenset(
+        study
+        for batch in batches
+        for study in batch["study_id"].filter(_among(batch["study_id"], studies)).to_pylist()
     )
 
 

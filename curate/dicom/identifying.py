@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 
 from pydicom.datadict import keyword_dict
 
+from curate.dicom.dictionary import TEXT
 from curate.dicom.grammar import decimal_string, even, split
 from curate.dicom.terms import words_of
 from curate.dicom.text import decode_text
@@ -107,6 +108,17 @@ def _step(tag: int) -> str:
 def identifying_words(item: Item) -> frozenset[str]:
     """The words of all names and numbers of persons in a data set, for `StudyContext.names`."""
     return words_of(_texts(item))
+
+
+def words_in(item: Item) -> frozenset[str]:
+    """The words of all texts of a data set, at every depth."""
+    found: frozenset[str] = frozenset()
+    for tag, element in item.items():
+        if isinstance(element.value, list):
+            found = found.union(*map(words_in, element.value))
+        elif element.vr in TEXT:
+            found |= words_of([decode_text(item.raw(tag), item.encodings)])
+    return found
 
 
 def _texts(item: Item) -> list[str]:

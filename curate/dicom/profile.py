@@ -12,7 +12,13 @@ from pydicom.datadict import dictionary_VM
 from curate import resources
 from curate.dicom import dates, grammar, private, values, withheld
 from curate.dicom.finish import check_dataset, finish_dataset, finish_item
-from curate.dicom.identifying import direct_identifiers, identifying_words, own_numbers, without_numbers
+from curate.dicom.identifying import (
+    direct_identifiers,
+    identifying_words,
+    own_numbers,
+    without_numbers,
+    words_in,
+)
 from curate.dicom.sopclasses import admit_sop_class, pixel_risks, rounded_weight
 from curate.dicom.types import Action, Decision, Item, Policy, StudyContext
 
@@ -32,6 +38,7 @@ __all__ = (
     "pixel_risks",
     "rounded_weight",
     "without_numbers",
+    "words_in",
 )
 
 MODIFIED_DATES, DESCRIPTORS = "retain_longitudinal_modified_dates", "clean_descriptors"

@@ -56,6 +56,11 @@ class _Series:
     slices: list[_Slice] = field(default_factory=list)
 
 
+def is_judged(sop_class_uid: str) -> bool:
+    """Whether an instance of this class is part of a volume that is judged."""
+    return sop_class_uid in _CT
+
+
 def plan(instances: Iterable[Parsed]) -> Plan:
     """Judge each CT series of a study; the largest of a frame of reference tells the others their plane."""
     series: dict[str, _Series] = {}

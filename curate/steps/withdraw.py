@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from curate import clock, durable
+from curate import clock
 from curate.archive import layout, receipts, tables
-from curate.archive.consolidate import store, write_shard
+from curate.archive.consolidate import without
 from curate.archive.layout import Archive
-from curate.archive.ledger import StudyRecord
 from curate.cutting.erase import Erased, cuts, settle
 from curate.cutting.recut import holds
 from curate.dicom import identifiers
@@ -108,7 +104,7 @@ def _take(archive: Archive, keys: Keys, gone: frozenset[str]) -> tuple[int, int]
     donors |= {record.study_id: record.donor_id for record in records}
     published = {event.subject for event in ledger.events("published")}
     released = {path.name: path for path in cuts(archive) if path.name in published}
-    moved = _without(archive, records, gone)
+    moved = without(archive, records, gone)
     with ledger.transaction():
         for record in moved:
             ledger.put_study(record)
@@ -147,24 +143,3 @@ def _forget(
     ledger.delete_study(study)
     for name in entries:
         ledger.delete_quarantine(name)
-
-
-def _without(archive: Archive, records: list[StudyRecord], gone: frozenset[str]) -> list[StudyRecord]:
-    """The records that shared a pack or a preview shard with what goes, in new ones without it."""
-    ledger, moved = archive.ledger, dict[str, StudyRecord]()
-    for path in sorted({path for record in records for path in record.files}):
-        here = [study for study in ledger.sharing(path) if study not in gone]
-        stay = [record for study in here if (record := moved.get(study) or ledger.study(study)) is not None]
-        if path.startswith("packs/"):
-            moved |= {record.study_id: record for record in store(archive, stay)} if stay else {}
-        else:
-            shard = _shard(archive, path, gone) if stay else ""
-            moved |= {r.study_id: replace(r, payload={**r.payload, "preview": shard}) for r in stay}
-    return list(moved.values())
-
-
-def _shard(archive: Archive, shard: str, gone: frozenset[str]) -> str:
-    with durable.storage_errors("write previews"):
-        rows = pq.read_table(archive.root / shard)
-    keep = [study not in gone for study in rows["study_id"].to_pylist()]
-    return write_shard(archive, rows.filter(pc.equal(keep, True)))

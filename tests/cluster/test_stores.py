@@ -155,6 +155,23 @@ def test_the_whole_life_of_an_archive_on_s3(server: dict[str, str], tmp_path: Pa
     assert bucket.find("shared") == ["shared/archive/curate-owner"]
 
 
+def test_a_later_batch_joins_a_study_whose_packs_lie_on_s3(server: dict[str, str], tmp_path: Path) -> None:
+    """The admitted instances come out of the bucket's packs; these go, and the release is that of one batch."""
+    given, table = donation(tmp_path / "in", studies=2, instances=3)
+    here, there = make(tmp_path / "here"), make(tmp_path / "there", "s3://bucket/joined")
+    how = ("--studies", table, "--deidentify", "--workers", 1)
+    curate("intake", here, given, *how, **FIXED)
+    late = [given / f"study{study}" / "002.dcm" for study in range(2)]
+    for number, path in enumerate(late):
+        path.rename(tmp_path / f"{number}.dcm")
+    curate("intake", there, given, *how, **FIXED)
+    report = curate_json("intake", there, tmp_path / "0.dcm", tmp_path / "1.dcm", *how)
+    assert (report["joined_instances"], report["joined_studies"]) == (2, 2)
+    found = remote.filesystem("s3://").find("bucket/joined/packs")
+    assert [path.removeprefix("bucket/joined/packs/") for path in found] == [*files_of(here / "packs")]
+    assert release_of(here) == release_of(there)
+
+
 def _mended(bucket: Any, pack: str, archive: Path) -> None:
     """Doctor puts an altered pack right, out of the release."""
     data = bucket.cat_file(pack)

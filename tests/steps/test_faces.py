@@ -99,3 +99,37 @@ def test_a_head_that_cannot_be_judged_waits(tmp_path: Path, fault: str) -> None:
     assert report.admitted_instances == 0
     rule = "PIXELS_FACE_LIKELY" if fault == "magnetic" else "PIXELS_FACE_UNSURE"
     assert rule in report.codes
+
+
+def test_a_late_series_of_a_head_waits_for_the_whole_study(tmp_path: Path) -> None:
+    """A plan is made of all volumes: a late CT series does not join, and is cut once all of the study comes."""
+    first, late = slices(step=3), slices(1, step=3)
+    report, root = take_in(tmp_path, first)
+    assert report.admitted_instances == len(first)
+    report = _send(tmp_path / "late", root, late)
+    assert (report.joined_instances, report.codes["STUDY_ALREADY_ADMITTED"]) == (0, len(late))
+    report = _send(tmp_path / "all", root, [*first, *late])
+    assert (report.joined_instances, report.quarantined_instances) == (len(late), 0)
+    with layout.opened(root, write=False) as archive:
+        (record,) = list(archive.ledger.studies())
+        assert not list(archive.ledger.quarantined())
+    assert record.payload["evidence"]["faces"]["instances"] == len(first) + len(late)
+
+
+def test_what_a_late_head_would_push_out_stays(tmp_path: Path) -> None:
+    """Taking a study anew would refuse an admitted MR beside the head: it stays, and the head waits."""
+    other = synth.load_instance(0, 0, 9, 0, modality="MR")
+    other.BodyPartExamined, other.StudyDescription = "ABDOMEN", "THORAX"
+    report, root = take_in(tmp_path, [synth.to_bytes(other)])
+    assert report.admitted_instances == 1
+    head = slices(step=3)
+    report = _send(tmp_path / "all", root, [*head, synth.to_bytes(other)])
+    assert (report.joined_instances, report.admitted_instances) == (0, 1)
+    assert report.codes["STUDY_ALREADY_ADMITTED"] == len(head)
+
+
+def _send(folder: Path, root: Path, files: list[bytes]) -> curate.IntakeReport:
+    folder.mkdir()
+    for number, data in enumerate(files):
+        (folder / f"{number}.dcm").write_bytes(data)
+    return curate.intake(root, [folder], folder.parent / "studies.csv", deidentify=True, workers=1)

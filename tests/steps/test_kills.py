@@ -24,7 +24,7 @@ from curate.digests import canonical_json
 from tests import synth
 from tests.steps.archives import donation, files_of, make_archive
 
-STAGES = ("intake", "release", "publish", "withdraw", "release again", "publish again")
+STAGES = ("intake", "join", "release", "publish", "withdraw", "release again", "publish again")
 PARTS = 4  # so that several processes share the exhaustive ones
 FAULTS = {"SIGKILL": "", "ENOSPC": "the disk is full", "EIO": "the device reports an I/O error"}
 _Answer = dict[str, Any]
@@ -49,10 +49,11 @@ class Bench:
 
     def command(self, stage: str) -> list[str]:
         """The command of a stage."""
-        source, table = self.folder / "donated", self.folder / "donated.csv"
-        archive = str(self.archive)
+        archive, studies = str(self.archive), ["--studies", str(self.folder / "donated.csv")]
+        options = [*studies, "--deidentify", "--workers", "1"]
         return {
-            "intake": ["intake", archive, str(source), "--studies", str(table), "--deidentify", "--workers", "1"],
+            "intake": ["intake", archive, str(self.folder / "donated"), *options],
+            "join": ["intake", archive, str(self.folder / "late"), *options],
             "release": ["release", archive],
             "publish": ["publish", archive, "1.0.0"],
             "withdraw": ["withdraw", archive, synth.uid(1, 0)],
@@ -90,6 +91,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     donation(folder / "donated", studies=3, instances=2)
     (folder / "donated" / "study9").mkdir()
     (folder / "donated" / "study9" / "0.dcm").write_bytes(synth.instance_bytes(9, 0, 0, 0))
+    _late(folder / "late")
     driver = subprocess.Popen(
         [sys.executable, "-m", "tests.steps.fault_driver"],
         stdin=subprocess.PIPE,
@@ -102,6 +104,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     for stage, following in zip(STAGES, (*STAGES[1:], "the end"), strict=True):
         answer = made.run(stage)
         assert answer["code"] == 0, answer["output"]
+        assert stage != "join" or _joined(archive) == [1, 2], answer["output"]
         (folder / f"{stage}.steps").write_text(str(answer["steps"]))
         made.keep(f"before {following}")
     yield made
@@ -109,11 +112,29 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     _remove(folder)
 
 
+def _late(folder: Path) -> None:
+    """A second batch: a series that joins study 0, and all of study 2 with an earlier one, so that it is taken anew."""
+    first = synth.load_instance(2, 0, 1, 0, rows=32, columns=32)
+    first.AcquisitionTime = "070000"
+    files = {"a": synth.to_bytes(first)}
+    files |= {f"0-{n}": synth.instance_bytes(0, 0, 1, n, rows=32, columns=32) for n in range(2)}
+    files |= {f"2-{n}": synth.instance_bytes(2, 0, 0, n, rows=32, columns=32) for n in range(2)}
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / f"{name}.dcm").write_bytes(data)
+
+
 def _remove(folder: Path) -> None:
     for path in [folder, *folder.rglob("*")] if folder.exists() else ():
         if path.is_dir():
             path.chmod(0o755)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _joined(archive: Path) -> list[int]:
+    """How many instances joined each study that there was."""
+    with opened(archive, write=False) as held:
+        return sorted(event.payload["joined"] for event in held.ledger.events("joined"))
 
 
 def _trees(work: Path) -> dict[str, dict[str, bytes]]:

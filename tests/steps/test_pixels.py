@@ -173,3 +173,35 @@ def test_inspect_and_check_look_again(tmp_path: Path) -> None:
     assert not [
         finding for result in results for finding in result.findings if finding.rule.startswith("PIXELS")
     ]
+
+
+def test_a_later_slice_joins_with_what_was_masked(tmp_path: Path) -> None:
+    """A masked slice is not looked at again: the evidence counts both batches as one would have."""
+    files = slice_with([NAME]), slice_with([NAME], 1)
+    for name in ("one", "several"):
+        (tmp_path / name).mkdir()
+    one, several = (archive_of(tmp_path / name) for name in ("one", "several"))
+    (several / "secret.key").write_bytes((one / "secret.key").read_bytes())
+    take_in(tmp_path / "one", one, *files)
+    take_in(tmp_path / "several", several, files[0])
+    (tmp_path / "several" / "source" / "0.dcm").unlink()
+    assert take_in(tmp_path / "several", several, files[1]).joined_instances == 1
+    assert admitted(several) == admitted(one)
+
+
+def test_a_decision_is_not_about_what_comes_later(tmp_path: Path) -> None:
+    """A person decided of one page; another page that comes later waits for a decision of its own."""
+    root = archive_of(tmp_path)
+    page, later = slice_with([NAME] * 11), slice_with([NAME] * 11, 1)
+    take_in(tmp_path, root, page)
+    curate.decide(root, curate.waiting(root)[0].id, "mask", "REPORT_PAGE")
+    assert take_in(tmp_path, root, page).admitted_instances == 1
+    assert take_in(tmp_path, root, page, later).joined_instances == 0
+    (entry,) = curate.waiting(root)
+    assert (entry.files, "PIXELS_MOSTLY_TEXT" in entry.codes) == (1, True)
+    curate.decide(root, entry.id, "mask", "REPORT_PAGE")
+    assert take_in(tmp_path, root, page, later).joined_instances == 1
+    assert not curate.waiting(root)
+    data, evidence = admitted(root)
+    assert [b"113101" in one for one in data] == [True, True]
+    assert (evidence["decided"], evidence["masked_instances"]) == ("mask", 2)

@@ -20,6 +20,7 @@ from curate.donation.coding import terms
 from curate.findings import Severity
 from curate.pixels.preview import preview
 from curate.records import Row
+from curate.steps.intake import notes
 from curate.steps.intake.series import series_row
 from curate.steps.intake.tasks import StudyTask
 from curate.steps.intake.work import Work
@@ -61,6 +62,21 @@ def record(task: StudyTask, work: Work, coded: Row, evidence: Row) -> StudyRecor
         tables.to_ipc(_table("instances", instances)),
         tables.to_ipc(_table("references", [{"study_id": task.study_id, **link} for link in links])),
         tables.to_ipc(_table("previews", previews)) if previews else None,
+        notes=_notes(task, work).stored(),
+    )
+
+
+def _notes(task: StudyTask, work: Work) -> notes.Notes:
+    """What a later batch of the study must know."""
+    return notes.Notes(
+        notes.row_mark(work.keys, task.row),
+        task.moment,
+        task.shift_us,
+        task.study_date,
+        tuple(order[1:4] for order in work.order),
+        {order.series: (order, notes.coded_facts(told)) for order, told in work.headers.values()},
+        frozenset(notes.word_marks(work.keys, work.names)),
+        frozenset(mark.hex() for mark in work.refused_sources),
     )
 
 

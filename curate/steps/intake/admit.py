@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from curate import durable
 from curate.archive import packs
+from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
@@ -27,10 +28,10 @@ from curate.steps.intake.series import contradictions, keywords
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 from curate.steps.intake.work import Work
 
-_Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
+Clean = tuple[packs.Ids, tuple[packs.Bytes, ...]]
 
 
-class _StudyRefusedError(Exception):
+class StudyRefusedError(Exception):
     """The study as a whole goes to quarantine; the findings say why."""
 
 
@@ -41,9 +42,8 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
     with durable.storage_errors("use the store of packs"), task.packs.scratch() as scratch:
         work = Work(keys, scratch)
         try:
-            _pack_all(task, work)
-            return _admitted(task, work)
-        except _StudyRefusedError:
+            return _finished(task, work, taken(task, work))
+        except StudyRefusedError:
             return keep.refuse(task, keys, (*task.findings, *work.findings))
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             # a defect of our own, met at odd data, must not stop the batch either
@@ -51,12 +51,22 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
             return keep.refuse(task, keys, (*task.findings, *work.findings, Finding("PROGRAM_DEFECT", place)))
 
 
-def _pack_all(task: StudyTask, work: Work) -> None:
-    """Read, judge and pack one instance after the other; only the packs' temporary files grow."""
+def taken(task: StudyTask, work: Work) -> StudyRecord | None:
+    """Rewrite, verify and pack a study; its record, or None where no instance of it may enter.
+
+    Raises:
+        StudyRefusedError: it may not enter as a whole; `work` has the findings.
+    """
+    pack_all(task, work, clean_rows(task, work))
+    return made(task, work, account.evidence(task, work)) if work.rows else None
+
+
+def pack_all(task: StudyTask, work: Work, clean: Iterable[Clean]) -> None:
+    """Pack one clean instance after the other; only the packs' temporary files grow."""
     packer = Packer(work.scratch, task.target_pack_bytes)
     try:
         with durable.storage_errors("write a pack"):
-            for ids, pieces in _clean_rows(task, work):
+            for ids, pieces in clean:
                 packer.add(ids, pieces)
             packer.close()
     finally:
@@ -64,11 +74,12 @@ def _pack_all(task: StudyTask, work: Work) -> None:
     work.packs = packer.packs
 
 
-def _clean_rows(task: StudyTask, work: Work) -> Iterator[_Clean]:
+def clean_rows(task: StudyTask, work: Work) -> Iterator[Clean]:
+    """The clean instances of a study, one after the other; what a rule refuses is set aside."""
     policy = Policy.from_mapping(task.profile)
     _plan_faces(task, work, policy)
-    names = _names(task) if task.deidentify else frozenset()
-    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, names)
+    work.names |= names_of(task) if task.deidentify else frozenset()
+    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, work.names)
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
             data = read()
@@ -78,32 +89,29 @@ def _clean_rows(task: StudyTask, work: Work) -> Iterator[_Clean]:
         digest = identifiers.source_mark(work.keys, data)
         if instance.duplicate and work.digests.get(instance.instance_uid) not in (None, digest):
             work.findings.append(Finding("INSTANCE_UID_CONFLICT", instance.place))
-            raise _StudyRefusedError
-        if digest in task.known or digest in work.sources:
+            raise StudyRefusedError
+        if digest in work.sources:
             work.already += 1
             continue
         if digest in work.refused_sources:
             work.refused.append(instance)
             continue
-        if task.known:
-            _look_only(task, work, instance, data, context, policy)
-            work.refused_sources.add(digest)
-            continue
         work.digests[instance.instance_uid] = digest
         row = _clean(task, work, instance, data, context, policy)
         (work.refused_sources if row is None else work.sources).add(digest)
         if row is not None:
+            work.order.append(instance.order)
             yield row
 
 
 def _plan_faces(task: StudyTask, work: Work, policy: Policy) -> None:
     """Judge the study's volumes as a whole, before the first instance of it is cut."""
-    if policy.head != "deface" or task.known:
+    if policy.head != "deface" or not task.whole:
         return
     work.faces = faces.plan(_parsed(task))
     if work.faces.held:
         work.findings.append(Finding(faces.UNSURE, task.instances[0].place, "PixelData"))
-        raise _StudyRefusedError
+        raise StudyRefusedError
 
 
 def _parsed(task: StudyTask) -> Iterator[Parsed]:
@@ -117,7 +125,7 @@ def _parsed(task: StudyTask) -> Iterator[Parsed]:
             seen.add(instance.instance_uid)
 
 
-def _names(task: StudyTask) -> frozenset[str]:
+def names_of(task: StudyTask) -> frozenset[str]:
     """The words and numbers of the person's identifiers, by the first header of each series that can be read."""
     names: set[str] = set()
     seen: set[str] = set()
@@ -128,18 +136,6 @@ def _names(task: StudyTask) -> frozenset[str]:
             names |= profile.identifying_words(parse(instance.path.read_bytes()).dataset)
             seen.add(instance.series_uid)
     return frozenset(names)
-
-
-def _look_only(
-    task: StudyTask, work: Work, instance: SourceInstance, data: bytes, context: StudyContext, policy: Policy
-) -> None:
-    """A new instance of a study that is there already waits: by its own rule, or because it comes late."""
-    scratch = Work(work.keys, work.scratch)
-    if _clean(task, scratch, instance, data, context, policy) is None:
-        work.findings += scratch.findings
-        work.refused.append(instance)
-    else:
-        _set_aside(work, instance, Finding("STUDY_ALREADY_ADMITTED", instance.place))
 
 
 def _set_aside(work: Work, instance: SourceInstance, finding: Finding) -> None:
@@ -154,15 +150,16 @@ def _clean(
     data: bytes,
     context: StudyContext,
     policy: Policy,
-) -> _Clean | None:
+) -> Clean | None:
     """One clean instance; None where a rule refuses it."""
     try:
         parsed = parse(data)
         if not task.deidentify and (direct := profile.direct_identifiers(parsed.dataset)):
             work.findings += [Finding(f.rule, instance.place, f.tag) for f in direct]
-            raise _StudyRefusedError
+            raise StudyRefusedError
         if instance.series_uid not in work.headers:
-            work.headers[instance.series_uid] = facts_of(parsed.dataset, HEADER_KEYWORDS)
+            facts = facts_of(parsed.dataset, HEADER_KEYWORDS)
+            work.headers[instance.series_uid] = instance.order, facts
         rewritten = rewrite_parsed(parsed, context, policy)
         rewritten, voxels = faces.clean(parsed, rewritten, work.faces, policy)
         if instance.series_uid in work.faces.planes:
@@ -182,8 +179,8 @@ def _clean(
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
     if has_errors(found) or any(_held(f.rule, policy, task.decision) for f in found):
-        raise _StudyRefusedError
-    return _row(task, work, rewritten, verified.dataset)
+        raise StudyRefusedError
+    return taken_row(task, work, rewritten, verified.dataset)
 
 
 _SITE = ("InstitutionName", "InstitutionAddress")
@@ -208,7 +205,8 @@ def _held(rule: str, policy: Policy, decision: str) -> bool:
     return rule.startswith("HELD_") or (rule == "PIXELS_FACE_LIKELY" and policy.head in ("hold", "deface"))
 
 
-def _row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) -> _Clean:
+def taken_row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) -> Clean:
+    """A clean instance as a pack takes it, with what the record will say of it."""
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
     facts = facts_of(dataset, keywords())
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
@@ -234,22 +232,36 @@ def _row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) -> _C
     return packs.Ids(task.study_id, series, instance), rewritten.chunks
 
 
-def _admitted(task: StudyTask, work: Work) -> StudyResult:
-    entry = keep.keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
-    if not work.rows:
-        return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
-    # of the images alone: what was wrong with the row would tell what a null hides
-    evidence = account.evidence(task, work)
-    coded, found = code_study(task.row, joined(work.headers.values()))
+def made(task: StudyTask, work: Work, evidence: Row) -> StudyRecord:
+    """The record of what was packed.
+
+    `evidence` is of the images alone: what was wrong with the row would tell what a null hides.
+
+    Raises:
+        StudyRefusedError: what row and headers say together keeps the study out.
+    """
+    coded, found = code_study(task.row, joined(told for _, told in work.headers.values()))
     odd = [name for facts in work.facts.values() for name in contradictions(facts)]
     found += [Finding("SERIES_CONTRADICTS", "", name) for name in odd]
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
-        raise _StudyRefusedError
-    record = account.record(task, work, coded, evidence)
-    for path, packed in work.packs:
-        with durable.storage_errors("store a pack"):
-            task.packs.put(path, packs.pack_path(packed.sha256))
+        raise StudyRefusedError
+    return account.record(task, work, coded, evidence)
+
+
+def _finished(task: StudyTask, work: Work, record: StudyRecord | None) -> StudyResult:
+    """What came of a study: what was refused is kept, and the packs get their place."""
+    entry = keep.keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
+    if record is None:
+        return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
+    place_packs(task, work)
     admitted = len(work.rows) + work.already
     findings = merge((*task.findings, *work.findings))
     return StudyResult(admitted, len(work.refused), findings, record, entry, work.size_bytes)
+
+
+def place_packs(task: StudyTask, work: Work) -> None:
+    """Put finished packs into the store."""
+    for path, packed in work.packs:
+        with durable.storage_errors("store a pack"):
+            task.packs.put(path, packs.pack_path(packed.sha256))

@@ -15,6 +15,8 @@ from curate.findings import Finding
 class IntakeReport:
     """What became of every file: `files` = admitted + quarantined + not instances.
 
+    `admitted_instances` are in now,
+    whether they were before or not; of them `joined_instances` came to `joined_studies`, which were there in part.
     `findings` are merged; `other` names what is no study's instance by its place and kind; `receipts` is the
     encrypted file to which the codes of `new_receipts` donations were added.
     """
@@ -23,7 +25,9 @@ class IntakeReport:
     admitted_instances: int = 0
     quarantined_instances: int = 0
     not_instances: int = 0
+    joined_instances: int = 0
     admitted_studies: int = 0
+    joined_studies: int = 0
     unchanged_studies: int = 0
     quarantined_studies: int = 0
     size_bytes: int = 0
@@ -45,8 +49,10 @@ class IntakeReport:
         """The same account, as plain data, of taking the same in once more: nothing is new then."""
         again = replace(
             self,
-            unchanged_studies=self.unchanged_studies + self.admitted_studies,
+            unchanged_studies=self.unchanged_studies + self.admitted_studies + self.joined_studies,
             admitted_studies=0,
+            joined_studies=0,
+            joined_instances=0,
             size_bytes=0,
             new_receipts=0,
             receipts=None,

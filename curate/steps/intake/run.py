@@ -7,16 +7,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 
 from curate import clock, durable, parallel, remote
 from curate.archive import layout
+from curate.archive.consolidate import remove_unused, without
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
+from curate.cutting.erase import cuts
+from curate.cutting.recut import held
 from curate.dicom import identifiers
-from curate.dicom.hierarchy import StudyGroup, day_of, rebased
+from curate.dicom.hierarchy import StudyGroup, day_of, rebased, slice_order
 from curate.dicom.sources import SourceFile
-from curate.dicom.types import Keys, Policy
+from curate.dicom.types import Keys, Policy, Scan
 from curate.donation.gate import RowIndex, judge
 from curate.donation.gather import Donation, count_kinds, gather
 from curate.donation.looked import StoredStudy
@@ -28,8 +33,9 @@ from curate.parallel import Workers
 from curate.pixels import extra
 from curate.progress import Progress, silent
 from curate.steps.intake import receipts, remembered
-from curate.steps.intake.admit import process
+from curate.steps.intake.joining import process
 from curate.steps.intake.keep import quarantine_id
+from curate.steps.intake.notes import Order
 from curate.steps.intake.report import IntakeReport
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
@@ -79,6 +85,8 @@ def intake(
         for task, result in progress.over(done, "studies", len(tasks)):
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
+        if run.leftovers:
+            remove_unused(archive)
         report = run.report(donation)
         if look is not None:
             remembered.remember(archive, look, report.unchanged(), waiting=report.quarantined_instances > 0)
@@ -121,6 +129,7 @@ class _Run:
         self.studies: dict[str, StoredStudy] = {}
         self.given = receipts.Given(archive.ledger)
         self.made: dict[str, bytes] = {}
+        self.leftovers = False  # packs of studies that were joined may still be there
 
     def tasks(self, donation: Donation) -> Iterator[StudyTask]:
         """A task for each study, and one for all instances that belong to none."""
@@ -151,9 +160,14 @@ class _Run:
         return replace(task, license=spdx, row=row, decision=self._decision(study_id))
 
     def _decision(self, study_id: str) -> str:
-        """What a person decided last of a study that waited for its pixels."""
-        decided = [event.payload["decision"] for event in self.archive.ledger.events("decided", study_id)]
-        return str(decided[-1]) if decided else ""
+        """What a person decided last of a study that waits for its pixels; of what is in already no more."""
+        waits = ""
+        for event in self.archive.ledger.events(subject=study_id):
+            if event.kind in ("admitted", "joined"):
+                waits, self.leftovers = "", self.leftovers or event.kind == "joined"
+            elif event.kind == "decided":
+                waits = str(event.payload["decision"])
+        return waits
 
     def _loose(self, file: SourceFile, finding: Finding) -> StudyTask:
         """A file that belongs to no study waits by itself, under a name of its content's place."""
@@ -167,16 +181,26 @@ class _Run:
         if study is None:
             return task
         known = self.archive.ledger.study(task.study_id)
-        digests = known.source if known else b""
-        held = frozenset(digests[start : start + 32] for start in range(0, len(digests), 32))
-        return replace(task, instances=self._instances(study.group), known=held)
+        task = replace(task, instances=self._instances(study.group))
+        if known is None:
+            return task
+        return replace(task, admitted=replace(known, previews=None), released=task.study_id in self.released)
+
+    @cached_property
+    def released(self) -> frozenset[str]:
+        """The studies of this donation that a release shows, be it published or not; all, where one is missing."""
+        ours, folders = frozenset(self.studies), cuts(self.archive)
+        published = {event.subject for event in self.archive.ledger.events("published")}
+        if published - {folder.name for folder in folders}:
+            return ours
+        return frozenset[str]().union(*(held(folder, ours) for folder in folders))
 
     def _instances(self, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
-        """The study's files in the order of the manifest: by the series' new UIDs, then as their slices lie."""
+        """The study's files in the order of the manifest, in which a later batch finds its place too."""
         doubled: dict[str, int] = defaultdict(int)
         for same in study.doubles:
             doubled[same[0].scan.sop_instance_uid] = len(same)
-        return tuple(
+        found = (
             SourceInstance(
                 member.place.place,
                 member.place.path,
@@ -184,10 +208,17 @@ class _Run:
                 member.scan.sop_instance_uid,
                 doubled[member.scan.sop_instance_uid] > 1,
                 member.place.origin,
+                self._order(new_uid, member.scan),
             )
-            for series in sorted(study.series, key=lambda s: identifiers.new_uid(self.keys, s.series_uid))
+            for series in study.series
+            for new_uid in (identifiers.new_uid(self.keys, series.series_uid),)
             for member in series.members
         )
+        return tuple(sorted(found, key=attrgetter("order")))
+
+    def _order(self, series: str, scan: Scan) -> Order:
+        position, time, number, _ = slice_order(scan)
+        return Order(series, position, time, number, identifiers.new_uid(self.keys, scan.sop_instance_uid))
 
     def _new(
         self,
@@ -237,6 +268,7 @@ class _Run:
         for task in map(self._whole, tasks):
             anchor = self.archive.ledger.anchor(task.donor_id)
             moment = self.earliest.get(task.study_id)
+            task = replace(task, moment=moment)
             if anchor is None or moment is None or self.policy.dates == "remove":
                 yield task
             else:
@@ -249,16 +281,21 @@ class _Run:
         ledger = self.archive.ledger
         gone = self._resolved(task, result)
         receipt = self.made.get(task.study_id) or self.given.of(task.study_id)
+        before = ledger.study(task.study_id) if result.joined else None
+        moved = without(self.archive, [before] if before else [], frozenset({task.study_id}))
         with ledger.transaction():
             if receipt is not None:
                 ledger.put_receipt(receipt, task.study_id)
             if result.record is not None:
-                ledger.put_study(result.record)
+                for record in (*moved, result.record):
+                    ledger.put_study(record)
                 facts = result.record.payload["facts"]
                 payload = {
                     key: facts[key] for key in ("instance_count", "series_count", "size_bytes", "sha256")
                 }
-                ledger.append(clock.stamp(), "admitted", task.study_id, payload, who=who(), tool=TOOL)
+                payload |= {"joined": result.joined} if result.joined else {}
+                kind = "joined" if result.joined else "admitted"
+                ledger.append(clock.stamp(), kind, task.study_id, payload, who=who(), tool=TOOL)
             if result.entry is not None and self._new_entry(result.entry):
                 ledger.put_quarantine(result.entry)
                 payload = {"codes": result.entry.codes, "files": result.entry.files}
@@ -278,7 +315,8 @@ class _Run:
         if result.entry is None and not result.admitted:
             return []
         kept = result.entry.id if result.entry else ""
-        ours = {quarantine_id(self.keys, task, kind) for kind in ("study", "part")} - {kept}
+        kinds = ("study", "late") if result.open else ("study", "part", "late")
+        ours = {quarantine_id(self.keys, task, kind) for kind in kinds} - {kept}
         return sorted(name for name in ours if self.archive.ledger.waits(name) is not None)
 
     def _count(self, task: StudyTask, result: StudyResult) -> None:
@@ -286,7 +324,10 @@ class _Run:
         totals.admitted_instances += result.admitted
         totals.quarantined_instances += result.quarantined
         totals.size_bytes += result.size_bytes
-        totals.admitted_studies += result.record is not None
+        self.leftovers |= result.joined > 0
+        totals.joined_instances += result.joined
+        totals.joined_studies += result.joined > 0
+        totals.admitted_studies += result.record is not None and not result.joined
         totals.unchanged_studies += result.record is None and result.admitted > 0
         totals.quarantined_studies += bool(
             result.entry and not result.admitted and task.instances[0].instance_uid

@@ -12,6 +12,7 @@ from curate.archive.stores import Store
 from curate.findings import Finding
 from curate.metadata.table import StudyRow
 from curate.remote import RemoteFile
+from curate.steps.intake.notes import FIRST, Order
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -19,6 +20,7 @@ class SourceInstance:
     """One file of a study: its safe place, its path, and where the series' order puts it.
 
     `origin` is where it came from, for the owner alone: a container's member has a path of its own in `path`.
+    `order` is its place among the study's clean instances.
     """
 
     place: str
@@ -27,16 +29,18 @@ class SourceInstance:
     instance_uid: str
     duplicate: bool = False
     origin: str = ""
+    order: Order = FIRST
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StudyTask:
     """One study to admit or to quarantine.
 
-    `findings` that are errors send it to quarantine as a whole. `known` are the digests of the original
-    instances that the archive holds already; `row` is the study's row of the table, coded; `shift_us` and
-    `study_date` place it in the donor's rebased time, `day` counts days from 2000-01-01. `decision` is what a person
-    decided of its pixels: `admit` them as they are, `mask` all that is found, or nothing.
+    `findings` that are errors send it to quarantine as a whole. `admitted` is what the archive holds of it already,
+    `released` whether a release shows that; `whole` says that nothing of it lies elsewhere. `row` is the study's row
+    of the table, coded; `shift_us` and `study_date` place it in the donor's rebased time, `day` counts days from
+    2000-01-01, `moment` is the first acquisition in microseconds since 1970. `decision` is what a person decided of
+    its pixels: `admit` them as they are, `mask` all that is found, or nothing.
     """
 
     packs: Store
@@ -56,7 +60,10 @@ class StudyTask:
     study_date: str = ""
     day: int | None = None
     fold: int = 0
-    known: frozenset[bytes] = frozenset()
+    moment: int | None = None
+    admitted: StudyRecord | None = None
+    released: bool = False
+    whole: bool = True
     row: StudyRow | None = None
     decision: str = ""
     pixels: str = "as-is"
@@ -64,7 +71,11 @@ class StudyTask:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StudyResult:
-    """What became of a study: its record where it is new and admitted, its entry where something waits."""
+    """What became of a study: its record where it is new or was joined, its entry where something waits.
+
+    `joined` counts the instances that came to an admitted study; `open` says that what waits of it from an earlier
+    batch was not in this one.
+    """
 
     admitted: int
     quarantined: int
@@ -72,3 +83,5 @@ class StudyResult:
     record: StudyRecord | None = None
     entry: QuarantineEntry | None = None
     size_bytes: int = 0
+    joined: int = 0
+    open: bool = False

@@ -13,6 +13,7 @@ from curate.dicom.types import Keys
 from curate.donation import faces, pixels
 from curate.findings import Finding
 from curate.records import Row
+from curate.steps.intake.notes import Order
 from curate.steps.intake.tasks import SourceInstance
 
 
@@ -29,7 +30,9 @@ class Work:
     applied: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     refused: list[SourceInstance] = field(default_factory=list)
-    headers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    headers: dict[str, tuple[Order, dict[str, Any]]] = field(default_factory=dict)
+    order: list[Order] = field(default_factory=list)
+    names: frozenset[str] = frozenset()
     references: list[references.Reference] = field(default_factory=list)
     previews: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     sources: set[bytes] = field(default_factory=set)
