@@ -173,7 +173,7 @@ class Cleaner:
     def _renew(self, latest: Latest, item: Item, track: Track | None) -> bool:
         """Bring the latest data set up to date where this one differs; False where that isn't enough."""
         if latest.fixed is None:
-            latest.fixed = self._fixed(item)
+            latest.fixed = self._fixed(latest)
         places = latest.stale(item, self._rests, track)
         if places is None:
             return False
@@ -187,10 +187,12 @@ class Cleaner:
             fresh.append(verdict)
         return latest.take(elements, places, fresh, track)
 
-    def _fixed(self, item: Item) -> dict[int, str]:
-        """Which attributes go whatever their values are, by the VRs that they have."""
-        found = {}
+    def _fixed(self, latest: Latest) -> dict[int, str]:
+        """Which attributes went whatever their values are, by the VRs that they had; none that others rest on."""
+        found, item = {}, Item(dict(zip(latest.tags, latest.elements, strict=True)))
         for tag, element in item.items():
+            if profile.is_partner(tag):
+                continue
             creator = item.creator(tag)
             if creator is None or (creator and tag & 0xFFFF >= 0x1000):
                 plan = self._plan(0, tag, element.vr, creator)

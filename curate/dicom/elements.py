@@ -123,6 +123,7 @@ def read_elements(
             seen = open_ended.get(data[pos : pos + 12]) if fast else None
             if seen and data.startswith(seen[0], pos) and pos + len(seen[0]) <= end:
                 item[tag] = seen[1]
+                source.spend(seen[1].units)
                 if not depth:
                     source.spans.append((tag, pos, pos + len(seen[0])))
                 pos += len(seen[0])
@@ -148,6 +149,8 @@ def read_elements(
                     interned.keep(raw, element)
             else:
                 element = found
+                if found.units:  # counted wherever it stands, so that no file is bound by those before it
+                    source.spend(found.units)
         else:
             element = _read_value(source, start, stop, tag, kind, explicit, item, depth)
         item[tag] = element
@@ -206,13 +209,13 @@ def _read_value(
     source: Source, start: int, stop: int, tag: int, kind: str, explicit: bool, item: Item, depth: int
 ) -> Element:
     """An element of defined length."""
-    named = normal_vr(tag, kind)
+    named, before = normal_vr(tag, kind), source.units
     if named == "SQ":
         try:
             items, _ = _read_sequence(
                 source, start, stop, kind, explicit, item.encodings, depth, undefined=False
             )
-            return Element(tag, "SQ", items)
+            return _spent(Element(tag, "SQ", items), before - source.units)
         except MalformedError as error:
             if kind == "SQ" or error.rule in ("TOO_DEEP", "TOO_MANY_ELEMENTS"):
                 raise
@@ -224,7 +227,12 @@ def _read_value(
         value = memoryview(source.data)[start:stop]
     if not source.little and tag not in PIXELS and len(value) % (unit := UNIT.get(named, 1)) == 0:
         value = swapped(value, unit)
-    return Element(tag, named, value)
+    return _spent(Element(tag, named, value), before - source.units)
+
+
+def _spent(element: Element, units: int) -> Element:
+    element.units = units
+    return element
 
 
 def _note_ambiguous(source: Source, item: Item, tag: int) -> None:
@@ -248,8 +256,9 @@ def _read_undefined(
         return Element(tag, "OB", fragments), stop
     if kind not in ("SQ", "UN"):
         raise MalformedError("MALFORMED", known_keyword(tag))
+    before = source.units
     items, stop = _read_sequence(source, start, end, kind, explicit, encodings, depth, undefined=True)
-    return Element(tag, "SQ", items), stop
+    return _spent(Element(tag, "SQ", items), before - source.units), stop
 
 
 def _read_sequence(

@@ -79,8 +79,10 @@ class Latest:
         return len(item) == len(self.tags) and next(reversed(item)) == self.tags[-1]
 
     def _changed(self, item: Item) -> list[int]:
-        differ = compress(self.tags, map(is_not, item.values(), self.elements))
-        return [tag for tag in differ if not self._goes(tag, item[tag].vr)]
+        differ = compress(
+            zip(self.tags, self.elements, strict=True), map(is_not, item.values(), self.elements)
+        )
+        return [tag for tag, old in differ if not (self._goes(tag, item[tag].vr) and self._goes(tag, old.vr))]
 
     def _goes(self, tag: int, vr: str) -> bool:
         return self.fixed is not None and self.fixed.get(tag) == vr

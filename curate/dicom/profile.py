@@ -31,6 +31,7 @@ __all__ = (
     "finish_dataset",
     "finish_item",
     "identifying_words",
+    "is_partner",
     "is_pure",
     "own_numbers",
     "partners",
@@ -227,6 +228,11 @@ def partners(tag: int, decision: Decision) -> frozenset[int]:
         return frozenset()
     sibling = dates.TIME_OF.get(tag) or dates.DATE_OF.get(tag)
     return frozenset((sibling,) if sibling else ())
+
+
+def is_partner(tag: int) -> bool:
+    """Whether a sibling's value may rest on an attribute, though that itself goes."""
+    return tag in dates.TIME_OF or tag in dates.DATE_OF
 
 
 def clean_value(

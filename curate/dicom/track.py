@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from curate.dicom.dictionary import VRS, normal_vr
-from curate.dicom.elements import read_elements, source_of
+from curate.dicom.elements import BYTES_A_UNIT, MIN_UNITS, read_elements, source_of
 from curate.dicom.head import Head, meta_spans
 from curate.dicom.shared import LONGEST, table_of
 from curate.dicom.types import PIXEL_DATA, SPECIFIC_CHARACTER_SET, Element, Item, MalformedError, Parsed
@@ -21,6 +21,7 @@ _SERIES = 0x0020000E
 _PIXELS = b"\xe0\x7f\x10\0"
 _META = frozenset((0x00020000, 0x00020003))  # the group's length, and the instance
 _PIXEL_HEADS = {b"\xe0\x7f\x10\0OW\0\0": "OW", b"\xe0\x7f\x10\0OB\0\0": "OB"}
+_UNDEFINED = 0xFFFFFFFF
 _MOST_VARYING = 64
 _MOST_TRACKS = 8
 
@@ -42,7 +43,7 @@ class _Step(NamedTuple):
 class Track:
     """A layout: `tags` in their order up to the pixels, and which of them vary among the files that keep to it."""
 
-    __slots__ = ("_last", "_meta", "_steps", "_syntax", "base", "tags", "varying")
+    __slots__ = ("_last", "_meta", "_steps", "_syntax", "_units", "base", "tags", "varying")
 
     def __init__(
         self, data: bytes, head: Head, spans: list[tuple[int, int, int]], base: Item, varying: frozenset[int]
@@ -52,6 +53,7 @@ class Track:
         self.varying = tuple(tag for tag in self.tags if tag in varying)
         self._meta: Mapping[int, bytes] = head.meta
         self._syntax = head.syntax
+        self._units = sum(base[tag].units for tag in self.tags if tag not in varying)
         self._steps: list[_Step] = []
         start = _PREAMBLE
         for tag, place, stop in (*meta_spans(data, _PREAMBLE + 4), *spans):
@@ -70,6 +72,7 @@ class Track:
         shared = table_of(True, base.encodings)
         known, end = shared.elements, len(data)
         found: dict[int, Element] = {}
+        units = self._units
         for raw, size, tag, head, width, vr in self._steps:
             if not data.startswith(raw, place):
                 return None
@@ -88,6 +91,10 @@ class Track:
                 if one is None:
                     return None
                 element, place = one
+            if not vr:
+                if element.vr != base[tag].vr:  # bytes of UN are a sequence in some files only
+                    return None
+                units += element.units
             found[tag] = element
         if not data.startswith(self._last, place):
             return None
@@ -96,7 +103,9 @@ class Track:
             return None
         item = Item(base, base.encodings)
         item.update(found)
-        if whole and place < end and not _read_pixels(data, place, item):
+        if units > MIN_UNITS + end // BYTES_A_UNIT:
+            return None
+        if place < end and not _read_pixels(data, place, item, units, whole=whole):
             return None
         return Parsed(meta, item, self._syntax, (), self)
 
@@ -111,19 +120,25 @@ def _one(data: bytes, place: int, tag: int, encodings: tuple[str, ...]) -> tuple
     return (item[tag], stop) if [*item] == [tag] and not source.ambiguous else None
 
 
-def _read_pixels(data: bytes, place: int, item: Item) -> bool:
-    """Add the pixels, where they alone are what is left."""
+def _read_pixels(data: bytes, place: int, item: Item, units: int, *, whole: bool) -> bool:
+    """Add the pixels, where they alone are what is left; of a file that goes on, as far as it is known."""
     vr = _PIXEL_HEADS.get(data[place : place + 8])
-    size = int.from_bytes(data[place + 8 : place + 12], "little")
-    if vr and 0 < size == len(data) - place - 12:
+    size, left = int.from_bytes(data[place + 8 : place + 12], "little"), len(data) - place - 12
+    if vr and not whole and max(0, left) < size < _UNDEFINED:
+        return True
+    if vr and 0 < size == left:
         item[PIXEL_DATA] = Element(PIXEL_DATA, vr, memoryview(data)[place + 12 :])
         return True
-    source, count = source_of(data), len(item)
+    source, found = source_of(data), Item(encodings=item.encodings)
+    source.units -= units
     try:
-        read_elements(source, place, len(data), True, item, 0, 0)
-    except MalformedError:  # the same
+        read_elements(source, place, len(data), True, found, 0, 0)
+    except MalformedError as error:  # the same
+        return not whole and error.rule == "TRUNCATED" and not found
+    if [*found] != [PIXEL_DATA] or source.trailing or source.ambiguous:
         return False
-    return PIXEL_DATA in item and len(item) == count + 1 and not (source.trailing or source.ambiguous)
+    item.update(found)
+    return True
 
 
 _tracks: tuple[Track, ...] = ()
@@ -150,15 +165,21 @@ def learn(data: bytes, head: Head, spans: list[tuple[int, int, int]], item: Item
     tags = [tag for tag, _, _ in spans]
     before = next((t for t in _tracks if t.tags == tuple(tags) and t.base.encodings == item.encodings), None)
     varying = frozenset() if before is None else _varying(before, item)
-    made = Track(data, head, spans, item, varying - {SPECIFIC_CHARACTER_SET})
+    varying = frozenset(tag for tag in varying if tag > SPECIFIC_CHARACTER_SET or _needs_none(item[tag]))
+    made = Track(data, head, spans, item, varying)
     _tracks = (made, *(one for one in _tracks if one is not before))[:_MOST_TRACKS]
     return made
 
 
+def _needs_none(element: Element) -> bool:
+    """Whether an element before the character set is read without one, as the standard has it there."""
+    return element.tag != SPECIFIC_CHARACTER_SET and not isinstance(element.value, list)
+
+
 def _follows(data: bytes, head: Head, spans: list[tuple[int, int, int]]) -> bool:
-    """Whether group 0002 and the elements up to the pixels lie end to end, each tag once, and nothing else."""
-    place = _PREAMBLE + 4
-    if data[_PREAMBLE:place] != b"DICM" or len({tag for tag, _, _ in spans}) < len(spans):
+    """Whether group 0002 and the elements up to the pixels lie end to end, in their order, and nothing else."""
+    place, tags = _PREAMBLE + 4, [tag for tag, _, _ in spans]
+    if data[_PREAMBLE:place] != b"DICM" or tags != sorted(set(tags)):
         return False
     every = (*meta_spans(data, place), *spans)
     for _, start, stop in every:

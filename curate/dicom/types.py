@@ -158,10 +158,10 @@ class Element:
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
     `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `typed` (character set, value)
-    that of the facts, `refers` that of the references.
+    that of the facts, `refers` that of the references; `units` is what reading a sequence takes of a file's bound.
     """
 
-    __slots__ = ("encoded", "refers", "tag", "typed", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "refers", "tag", "typed", "units", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -170,6 +170,7 @@ class Element:
         self.encoded: bytes | None = None
         self.wide = False
         self.refers: bool | None = None
+        self.units = 0
         self.verdict: Verdict = NO_VERDICT
         self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
 
