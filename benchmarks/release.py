@@ -48,7 +48,7 @@ def _record(archive: Archive, number: int, template: pa.Table, size: int) -> Stu
         packs.PackRow(study, series[n * 2 // INSTANCES], _uid("instance", number, n), random.bytes(size))
         for n in range(INSTANCES)
     ]
-    packed = packs.store_pack(rows, archive.root, archive.temporary / "pack")
+    packed = packs.store_pack(rows, archive.packs)
     half = INSTANCES // 2
     columns = {
         "study_id": [study] * INSTANCES,

@@ -20,16 +20,19 @@ def canonical_json(value: Any) -> str:
 
 
 def _refuse_floats(value: Any) -> None:
-    waiting = [value]
+    """Look at the types of each list's and object's entries together: most have two or three."""
+    waiting: list[tuple[Any, ...]] = [(value,)]
     while waiting:
-        entry = waiting.pop()
-        if isinstance(entry, float):
+        entries = waiting.pop()
+        kinds = set(map(type, entries))
+        if any(issubclass(kind, float) for kind in kinds):
             raise ValueError("canonical JSON holds no floats here")
-        if isinstance(entry, dict):
-            waiting += entry.keys()
-            waiting += entry.values()
-        elif isinstance(entry, list | tuple):
-            waiting += entry
+        if any(issubclass(kind, dict | list | tuple) for kind in kinds):
+            for entry in entries:
+                if isinstance(entry, dict):
+                    waiting += (tuple(entry), tuple(entry.values()))
+                elif isinstance(entry, list | tuple):
+                    waiting.append(tuple(entry))
 
 
 def sha256_json(value: Any) -> str:

@@ -16,7 +16,7 @@ from curate.dicom.shared import LONGEST, table_of
 from curate.dicom.types import PIXEL_DATA, SPECIFIC_CHARACTER_SET, Element, Item, MalformedError, Parsed
 
 _PREAMBLE = 128
-_BULK = 0x7FE00000
+_BULK = 0x7FE00001  # what comes before is the length of the group, which some writers state
 _SERIES = 0x0020000E
 _PIXELS = b"\xe0\x7f\x10\0"
 _META = frozenset((0x00020000, 0x00020003))  # the group's length, and the instance

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -65,6 +66,7 @@ def files(draw: st.DrawFn) -> bytes:
     pixels = draw(
         st.sampled_from([b"", encoded(0x7FE00010, b"OW", bytes(8)), encoded(0x7FE00010, b"OB", b""), b"odd"])
     )
+    pixels = draw(st.sampled_from([b"", encoded(0x7FE00000, b"UL", struct.pack("<L", len(pixels)))])) + pixels
     after = draw(st.sampled_from([b"", b"", encoded(0xFFFCFFFC, b"OB", bytes(4)), bytes(20)]))
     data += pixels + after
     return data[: draw(st.sampled_from([len(data), len(data), len(data), len(data) - 5, 200]))]
@@ -123,3 +125,11 @@ def test_the_files_of_a_series_keep_to_one_track() -> None:
     assert {id(one) for one in tracks[2:]} == {id(tracks[1])}
     assert track.follow(files[0], whole=True) is not None
     assert peek(files[1], 0x00280008).track is parse(files[2]).track
+
+
+def test_real_series_keep_to_a_track() -> None:
+    """So it is for the series of the corpus: most of their files are read by comparing."""
+    files = [path.read_bytes() for path in real.files() if "neurolabusc+dcm_qa_nih" in path.parts][:40]
+    forget()
+    tracks = [parse(data).track for data in files]
+    assert sum(one is not None and one is before for before, one in pairwise(tracks)) > 30

@@ -50,12 +50,19 @@ def series_row(facts: Sequence[Facts]) -> Row:
     """The technical columns of one series from the facts of its instances, in slice order."""
     row: Row = {}
     for column, name, path, place in _columns():
-        same = {id(value): value for value in [instance.get(name) for instance in facts]}
-        values = [_said(_value(value, path, place)) for value in same.values()]  # equal elements are one
+        values = [_said(_value(value, path, place)) for value in _different(facts, name)]
         row[column.name] = _typed(_aggregate(column.aggregate, values), column.type)
     regular, spacing = volume(facts)
     row["regular_volume"], row["slice_spacing_mm"] = regular, spacing
     return row
+
+
+def _different(facts: Sequence[Facts], name: str) -> Sequence[Any]:
+    """The values that instances have of one attribute, each object once: a series shares most of them."""
+    every = [instance.get(name) for instance in facts]
+    if every and every.count(every[0]) == len(every):
+        return every[:1]
+    return list({id(value): value for value in every}.values())
 
 
 def contradictions(facts: Sequence[Facts]) -> list[str]:
@@ -64,7 +71,7 @@ def contradictions(facts: Sequence[Facts]) -> list[str]:
         column.source
         for column, name, path, place in _columns()
         if column.aggregate == "agreed"
-        and len({_said(_value(instance.get(name), path, place)) for instance in facts} - {None}) > 1
+        and len({_said(_value(value, path, place)) for value in _different(facts, name)} - {None}) > 1
     ]
 
 

@@ -17,7 +17,7 @@ from curate.archive.ledger import StudyRecord
 from curate.digests import canonical_json
 from curate.records import Row
 
-GROUP_ROWS, GROUP_STUDIES = 20_000, 1_000
+GROUP_ROWS, GROUP_STUDIES = 5_000, 500
 Published = Mapping[str, Mapping[str, Any]]
 """What each study shows of the person: study_id -> the columns of `studies` that risk control decides."""
 
