@@ -16,6 +16,7 @@ from curate import durable
 from curate.archive import tables
 from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers, profile
+from curate.dicom.dates import NOON_US
 from curate.dicom.hierarchy import has_time
 from curate.dicom.reader import parse
 from curate.dicom.types import Keys, MalformedError, Policy
@@ -102,19 +103,20 @@ def _looked_at(task: StudyTask, record: StudyRecord, keys: Keys) -> _Batch:
 def _taken_in(task: StudyTask, keys: Keys, batch: _Batch, scratch: Path) -> StudyResult:
     """What is new joins what is there; or the study is taken anew; or what is new waits."""
     why = _why_not(task, keys, batch)
-    fresh, found = _cleaned(task, keys, batch.late, None if why else batch.notes, scratch / "late")
+    part = replace(task if why else _in_time(task, batch), instances=tuple(batch.late), whole=False)
+    fresh, found = _cleaned(part, keys, None if why else batch.notes, scratch / "late")
     if fresh is not None and not fresh.rows:
         return _result(task, keys, batch, fresh.refused, found)
     why = why or (_LATE if fresh is not None and _may_show_a_face(task, batch, fresh) else "")
     if fresh is not None and not why and _starts_as_before(task, batch):
-        return _together(task, keys, batch, fresh, scratch / "all")
+        return _together(part, keys, batch, fresh, scratch / "all")
     if why != _RELEASED and batch.is_whole and task.donor_id == batch.record.donor_id:
         anew, prevents = _anew(task, keys, batch, scratch / "anew")
         if anew is not None:
             return anew
         found += prevents
     if fresh is not None and not why:
-        return _together(task, keys, batch, fresh, scratch / "all")
+        return _together(part, keys, batch, fresh, scratch / "all")
     refused = {instance.place for instance in (batch.late if fresh is None else fresh.refused)}
     found += [Finding(why, one.place) for one in batch.late if one.place not in refused]
     return _result(task, keys, batch, batch.late, found)
@@ -155,19 +157,35 @@ def _starts_as_before(task: StudyTask, batch: _Batch) -> bool:
     return first == batch.notes.moment
 
 
-def _cleaned(
-    task: StudyTask, keys: Keys, late: list[SourceInstance], notes: Notes | None, folder: Path
-) -> tuple[Work | None, list[Finding]]:
-    """The new instances alone, clean, in packs of their own for now; None where they may not enter together.
+def _in_time(task: StudyTask, batch: _Batch) -> StudyTask:
+    """The task with dates moved as they were; or as an earlier first acquisition wants it, if by less than 12 hours.
 
-    With `notes` they are cleaned as those that are there were; without, they are looked at only.
+    Further than that a date without a time would not follow, for it stands for noon.
     """
+    notes = batch.notes
+    if notes is None:
+        return task
+    known = task.shift_us is not None and notes.shift_us is not None
+    by_us = (task.shift_us or 0) - (notes.shift_us or 0)
+    if known and abs(by_us) < NOON_US and not _starts_as_before(task, batch):
+        return task
+    return replace(
+        task,
+        day=batch.record.payload["day"],
+        moment=notes.moment,
+        shift_us=notes.shift_us,
+        study_date=notes.study_date,
+    )
+
+
+def _cleaned(
+    part: StudyTask, keys: Keys, notes: Notes | None, folder: Path
+) -> tuple[Work | None, list[Finding]]:
+    """The new instances alone, clean, in packs of their own for now; None where they may not enter together."""
     folder.mkdir()
     work = Work(keys, folder)
-    part = replace(task, instances=tuple(late), whole=False)
-    if notes is not None:
-        part = replace(part, shift_us=notes.shift_us, study_date=notes.study_date)
-        work.names = _repeated(part, keys, notes) if task.deidentify else frozenset()
+    if notes is not None and part.deidentify:
+        work.names = _repeated(part, keys, notes)
     try:
         admit.pack_all(part, work, admit.clean_rows(part, work))
     except StudyRefusedError:
@@ -204,28 +222,19 @@ def _anew(
     return _result(task, keys, batch, work.refused, work.findings, work, record), []
 
 
-def _together(task: StudyTask, keys: Keys, batch: _Batch, fresh: Work, folder: Path) -> StudyResult:
+def _together(part: StudyTask, keys: Keys, batch: _Batch, fresh: Work, folder: Path) -> StudyResult:
     """One study of what is there and what is new; if that contradicts itself, what is new waits."""
     folder.mkdir()
     work, payload, notes = Work(keys, folder), batch.record.payload, batch.notes
     if notes is None:
         raise ValueError("a study without notes")
-    part = replace(
-        task,
-        instances=tuple(batch.late),
-        license=payload["license"],
-        fold=payload["fold"],
-        day=payload["day"],
-        moment=notes.moment,
-        shift_us=notes.shift_us,
-        study_date=notes.study_date,
-    )
+    part = replace(part, license=payload["license"], fold=payload["fold"])
     again = {i.place for i in fresh.refused if batch.marks[i.place].hex() in notes.refused}
     try:
         record = united(part, work, batch.record, notes, fresh, again)
     except StudyRefusedError:
-        return _result(task, keys, batch, batch.late, [*fresh.findings, *work.findings])
-    return _result(task, keys, batch, fresh.refused, [*fresh.findings, *work.findings], work, record)
+        return _result(part, keys, batch, batch.late, [*fresh.findings, *work.findings])
+    return _result(part, keys, batch, fresh.refused, [*fresh.findings, *work.findings], work, record)
 
 
 def _result(
@@ -247,7 +256,7 @@ def _result(
         joined = len(work.sources - batch.known)
         size = max(work.size_bytes - batch.record.payload["facts"]["size_bytes"], 0)
     return StudyResult(
-        admitted=len(task.instances) - len(kept),
+        admitted=batch.already + len(batch.late) + len(batch.aside) - len(kept),
         quarantined=len(kept),
         findings=merge((*task.findings, *findings)),
         record=record,

@@ -15,7 +15,7 @@ from curate.archive.ledger import StudyRecord
 from curate.dicom import profile
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Item, MalformedError, Parsed, Policy, Rewritten
+from curate.dicom.types import Item, MalformedError, Parsed, Policy, Rewritten, StudyContext
 from curate.dicom.verify import released_context, same, verify_rewritten
 from curate.errors import DamagedError
 from curate.findings import Finding, has_errors
@@ -81,6 +81,7 @@ def _clean_rows(
     names = frozenset(
         word for mark, word in word_marks(work.keys, work.names).items() if mark not in notes.words
     )
+    moved = (task.shift_us or 0) - (notes.shift_us or 0)
     judged = (before["table"]["sha256"], before["tool"]) == (profile.rules_digest(), task.tool)
     for order, row, path, offset, was_there in entries:
         data = packs.read_instance(path, offset, row["size_bytes"])
@@ -91,8 +92,11 @@ def _clean_rows(
             )
         parsed = parse(data)
         clean = _as_it_is(task, row, data), parsed.dataset
-        if was_there and (names or not judged):
-            clean = _judged_again(work, parsed, clean, names, policy)
+        if was_there and (names or moved or not judged):
+            context = replace(released_context(parsed.dataset, policy), names=names)
+            if moved and context.shift_us is not None:
+                context = replace(context, shift_us=moved, study_date=task.study_date)
+            clean = _judged_again(work, parsed, clean, context, policy)
         work.order.append(order)
         yield admit.taken_row(task, work, *clean)
 
@@ -113,20 +117,19 @@ def _as_it_is(task: StudyTask, row: Row, data: bytes) -> Rewritten:
 
 
 def _judged_again(
-    work: Work, parsed: Parsed, clean: tuple[Rewritten, Item], names: frozenset[str], policy: Policy
+    work: Work, parsed: Parsed, clean: tuple[Rewritten, Item], context: StudyContext, policy: Policy
 ) -> tuple[Rewritten, Item]:
-    """An instance that is there under today's rules, without the words of the person that only new headers have.
+    """An instance that is there under today's rules: without words of the person, and with dates, as all now want it.
 
     Raises:
         StudyRefusedError: it is not clean under today's rules.
     """
-    context = replace(released_context(parsed.dataset, policy), names=names)
     with suppress(MalformedError):  # not clean any more: refused below
         again = rewrite_parsed(parsed, context, policy)
         if same(again.chunks, bytes(clean[0].chunks[0])):
             return clean
         verified = verify_rewritten(again, policy)
-        if names and not has_errors(verified.findings):
+        if (context.names or context.shift_us) and not has_errors(verified.findings):
             return again, verified.dataset
     work.findings.append(Finding("STUDY_ALREADY_ADMITTED"))
     raise StudyRefusedError
