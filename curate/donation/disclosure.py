@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
+from itertools import islice
 
 import pyarrow as pa
 
@@ -36,6 +37,7 @@ from curate.records import Row
 SENSITIVE = "diagnosis"
 QUASI_IDENTIFIERS = ("age", "sex", "region", "diagnosis", "diagnosis_basis", "series", "days_from_first")
 _GROUP, _BLOCK, _CHAPTER = "group ", "block ", "chapter "
+_AT_ONCE = 500  # studies whose rows are Python objects at a time
 _INTEGERS = ("age", "days_from_first")
 
 
@@ -89,12 +91,15 @@ def _but_weight(said: str) -> str:
 def raw_table(ledger: Ledger, only: Collection[str] | None = None) -> pa.Table:
     """One row a study, each quasi-identifier as exact as it is known; a donor's other study names the `bound` ones."""
     chosen = (outline for outline in ledger.outlines() if only is None or outline.study_id in only)
-    rows = [_raw(ledger, outline) for outline in chosen]
     names = ("study_id", "donor_id", *QUASI_IDENTIFIERS)
-    kinds = {name: pa.int64() if name in _INTEGERS else pa.string() for name in names}
-    table = pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
-    bound = _bound(ledger, rows)
-    return table.append_column(BOUND, pa.array([row["study_id"] in bound for row in rows], pa.bool_()))
+    schema = pa.schema([(name, pa.int64() if name in _INTEGERS else pa.string()) for name in names])
+    parts, naming = [schema.empty_table()], []
+    while rows := [_raw(ledger, outline) for outline in islice(chosen, _AT_ONCE)]:
+        parts.append(pa.Table.from_pylist(rows, schema=schema))
+        naming += [row for row in rows if row["names"]]
+    table, bound = pa.concat_tables(parts).combine_chunks(), _bound(ledger, naming)
+    flags = [study in bound for study in table["study_id"].to_pylist()]
+    return table.append_column(BOUND, pa.array(flags, pa.bool_()))
 
 
 def _bound(ledger: Ledger, rows: Iterable[Row]) -> frozenset[str]:
