@@ -23,6 +23,11 @@ def parse(text: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
+def is_version(text: str) -> bool:
+    """Whether a text is a version without the tag's `v`."""
+    return _FORM.fullmatch(text) is not None and not text.startswith("v")
+
+
 def normal(text: str) -> str:
     """A version without the tag's `v`.
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from curate import clock, durable
 from curate.archive import layout, receipts, sealed_log, shown
 from curate.archive.consolidate import remove_unused
+from curate.archive.cuts import cuts, holds
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
-from curate.cutting.recut import holds, recut, revoked, revoked_since
+from curate.cutting.recut import recut, revoked, revoked_since
 from curate.dicom.types import Keys
 from curate.digests import sha256_file
 from curate.identity import TOOL, who
@@ -133,8 +133,3 @@ def recorded(archive: Archive) -> dict[str, str]:
     """The digest of each version's `release.json` as it was cut, or cut again, last."""
     events = [*archive.ledger.events("released"), *archive.ledger.events("recut")]
     return {event.subject: event.payload["digest"] for event in sorted(events, key=lambda event: event.seq)}
-
-
-def cuts(archive: Archive) -> list[Path]:
-    """The folders of all versions that were cut, oldest first."""
-    return sorted(path.parent for path in archive.releases.glob("[0-9]*.*.*/release.json"))

@@ -45,21 +45,6 @@ class _Kept:
     packs: set[str] = field(default_factory=set)
 
 
-def holds(folder: Path, gone: frozenset[str]) -> bool:
-    """Whether a release has a row of one of these studies."""
-    return bool(held(folder, gone))
-
-
-def held(folder: Path, studies: frozenset[str]) -> frozenset[str]:
-    """Which of these studies a release has a row of."""
-    batches = contract.read_batches(folder / "manifest" / "studies.parquet", ["study_id"])
-    return frozenset(
-        study
-        for batch in batches
-        for study in batch["study_id"].filter(_among(batch["study_id"], studies)).to_pylist()
-    )
-
-
 def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: Path) -> str:
     """Write the release without the studies `gone` into a new folder; gives the digest of its seal.
 

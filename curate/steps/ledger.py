@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate.archive import attestations, layout
+from curate.archive.cuts import cuts
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
-from curate.cutting.erase import cuts
 from curate.errors import DamagedError
 from curate.findings import Finding
 

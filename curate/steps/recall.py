@@ -23,10 +23,9 @@ from curate import clock, durable, hub
 from curate import version as versions
 from curate.archive import config as configuration
 from curate.archive import layout
+from curate.archive.cuts import cuts, holds
 from curate.archive.layout import Archive
 from curate.cutting import notices, recalls
-from curate.cutting.erase import cuts
-from curate.cutting.recut import holds
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.digests import canonical_json, sha256_file

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from curate.archive import layout, receipts
+from curate.archive.cuts import cuts, holds
 from curate.archive.layout import Archive
 from curate.errors import InputError
 from curate.findings import rule
@@ -48,9 +49,6 @@ def status(root: Path, receipt: str) -> Status:
 
 
 def _versions(archive: Archive, study: str) -> tuple[str, ...]:
-    from curate.cutting.erase import cuts  # late: they bring the templates of texts that nobody asks for here
-    from curate.cutting.recut import holds
-
     published = {event.subject for event in archive.ledger.events("published")}
     one = frozenset({study})
     return tuple(path.name for path in cuts(archive) if path.name in published and holds(path, one))

@@ -9,9 +9,9 @@ from pathlib import Path
 from curate import clock
 from curate.archive import layout, receipts, tables
 from curate.archive.consolidate import without
+from curate.archive.cuts import cuts, holds
 from curate.archive.layout import Archive
-from curate.cutting.erase import Erased, cuts, settle
-from curate.cutting.recut import holds
+from curate.cutting.erase import Erased, settle
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.errors import InputError

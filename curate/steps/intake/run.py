@@ -14,10 +14,9 @@ from pathlib import Path
 from curate import clock, durable, parallel, remote
 from curate.archive import layout
 from curate.archive.consolidate import remove_unused, without
+from curate.archive.cuts import cuts, held
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
-from curate.cutting.erase import cuts
-from curate.cutting.recut import held
 from curate.dicom import identifiers
 from curate.dicom.hierarchy import StudyGroup, day_of, rebased, slice_order
 from curate.dicom.sources import SourceFile

@@ -1,0 +1,36 @@
+"""The versions that were cut and lie in the archive, and which studies they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate import contract
+from curate import version as versions
+from curate.archive.layout import Archive
+
+
+def cuts(archive: Archive) -> list[Path]:
+    """The folders of all versions that were cut, oldest first."""
+    found = (path.parent for path in archive.releases.glob("*/release.json"))
+    return sorted(filter(_is_version, found), key=lambda folder: versions.parse(folder.name))
+
+
+def _is_version(folder: Path) -> bool:
+    return versions.is_version(folder.name)
+
+
+def holds(folder: Path, studies: frozenset[str]) -> bool:
+    """Whether a release has a row of one of these studies."""
+    return bool(held(folder, studies))
+
+
+def held(folder: Path, studies: frozenset[str]) -> frozenset[str]:
+    """Which of these studies a release has a row of."""
+    wanted, found = pa.array(sorted(studies), pa.string()), set[str]()
+    for batch in contract.read_batches(folder / "manifest" / "studies.parquet", ["study_id"]):
+        rows = batch["study_id"]
+        found.update(rows.filter(pc.is_in(rows, value_set=wanted)).to_pylist())
+    return frozenset(found)

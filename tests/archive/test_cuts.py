@@ -1,0 +1,20 @@
+"""The versions that lie in an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curate.archive import layout
+from curate.archive.cuts import cuts
+from tests.steps.archives import make_archive
+
+
+def test_versions_are_listed_as_they_were_cut(tmp_path: Path) -> None:
+    """1.10.0 comes after 1.9.0; folders that are no version, or have no seal, are none."""
+    root = make_archive(tmp_path / "archive")
+    for name in ("1.10.0", "1.9.0", "2.0.0", "1.9.0 (copy)", "v1.9.0"):
+        (root / "releases" / name).mkdir(parents=True)
+        (root / "releases" / name / "release.json").touch()
+    (root / "releases" / "3.0.0").mkdir()
+    with layout.opened(root, write=False) as archive:
+        assert [folder.name for folder in cuts(archive)] == ["1.9.0", "1.10.0", "2.0.0"]
