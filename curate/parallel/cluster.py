@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import time
 import uuid
@@ -72,6 +73,7 @@ def _client(address: str) -> Any:
         raise InputError(
             "--scheduler needs Dask, which is not installed.", hint="pip install 'imaging-curate[cluster]'"
         ) from None
+    _silence()
     security = distributed.Security()
     if address.startswith("tls:"):
         security = distributed.Security(require_encryption=True)
@@ -84,6 +86,12 @@ def _client(address: str) -> Any:
             f"No Dask scheduler answers at {address} ({type(error).__name__}).",
             hint="Start one (dask scheduler), or check the address and the certificates.",
         ) from None
+
+
+def _silence() -> None:
+    """What Dask logs of a connection that ends, with tracebacks, is told by a message of ours."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class Cluster:

@@ -28,6 +28,7 @@ _ENCLOSED, _WALL_MM = (
     0.8,
     10.0,
 )  # of the brain's surface: so much lies so near to bone, or the mask has leaked
+_END_CM2 = 40  # of brain in the lowest slices: more, and the scan ends within it; so does a face
 _WIDE_MM, _TALL_MM = 270, 20  # a body that is thinner may be a head
 _MOST_STEP_MM = 6.0
 SAME, SAME_MM = 0.93, 4.0  # of two outlines: they are the same head, which has not moved
@@ -52,10 +53,19 @@ def judge(hu: Values, affine: Floats, plane: Plane | None = None, outline: Outli
         return Verdict(_trunk(body))
     points = grid.points(brain)
     frame = upright(points)
+    if plane is None and _cut_off(grid, brain):
+        return Verdict(False)
     found = plane or plane_before(points, frame)
     if found is None or not holds(found, points, grid.points(body), frame):
         return Verdict(False)
     return Verdict(False, found, mine)
+
+
+def _cut_off(grid: Grid, brain: Bools) -> bool:
+    """Whether the scan ends in the middle of a brain: what of a face is still in it cannot be judged."""
+    below = np.zeros_like(grid.known)
+    below[:, :, 1:] = grid.known[:, :, :-1]
+    return bool((brain & grid.known & ~below).sum() * GRID_MM**2 / 100 > _END_CM2)
 
 
 def shown(hu: Values, affine: Floats) -> bool | None:

@@ -37,6 +37,7 @@ _DEPTHS_MM = (4.0, 6.0, 8.0)
 _SAME_BRAIN, _SAME_HEAD = 0.88, 0.85
 _AROUND_BRAIN = 12
 _IN_BODY = 0.97
+_SEEN = 0.97  # of the brain; a registration to part of one can be out by some mm, and then eyes stay
 _BRAIN_ML = (700, 2300)
 _FACE_LEFT_ML = 3.0
 
@@ -188,7 +189,7 @@ def _head(grid: Grid, body: Bools) -> tuple[Floats, Frame, Floats] | None:
     if not template.installed():
         return None
     found = template.register(grid, body)
-    if found is None or not found.plausible():
+    if found is None or not found.plausible() or found.seen(grid) < _SEEN:
         return None
     mean, features = template.template(), found.points(template.FEATURES)
     front, top = found.axes()

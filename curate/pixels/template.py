@@ -73,6 +73,12 @@ class Found:
         """Where points of the template lie in the scan."""
         return np.asarray((of_template - self.offset) @ np.linalg.inv(self.matrix).T)
 
+    def seen(self, grid: Grid) -> float:
+        """The share of the template's brain that lies where the scan has measured."""
+        index = np.round((self.points(_brain_points()) - grid.origin) / GRID_MM).astype(int)
+        there = ((index >= 0) & (index < grid.known.shape)).all(1)
+        return float(grid.known[tuple(index[there].T)].sum() / len(index))
+
     def axes(self) -> tuple[Floats, Floats]:
         """Where the head's front and top point."""
         left, _, right = np.linalg.svd(self.matrix)
@@ -101,6 +107,11 @@ def template() -> Template:
         around = ((_AROUND, _AROUND), (_AROUND, _AROUND), (0, _AROUND))
         origin = file["origin"] - np.array([_AROUND, _AROUND, 0]) * STEP_MM
         return Template(np.pad(values, around), np.pad(file["brain"], around), origin)
+
+
+@cache
+def _brain_points() -> Floats:
+    return np.asarray(np.argwhere(template().brain) * STEP_MM + template().origin)
 
 
 def register(grid: Grid, body: Bools) -> Found | None:
