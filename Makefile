@@ -25,7 +25,7 @@ browser:
 		npm ci --prefix tests/pages --silent --no-audit --no-fund || echo "no axe-core: the tests of the pages will skip" >&2
 
 test-long: $(VENV)/ready
-	$(PYTEST) -n $(JOBS) -m long
+	$(PYTEST) -n $(JOBS) --dist worksteal -m long
 
 check: lint types test
 
