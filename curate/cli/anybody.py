@@ -45,7 +45,9 @@ def inspect(
     show_paths: Annotated[
         bool, typer.Option("--paths", help="Also print paths; they may name persons.")
     ] = False,
-    pixels: Annotated[bool, typer.Option("--pixels", help="Look for text in every frame, too.")] = False,
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Look for text in every frame and for faces in the volumes, too.")
+    ] = False,
     temporary: Annotated[
         Path | None, typer.Option(help="Where containers are unpacked, and deleted after.", metavar="DIR")
     ] = None,
@@ -83,7 +85,7 @@ class _Tally:
     """What is counted while verdicts pass by: memory grows with kinds of findings, not with files."""
 
     def __init__(self) -> None:
-        self.files = self.instances = self.failed = self.alarmed = 0
+        self.files = self.instances = self.failed = self.alarmed = self.volumes = 0
         self.codes: Counter[str] = Counter()
         self.by_tag: Counter[tuple[str, str]] = Counter()
         self.first: dict[tuple[str, str], list[str]] = {}
@@ -91,10 +93,12 @@ class _Tally:
     def of(self, verdicts: Iterable[curate.Verdict]) -> Iterator[curate.Verdict]:
         """The verdicts, counted."""
         for verdict in verdicts:
-            self.files += 1
+            volume = verdict.kind == "series"
+            self.files += not volume
+            self.volumes += volume
             self.instances += verdict.kind in ("instance", "directory")
             self.failed += has_errors(verdict.findings)
-            self.alarmed += any(f.severity is Severity.WARNING for f in verdict.findings)
+            self.alarmed += not volume and any(f.severity is Severity.WARNING for f in verdict.findings)
             for finding in verdict.findings:
                 self.codes[finding.rule] += finding.count
                 key = (finding.rule, _PRIVATE.sub("(private)", _INDEX.sub("", finding.tag)))
@@ -112,6 +116,7 @@ class _Tally:
             "not_instances": self.files - self.instances,
             "with_errors": self.failed,
             "with_warnings": self.alarmed,
+            "volumes_with_warnings": self.volumes,
             "passed": not self.failed,
             "codes": dict(sorted(self.codes.items())),
         }
@@ -161,8 +166,9 @@ def _print_tally(tally: _Tally) -> None:
         if len(rows) > _SHOWN:
             out.print(Text(f"and {len(rows) - _SHOWN:,} more kinds of findings: --json lists all."))
         out.print()
+    volumes = f"; {tally.volumes:,} volumes that may show a face" if tally.volumes else ""
     told = f"{tally.instances:,} instances in {tally.files:,} files"
-    out.print(Text(f"{told}; {tally.failed:,} with errors, {tally.alarmed:,} with warnings."))
+    out.print(Text(f"{told}; {tally.failed:,} with errors, {tally.alarmed:,} with warnings{volumes}."))
     if tally.failed:
         out.print(Text("Next: curate deidentify SOURCE DEST"), style="bold")
 

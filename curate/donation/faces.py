@@ -6,8 +6,10 @@ a series too short to judge) is refused; a study in which no safe cut was found 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,7 @@ from curate.dicom.types import Item, MalformedError, Parsed, Policy, Rewritten
 from curate.dicom.verify import released_context
 from curate.findings import Finding
 from curate.pixels.image import Image, UndecodableError
+from curate.remote import RemoteFile
 
 if TYPE_CHECKING:  # what finds and paints faces takes half a second to import, and few archives ask for it
     from curate.pixels.plane import Plane
@@ -48,17 +51,32 @@ class Plan:
     head: bool = False
     held: bool = False
 
+    def leaves(self, series: str) -> bool:
+        """Whether a series enters as if nobody had looked for heads."""
+        return series in self.clear or not (self.head or series in self.refused or series in self.planes)
+
 
 def is_judged(sop_class_uid: str) -> bool:
     """Whether an instance of this class can be part of a volume that is judged."""
     return sop_class_uid in KINDS
 
 
-def plan(instances: Iterable[Parsed], policy: Policy) -> Plan:
-    """Judge each series of a study; the largest of a frame of reference tells the others their plane."""
+def plan(files: Iterable[tuple[str, Path | RemoteFile]], policy: Policy) -> Plan:
+    """Judge each series of a study (SOPInstanceUIDs with their files); the largest tells the others their plane."""
     from curate.donation import heads
 
-    return heads.plan(instances, policy)
+    return heads.plan(_readable(files), policy)
+
+
+def _readable(files: Iterable[tuple[str, Path | RemoteFile]]) -> Iterator[Parsed]:
+    """The instances that can be read, each once; the others are refused later, with their finding."""
+    seen: set[str] = set()
+    for uid, path in files:
+        if uid in seen:
+            continue
+        with suppress(OSError, MalformedError):
+            yield parse(path.read_bytes())
+            seen.add(uid)
 
 
 def _image(parsed: Parsed) -> Image:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from curate.dicom.place import series_of
+from curate.dicom.sopclasses import admit_sop_class, face_likely
 from curate.dicom.types import Parsed, Policy
 from curate.donation.faces import Plan
+from curate.findings import has_errors
 from curate.pixels.plane import Verdict
 from curate.stacks import Series, stacked
 
@@ -15,9 +19,21 @@ _REACH_MM = 10.0
 
 def plan(instances: Iterable[Parsed], policy: Policy) -> Plan:
     """Judge each series of a study; the largest of a frame of reference tells the others their plane."""
-    series = stacked(instances)
+    named: set[str] = set()
+    series = stacked(_noted(instances, policy, named))
     known = _judged(series)
-    return _planned(series, known, policy)
+    return _planned(series, known, named - series.keys(), policy)
+
+
+def _noted(instances: Iterable[Parsed], policy: Policy, named: set[str]) -> Iterator[Parsed]:
+    """The instances; meanwhile, the series of those whose header names a head, unless all else refuses them."""
+    apart = replace(policy, head="allow")
+    for parsed in instances:
+        if face_likely(parsed.dataset):
+            found = admit_sop_class(apart, parsed.dataset)
+            if not has_errors([found] if found else []):
+                named.add(series_of(parsed.dataset)[0])
+        yield parsed
 
 
 def _judged(series: dict[str, Series]) -> dict[str, Verdict]:
@@ -56,16 +72,19 @@ def _follow(series: dict[str, Series], known: dict[str, Verdict]) -> None:
             one.verdict = Verdict(reached)
 
 
-def _planned(series: dict[str, Series], known: dict[str, Verdict], policy: Policy) -> Plan:
+def _planned(
+    series: dict[str, Series], known: dict[str, Verdict], unjudged: set[str], policy: Policy
+) -> Plan:
+    """What follows; `unjudged` are series that are no volumes here, whose header names a head."""
     planes = {uid: one.verdict.plane for uid, one in series.items() if one.verdict.plane}
     clear = frozenset(uid for uid, one in series.items() if one.verdict.clear)
     unsure = series.keys() - planes.keys() - clear
     if policy.head == "refuse":
-        return Plan({}, clear, frozenset(unsure | planes.keys()), bool(known))
+        return Plan({}, clear, frozenset(unsure | planes.keys() | unjudged), bool(known))
     short = {
         uid for uid in unsure if (planes or clear) and series[uid].stack.short and not series[uid].likely
     }
-    held = any(series[uid].reference not in known for uid in unsure - short)
+    held = any(series[uid].reference not in known for uid in unsure - short) or bool(unjudged and not known)
     if policy.head == "hold":
         held |= bool(planes)
     return Plan(planes, clear, frozenset(unsure), bool(known), held)

@@ -18,21 +18,18 @@ from curate.pixels.grid import (
     judgeable,
     largest,
 )
-from curate.pixels.plane import Plane, Verdict, face, holds, plane_before, upright
+from curate.pixels.plane import Plane, Verdict, has_face, holds, plane_before, upright
 
 AIR_HU = -1000
 _BODY_HU, _BONE_HU = -300, 200
 _SOFT_HU = (-15, 100)
 _BRAIN_ML = (500, 2000)
-_ENCLOSED, _WALL_MM = (
-    0.8,
-    10.0,
-)  # of the brain's surface: so much lies so near to bone, or the mask has leaked
+_WALL_MM = 10.0  # so near to bone lies
+_ENCLOSED = 0.8  # of the brain's surface, or the mask has leaked
 _END_CM2 = 40  # of brain in the lowest slices: more, and the scan ends within it; so does a face
 _WIDE_MM, _TALL_MM = 270, 20  # a body that is thinner may be a head
 _MOST_STEP_MM = 6.0
 SAME, SAME_MM = 0.93, 4.0  # of two outlines: they are the same head, which has not moved
-_FACE_LEFT_ML = 3.0
 
 
 def judge(hu: Values, affine: Floats, plane: Plane | None = None, outline: Outline | None = None) -> Verdict:
@@ -78,8 +75,7 @@ def shown(hu: Values, affine: Floats) -> bool | None:
     if brain is None:
         return False if _trunk(body) else None
     points = grid.points(brain)
-    left = face(points, grid.points(body), upright(points))
-    return bool(left.sum() * GRID_MM**3 / 1000 > _FACE_LEFT_ML)
+    return has_face(points, grid.points(body), upright(points))
 
 
 def _body(grid: Grid) -> Bools:

@@ -25,7 +25,7 @@ from curate.pixels.grid import (
     judgeable,
     largest,
 )
-from curate.pixels.plane import Frame, Plane, Verdict, face, holds, plane_between
+from curate.pixels.plane import Frame, Plane, Verdict, has_face, holds, plane_between
 
 _MOST_STEP_MM = 7.5
 _BRIGHTEST = 99  # percentile that counts as 1
@@ -39,7 +39,6 @@ _AROUND_BRAIN = 12
 _IN_BODY = 0.97
 _SEEN = 0.97  # of the brain; a registration to part of one can be out by some mm, and then eyes stay
 _BRAIN_ML = (700, 2300)
-_FACE_LEFT_ML = 3.0
 
 
 def judge(
@@ -80,8 +79,8 @@ def shown(values: Values, affine: Floats) -> bool | None:
     head = _head(grid, body)
     if head is None:
         return None
-    left = face(head[0], grid.points(body), head[1])
-    return bool(left.sum() * GRID_MM**3 / 1000 > _FACE_LEFT_ML)
+    brain, frame, _ = head
+    return has_face(brain, grid.points(body), frame)
 
 
 def lies_in(values: Values, affine: Floats, outline: Outline) -> bool:

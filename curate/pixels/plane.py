@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from curate.pixels.grid import Bools, Floats, Outline
+from curate.pixels.grid import GRID_MM, Bools, Floats, Outline
 
 _MARGIN_MM = 4.0  # between brain and plane
 _STEPS = (0.25, 0.97)  # of the plane's normal: how far it points to the front, at least and at most
@@ -19,6 +19,7 @@ _TRIED = 40
 _LONG_MM, _WIDE_MM = (120, 205), (100, 175)
 _FACE_BACK_MM, _FACE_DOWN_MM = 8.0, 12.0
 _FRONT = -0.85  # of y, where the head's front points: it lies on its back, turned by some 30 degrees at most
+_FACE_LEFT_ML = 3.0  # less is noise, or skin at the cut
 _MOST_BELOW_MM = 130  # of the body below the brain: a plane would cut through a chest, too
 
 
@@ -116,3 +117,8 @@ def face(brain: Floats, body: Floats, frame: Frame) -> Bools:
     base = up[along > pole - 20].min()
     ahead, height, _ = frame.along(body)
     return np.asarray((ahead > pole - _FACE_BACK_MM) & (height < base - _FACE_DOWN_MM))
+
+
+def has_face(brain: Floats, body: Floats, frame: Frame) -> bool:
+    """Whether so much of a body, in points of the grid, lies there that a face can be rendered."""
+    return bool(face(brain, body, frame).sum() * GRID_MM**3 / 1000 > _FACE_LEFT_ML)

@@ -16,6 +16,9 @@ from curate import durable, parallel
 from curate.archive import packs
 from curate.dicom import sources
 from curate.dicom.inspection import inspect_bytes
+from curate.dicom.place import kind_of as volume_of
+from curate.dicom.place import series_of
+from curate.dicom.reader import parse
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import MalformedError, Policy
 from curate.donation import pixels as looks
@@ -32,10 +35,10 @@ _NO_DICOM = "NOT_DICOM"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Verdict:
-    """What was found in one file, or in one instance of a pack.
+    """What was found in one file, in one instance of a pack, or in the volume that a series is.
 
-    `kind` is `instance`, `directory` (DICOMDIR), or what a file that is no DICOM seems to be; `path` is for the
-    owner's eyes, since it may name a person.
+    `kind` is `instance`, `directory` (DICOMDIR), or what a file that is no DICOM seems to be; `series` for a volume, at
+    the place of one of its instances. `path` is for the owner's eyes, since it may name a person.
     """
 
     place: str
@@ -68,8 +71,8 @@ def inspect(
 ) -> Iterator[Verdict]:
     """The verdict on each file of folders, files, containers and releases, as workers finish them.
 
-    `pixels`: look for text in every frame, too. `temporary` is where containers are unpacked; a folder of the
-    user's own by default, emptied afterwards.
+    `pixels`: look for text in every frame, and then for faces in the volumes, too. `temporary` is where containers are
+    unpacked; a folder of the user's own by default, emptied afterwards.
 
     Raises:
         InputError: a path does not exist, the profile cannot be used, or nothing is installed that looks at pixels.
@@ -82,11 +85,17 @@ def inspect(
     with _private_folder(temporary) as folder:
         skipped: list[Verdict] = []
         parts = (replace(part, pixels=pixels) for part in _parts(paths, folder, by_source, skipped))
-        done = parallel.map_unordered(_look_at_all, _batches(parts), workers)
-        for _, verdicts in done:
-            yield from progress.over(verdicts, "files")
+        volumes: dict[str, list[_Part]] = {}
+        for batch, looked in parallel.map_unordered(_look_at_all, _batches(parts), workers):
+            for part, (_, series) in zip(batch, looked, strict=True):
+                if series:
+                    volumes.setdefault(series, []).append(part)
+            yield from progress.over((verdict for verdict, _ in looked), "files")
             yield from _taken(skipped)
         yield from _taken(skipped)
+        tasks = (tuple(volumes.pop(series)) for series in sorted(volumes))
+        for _, found in parallel.map_unordered(_judged, tasks, workers):
+            yield from found
 
 
 def _taken(skipped: list[Verdict]) -> list[Verdict]:
@@ -141,34 +150,53 @@ def _batches(parts: Iterator[_Part]) -> Iterator[tuple[_Part, ...]]:
         yield tuple(batch)
 
 
-def _look_at_all(parts: tuple[_Part, ...]) -> list[Verdict]:
+def _look_at_all(parts: tuple[_Part, ...]) -> list[tuple[Verdict, str]]:
     return [_look_at(part) for part in parts]
 
 
-def _look_at(part: _Part) -> Verdict:
-    """One file's verdict; whatever happens, the batch goes on."""
+def _look_at(part: _Part) -> tuple[Verdict, str]:
+    """One file's verdict, and the series if it is part of a volume; whatever happens, the batch goes on."""
+    series = ""
     try:
         data = _read(part)
         kind, findings = judge(data, part.policy)
         if part.pixels and kind == "instance":
-            findings += _of_pixels(data)
+            more, series = _of_pixels(data)
+            findings += more
     except (OSError, DamagedError):
-        return Verdict(part.place, part.origin, "unusable", (Finding("FILE_UNREADABLE", part.place),))
+        return _verdict(part, "unusable", Finding("FILE_UNREADABLE")), ""
     except Exception:
         if os.environ.get("CURATE_DEBUG"):
             raise
-        return Verdict(part.place, part.origin, "instance", (Finding("PROGRAM_DEFECT", part.place),))
+        return _verdict(part, "instance", Finding("PROGRAM_DEFECT")), series
     if not kind:
-        return Verdict(part.place, part.origin, kind_of(part.path), (Finding(_NO_DICOM, part.place),))
+        return _verdict(part, kind_of(part.path), Finding(_NO_DICOM)), ""
+    return _verdict(part, kind, *findings), series
+
+
+def _verdict(part: _Part, kind: str, *findings: Finding) -> Verdict:
     placed = tuple(Finding(f.rule, part.place, f.tag, f.count) for f in findings)
     return Verdict(part.place, part.origin, kind, placed)
 
 
-def _of_pixels(data: bytes) -> tuple[Finding, ...]:
+def _of_pixels(data: bytes) -> tuple[tuple[Finding, ...], str]:
+    """What is found in the pixels, and the series of an instance that is part of a volume."""
     try:
-        return looks.findings_of(data)
+        item = parse(data).dataset
+        return looks.findings_of(data), series_of(item)[0] if volume_of(item) else ""
     except MalformedError as error:
-        return (Finding(error.rule, "", error.tag),)
+        return (Finding(error.rule, "", error.tag),), ""
+
+
+def _judged(parts: tuple[_Part, ...]) -> list[Verdict]:
+    """What the volume shows that instances of one series are, where it is a face or cannot be told."""
+    from curate.verify import faces  # what finds them takes half a second to import
+
+    try:
+        rules = faces.rules_of(parse(_read(part)) for part in parts)
+    except (OSError, DamagedError, MalformedError):  # it was there a moment ago
+        return [_verdict(parts[0], "series", Finding("FILE_UNREADABLE"))]
+    return [_verdict(parts[0], "series", Finding(rule, tag="PixelData")) for rule in rules]
 
 
 def _read(part: _Part) -> bytes:

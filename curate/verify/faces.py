@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from curate import parallel
 from curate.archive import packs
 from curate.dicom.place import KINDS
 from curate.dicom.reader import parse
-from curate.dicom.types import MalformedError
+from curate.dicom.types import MalformedError, Parsed
 from curate.errors import DamagedError
 from curate.findings import Finding, merge
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
-from curate.stacks import Series, add
+from curate.stacks import Series, stacked
 from curate.verify.seal import Seal
 from curate.verify.tables import connect
 
@@ -53,14 +53,20 @@ def _tasks(seal: Seal) -> Iterator[_Task]:
 
 
 def _look(task: _Task) -> list[Finding]:
-    found: dict[str, Series] = {}
     try:
-        for place in task.places:
-            add(found, parse(packs.read_instance(*place)))
+        rules = rules_of(parse(packs.read_instance(*place)) for place in task.places)
     except (OSError, DamagedError, MalformedError):  # another check says so
         return []
-    rules = [_rule(one) for one in found.values()]
-    return [Finding(rule, f"series {task.series}", "PixelData") for rule in rules if rule]
+    return [Finding(rule, f"series {task.series}", "PixelData") for rule in rules]
+
+
+def rules_of(instances: Iterable[Parsed]) -> list[str]:
+    """What is said of the volumes among instances: of each with a face, and each of which it cannot be told.
+
+    Raises:
+        OSError, DamagedError, MalformedError: one of the instances cannot be had.
+    """
+    return [rule for one in stacked(instances).values() if (rule := _rule(one))]
 
 
 def _rule(series: Series) -> str:

@@ -80,7 +80,8 @@ def take_in(tmp_path: Path, files: list[bytes], head: str = "deface") -> tuple[c
     folder.mkdir(exist_ok=True)
     for number, data in enumerate(files):
         (folder / f"{number}.dcm").write_bytes(data)
-    table = write_table(tmp_path / "studies.csv", [synth.uid(0, 0)], age="50", sex="F", region="head")
+    uids = sorted({parse(data).dataset.text(0x0020000D) for data in files})
+    table = write_table(tmp_path / "studies.csv", uids, age="50", sex="F", region="head")
     return curate.intake(root, [folder], table, deidentify=True, workers=1), root
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from curate import clock
 from curate.archive import sealed_log
 from curate.dicom import identifiers
 from curate.dicom.hierarchy import day_of, rebased
-from curate.dicom.types import Keys
+from curate.dicom.types import Keys, Policy
+from curate.donation import faces
 from curate.donation.coding import code_study
 from curate.donation.gate import RowIndex, judge
 from curate.donation.looked import StoredStudy
@@ -20,7 +21,8 @@ from curate.parallel import Pool
 from curate.records import Row
 from curate.steps.deidentify import coded_table
 from curate.steps.deidentify.beside import Beside
-from curate.steps.deidentify.work import Look, Seen, look
+from curate.steps.deidentify.work import Look, Seen, Volumes, look
+from curate.steps.deidentify.work import judge as judge_heads
 
 _TRIED = 4  # files of a series, until one can be read
 _FEW = 32  # studies, which are looked at sooner than processes start
@@ -39,11 +41,18 @@ class Plan:
     coded: Row | None = None
     shift_us: int | None = None
     study_date: str = ""
+    heads: faces.Plan = field(default_factory=faces.Plan)
 
     @property
     def refused(self) -> bool:
         """Whether nothing of the study may leave."""
-        return has_errors(self.findings)
+        return bool(self.reason)
+
+    @property
+    def reason(self) -> str:
+        """The rule that forbids it; at the hospital nobody decides about a head that waits at an archive."""
+        errors = (f.rule for f in self.findings if has_errors([f]))
+        return next(errors, faces.UNSURE if self.heads.held else "")
 
 
 def plans(
@@ -82,6 +91,25 @@ def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> 
     findings += [Finding(f.rule, f"row {row.row}", f.tag) for f in gaps]
     donor = identifiers.donor_id(keys, row.donor) if row.donor.strip() else ""
     return Plan(study, study_id, donor, tuple(findings), seen.names, row, coded)
+
+
+def with_heads(planned: list[Plan], policy: Policy, pool: Pool[Keys]) -> list[Plan]:
+    """The plans with what each study's volumes show, where the policy asks for heads."""
+    if policy.head == "allow":
+        return planned
+    tasks = (_volumes(plan, policy) for plan in planned if not plan.refused)
+    found = {task.study_id: heads for task, heads in pool.map(judge_heads, tasks)}
+    return [_with(plan, found[plan.study_id]) if plan.study_id in found else plan for plan in planned]
+
+
+def _volumes(plan: Plan, policy: Policy) -> Volumes:
+    files = tuple((member.scan.sop_instance_uid, member.place.on_disk) for member in plan.study.members)
+    return Volumes(plan.study_id, files, policy)
+
+
+def _with(plan: Plan, heads: faces.Plan) -> Plan:
+    unsure = (Finding(faces.UNSURE, plan.study.place, "PixelData"),) if heads.held else ()
+    return replace(plan, heads=heads, findings=(*plan.findings, *unsure))
 
 
 def _judged(row: StudyRow) -> list[Finding]:

@@ -17,14 +17,14 @@ from curate.donation import policy as policies
 from curate.donation.gate import RowIndex
 from curate.donation.gather import Donation, count_kinds, gather
 from curate.errors import InputError
-from curate.findings import Finding, has_errors, merge
+from curate.findings import Finding, merge
 from curate.metadata import table
 from curate.parallel import Pool, Workers
 from curate.progress import Progress, silent
 from curate.steps.deidentify import beside as private
 from curate.steps.deidentify import coded_table, handover
 from curate.steps.deidentify.beside import Beside
-from curate.steps.deidentify.plans import Plan, anchored, plans
+from curate.steps.deidentify.plans import Plan, anchored, plans, with_heads
 from curate.steps.deidentify.work import PARTIAL, Batch, File, Outcome, clean
 
 _BATCH = 64
@@ -136,6 +136,7 @@ class _Run:
     def clean_all(self, mapping: Path | None) -> None:
         """Every study: planned, its dates fixed, its files written; the table comes last."""
         planned = list(plans(self.beside.keys, self.donation.studies, self.rows, self.pool))
+        planned = with_heads(planned, self.policy, self.pool)
         if self.policy.dates == "rebase":
             planned = anchored(self.beside, planned)
         good = [plan for plan in planned if not plan.refused]
@@ -160,10 +161,11 @@ class _Run:
                     m.place.origin,
                     f"{plan.study_id}/{identifiers.new_uid(keys, m.scan.series_uid)}/"
                     f"{identifiers.new_uid(keys, m.scan.sop_instance_uid)}.dcm",
+                    m.scan.series_uid,
                 )
                 for m in plan.study.members
             ]
-            rest = (plan.donor_id, plan.shift_us, plan.study_date, plan.names, self.policy)
+            rest = (plan.donor_id, plan.shift_us, plan.study_date, plan.names, self.policy, plan.heads)
             for start in range(0, len(files), _BATCH):
                 yield Batch(self.dest, plan.study_id, tuple(files[start : start + _BATCH]), *rest)
 
@@ -184,9 +186,8 @@ class _Run:
             self.findings += plan.findings
             if plan.refused:
                 self.totals.refused_studies += 1
-                rule = next(f.rule for f in plan.findings if has_errors([f]))
                 for member in plan.study.members:
-                    self._refuse(_file(member.place), rule)
+                    self._refuse(_file(member.place), plan.reason)
                 with durable.storage_errors("remove a refused study from DEST"):
                     if (self.dest / plan.study_id).exists():
                         durable.remove(self.dest / plan.study_id)

@@ -16,7 +16,7 @@ from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
-from curate.donation import pixels
+from curate.donation import faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, joined
 from curate.findings import Finding, Severity, merge
 
@@ -43,13 +43,23 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Volumes:
+    """A study whose heads are to be judged: the SOPInstanceUIDs of all its files."""
+
+    study_id: str
+    files: tuple[tuple[str, Path], ...]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class File:
-    """A file to clean: its safe place, its path, where it came from, and the path in DEST that its UIDs give it."""
+    """A file to clean: its safe place, its path, where it came from, its path in DEST by its UIDs, its own series."""
 
     place: str
     path: Path
     origin: str
     target: str = ""
+    series: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,6 +74,7 @@ class Batch:
     study_date: str
     names: frozenset[str]
     policy: Policy
+    heads: faces.Plan
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -107,6 +118,12 @@ def _digest(path: Path) -> bytes:
         return b""
 
 
+def judge(task: Volumes, keys: Keys) -> faces.Plan:
+    """What the study's volumes show, as intake judges them."""
+    del keys  # what is judged here needs none
+    return faces.plan(task.files, task.policy)
+
+
 def clean(batch: Batch, keys: Keys) -> Outcome:
     """Write the clean form of each file; one that cannot be made safe is refused and left where it was.
 
@@ -118,11 +135,11 @@ def clean(batch: Batch, keys: Keys) -> Outcome:
     findings: list[Finding] = []
     written = unchanged = size = 0
     for file in batch.files:
-        if is_done(batch, file):
+        if batch.heads.leaves(file.series) and _is_done(batch, file):
             unchanged += 1
             continue
         try:
-            rewritten, found = safe(file.path.read_bytes(), context, batch.policy)
+            rewritten, found = _safe(file.path.read_bytes(), context, batch)
         except Exception as error:
             findings.append(_reason(error, file.place))
             refused.append((file, findings[-1].rule))
@@ -138,25 +155,23 @@ def clean(batch: Batch, keys: Keys) -> Outcome:
     return Outcome(written + unchanged, unchanged, size, tuple(refused), merge(findings))
 
 
-def safe(data: bytes, context: StudyContext, policy: Policy) -> tuple[Rewritten, tuple[Finding, ...]]:
+def _safe(data: bytes, context: StudyContext, batch: Batch) -> tuple[Rewritten, tuple[Finding, ...]]:
     """The clean form of a file that the checker passes, with what a person should know of it.
 
     Raises:
         MalformedError: the rule by which it is refused.
     """
-    rewritten = pixels.clean(rewrite_parsed(parse(data), context, policy), policy, pixels.Tally())
+    policy, parsed = batch.policy, parse(data)
+    rewritten, _ = faces.clean(parsed, rewrite_parsed(parsed, context, policy), batch.heads, policy)
+    rewritten = pixels.clean(rewritten, policy, pixels.Tally())
+    waits = pixels.WAITS | (faces.WAITS if policy.head != "allow" else frozenset())  # here nobody can decide
     for finding in rewritten.findings:
-        if finding.severity is Severity.ERROR or finding.rule in pixels.WAITS | _heads(policy):
+        if finding.severity is Severity.ERROR or finding.rule in waits:
             raise MalformedError(finding.rule, finding.tag)
     for finding in verify(b"".join(rewritten.chunks), policy):
         if finding.severity is Severity.ERROR:
             raise MalformedError("REWRITE_NOT_CLEAN", finding.tag)
     return rewritten, rewritten.findings
-
-
-def _heads(policy: Policy) -> frozenset[str]:
-    """Heads are cut at intake alone, where a study is seen as a whole: here they are left out."""
-    return frozenset(("PIXELS_FACE_LIKELY",)) if policy.head == "deface" else frozenset()
 
 
 def _reason(error: Exception, place: str) -> Finding:
@@ -195,7 +210,7 @@ def _give_names(finished: Mapping[Path, Path]) -> None:
             durable.fsync_folder(folder)
 
 
-def is_done(batch: Batch, file: File) -> bool:
+def _is_done(batch: Batch, file: File) -> bool:
     """Whether an output is there, whole, newer than its source, and under this donor and these dates."""
     path = batch.dest / file.target
     try:

@@ -14,7 +14,7 @@ from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Item, Keys, MalformedError, Parsed, Policy, Rewritten, StudyContext
+from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify_rewritten
 from curate.donation import faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined
@@ -108,21 +108,10 @@ def _plan_faces(task: StudyTask, work: Work, policy: Policy) -> None:
     """Judge the study's volumes as a whole, before the first instance of it is cut."""
     if policy.head == "allow" or task.heads == "admit" or not task.whole:
         return
-    work.faces = faces.plan(_parsed(task), policy)
+    work.faces = faces.plan(((i.instance_uid, i.path) for i in task.instances), policy)
     if work.faces.held:
         work.findings.append(Finding(faces.UNSURE, task.instances[0].place, "PixelData"))
         raise StudyRefusedError
-
-
-def _parsed(task: StudyTask) -> Iterator[Parsed]:
-    """The instances that can be read, each once; the others are set aside later."""
-    seen: set[str] = set()
-    for instance in task.instances:
-        if instance.instance_uid in seen:
-            continue
-        with contextlib.suppress(OSError, MalformedError):  # set aside, with its finding, when it is rewritten
-            yield parse(instance.path.read_bytes())
-            seen.add(instance.instance_uid)
 
 
 def names_of(task: StudyTask) -> frozenset[str]:
