@@ -165,7 +165,7 @@ def _look_at(part: _Part) -> tuple[Verdict, str]:
             findings += more
     except (OSError, DamagedError):
         return _verdict(part, "unusable", Finding("FILE_UNREADABLE")), ""
-    except Exception:
+    except Exception:  # a defect of our own is told as one of this file; the rest is looked at
         if os.environ.get("CURATE_DEBUG"):
             raise
         return _verdict(part, "instance", Finding("PROGRAM_DEFECT")), series
