@@ -1,4 +1,4 @@
-"""An MR volume: cleared by what it shows, or a plane before the brain of its head, or neither.
+"""An MR volume: cleared as a trunk, or a plane before the brain of its head, or neither.
 
 Its values have no unit, so that body and air are told apart by their histogram. A brain is believed where two ways
 agree on it: the template's, warped by registration, and the piece of tissue that erosion parts from the scalp.
@@ -31,7 +31,7 @@ _MOST_STEP_MM = 7.5
 _BRIGHTEST = 99  # percentile that counts as 1
 _WIDE_MM, _DEEP_MM, _AREA_CM2 = 280, 120, 400  # of a trunk's cross-section; heads have 100 to 300 cm2
 _EDGE_MM = 10  # of a trunk's ends, whose slices may show less
-_BORDER, _FULL, _GRAIN, _DARK, _HOLES = 3, 0.6, 0.25, 0.15, 0.005
+_AT_EDGE = 0.4  # of the image's edge: where more of it is bright, air may be, as in an inverted image or a field map
 _LEVELS = (0.35, 0.5, 0.65, 0.8)  # of the brain's own brightness: where it ends
 _DEPTHS_MM = (4.0, 6.0, 8.0)
 _SAME_BRAIN, _SAME_HEAD = 0.88, 0.85
@@ -52,7 +52,7 @@ def judge(
     if not judgeable(values.shape, affine, _MOST_STEP_MM):
         return Verdict(False)
     grid = _scaled(values, affine)
-    if cleared(values, grid):
+    if is_trunk(grid):
         return Verdict(True)
     body = body_of(grid)
     mine = Outline(body, grid.known, grid.origin)
@@ -73,7 +73,7 @@ def shown(values: Values, affine: Floats) -> bool | None:
     if not judgeable(values.shape, affine, _MOST_STEP_MM):
         return None
     grid = _scaled(values, affine)
-    if cleared(values, grid):
+    if is_trunk(grid):
         return False
     body = body_of(grid)
     head = _head(grid, body)
@@ -127,41 +127,8 @@ def body_of(grid: Grid) -> Bools:
     return largest(ndimage.binary_opening(filled, ball(2)))
 
 
-def cleared(values: Values, grid: Grid) -> bool:
-    """Whether no head can be there: all tissue to the edges and no air, or a trunk in every slice."""
-    return _full(values) or _trunk(grid)
-
-
-def _full(values: Values) -> bool:
-    """No air: each part of each side of the image is nearly as bright as its middle, and hardly a voxel is dark.
-
-    A face is rendered from where skin meets air. Noise is air, too: it is dimmer than tissue, or grainier.
-    """
-    above = np.maximum(values, 0)
-    _, rows, columns = above.shape
-    middle = float(np.percentile(above[:, rows // 4 : -(rows // 4), columns // 4 : -(columns // 4)], 75))
-    if middle <= 0:
-        return False
-    grain = np.abs(above - ndimage.uniform_filter(above, (1, 5, 5)))
-    sides = (np.s_[:, :_BORDER], np.s_[:, -_BORDER:], np.s_[:, :, :_BORDER], np.s_[:, :, -_BORDER:])
-    for side in sides:
-        for value, rough in zip(_parts(above[side]), _parts(grain[side]), strict=True):
-            mean = float(value.mean())
-            if mean < _FULL * middle or 1.48 * float(np.median(rough)) > _GRAIN * mean:
-                return False
-    smooth = ndimage.uniform_filter(above, 3)
-    dark = smooth < _DARK * np.percentile(above, 90)
-    return bool(dark.mean() < _HOLES)
-
-
-def _parts(band: Values) -> list[Values]:
-    """A side of the volume in pieces: six along the image, four across the slices."""
-    along = 1 if band.shape[1] > band.shape[2] else 2
-    return [part for piece in np.array_split(band, 6, axis=along) for part in np.array_split(piece, 4)]
-
-
-def _trunk(grid: Grid) -> bool:
-    """Every slice across the body is wider than a head, by the thresholds of that slice alone."""
+def is_trunk(grid: Grid) -> bool:
+    """Whether no head can be there: each slice across is wider than one, in its air, by that slice's own thresholds."""
     tall = grid.values.shape[2]
     edge = int(_EDGE_MM / GRID_MM)
     return tall > 4 * edge and all(_wide(grid, z) for z in range(edge, tall - edge))
@@ -171,13 +138,14 @@ def _wide(grid: Grid, z: int) -> bool:
     plane, known = grid.values[:, :, z], grid.known[:, :, z]
     if known.sum() * GRID_MM**2 / 100 < _AREA_CM2:
         return False
-    return all(_is_wide(plane > threshold) for threshold in _thresholds(plane[known]))
+    edge = known & ~ndimage.binary_erosion(known)
+    return all(_is_wide(plane > threshold, edge) for threshold in _thresholds(plane[known]))
 
 
-def _is_wide(mask: Bools) -> bool:
+def _is_wide(mask: Bools, edge: Bools) -> bool:
     opened = ndimage.binary_opening(mask, ball(2)[:, :, 2])
     piece = np.asarray(ndimage.binary_fill_holes(largest(opened)))
-    if piece.sum() * GRID_MM**2 / 100 < _AREA_CM2:
+    if piece.sum() * GRID_MM**2 / 100 < _AREA_CM2 or piece[edge].mean() > _AT_EDGE:
         return False
     sides = sorted((s.stop - s.start) * GRID_MM for s in ndimage.find_objects(piece.astype(np.int8))[0])
     return bool(sides[0] >= _DEEP_MM and sides[1] >= _WIDE_MM)

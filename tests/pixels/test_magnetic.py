@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -90,7 +92,7 @@ def test_a_head_beside_much_noise_is_never_taken_for_none() -> None:
         wide = np.pad(head.values, ((0, 0), (30, 30), (40, 40)), mode="reflect")
         for values in (head.values, wide):
             grid = magnetic._scaled(values, head.affine)
-            assert not magnetic.cleared(values, grid)
+            assert not magnetic.is_trunk(grid)
 
 
 def test_parts_of_a_head_are_never_taken_for_none() -> None:
@@ -102,7 +104,7 @@ def test_parts_of_a_head_are_never_taken_for_none() -> None:
         head.cut(50, 75, axis=2),
         head.cut(8, 60, axis=1).cut(20, 45).cut(30, 70, axis=2),
     ):
-        assert not magnetic.cleared(part.values, magnetic._scaled(part.values, part.affine))
+        assert not magnetic.is_trunk(magnetic._scaled(part.values, part.affine))
 
 
 def test_two_arms_beside_a_head_make_no_trunk() -> None:
@@ -112,7 +114,39 @@ def test_two_arms_beside_a_head_make_no_trunk() -> None:
     y, x = np.mgrid[: values.shape[1], : values.shape[2]]
     for middle in (values.shape[2] // 2 - 62, values.shape[2] // 2 + 62):
         values[:, (x - middle) ** 2 + (y - 70) ** 2 < 24**2] = 120
-    assert not magnetic.cleared(values, magnetic._scaled(values, head.affine))
+    assert not magnetic.is_trunk(magnetic._scaled(values, head.affine))
+
+
+OTHERWISE: dict[str, Callable[[mr_heads.Volume], mr_heads.Volume]] = {
+    "as it is": lambda values: values,
+    "inverted": lambda values: values.max() - values,
+    "on a pedestal": lambda values: values + 120,
+    "field map": lambda values: np.where(values < 10, 2048, 2048 + 3 * (values - 100)),
+    "air painted": lambda values: np.where(values < 10, 90, values),
+    "shaded": lambda values: values * np.exp(np.linspace(-1.5, 1.5, values.shape[2])),
+}
+
+
+@pytest.mark.parametrize("change", OTHERWISE)
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_whose_air_is_not_dark_is_never_taken_for_none(name: str, change: str) -> None:
+    """Inverted, on a pedestal, as a field map, shaded: whole in a wide field, a slab, or tight: never cleared."""
+    head = HEADS[name]()
+    for part in (head, head.cut(10, 40), head.cut(20, 70, axis=1).cut(30, 70, axis=2)):
+        for room in (0, 25):
+            wide = np.pad(part.values, ((0, 0), (room, room), (room, room)))
+            values = np.asarray(OTHERWISE[change](wide), np.float32)
+            assert not magnetic.is_trunk(magnetic._scaled(values, head.affine))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("change", [name for name in OTHERWISE if name != "as it is"])
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_whose_air_is_not_dark(name: str, change: str) -> None:
+    """Judged as a whole, turned or not: defaced, or refused, never taken for none."""
+    for turn in ((0, 0, 0), (10, -10, 10)):
+        head = HEADS[name]().turned(*turn)
+        outcome(replace(head, values=np.asarray(OTHERWISE[change](head.values), np.float32)))
 
 
 def body(wide_mm: float, deep_mm: float, field: int = 200) -> Head:
@@ -128,10 +162,10 @@ def body(wide_mm: float, deep_mm: float, field: int = 200) -> Head:
 
 
 def test_a_trunk_is_clear_and_a_limb_waits() -> None:
-    """A trunk in its air is clear, a small field full of tissue is; what is as thin as a head waits."""
+    """A trunk in its air is clear; what is as thin as a head waits, and so does a small field full of tissue."""
     full = body(360, 240).cut(60, 140, axis=1).cut(60, 140, axis=2)
-    for head, clear in ((body(360, 240), True), (full, True), (body(150, 140), False)):
-        assert magnetic.cleared(head.values, magnetic._scaled(*_scan(head))) is clear
+    for head, clear in ((body(360, 240), True), (full, False), (body(150, 140), False)):
+        assert magnetic.is_trunk(magnetic._scaled(*_scan(head))) is clear
 
 
 def _scan(head: Head) -> tuple[mr_heads.Volume, Floats]:
