@@ -23,13 +23,15 @@ pytestmark = heads.needs_head
 _AIR = -1000
 
 
-def leave(folder: Path, files: list[bytes], head: str = "deface") -> tuple[curate.DeidentifyReport, list[bytes]]:
+def leave(
+    folder: Path, files: list[bytes], head: str = "deface", more: str = ""
+) -> tuple[curate.DeidentifyReport, list[bytes]]:
     """What `deidentify` says and writes of files under a policy for heads."""
     source, profile = folder / "source", folder / "profile.toml"
     source.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(files):
         (source / f"{number}.dcm").write_bytes(data)
-    profile.write_text(f'[profile]\nhead = "{head}"\n', "utf-8")
+    profile.write_text(f'[profile]\nhead = "{head}"\n{more}', "utf-8")
     report = curate.deidentify([source], folder / "out", profile=profile, workers=1)
     return report, [data for name, data in files_of(folder / "out").items() if name.endswith(".dcm")]
 
@@ -66,6 +68,20 @@ def packed(done: tuple[curate.IntakeReport, Path]) -> list[bytes]:
         for pack in (done[1] / "packs").rglob("*.parquet")
         for place in packs.instance_places(pack)
     ]
+
+
+def test_a_rendering_of_a_head_stays_out(tmp_path: Path) -> None:
+    """A surface as a secondary capture and a radiograph, beside a head that is cut: both are refused, by name."""
+    capture = synth.load_instance(0, 0, 1, 0)
+    capture.SOPClassUID = capture.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    capture.ImageType = ["DERIVED", "SECONDARY", "3D_RENDER"]
+    other = synth.load_instance(0, 0, 2, 0, modality="CR")
+    files = slices(step=3)
+    beside = [synth.to_bytes(capture), synth.to_bytes(other)]
+    report, written = leave(tmp_path, [*files, *beside], more='secondary_capture = "allow"\n')
+    assert (len(written), report.codes["PIXELS_FACE_REFUSED"]) == (len(files), 2)
+    report, written = leave(tmp_path / "alone", beside, more='secondary_capture = "allow"\n')
+    assert "PIXELS_FACE_REFUSED" not in report.codes
 
 
 def test_a_face_written_before_does_not_stay(tmp_path: Path) -> None:
