@@ -89,7 +89,7 @@ def test_a_face_written_before_does_not_stay(tmp_path: Path) -> None:
     files = slices(step=3)
     _, before = leave(tmp_path, files, "allow")
     assert not any(b"113102" in one for one in before)
-    report, after = leave(tmp_path, files)
+    report, after = leave(tmp_path, [])  # the sources lie there, no newer than what was written
     assert (len(after), report.unchanged_instances) == (len(files), 0)
     assert all(b"113102" in one for one in after)
     (tmp_path / "source" / "20.dcm").unlink()
