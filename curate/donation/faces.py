@@ -74,7 +74,7 @@ def _readable(files: Iterable[tuple[str, Path | RemoteFile]]) -> Iterator[Parsed
     for uid, path in files:
         if uid in seen:
             continue
-        with suppress(OSError, MalformedError):
+        with suppress(OSError, MalformedError):  # refused, with its finding, when it is rewritten
             yield parse(path.read_bytes())
             seen.add(uid)
 
