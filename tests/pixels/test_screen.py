@@ -76,11 +76,13 @@ def test_ink_is_what_the_definition_says(seed: int) -> None:
 
 
 def test_frames_do_not_leave_traces_in_each_other() -> None:
-    """Frames screened by turns, and in threads at once, give what each gives alone."""
+    """Frames screened by turns, and in threads at once, give what each gives alone; no two threads share memory."""
     frames = [frame(seed) for seed in (0, 3, 8, 11)] * 20
     alone = [screen.regions(one) for one in frames[:4]]
     assert [screen.regions(one) for one in frames] == alone * 20
     with ThreadPoolExecutor(4) as pool:
+        other = pool.submit(screen._room, frames[0].shape).result()
+        assert not np.shares_memory(other.height, screen._room(frames[0].shape).height)
         assert list(pool.map(screen.regions, [frames[0]] * 40 + frames)) == alone[:1] * 40 + alone * 20
 
 
