@@ -47,6 +47,7 @@ _WRONG_VR = Verdict(None, None, "wrong_vr", _NONE)
 _REMOVED = Verdict(None, None, Action.REMOVE.value, _NONE)
 _NO_DECISION = Decision(Action.REMOVE)
 _LABELS = {action: action.value for action in Action}  # to ask an enumeration's member takes two calls
+_REFUSE = Action.REFUSE  # and to ask the enumeration for it, one
 
 
 class _Plan(NamedTuple):
@@ -294,7 +295,7 @@ class Cleaner:
         decision, is_pure, removed, partners = plan
         if removed is not None:
             return Verdict(pure, None, removed.label, _NONE)
-        if decision.action is Action.REFUSE:
+        if decision.action is _REFUSE:
             raise MalformedError(decision.rule, keyword(element.tag))
         if isinstance(element.value, Fragments):
             return _REMOVED
@@ -313,7 +314,7 @@ class Cleaner:
             self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
         )
         if value is None:
-            return Verdict(token, None, Action.REMOVE.value, _NONE)
+            return Verdict(token, None, _REMOVED.label, _NONE)
         if value == raw and len(raw) % 2 == 0:
             cleaned = element
         else:  # what is judged again and again, as dates are, is mostly the same each time

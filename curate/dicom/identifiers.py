@@ -62,6 +62,7 @@ def place_id(keys: Keys, kind: str, parts: tuple[str, ...]) -> str | None:
     return base64.b32encode(digest).decode().rstrip("=").lower()
 
 
+@lru_cache(maxsize=1 << 10)
 def is_donor_id(text: str) -> bool:
     """Whether a text has the form that `donor_id` gives."""
     return _DONOR.fullmatch(text) is not None

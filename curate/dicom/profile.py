@@ -43,6 +43,7 @@ __all__ = (
 
 MODIFIED_DATES, DESCRIPTORS = "retain_longitudinal_modified_dates", "clean_descriptors"
 STRUCTURED, UIDS = "clean_structured_content", "retain_uids"
+_REMOVE, _EMPTY, _DUMMY = Action.REMOVE, Action.EMPTY, Action.DUMMY  # to ask the class takes a call each
 _DATE_GRAMMARS = ("date", "time", "datetime")
 _TEXT_GRAMMARS = ("terms", "kernel", "sequence", "roi", "segment", "label", "label-cs")
 
@@ -251,12 +252,13 @@ def clean_value(
     `decision` is what `decide` gave, for a caller who knows it already.
     """
     decision = decision or decide(policy, parent, tag, vr, item.creator(tag))
-    if decision.action is Action.REMOVE:
+    action = decision.action
+    if action is _REMOVE:
         return None
-    if decision.action is Action.EMPTY:
+    if action is _EMPTY:
         return b""
     value = values.Value(context, tag, vr, raw, encodings, item)
-    if decision.action is Action.DUMMY:
+    if action is _DUMMY:
         return values.dummy(value)
     name, argument = parse_grammar(decision.grammar)
     pure = values.PURE.get(name)

@@ -39,7 +39,7 @@ class SourceFile:
 
     `folders` are the folders that hold it, from the source's root, for tables that name folders; they may
     hold a patient's name and are never shown. `rule` is set where it cannot be used at all. `member` is a
-    container's path with that of the member in it.
+    container's path with that of the member in it; `inode` is what the file system knows it by, where that was asked.
     """
 
     place: str
@@ -49,6 +49,7 @@ class SourceFile:
     name: str = ""
     rule: str = ""
     member: str = ""
+    inode: tuple[int, int] | None = None
 
     @property
     def on_disk(self) -> Path:
@@ -84,10 +85,10 @@ def find(sources: Sequence[Path | str], unpack_to: Path) -> Iterator[SourceFile]
     for number, source in enumerate(sources, 1):
         for file in _of_source(source, number, unpack_to):
             if not file.rule and isinstance(file.path, Path):
-                status = os.stat(file.path)  # noqa: PTH116  of every file, and a path's own takes longer
-                if (status.st_dev, status.st_ino) in seen:
+                inode = file.inode or _inode(os.stat(file.path))  # noqa: PTH116  a path's own takes longer
+                if inode in seen:
                     continue  # the same file, given twice or linked
-                seen.add((status.st_dev, status.st_ino))
+                seen.add(inode)
             yield file
 
 
@@ -153,7 +154,11 @@ def _one(path: Path, folders: tuple[str, ...], place: str, unpack_to: Path) -> I
     elif _is_tar(path, head):
         yield from _unpacked(path, folders, place, unpack_to, _tar_members)
     else:
-        yield SourceFile(place, path, status.st_size, folders, path.name)
+        yield SourceFile(place, path, status.st_size, folders, path.name, inode=_inode(status))
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _first_bytes(path: Path) -> bytes:
