@@ -31,6 +31,7 @@ from curate.dicom.types import (
     Verdict,
     plain,
 )
+from curate.dicom.values import Value
 
 if TYPE_CHECKING:
     from curate.dicom.track import Track
@@ -53,13 +54,15 @@ _REFUSE = Action.REFUSE  # and to ask the enumeration for it, one
 class _Plan(NamedTuple):
     """A decision, whether the values under it are pure, and the verdict where it is the same for all.
 
-    `partners` are the siblings on which a value that is not pure rests, beside the study.
+    `partners` are the siblings on which a value that is not pure rests, beside the study; `contextual` is what
+    cleans such a value where it passes.
     """
 
     decision: Decision
     is_pure: bool
     removed: Verdict | None
     partners: frozenset[int] = frozenset()
+    contextual: Callable[[Value], bytes | None] | None = None
 
 
 _cleaners: tuple[Cleaner, ...] = ()
@@ -285,14 +288,15 @@ class Cleaner:
             return _Plan(_NO_DECISION, False, _WRONG_VR)
         decision = profile.decide(self.policy, parent, tag, vr, creator)
         removed = _REMOVED if decision.action is Action.REMOVE else None
-        return _Plan(decision, profile.is_pure(tag, vr), removed, profile.partners(tag, decision))
+        rebuild, partners = profile.contextual(decision), profile.partners(tag, decision)
+        return _Plan(decision, profile.is_pure(tag, vr), removed, partners, rebuild)
 
     def _judge(
         self, element: Element, parent: int, item: Item, tokens: tuple[object, object], creator: str | None
     ) -> Verdict:
         pure, bound = tokens
         plan = self._plan(parent, element.tag, element.vr, creator)
-        decision, is_pure, removed, partners = plan
+        decision, is_pure, removed, partners = plan[:4]
         if removed is not None:
             return Verdict(pure, None, removed.label, _NONE)
         if decision.action is _REFUSE:
@@ -310,9 +314,13 @@ class Cleaner:
         decision = plan.decision
         tag, vr = element.tag, element.vr
         raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
-        value = profile.clean_value(
-            self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
-        )
+        value = None
+        if plan.contextual is not None:
+            value = plan.contextual(Value(self.context, tag, vr, raw, item.encodings, item))
+        if value is None:
+            value = profile.clean_value(
+                self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
+            )
         if value is None:
             return Verdict(token, None, _REMOVED.label, _NONE)
         if value == raw and len(raw) % 2 == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -26,6 +27,7 @@ __all__ = (
     "admit_sop_class",
     "check_dataset",
     "clean_value",
+    "contextual",
     "decide",
     "direct_identifiers",
     "finish_dataset",
@@ -229,6 +231,13 @@ def partners(tag: int, decision: Decision) -> frozenset[int]:
         return frozenset()
     sibling = dates.TIME_OF.get(tag) or dates.DATE_OF.get(tag)
     return frozenset((sibling,) if sibling else ())
+
+
+def contextual(decision: Decision) -> Callable[[values.Value], bytes | None] | None:
+    """What `clean_value` asks first of a value that rests on the study or the item; None of any other."""
+    if decision.action in (_REMOVE, _EMPTY, _DUMMY):
+        return None
+    return values.CONTEXTUAL.get(parse_grammar(decision.grammar)[0])
 
 
 def is_partner(tag: int) -> bool:
