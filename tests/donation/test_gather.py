@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from curate.dicom import sources
+from curate.dicom.scan import FIRST_READ
 from curate.dicom.types import Keys
 from curate.donation import gather
 from curate.parallel import Pool
@@ -39,7 +40,7 @@ def test_content_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_kept_bytes_tell_what_the_files_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies, instances, what is no image and what belongs to no study are the same both ways, and hold no bytes."""
     folder, told = _donated(tmp_path / "donated"), []
-    for number, keep in enumerate((gather.FIRST_READ, 0)):
+    for number, keep in enumerate((FIRST_READ, 0)):
         monkeypatch.setattr(gather, "FIRST_READ", keep)
         seen = gather.gather([folder], tmp_path / f"unpacked{number}", Pool(_KEYS), silent)
         members = [(m.place.place, m.place.content, m.scan) for s in seen.studies for m in s.members]
