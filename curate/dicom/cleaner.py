@@ -31,6 +31,7 @@ from curate.dicom.types import (
     Verdict,
     plain,
 )
+from curate.dicom.values import Value
 
 if TYPE_CHECKING:
     from curate.dicom.track import Track
@@ -47,18 +48,21 @@ _WRONG_VR = Verdict(None, None, "wrong_vr", _NONE)
 _REMOVED = Verdict(None, None, Action.REMOVE.value, _NONE)
 _NO_DECISION = Decision(Action.REMOVE)
 _LABELS = {action: action.value for action in Action}  # to ask an enumeration's member takes two calls
+_REFUSE = Action.REFUSE  # and to ask the enumeration for it, one
 
 
 class _Plan(NamedTuple):
     """A decision, whether the values under it are pure, and the verdict where it is the same for all.
 
-    `partners` are the siblings on which a value that is not pure rests, beside the study.
+    `partners` are the siblings on which a value that is not pure rests, beside the study; `contextual` is what
+    cleans such a value where it passes.
     """
 
     decision: Decision
     is_pure: bool
     removed: Verdict | None
     partners: frozenset[int] = frozenset()
+    contextual: Callable[[Value], bytes | None] | None = None
 
 
 _cleaners: tuple[Cleaner, ...] = ()
@@ -284,17 +288,18 @@ class Cleaner:
             return _Plan(_NO_DECISION, False, _WRONG_VR)
         decision = profile.decide(self.policy, parent, tag, vr, creator)
         removed = _REMOVED if decision.action is Action.REMOVE else None
-        return _Plan(decision, profile.is_pure(tag, vr), removed, profile.partners(tag, decision))
+        rebuild, partners = profile.contextual(decision), profile.partners(tag, decision)
+        return _Plan(decision, profile.is_pure(tag, vr), removed, partners, rebuild)
 
     def _judge(
         self, element: Element, parent: int, item: Item, tokens: tuple[object, object], creator: str | None
     ) -> Verdict:
         pure, bound = tokens
         plan = self._plan(parent, element.tag, element.vr, creator)
-        decision, is_pure, removed, partners = plan
+        decision, is_pure, removed, partners = plan[:4]
         if removed is not None:
             return Verdict(pure, None, removed.label, _NONE)
-        if decision.action is Action.REFUSE:
+        if decision.action is _REFUSE:
             raise MalformedError(decision.rule, keyword(element.tag))
         if isinstance(element.value, Fragments):
             return _REMOVED
@@ -309,11 +314,15 @@ class Cleaner:
         decision = plan.decision
         tag, vr = element.tag, element.vr
         raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
-        value = profile.clean_value(
-            self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
-        )
+        value = None
+        if plan.contextual is not None:
+            value = plan.contextual(Value(self.context, tag, vr, raw, item.encodings, item))
         if value is None:
-            return Verdict(token, None, Action.REMOVE.value, _NONE)
+            value = profile.clean_value(
+                self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
+            )
+        if value is None:
+            return Verdict(token, None, _REMOVED.label, _NONE)
         if value == raw and len(raw) % 2 == 0:
             cleaned = element
         else:  # what is judged again and again, as dates are, is mostly the same each time

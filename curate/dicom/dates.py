@@ -83,10 +83,19 @@ def first_time(shift_us: int) -> int:
 
 def moved(day: date, clock: int | None, shift_us: int) -> tuple[date, int]:
     """A day and time after the shift; a day without a time moves as the first acquisition's time does."""
-    start = datetime.combine(day, datetime.min.time()) - _EPOCH
-    total = start // timedelta(microseconds=1) + (first_time(shift_us) if clock is None else clock) + shift_us
+    total = _start_us(day) + (first_time(shift_us) if clock is None else clock) + shift_us
     days, rest = divmod(_round(total), DAY_US)
-    return (_EPOCH + timedelta(days=days)).date(), rest
+    return _day(days), rest
+
+
+@lru_cache(maxsize=1 << 12)
+def _start_us(day: date) -> int:
+    return (datetime.combine(day, datetime.min.time()) - _EPOCH) // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=1 << 12)
+def _day(days: int) -> date:
+    return (_EPOCH + timedelta(days=days)).date()
 
 
 def _round(microseconds: int) -> int:
@@ -127,7 +136,12 @@ def clean_date(raw: bytes, time_raw: bytes, shift_us: int, study_date: str) -> b
     if day is None or not _movable(day):
         return None
     new, _ = moved(day, parse_time(time_raw), shift_us)
-    return even(date_text(new).encode(), b" ") if near(new, study_date) else None
+    return _stated(new, study_date)
+
+
+@lru_cache(maxsize=1 << 12)
+def _stated(day: date, study_date: str) -> bytes | None:
+    return even(date_text(day).encode(), b" ") if near(day, study_date) else None
 
 
 @lru_cache(maxsize=1 << 12)

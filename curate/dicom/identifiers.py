@@ -26,7 +26,12 @@ def _keyed(key: bytes, text: bytes) -> bytes:
 
 def new_uid(keys: Keys, original: str) -> str:
     """`2.25.` and a UUID version 8 (RFC 9562): 122 bits of the keyed hash of the original UID."""
-    digest = bytearray(_keyed(keys.uid, original.strip(" \0").encode("utf-8", "replace"))[:16])
+    return _new_uid(keys.uid, original.strip(" \0"))
+
+
+@lru_cache(maxsize=1 << 12)
+def _new_uid(key: bytes, original: str) -> str:
+    digest = bytearray(_keyed(key, original.encode("utf-8", "replace"))[:16])
     digest[6] = (digest[6] & 0x0F) | 0x80
     digest[8] = (digest[8] & 0x3F) | 0x80
     return f"2.25.{int.from_bytes(digest)}"
@@ -62,6 +67,7 @@ def place_id(keys: Keys, kind: str, parts: tuple[str, ...]) -> str | None:
     return base64.b32encode(digest).decode().rstrip("=").lower()
 
 
+@lru_cache(maxsize=1 << 10)
 def is_donor_id(text: str) -> bool:
     """Whether a text has the form that `donor_id` gives."""
     return _DONOR.fullmatch(text) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -26,6 +27,7 @@ __all__ = (
     "admit_sop_class",
     "check_dataset",
     "clean_value",
+    "contextual",
     "decide",
     "direct_identifiers",
     "finish_dataset",
@@ -43,6 +45,7 @@ __all__ = (
 
 MODIFIED_DATES, DESCRIPTORS = "retain_longitudinal_modified_dates", "clean_descriptors"
 STRUCTURED, UIDS = "clean_structured_content", "retain_uids"
+_REMOVE, _EMPTY, _DUMMY = Action.REMOVE, Action.EMPTY, Action.DUMMY  # to ask the class takes a call each
 _DATE_GRAMMARS = ("date", "time", "datetime")
 _TEXT_GRAMMARS = ("terms", "kernel", "sequence", "roi", "segment", "label", "label-cs")
 
@@ -230,6 +233,13 @@ def partners(tag: int, decision: Decision) -> frozenset[int]:
     return frozenset((sibling,) if sibling else ())
 
 
+def contextual(decision: Decision) -> Callable[[values.Value], bytes | None] | None:
+    """What `clean_value` asks first of a value that rests on the study or the item; None of any other."""
+    if decision.action in (_REMOVE, _EMPTY, _DUMMY):
+        return None
+    return values.CONTEXTUAL.get(parse_grammar(decision.grammar)[0])
+
+
 def is_partner(tag: int) -> bool:
     """Whether a sibling's value may rest on an attribute, though that itself goes."""
     return tag in dates.TIME_OF or tag in dates.DATE_OF
@@ -251,12 +261,13 @@ def clean_value(
     `decision` is what `decide` gave, for a caller who knows it already.
     """
     decision = decision or decide(policy, parent, tag, vr, item.creator(tag))
-    if decision.action is Action.REMOVE:
+    action = decision.action
+    if action is _REMOVE:
         return None
-    if decision.action is Action.EMPTY:
+    if action is _EMPTY:
         return b""
     value = values.Value(context, tag, vr, raw, encodings, item)
-    if decision.action is Action.DUMMY:
+    if action is _DUMMY:
         return values.dummy(value)
     name, argument = parse_grammar(decision.grammar)
     pure = values.PURE.get(name)

@@ -174,16 +174,23 @@ def microseconds(date: str, time: str) -> int | None:
     date, time = date.replace(".", ""), time.replace(":", "")
     whole, _, part = time.split("+")[0].split("-")[0].partition(".")
     whole = (whole + "000000")[:6]
+    day = _day(date)
+    if day is None:
+        return None
+    try:
+        seconds = int(whole[:2]) * 3600 + int(whole[2:4]) * 60 + int(whole[4:6])
+        return day + seconds * 1_000_000 + int((part + "000000")[:6])
+    except ValueError:  # no time: the answer asked for
+        return None
+
+
+@lru_cache(maxsize=1 << 10)
+def _day(date: str) -> int | None:
+    """The start of a likely day in microseconds since 1970-01-01."""
     try:
         if not _FIRST_YEAR <= int(date[:4]) <= _LAST_YEAR:
             return None
         day = datetime(int(date[:4]), int(date[4:6]), int(date[6:8]), tzinfo=UTC)
-        clock = timedelta(
-            hours=int(whole[:2]),
-            minutes=int(whole[2:4]),
-            seconds=int(whole[4:6]),
-            microseconds=int((part + "000000")[:6]),
-        )
-    except ValueError:
+    except ValueError:  # no day of the calendar
         return None
-    return (day + clock - _EPOCH) // timedelta(microseconds=1)
+    return (day - _EPOCH) // timedelta(microseconds=1)

@@ -25,6 +25,7 @@ from curate.remote import RemoteFile
 
 MAX_MEMBER_BYTES = 8 << 30
 MAX_RATIO = 200
+_HEAD = 512  # bytes that tell a container
 RATIO_FREE_BYTES = 64 << 20
 _DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
@@ -39,7 +40,8 @@ class SourceFile:
 
     `folders` are the folders that hold it, from the source's root, for tables that name folders; they may
     hold a patient's name and are never shown. `rule` is set where it cannot be used at all. `member` is a
-    container's path with that of the member in it.
+    container's path with that of the member in it; `inode` is what the file system knows it by, where that was asked;
+    `content` is all of a small file, where that was to be kept.
     """
 
     place: str
@@ -49,6 +51,8 @@ class SourceFile:
     name: str = ""
     rule: str = ""
     member: str = ""
+    inode: tuple[int, int] | None = None
+    content: bytes = b""
 
     @property
     def on_disk(self) -> Path:
@@ -70,8 +74,10 @@ class SourceFile:
         return self.path.read_bytes()
 
 
-def find(sources: Sequence[Path | str], unpack_to: Path) -> Iterator[SourceFile]:
+def find(sources: Sequence[Path | str], unpack_to: Path, keep: int = 0) -> Iterator[SourceFile]:
     """Every file of the sources (paths, or fsspec URLs), in an order that does not depend on the file system.
+
+    Of files in folders with up to `keep` bytes, the content is read at once and kept with them.
 
     Raises:
         InputError: a source does not exist.
@@ -82,22 +88,22 @@ def find(sources: Sequence[Path | str], unpack_to: Path) -> Iterator[SourceFile]
             raise InputError(f"There is no {source}.", hint="Check the path of the source.")
     seen: set[tuple[int, int]] = set()
     for number, source in enumerate(sources, 1):
-        for file in _of_source(source, number, unpack_to):
+        for file in _of_source(source, number, unpack_to, keep):
             if not file.rule and isinstance(file.path, Path):
-                status = os.stat(file.path)  # noqa: PTH116  of every file, and a path's own takes longer
-                if (status.st_dev, status.st_ino) in seen:
+                inode = file.inode or _inode(os.stat(file.path))  # noqa: PTH116  a path's own takes longer
+                if inode in seen:
                     continue  # the same file, given twice or linked
-                seen.add((status.st_dev, status.st_ino))
+                seen.add(inode)
             yield file
 
 
-def _of_source(given: Path | str, number: int, unpack_to: Path) -> Iterator[SourceFile]:
+def _of_source(given: Path | str, number: int, unpack_to: Path, keep: int) -> Iterator[SourceFile]:
     source = Path(given)
     if remote.is_url(str(given)):
         yield from _of_url(str(given), number, unpack_to)
     elif source.is_dir():
         for count, (path, folders) in enumerate(_walk(source, ()), 1):
-            yield from _one(path, folders, f"{number}:{count}", unpack_to)
+            yield from _one(path, folders, f"{number}:{count}", unpack_to, keep)
     else:
         yield from _one(source, (), f"{number}:1", unpack_to)
 
@@ -134,7 +140,9 @@ def _walk(folder: Path, folders: tuple[str, ...]) -> Iterator[tuple[Path, tuple[
             yield Path(entry.path), folders
 
 
-def _one(path: Path, folders: tuple[str, ...], place: str, unpack_to: Path) -> Iterator[SourceFile]:
+def _one(
+    path: Path, folders: tuple[str, ...], place: str, unpack_to: Path, keep: int = 0
+) -> Iterator[SourceFile]:
     try:
         status = os.stat(path)  # noqa: PTH116  of every file, and a path's own takes longer
         if stat.S_ISDIR(status.st_mode):
@@ -144,7 +152,7 @@ def _one(path: Path, folders: tuple[str, ...], place: str, unpack_to: Path) -> I
         if not stat.S_ISREG(status.st_mode):
             yield SourceFile(place, path, 0, folders, path.name, "FILE_NOT_REGULAR")
             return
-        head = _first_bytes(path)
+        head = _first_bytes(path, max(_HEAD, keep if status.st_size <= keep else 0))
     except OSError:
         yield SourceFile(place, path, 0, folders, path.name, "FILE_UNREADABLE")
         return
@@ -153,13 +161,20 @@ def _one(path: Path, folders: tuple[str, ...], place: str, unpack_to: Path) -> I
     elif _is_tar(path, head):
         yield from _unpacked(path, folders, place, unpack_to, _tar_members)
     else:
-        yield SourceFile(place, path, status.st_size, folders, path.name)
+        content = head if len(head) == status.st_size <= keep else b""
+        yield SourceFile(
+            place, path, status.st_size, folders, path.name, inode=_inode(status), content=content
+        )
 
 
-def _first_bytes(path: Path) -> bytes:
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
     number = os.open(path, os.O_RDONLY)
     try:
-        return os.read(number, 512)
+        return os.read(number, count)
     finally:
         os.close(number)
 

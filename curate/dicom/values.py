@@ -94,21 +94,25 @@ def donor(value: Value) -> bytes | None:
 def date(value: Value) -> bytes | None:
     """A day moved by the study's shift, together with its time."""
     shift = value.context.shift_us
-    if value.blank or shift is None:
-        return None if shift is None else b""
+    if shift is None:
+        return None
     time_raw = value.item.raw(dates.TIME_OF.get(value.tag, 0))
-    return dates.clean_date(value.raw, time_raw, shift, value.context.study_date)
+    moved = dates.clean_date(value.raw, time_raw, shift, value.context.study_date)
+    return b"" if moved is None and value.blank else moved
 
 
 def time(value: Value) -> bytes | None:
     """A time of day moved by the study's shift; one whose day is not the study's says nothing."""
     shift = value.context.shift_us
-    if value.blank or shift is None:
-        return None if shift is None else b""
+    if shift is None:
+        return None
+    moved = dates.clean_time(value.raw, shift)
+    if moved is None:
+        return b"" if value.blank else None
     day = value.item.raw(dates.DATE_OF.get(value.tag, 0))
     if day.strip(b" \0") and dates.clean_date(day, value.raw, shift, value.context.study_date) is None:
         return None
-    return dates.clean_time(value.raw, shift)
+    return moved
 
 
 def datetime(value: Value) -> bytes | None:

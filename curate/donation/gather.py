@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice, repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
 from curate.dicom import sources
-from curate.dicom.scan import nothing, scan
+from curate.dicom.scan import FIRST_READ, nothing, scan
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Scan
 from curate.donation.looked import Looked, StoredStudy
@@ -87,7 +88,7 @@ class _Found:
                 self.findings.append((number, Finding(result.rule, file.place)))
                 self.other.append((number, file.place, "unreadable"))
             elif result.rule or not result.study_uid:
-                self.loose.append((number, file, Finding(result.rule, file.place)))
+                self.loose.append((number, replace(file, content=b""), Finding(result.rule, file.place)))
             else:
                 kept.append((number, file, result))
         self.looked.add(kept)
@@ -101,7 +102,8 @@ def gather(paths: Sequence[Path | str], unpack_to: Path, pool: Pool[Keys], progr
         StorageError: there is no room to unpack a container, or to note what was found.
     """
     found = _Found(Looked(unpack_to))
-    parts = _parts(found.usable(sources.find(paths, unpack_to)))
+    keep = FIRST_READ if pool.is_here else 0  # to a worker, it would cost what it spares
+    parts = _parts(found.usable(sources.find(paths, unpack_to, keep)))
     first = next(parts, ())
     several = len(first) == _AT_A_TIME
     done = (pool if several else pool.here()).map(_scan_part, chain([first] if first else (), parts))
@@ -133,6 +135,8 @@ def _scan_part(part: _Part, keys: Keys) -> list[Scan]:
 
 
 def _scan_one(file: SourceFile, keys: Keys) -> Scan:
+    if file.content:
+        return scan(io.BytesIO(file.content), file.size, keys)
     try:
         with _opened(file.path) as opened:
             return scan(opened, file.size, keys)

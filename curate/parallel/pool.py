@@ -50,6 +50,11 @@ class Pool(Generic[Private]):
     def __init__(self, private: Private, engine: Engine | None = None) -> None:
         self.private, self._engine = private, engine
 
+    @property
+    def is_here(self) -> bool:
+        """Whether functions run in this process, where handing bytes over costs nothing."""
+        return self._engine is None
+
     def here(self) -> Pool[Private]:
         """The same without workers, for work that is not worth sending."""
         return Pool(self.private)
