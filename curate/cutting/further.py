@@ -19,9 +19,7 @@ from curate.archive.consolidate import pack_rows, store
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers
-from curate.dicom.restate import restate
 from curate.dicom.types import Keys, Policy
-from curate.dicom.verify import verify
 from curate.digests import sha256_set
 from curate.errors import DamagedError
 from curate.findings import has_errors
@@ -104,6 +102,10 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
 def _rows(
     archive: Archive, record: StudyRecord, donor: str, days: int, rename: Rename, policy: Policy
 ) -> Iterator[packs.PackRow]:
+    # most releases name nothing anew, and these bring pydicom, a quarter of a second to import
+    from curate.dicom.restate import restate
+    from curate.dicom.verify import verify
+
     for row in pack_rows(archive.packs, record):
         clean = restate(row.data, donor, days, rename, policy)
         if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from curate import parallel
 from curate.archive import packs
@@ -16,9 +17,11 @@ from curate.findings import Finding, merge
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
-from curate.stacks import Series, add
 from curate.verify.seal import Seal
 from curate.verify.tables import connect
+
+if TYPE_CHECKING:
+    from curate.stacks import Series
 
 _QUERY = (
     "SELECT SeriesInstanceUID, list((pack, offset_bytes, size_bytes) ORDER BY pack, offset_bytes) FROM instances"
@@ -53,6 +56,8 @@ def _tasks(seal: Seal) -> Iterator[_Task]:
 
 
 def _look(task: _Task) -> list[Finding]:
+    from curate.stacks import add  # what judges volumes takes half a second to import
+
     found: dict[str, Series] = {}
     try:
         for place in task.places:
