@@ -12,8 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import pyarrow as pa
-
+from curate import arrays
 from curate.archive import packs, tables
 from curate.archive.consolidate import pack_rows, store
 from curate.archive.layout import Archive
@@ -139,5 +138,5 @@ def _with(data: bytes, columns: Mapping[str, Sequence[object]]) -> bytes:
     table = tables.from_ipc(data)
     for name, values in columns.items():
         at = table.schema.get_field_index(name)
-        table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
+        table = table.set_column(at, table.schema.field(at), arrays.array(values, table.schema.field(at).type))
     return tables.to_ipc(table)

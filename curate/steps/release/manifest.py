@@ -137,7 +137,7 @@ def _evidence(record: StudyRecord) -> Row:
 def _with(part: pa.Table, columns: Mapping[str, pa.Array | str]) -> pa.Table:
     """The rows with further columns, of which a text is the same in each row."""
     for name, value in columns.items():
-        values = pa.repeat(value, part.num_rows) if isinstance(value, str) else value
+        values = arrays.repeated(value, part.num_rows) if isinstance(value, str) else value
         field = pa.field(name, pa.string(), nullable=False)
         at = part.schema.get_field_index(name)
         part = part.append_column(field, values) if at < 0 else part.set_column(at, field, values)
