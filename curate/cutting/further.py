@@ -35,6 +35,8 @@ def name_anew(archive: Archive, parts: Mapping[str, int]) -> None:
     Raises:
         DamagedError: a pack does not hold what the ledger says.
     """
+    if not parts:
+        return
     keys = Keys.from_secret(archive.secret)
     present = ((outline.study_id, part_of(outline.payload)) for outline in archive.ledger.outlines())
     for study, part in [(study, parts[study]) for study, now in present if parts.get(study, now) != now]:
