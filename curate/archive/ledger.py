@@ -100,6 +100,11 @@ class StudyRecord:
     notes: bytes = b""
 
     @property
+    def sources(self) -> frozenset[bytes]:
+        """The marks of its original instances."""
+        return frozenset(self.source[at : at + 32] for at in range(0, len(self.source), 32))
+
+    @property
     def published_donor(self) -> str:
         """The donor_id that its images and its row bear: the donor's own, or a further one."""
         return str(self.payload.get("further", {}).get("donor_id", self.donor_id))

@@ -155,9 +155,7 @@ def discard(root: Path, entry_id: str, reason: str) -> QuarantineEntry:
     Raises:
         InputError: no such entry, or a reason that is not a code.
     """
-    if not _REASON.fullmatch(reason):
-        hint = "3 to 40 capital letters, digits and underscores, such as NOT_CONSENTED; words could name a person."
-        raise InputError("The reason is not a code.", hint=hint)
+    _check_reason(reason, "NOT_CONSENTED")
     with layout.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
         with durable.storage_errors("delete from the quarantine"):
@@ -178,9 +176,7 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
     Raises:
         InputError: no such entry, one that waits for something else, or a reason that is not a code.
     """
-    if not _REASON.fullmatch(reason):
-        hint = "3 to 40 capital letters, digits and underscores, such as NO_NAME_SHOWN; words could name a person."
-        raise InputError("The reason is not a code.", hint=hint)
+    _check_reason(reason, "NO_NAME_SHOWN")
     with layout.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
         text = any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes)
@@ -193,6 +189,12 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
             payload = {"entry": entry.id, "decision": decision, "reason": reason, "about": about}
             archive.ledger.append(clock.stamp(), "decided", entry.study_id, payload, who=who(), tool=TOOL)
         return entry
+
+
+def _check_reason(reason: str, example: str) -> None:
+    if not _REASON.fullmatch(reason):
+        hint = f"3 to 40 capital letters, digits and underscores, such as {example}; words could name a person."
+        raise InputError("The reason is not a code.", hint=hint)
 
 
 def _entry(archive: Archive, entry_id: str) -> QuarantineEntry:

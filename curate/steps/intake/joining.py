@@ -79,8 +79,7 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
 
 def _looked_at(task: StudyTask, record: StudyRecord, keys: Keys) -> _Batch:
     """Which files are there already, by their bytes; a new one under the UID of one that is there never joins."""
-    marks = (record.source[at : at + 32] for at in range(0, len(record.source), 32))
-    batch = _Batch(record, Notes.read(record.notes), frozenset(marks))
+    batch = _Batch(record, Notes.read(record.notes), record.sources)
     own = set(tables.columns_of_ipc(record.instances, ("SOPInstanceUID",))["SOPInstanceUID"].to_pylist())
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         rule = ""

@@ -43,7 +43,7 @@ def united(
     """
     evidence = _evidence(task, record.payload["evidence"], fresh, again)
     work.headers = _headers(notes, fresh)
-    work.sources = {record.source[at : at + 32] for at in range(0, len(record.source), 32)} | fresh.sources
+    work.sources = fresh.sources | record.sources
     work.refused_sources, work.names, work.already = fresh.refused_sources, fresh.names, fresh.already
     work.places = _places(record, fresh) if fresh.places else {}
     with ExitStack() as stack:
