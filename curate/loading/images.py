@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 
+from curate import extended
 from curate.errors import InputError
-from curate.loading import extended
 
 Row = Mapping[str, Any] | Dataset | bytes | str | Path
 extended.register()

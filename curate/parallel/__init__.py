@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,9 +51,11 @@ def opened(workers: Workers, private: Private, shared: Sequence[Path] = ()) -> I
 def map_unordered(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers, shared: Sequence[Path] = ()
 ) -> Iterator[tuple[Task, Result]]:
-    """Each task with its result, as they finish, of a function that needs no keys."""
-    with opened(workers, None, shared) as pool:
-        yield from pool.map(partial(_plainly, function), tasks)
+    """Each task with its result, as they finish, of a function that needs no keys; one task alone runs here."""
+    rest = iter(tasks)
+    first = list(islice(rest, 2))
+    with opened(workers if len(first) > 1 or isinstance(workers, str) else 1, None, shared) as pool:
+        yield from pool.map(partial(_plainly, function), chain(first, rest))
 
 
 def _plainly(function: Callable[[Task], Result], task: Task, private: None) -> Result:

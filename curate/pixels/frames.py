@@ -12,6 +12,9 @@ import pydicom
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
+from curate import extended
+
+extended.register()
 _CT_WINDOWS = (("soft tissue", 40.0, 400.0), ("lung", -600.0, 1500.0), ("bone", 500.0, 2000.0))
 
 

@@ -94,6 +94,9 @@ def _decoded(image: Image, index: int) -> Frame:
     from pydicom.encaps import encapsulate
     from pydicom.pixels.decoders.base import get_decoder
 
+    from curate import extended
+
+    extended.register()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -114,9 +114,11 @@ def detect(picture: Picture) -> list[Spot]:
 def _normal(
     picture: Picture, mean: npt.NDArray[np.float32], spread: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    colour = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-    scaled = np.asarray(colour, np.float32) * (1 / (255 * spread)) - mean / spread
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1), dtype=np.float32)
+    """A picture as a network takes it: (3, rows, columns), each colour from its mean, by its spread."""
+    planes = picture.transpose(2, 0, 1) if picture.ndim == 3 else picture[None]
+    scaled = np.empty((3, *picture.shape[:2]), np.float32)
+    np.multiply(planes, (1 / (255 * spread))[:, None, None], out=scaled)
+    return np.asarray(np.subtract(scaled, (mean / spread)[:, None, None], out=scaled), np.float32)
 
 
 def _run(name: str, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

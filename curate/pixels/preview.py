@@ -12,7 +12,10 @@ from PIL import Image
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
+from curate import extended
+
 SIDE_PIXELS = 192
+extended.register()
 
 
 def preview(data: bytes) -> bytes | None:

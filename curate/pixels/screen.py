@@ -8,6 +8,7 @@ values, so no window hides anything from it. Against OCR of every frame it is me
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import cv2
@@ -18,11 +19,15 @@ Grey = npt.NDArray[np.int16]
 Mask = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
-_STROKE, _NEAR, _RUN, _TILE, _CELL, _SAMPLED = 9, 15, 3, 32, 8, 4
+_STROKE, _RUN, _TILE, _CELL, _SAMPLED = 9, 3, 32, 8, 4
 _INK, _STRAIGHT = 18, 4  # pixels within one window of cells, and how many of them in straight runs
 _EVEN_SHIFT, _SHARP_SHIFT = 2, 3  # within a quarter of its height; seven eighths of it within one pixel
 _ABOVE_NOISE, _LEAST_SHARE, _LEAST = 4, 0.05, 1
 _WINDOWS = ((6, 3), (3, 6))  # cells across and down: text in rows, or turned
+_MOST_KEPT = 1 << 20  # pixels
+_NEXT, _AROUND = np.ones((3, 3), np.uint8), np.ones((_STROKE, _STROKE), np.uint8)
+_FURTHER = np.zeros((7, 7), np.uint8)
+_FURTHER[::3, ::3] = 1  # nine points spread the extremes of 9 by 9 to 15 by 15, as all 49 would
 _MARGIN = np.ones((3, 5), np.uint8)  # cells around: a detector wants to see where a line ends
 
 
@@ -42,39 +47,90 @@ def regions(grey: Grey) -> list[Region]:
     """The parts of a frame (rows, columns; stored values) that may hold text; none: nothing to read."""
     if min(grey.shape) < 2 * _CELL:
         return []
-    found = []
-    gradient = np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, _square(3)), np.int16)
-    sampled = np.sort(grey[::_SAMPLED, ::_SAMPLED], axis=None)
-    low, high = sampled[len(sampled) // 50], sampled[-1 - len(sampled) // 100]
-    least = int(_LEAST_SHARE * (float(high) - float(low)))
+    room, found = _prepared(grey), []
+    least = _least(grey)
     for dark in (False, True):
-        upright: Grey = np.invert(grey) if dark else grey
-        height = np.asarray(cv2.morphologyEx(upright, cv2.MORPH_TOPHAT, _square(_STROKE)), np.int16)
-        ink = _ink(upright, height, gradient, least)
-        found += [_region(grey, height, ink, box, dark) for box in _dense(ink)]
+        ink = _ink(grey, room, least, dark)
+        found += [_region(grey, room.height, ink, box, dark) for box in _dense(ink)]
     return found
 
 
-def _square(side: int) -> Mask:
-    return np.ones((side, side), np.uint8)
+@dataclass(frozen=True, slots=True, repr=False)
+class _Room:
+    """Where frames of one shape are worked on: fresh memory for each step would cost more than the steps."""
+
+    lowest: Grey  # the extremes of the strokes' neighbourhood
+    highest: Grey
+    gradient: Grey
+    height: Grey  # how far a pixel stands out, of bright or of dark ink
+    first: Grey
+    second: Grey
+    kept: Mask
+    other: Mask
+    down: npt.NDArray[np.intp]  # which tile a row lies in
+    across: npt.NDArray[np.intp]
 
 
-def _ink(grey: Grey, height: Grey, gradient: Grey, least: int) -> Mask:
-    """Pixels (0 or 255) that stand out, sharply and evenly."""
-    local = np.asarray(cv2.dilate(height, _square(3)), np.int16)
-    kept = cv2.compare(height, _noise(height, least), cv2.CMP_GT)
-    sharp = cv2.compare(gradient, local - (local >> _SHARP_SHIFT), cv2.CMP_GE)
-    kept = cv2.bitwise_and(kept, sharp)
-    if not cv2.hasNonZero(kept):
-        return np.asarray(kept, np.uint8)
-    peak = cv2.dilate(grey, _square(_NEAR))
-    even = cv2.compare(cv2.subtract(peak, grey), height >> _EVEN_SHIFT, cv2.CMP_LE)
-    return np.asarray(cv2.bitwise_and(kept, even), np.uint8)
+class _Rooms(threading.local):
+    last: _Room | None = None
 
 
-def _noise(height: Grey, least: int) -> Grey:
+_rooms = _Rooms()
+
+
+def _room(shape: tuple[int, int]) -> _Room:
+    """This thread's room for frames of a shape; that for large frames is not kept."""
+    room = _rooms.last
+    if room is None or room.kept.shape != shape:
+        lowest, highest, gradient, height, first, second = np.empty((6, *shape), np.int16)
+        kept, other = np.empty((2, *shape), np.uint8)
+        down, across = (np.arange(size) // _TILE for size in shape)
+        room = _Room(lowest, highest, gradient, height, first, second, kept, other, down, across)
+        _rooms.last = room if room.kept.size <= _MOST_KEPT else None
+    return room
+
+
+def _prepared(grey: Grey) -> _Room:
+    """A room with what bright and dark ink share: the extremes and the gradient."""
+    room = _room(grey.shape)
+    cv2.erode(grey, _NEXT, dst=room.first)
+    cv2.subtract(cv2.dilate(grey, _NEXT, dst=room.gradient), room.first, dst=room.gradient)
+    cv2.erode(grey, _AROUND, dst=room.lowest)
+    cv2.dilate(grey, _AROUND, dst=room.highest)
+    return room
+
+
+def _least(grey: Grey) -> int:
+    """The height that ink has at least among noise: a share of the range of the frame's values, but for outliers."""
+    sampled = grey[::_SAMPLED, ::_SAMPLED]
+    first, last = sampled.size // 50, sampled.size - 1 - sampled.size // 100
+    ranked = np.partition(sampled, (first, last), axis=None)
+    return int(_LEAST_SHARE * (float(ranked[last]) - float(ranked[first])))
+
+
+def _ink(grey: Grey, room: _Room, least: int, dark: bool) -> Mask:
+    """Pixels (0 or 255) that stand out, sharply and evenly; `room` keeps their heights."""
+    height, local, share, kept, other = room.height, room.first, room.second, room.kept, room.other
+    if dark:
+        cv2.subtract(cv2.erode(room.highest, _AROUND, dst=height), grey, dst=height)
+    else:
+        cv2.subtract(grey, cv2.dilate(room.lowest, _AROUND, dst=height), dst=height)
+    cv2.compare(height, _noise(room, least), cv2.CMP_GT, dst=kept)
+    cv2.dilate(height, _NEXT, dst=local)
+    cv2.subtract(local, np.right_shift(local, _SHARP_SHIFT, out=share), dst=local)
+    cv2.bitwise_and(kept, cv2.compare(room.gradient, local, cv2.CMP_GE, dst=other), dst=kept)
+    short = room.first
+    if dark:
+        cv2.subtract(grey, cv2.erode(room.lowest, _FURTHER, dst=short), dst=short)
+    else:
+        cv2.subtract(cv2.dilate(room.highest, _FURTHER, dst=short), grey, dst=short)
+    even = cv2.compare(short, np.right_shift(height, _EVEN_SHIFT, out=share), cv2.CMP_LE, dst=other)
+    return np.asarray(cv2.bitwise_and(kept, even, dst=kept), np.uint8)
+
+
+def _noise(room: _Room, least: int) -> Grey:
     """For each pixel what ink must exceed: the noise of its tile; a single unit where all is even."""
-    sampled = height[::_SAMPLED, ::_SAMPLED]
+    sampled = room.height[::_SAMPLED, ::_SAMPLED]
     side = _TILE // _SAMPLED
     rows, columns = (max(size // side, 1) for size in sampled.shape)
     tall, wide = min(side, sampled.shape[0]), min(side, sampled.shape[1])
@@ -84,16 +140,14 @@ def _noise(height: Grey, least: int) -> Grey:
     ranked = np.sort(tiles, axis=2)
     floor = np.maximum(_ABOVE_NOISE * ranked[:, :, middle].astype(np.int32), _LEAST)
     floor = np.where(ranked[:, :, most] > 0, np.maximum(floor, least), floor)
-    spread = np.minimum(floor, 32767).astype(np.int16).repeat(_TILE, 1).repeat(_TILE, 0)
-    if spread.shape[0] < height.shape[0] or spread.shape[1] < height.shape[1]:
-        beyond = [(0, max(have - size, 0)) for have, size in zip(height.shape, spread.shape, strict=True)]
-        spread = np.pad(spread, beyond, mode="edge")
-    return np.ascontiguousarray(spread[: height.shape[0], : height.shape[1]])
+    wide = np.minimum(floor, 32767).astype(np.int16).take(room.across, 1, mode="clip")
+    wide.take(room.down, 0, out=room.second, mode="clip")  # beyond the last tile it goes on
+    return room.second
 
 
 def _dense(ink: Mask) -> list[Box]:
     """Boxes around where ink lies as close, and runs as straight, as in a word."""
-    if not cv2.hasNonZero(ink):
+    if cv2.countNonZero(ink) < _INK:
         return []
     full = _crowded(ink, _INK)
     if not full.any():
@@ -141,6 +195,8 @@ def _region(grey: Grey, height: Grey, ink: Mask, box: Box, dark: bool) -> Region
     left, top, right, bottom = box
     where = (slice(top, bottom), slice(left, right))
     drawn = ink[where] > 0
+    if not drawn.any():  # what made it crowded lies just outside
+        return Region(box, float(grey[where].min()), float(grey[where].max()))
     pen = float(np.median(grey[where][drawn]))
     step = float(np.median(height[where][drawn]))
     under = pen + step if dark else pen - step

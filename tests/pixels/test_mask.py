@@ -106,6 +106,22 @@ def test_a_lossy_clip_is_coded_without_loss_from_what_a_reader_decodes() -> None
     assert_only_box(image, after(image, masked))
 
 
+def test_jpeg_of_twelve_bits_is_looked_at_and_masked(capfd: pytest.CaptureFixture[str]) -> None:
+    """JPEG Extended of 12 bits is decoded for the look, and masked without changing a value outside the box."""
+    from curate.dicom.picture import pixels_of
+    from curate.dicom.reader import parse
+
+    path = next(corpus().rglob("JPGExtended.dcm"))
+    fields = pixels_of(parse(path.read_bytes()))
+    assert fields is not None
+    image = Image(**{**fields, "frames": 3, "encoded": [*fields["encoded"]] * 3})
+    assert look(image, thorough=False).unread == 0
+    masked = mask(image, [Found(1, "text", BOX)])
+    assert (masked.transfer_syntax, stored(image, 0).max()) == (JPEG_2000_LOSSLESS, 264)
+    assert_only_box(image, after(image, masked))
+    assert capfd.readouterr().err == ""
+
+
 def test_what_nothing_decodes_is_not_masked() -> None:
     """A damaged frame is refused by its own error, not passed on."""
     image = replace(image_of(8), transfer_syntax=JPEG, native=b"", encoded=(b"\xff\xd8\xff\xd9",) * 3)

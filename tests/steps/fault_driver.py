@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import itertools
 import json
 import mmap
@@ -15,7 +16,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import curate.cli.main
 import curate.steps.intake
@@ -27,21 +28,24 @@ from curate import clock, durable
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     count = mmap.mmap(-1, 8)
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile("w+") as imported:
         child = os.fork()
         if not child:
             if note := request.get("pid"):  # where to write whom to kill
                 Path(note).write_text(str(os.getpid()))
-            _child(request, count, output.fileno())
+            _child(request, count, output.fileno(), imported)
         status = os.waitpid(child, 0)[1]
         output.seek(0)
         shown = output.read().decode()
+        imported.seek(0)
+        for name in imported.read().split():  # so that later children need not
+            importlib.import_module(name)
     killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     code = os.waitstatus_to_exitcode(status) if not killed else -1
     return {"code": code, "signal": killed, "steps": int.from_bytes(count[:]), "output": shown}
 
 
-def _child(request: dict[str, Any], count: mmap.mmap, output: int) -> None:
+def _child(request: dict[str, Any], count: mmap.mmap, output: int, imported: IO[str]) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
 
@@ -57,6 +61,7 @@ def _child(request: dict[str, Any], count: mmap.mmap, output: int) -> None:
     durable.observer = step
     clock.random_bytes = _salts
     sys.argv = ["curate", *request["arguments"]]
+    before = set(sys.modules)
     code: Any = 0
     try:
         curate.cli.main.run()
@@ -64,6 +69,8 @@ def _child(request: dict[str, Any], count: mmap.mmap, output: int) -> None:
         code = ended.code or 0
     sys.stdout.flush()
     sys.stderr.flush()
+    imported.write(" ".join(name for name in sys.modules if name not in before))
+    imported.flush()
     os._exit(code)
 
 

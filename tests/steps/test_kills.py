@@ -82,9 +82,10 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(fast_folder: Path) -> Iterator[Bench]:
     """All stages run once, undisturbed: three studies of which one has no row in the table."""
-    folder = tmp_path_factory.mktemp("kills")
+    folder = fast_folder / "kills"
+    folder.mkdir()
     (folder / "work").mkdir()
     archive = make_archive(folder / "work" / "archive", hub=(folder / "work" / "hub").as_uri())
     (archive / "secret.key").write_text("60" * 32 + "\n")

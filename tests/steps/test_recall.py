@@ -85,9 +85,10 @@ def events(root: Path, *kinds: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(fast_folder: Path) -> Iterator[Path]:
     """`before`: an archive whose hub is a folder, as it must lie in `work`; and one on the Hub, in `hf`."""
-    made = tmp_path_factory.mktemp("recalls")
+    made = fast_folder / "recalls"
+    made.mkdir()
     (made / "work").mkdir()
     build(made / "work", (made / "work" / "hub").as_uri())
     shutil.copytree(made / "work", made / "before")
