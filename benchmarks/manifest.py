@@ -20,20 +20,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import contract
+from curate import arrays, contract
 from curate.archive import tables
 from curate.archive.ledger import StudyRecord
 from curate.digests import sha256_set
 from curate.steps.release import manifest
-from curate.verify import texts
-from curate.verify.seal import Seal
-from curate.verify.tables import check_contract, check_joins
 
 VERSION, LICENSE = "1.0.0", "CC-BY-4.0"
 PACK_BYTES = 32 << 20
@@ -71,7 +67,7 @@ def _bare(name: str) -> pa.Schema:
 def records(studies: int, instances: int) -> Iterator[StudyRecord]:
     """Studies in the order of their ids, each with two series, as the ledger would give them."""
     order = sorted((_uid("study", number), number) for number in range(studies))
-    no_links = tables.to_ipc(_bare("references").empty_table())
+    no_links = tables.to_ipc(contract.to_arrow("references", []).select(_bare("references").names))
     template = _series_template()
     for study, number in order:
         random = np.random.default_rng(number)
@@ -115,7 +111,14 @@ def _instances(study: str, number: int, count: int, random: np.random.Generator)
         "slice_index": [*range(half), *range(count - half)],
         "frames": [1] * count,
     }
-    return pa.table(columns, schema=_bare("instances"))
+    fields = _bare("instances")
+    return pa.table(
+        [_column(columns[field.name], field.type) for field in fields], schema=fields
+    )  # `pa.table` of lists would import pandas, which no release does
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    return values if isinstance(values, pa.Array | pa.ChunkedArray) else arrays.array(list(values), kind)
 
 
 def _series_template() -> pa.Table:
@@ -139,34 +142,31 @@ def _series_template() -> pa.Table:
         "slice_spacing_mm": 2.5,
         "KVP": 120.0,
     }
-    return pa.Table.from_pylist([row, row], schema=_bare("series"))
+    return contract.to_arrow("series", [row, row]).select(
+        _bare("series").names
+    )  # not from_pylist: it brings pandas
 
 
 def _series(study: str, template: pa.Table, instances: pa.Table, random: np.random.Generator) -> pa.Table:
-    grouped = instances.group_by("SeriesInstanceUID").aggregate(
-        [("size_bytes", "sum"), ("size_bytes", "count")]
-    )
+    sizes, half = instances["size_bytes"].to_pylist(), instances.num_rows // 2
+    uids = instances["SeriesInstanceUID"]
+    counts = [half, len(sizes) - half]
     spacing, current = 0.5 + random.integers(0, 256) / 1000, 80.0 + random.integers(0, 256)
     values: dict[str, Any] = {
         "study_id": [study] * 2,
-        "SeriesInstanceUID": grouped["SeriesInstanceUID"],
+        "SeriesInstanceUID": [uids[0].as_py(), uids[half].as_py()],
         "SeriesNumber": [1, 2],
         "FrameOfReferenceUID": [_uid("frame", study)] * 2,
-        "instance_count": grouped["size_bytes_count"],
-        "frame_count": grouped["size_bytes_count"],
-        "size_bytes": grouped["size_bytes_sum"],
+        "instance_count": counts,
+        "frame_count": counts,
+        "size_bytes": [sum(sizes[:half]), sum(sizes[half:])],
         "pixel_spacing_row_mm": [spacing] * 2,
         "pixel_spacing_column_mm": [spacing] * 2,
         "tube_current_min_mA": [current] * 2,
         "tube_current_max_mA": [2 * current] * 2,
     }
     columns = [
-        pa.chunked_array([values[f.name]]).cast(f.type)
-        if isinstance(values.get(f.name), list)
-        else values[f.name].cast(f.type)
-        if f.name in values
-        else template[f.name]
-        for f in template.schema
+        _column(values[f.name], f.type) if f.name in values else template[f.name] for f in template.schema
     ]
     return pa.table(columns, schema=template.schema)
 
@@ -195,6 +195,10 @@ def _write(folder: Path, studies: int, instances: int) -> dict[str, float]:
 
 
 def _check(folder: Path, studies: int, instances: int) -> dict[str, float]:
+    from curate.verify import texts  # here, so that the writing's memory is that of what a release imports
+    from curate.verify.seal import Seal
+    from curate.verify.tables import check_contract, check_joins
+
     counts = {n: pq.read_metadata(folder / f"{n}.parquet").num_rows for n in contract.MANIFEST_TABLES}
     files = {f"manifest/{n}.parquet": {"sha256": "", "size_bytes": 0} for n in contract.MANIFEST_TABLES}
     seal = Seal(folder.parent, VERSION, {"counts": counts, "files": files, "population": "test"})
@@ -209,6 +213,8 @@ def _check(folder: Path, studies: int, instances: int) -> dict[str, float]:
 
 
 def _find(folder: Path, studies: int, instances: int) -> dict[str, float]:
+    import duckdb
+
     path = folder / "instances.parquet"
     taken: dict[str, list[tuple[float, float]]] = {"pyarrow": [], "duckdb": []}
     for number in range(0, studies, max(1, studies // 20)):

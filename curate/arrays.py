@@ -25,6 +25,14 @@ def array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         raise pa.ArrowInvalid(f"a value does not fit {kind}") from error
 
 
+def repeated(text: str, count: int) -> pa.Array:
+    """One string so many times."""
+    data = text.encode()
+    return pa.Array.from_buffers(
+        pa.string(), count, [None, _ends([len(data)] * count), pa.py_buffer(data * count)]
+    )
+
+
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     valid = _bits([value is not None for value in values]) if None in values else None
     count = len(values)
@@ -63,8 +71,12 @@ def _bits(flags: Sequence[bool]) -> pa.Buffer:
 
 
 def _offsets(parts: Sequence[Any]) -> pa.Buffer:
-    offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)), out=offsets[1:])
+    return _ends(list(map(len, parts)))
+
+
+def _ends(lengths: Sequence[int]) -> pa.Buffer:
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(np.array(lengths, dtype=np.int64), out=offsets[1:])
     if offsets[-1] > np.iinfo(np.int32).max:
         raise OverflowError("more than 2 GB in one column")
     return pa.py_buffer(offsets.astype(np.int32))

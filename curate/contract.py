@@ -231,7 +231,7 @@ def _broken(column: Column, values: pa.Array) -> pa.Array | None:
         entries = _broken(column, values.dictionary)
         return None if entries is None else entries.take(values.indices)
     if column.terms:
-        known = pc.is_in(values, value_set=pa.array(column.terms), skip_nulls=False)
+        known = pc.is_in(values, value_set=arrays.array(column.terms, pa.string()), skip_nulls=False)
         return pc.and_(pc.invert(known), pc.is_valid(values))
     if column.role == "identifier" and column.type == "string" and column.name != "donor_id":
         return pc.invert(pc.match_substring_regex(values, r"^2\.25\.(0|[1-9][0-9]{0,38})$"))

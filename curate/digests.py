@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+_PLAIN = {str, int, bool, type(None)}
+
 
 def canonical_json(value: Any) -> str:
     """JSON by RFC 8785 for what this project stores: strings, integers, booleans, null, lists, objects.
@@ -25,6 +27,8 @@ def _refuse_floats(value: Any) -> None:
     while waiting:
         entries = waiting.pop()
         kinds = set(map(type, entries))
+        if kinds <= _PLAIN:
+            continue
         if any(issubclass(kind, float) for kind in kinds):
             raise ValueError("canonical JSON holds no floats here")
         if any(issubclass(kind, dict | list | tuple) for kind in kinds):

@@ -39,6 +39,14 @@ def test_values_and_nulls_are_those_of_pyarrow(kind: pa.DataType, data: st.DataO
     assert made.equals(pa.array(values, kind))
 
 
+@given(text=st.text(), count=st.integers(0, 5))
+def test_one_string_many_times(text: str, count: int) -> None:
+    """A repeated string is that of `pyarrow.repeat`."""
+    made = arrays.repeated(text, count)
+    made.validate(full=True)
+    assert made.equals(pa.repeat(pa.scalar(text, pa.string()), count))
+
+
 @pytest.mark.parametrize(
     ("value", "kind"),
     [(1, pa.string()), ("x", pa.int32()), (300, pa.int8()), (1.5, pa.int64()), (b"x", pa.binary(4))],
@@ -56,5 +64,16 @@ def test_the_steps_of_an_archive_do_not_import_pandas() -> None:
         "from curate import contract; contract.to_arrow('references', []);"
         "print([m for m in ('pandas', 'openpyxl', 'datasets', 'jinja2', 'duckdb') if m in sys.modules])"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("step", "without"),
+    [("release", ("pandas", "pydicom", "scipy", "datasets")), ("check", ("pandas", "scipy", "datasets"))],
+)
+def test_a_step_does_not_import_what_few_of_its_runs_need(step: str, without: tuple[str, ...]) -> None:
+    """To cut a release takes neither pydicom nor what judges volumes; each is half a second and 30 MB."""
+    code = f"import sys, curate.steps.{step}; print([m for m in {without} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

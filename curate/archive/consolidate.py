@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import contract, durable
+from curate import arrays, contract, durable
 from curate.archive import packs, tables
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
@@ -132,8 +132,8 @@ def store(archive: Archive, group: list[StudyRecord]) -> list[StudyRecord]:
 def _placed(instances: pa.Table, path: str, offsets: list[int]) -> pa.Table:
     names = instances.schema.names
     columns = {name: instances[name] for name in names}
-    columns["pack"] = pa.array([path] * len(offsets), pa.string())
-    columns["offset_bytes"] = pa.array(offsets, pa.int64())
+    columns["pack"] = arrays.array([path] * len(offsets), pa.string())
+    columns["offset_bytes"] = arrays.array(offsets, pa.int64())
     return pa.table(columns, schema=instances.schema)
 
 
@@ -155,7 +155,7 @@ def _shard_without(archive: Archive, shard: str, gone: frozenset[str]) -> str:
     with durable.storage_errors("write previews"):
         rows = pq.read_table(archive.root / shard)
     keep = [study not in gone for study in rows["study_id"].to_pylist()]
-    return write_shard(archive, rows.filter(pc.equal(keep, True)))
+    return write_shard(archive, rows.filter(arrays.array(keep, pa.bool_())))
 
 
 def _shard_previews(archive: Archive, chosen: Collection[str]) -> None:

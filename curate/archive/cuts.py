@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import contract
+from curate import arrays, contract
 from curate import version as versions
 from curate.archive.layout import Archive
 
@@ -29,7 +29,7 @@ def holds(folder: Path, studies: frozenset[str]) -> bool:
 
 def held(folder: Path, studies: frozenset[str]) -> frozenset[str]:
     """Which of these studies a release has a row of."""
-    wanted, found = pa.array(sorted(studies), pa.string()), set[str]()
+    wanted, found = arrays.array(sorted(studies), pa.string()), set[str]()
     for batch in contract.read_batches(folder / "manifest" / "studies.parquet", ["study_id"]):
         rows = batch["study_id"]
         found.update(rows.filter(pc.is_in(rows, value_set=wanted)).to_pylist())

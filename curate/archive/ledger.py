@@ -304,6 +304,11 @@ class Ledger:
         for row in self._db.execute("SELECT study_id, donor_id, payload FROM studies ORDER BY study_id"):
             yield Outline(row[0], row[1], json.loads(row[2]))
 
+    def licenses(self) -> list[str]:
+        """The licences that admitted studies are under, sorted."""
+        query = "SELECT DISTINCT json_extract(payload, '$.license') FROM studies ORDER BY 1"
+        return [r[0] for r in self._db.execute(query)]
+
     def unmerged(self) -> list[str]:
         """Ids of the studies that have packs of their own still, sorted."""
         return [

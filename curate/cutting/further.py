@@ -12,16 +12,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import pyarrow as pa
-
+from curate import arrays
 from curate.archive import packs, tables
 from curate.archive.consolidate import pack_rows, store
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers
-from curate.dicom.restate import restate
 from curate.dicom.types import Keys, Policy
-from curate.dicom.verify import verify
 from curate.digests import sha256_set
 from curate.errors import DamagedError
 from curate.findings import has_errors
@@ -38,6 +35,8 @@ def name_anew(archive: Archive, parts: Mapping[str, int]) -> None:
     Raises:
         DamagedError: a pack does not hold what the ledger says.
     """
+    if not parts:
+        return
     keys = Keys.from_secret(archive.secret)
     present = ((outline.study_id, part_of(outline.payload)) for outline in archive.ledger.outlines())
     for study, part in [(study, parts[study]) for study, now in present if parts.get(study, now) != now]:
@@ -104,6 +103,10 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
 def _rows(
     archive: Archive, record: StudyRecord, donor: str, days: int, rename: Rename, policy: Policy
 ) -> Iterator[packs.PackRow]:
+    # most releases name nothing anew, and these bring pydicom, a quarter of a second to import
+    from curate.dicom.restate import restate
+    from curate.dicom.verify import verify
+
     for row in pack_rows(archive.packs, record):
         clean = restate(row.data, donor, days, rename, policy)
         if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):
@@ -137,5 +140,5 @@ def _with(data: bytes, columns: Mapping[str, Sequence[object]]) -> bytes:
     table = tables.from_ipc(data)
     for name, values in columns.items():
         at = table.schema.get_field_index(name)
-        table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
+        table = table.set_column(at, table.schema.field(at), arrays.array(values, table.schema.field(at).type))
     return tables.to_ipc(table)

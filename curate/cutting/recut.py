@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import contract, durable
+from curate import arrays, contract, durable
 from curate.archive import packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
@@ -91,7 +91,7 @@ def _outside(archive: Archive, sealed: Mapping[str, Any]) -> Outside:
 
 
 def _among(column: Any, studies: frozenset[str]) -> Any:
-    return pc.is_in(column, value_set=pa.array(sorted(studies), pa.string()))
+    return pc.is_in(column, value_set=arrays.array(sorted(studies), pa.string()))
 
 
 def _link(source: Path, target: Path) -> None:
@@ -206,7 +206,7 @@ def _revocations(archive: Archive, folder: Path, out: Path, kept: _Kept) -> None
 
 def _set(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
     at = rows.schema.get_field_index(name)
-    return rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
+    return rows.set_column(at, rows.schema.field(at), arrays.array(values, rows.schema.field(at).type))
 
 
 def _placed(rows: pa.Table, moved: Mapping[_Place, _Place]) -> pa.Table:

@@ -14,7 +14,7 @@ from curate.parallel import Workers
 from curate.pixels import extra
 from curate.progress import Progress, silent
 from curate.records import CheckResult
-from curate.verify import check_release
+from curate.verify.release import check_release
 
 
 def check(

@@ -23,7 +23,8 @@ from curate.findings import Severity
 from curate.hub.protocol import Gated, Plan, Purged, Settings, Target
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
-from curate.verify import check_release, remembered
+from curate.verify import remembered
+from curate.verify.release import check_release
 from curate.verify.remembered import Remembered
 
 

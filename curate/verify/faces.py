@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from curate import parallel
 from curate.archive import packs
@@ -16,9 +17,11 @@ from curate.findings import Finding, merge
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
-from curate.stacks import Series, stacked
 from curate.verify.seal import Seal
 from curate.verify.tables import connect
+
+if TYPE_CHECKING:
+    from curate.stacks import Series
 
 _QUERY = (
     "SELECT SeriesInstanceUID, list((pack, offset_bytes, size_bytes) ORDER BY pack, offset_bytes) FROM instances"
@@ -66,6 +69,8 @@ def rules_of(instances: Iterable[Parsed]) -> list[str]:
     Raises:
         OSError, DamagedError, MalformedError: one of the instances cannot be had.
     """
+    from curate.stacks import stacked  # what judges volumes takes half a second to import
+
     return [rule for one in stacked(instances).values() if (rule := _rule(one))]
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import contract
+from curate import arrays, contract
 from curate.findings import Finding, merge
 from curate.records import CheckResult
 from curate.verify.seal import Seal
@@ -228,7 +228,7 @@ def _steps(rows: pa.Table) -> tuple[int, int]:
     """How many rows stand before a lower one, and how many before an equal one."""
     above, same = pa.scalar(False), pa.scalar(True)
     for column in rows.columns:
-        values = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        values = column.chunk(0) if column.num_chunks else arrays.array([], column.type)
         here, after = values.slice(0, max(0, len(values) - 1)), values.slice(1)
         above = pc.or_(above, pc.and_(same, pc.greater(here, after)))
         same = pc.and_(same, pc.equal(here, after))

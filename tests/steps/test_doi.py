@@ -19,7 +19,7 @@ from curate.hub.retry import Patience
 from curate.steps.publish import Publication, publish
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
-from curate.verify import check_release
+from curate.verify.release import check_release
 from tests import synth
 from tests.hub.zenodo_server import ROUTES, TOKEN, Record, ZenodoServer
 from tests.steps.test_publish import build, chain, more

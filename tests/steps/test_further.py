@@ -24,7 +24,7 @@ from curate.findings import has_errors
 from curate.steps.publish import publish
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
-from curate.verify import check_release
+from curate.verify.release import check_release
 from tests.steps.archives import curate_json, files_of
 from tests.steps.donors import make_archive, take_in
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from curate.steps.publish import publish
 from curate.steps.release import cut, release
 from curate.steps.withdraw import withdraw
-from curate.verify import check_release
+from curate.verify.release import check_release
 
 def moved():
     pairs = (line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())

@@ -30,7 +30,7 @@ from curate.steps.publish import publish
 from curate.steps.recall import recall
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
-from curate.verify import check_release
+from curate.verify.release import check_release
 from tests import synth
 from tests.hub.fixtures import pointed_at
 from tests.hub.server import HubServer

@@ -28,8 +28,8 @@ from curate.steps.publish import publish
 from curate.steps.release import Cut, release
 from curate.steps.risk import risk
 from curate.steps.withdraw import withdraw
-from curate.verify import check_release
 from curate.verify.disclosure import release_risk
+from curate.verify.release import check_release
 from tests import synth
 from tests.corpus import write_table
 from tests.steps.archives import curate, curate_json, sealed_files_of

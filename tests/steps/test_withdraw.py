@@ -26,7 +26,7 @@ from curate.steps.publish import publish
 from curate.steps.release import release
 from curate.steps.status import status
 from curate.steps.withdraw import withdraw
-from curate.verify import check_release
+from curate.verify.release import check_release
 from tests import synth
 from tests.hub.server import HubServer
 from tests.steps.archives import curate, curate_json, donation, files_of, make_archive

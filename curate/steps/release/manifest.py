@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from curate import contract
+from curate import arrays, contract
 from curate.archive import tables
 from curate.archive.ledger import StudyRecord
 from curate.digests import canonical_json
@@ -84,28 +85,24 @@ def _groups(studies: Iterable[StudyRecord]) -> Iterator[list[StudyRecord]]:
 def _parts(group: list[StudyRecord], rows: list[Row], version: str) -> dict[str, pa.Table]:
     """The rows of a group of studies for each table."""
     bare = {
-        "studies": [contract.to_arrow("studies", rows)],
-        "series": [tables.from_ipc(record.series) for record in group],
-        "instances": [tables.from_ipc(record.instances) for record in group],
-        "references": [tables.from_ipc(record.links) for record in group],
-        "evidence": [contract.to_arrow("evidence", [_evidence(record) for record in group])],
+        "studies": contract.to_arrow("studies", rows),
+        "series": tables.joined_of_ipc(record.series for record in group),
+        "instances": tables.joined_of_ipc(record.instances for record in group),
+        "references": tables.joined_of_ipc(record.links for record in group),
+        "evidence": contract.to_arrow("evidence", [_evidence(record) for record in group]),
     }
-    licenses = [record.payload["license"] for record in group]
-    counts = {name: [part.num_rows for part in parts] for name, parts in bare.items()}
-    counts |= dict.fromkeys(("studies", "evidence"), [1] * len(group))
+    studies = arrays.array([record.study_id for record in group], pa.string())
+    licenses = arrays.array([record.payload["license"] for record in group], pa.string())
     return {
         name: _with(
-            pa.concat_tables(parts),
-            {"license": _repeated(licenses, counts[name]), "release_version": version},
+            part,
+            {
+                "license": licenses.take(pc.index_in(part["study_id"], value_set=studies)),
+                "release_version": version,
+            },
         )
-        for name, parts in bare.items()
+        for name, part in bare.items()
     }
-
-
-def _repeated(values: list[str], counts: list[int]) -> pa.Array:
-    """Each value as often as its count says."""
-    places = [place for place, count in enumerate(counts) for _ in range(count)]
-    return pa.array(values, pa.string()).take(pa.array(places, pa.int32()))
 
 
 def _count(totals: Totals, record: StudyRecord, row: Row) -> None:
@@ -140,7 +137,7 @@ def _evidence(record: StudyRecord) -> Row:
 def _with(part: pa.Table, columns: Mapping[str, pa.Array | str]) -> pa.Table:
     """The rows with further columns, of which a text is the same in each row."""
     for name, value in columns.items():
-        values = pa.repeat(value, part.num_rows) if isinstance(value, str) else value
+        values = arrays.repeated(value, part.num_rows) if isinstance(value, str) else value
         field = pa.field(name, pa.string(), nullable=False)
         at = part.schema.get_field_index(name)
         part = part.append_column(field, values) if at < 0 else part.set_column(at, field, values)

@@ -57,7 +57,7 @@ def decide(archive: Archive, only: Collection[str] | None = None) -> Decision:
         RefusedError: donors are too few to publish any study of them.
         InputError: a study's licence is not in the catalogue, or the privacy policy can't be followed.
     """
-    for spdx in {outline.payload["license"] for outline in archive.ledger.outlines()}:
+    for spdx in archive.ledger.licenses():
         licenses.get(spdx)
     policy = disclosure.policy_of(archive.config)
     return _of_test_material(archive, only) if policy.exempt else _of_persons(archive, policy, only)

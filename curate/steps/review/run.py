@@ -21,8 +21,9 @@ from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.steps.review import tables
 from curate.steps.review.look import Looked, look
-from curate.verify import check_release, seal
+from curate.verify import seal
 from curate.verify.disclosure import ReleaseRisk, release_risk
+from curate.verify.release import check_release
 from curate.verify.seal import Seal
 from curate.verify.tables import connect
 
