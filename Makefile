@@ -25,7 +25,7 @@ browser:
 		npm ci --prefix tests/pages --silent --no-audit --no-fund || echo "no axe-core: the tests of the pages will skip" >&2
 
 test-long: $(VENV)/ready
-	$(PYTEST) -n $(JOBS) --dist worksteal -m long
+	$(PYTEST) -n $(JOBS) --dist worksteal -m long --durations=25
 
 check: lint types test
 
