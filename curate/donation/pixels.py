@@ -26,7 +26,7 @@ LOOKS = frozenset(("mask", "hold", "refuse"))
 _MOST_SHARE = 0.25  # of a frame: more text than that is a page, which a person should see
 _LIKELY = "PIXELS_TEXT_LIKELY"
 WAITS = frozenset(("PIXELS_NOT_LOOKED_AT", "PIXELS_UNREADABLE", "PIXELS_MOSTLY_TEXT"))
-"""Findings of the look for which a person decides."""
+"""Findings of the look for which a person decides, whatever the policy."""
 
 
 @dataclass(slots=True)
@@ -93,6 +93,11 @@ def clean(rewritten: Rewritten, policy: Policy, tally: Tally, decision: str = ""
     tally.masked.update(one.kind for one in wanted)
     masked = _masked(parsed, wanted, policy)
     return _with(masked, [*kept, Finding("PIXELS_TEXT_MASKED", tag="PixelData", count=len(wanted))])
+
+
+def waits(rule: str, policy: Policy) -> bool:
+    """Whether a person has to decide about an instance of which the look says this."""
+    return rule in WAITS or (rule == _LIKELY and policy.burned_in == "hold")
 
 
 def _with(rewritten: Rewritten, findings: list[Finding]) -> Rewritten:

@@ -171,6 +171,35 @@ def test_a_second_run_writes_nothing_and_a_damaged_output_is_written_again(
     assert files_of(dest) == before
 
 
+def test_what_another_profile_wrote_is_written_again(tmp_path: Path, export: Path) -> None:
+    """Also where the first run under the new one was killed; what that run had written already stays."""
+    dest, profile = tmp_path / "out", tmp_path / "profile.toml"
+    profile.write_text('[profile]\nequipment = "vendor"\n')
+    deidentify([export], dest, workers=1)
+    expected = files_of(tmp_path / "out")
+    first = {path: path.stat().st_mtime_ns for path in dest.rglob("*.dcm")}
+    half = 0
+
+    def step(name: str, path: Path) -> None:
+        nonlocal half
+        half += name == "rename" and path.suffix == ".dcm"
+        if half == 6:
+            raise KeyboardInterrupt
+
+    durable.observer = step
+    with pytest.raises(KeyboardInterrupt):
+        deidentify([export], dest, profile=profile, workers=1)
+    durable.observer = None
+    written = sum(path.stat().st_mtime_ns != first[path] for path in first)
+    assert 0 < written < len(first)
+    again = deidentify([export], dest, profile=profile, workers=1)
+    assert (again.written_instances, again.unchanged_instances) == (8, written)
+    assert files_of(dest).keys() == expected.keys()
+    assert all(data != expected[name] for name, data in files_of(dest).items())
+    assert deidentify([export], dest, workers=1).unchanged_instances == 0
+    assert files_of(dest) == expected
+
+
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path, export: Path) -> None:
     """One worker and two write the same files under the same key."""
     deidentify([export], tmp_path / "one", workers=1)
@@ -422,7 +451,9 @@ def test_a_profile_without_dates(tmp_path: Path, export: Path) -> None:
     for data in instances(tmp_path / "out").values():
         read = pydicom.dcmread(io.BytesIO(data))
         assert read.StudyDate == "" and read.LongitudinalTemporalInformationModified == "REMOVED"
-    assert not (tmp_path / "deidentify.key.state").exists()
+    keys = keys_of(tmp_path / "deidentify.key")
+    state = sealed_log.read(tmp_path / "deidentify.key.state", keys.storage)
+    assert [sorted(record) for record in state] == [["dest", "how", "since"]]
 
 
 def test_two_files_of_one_uid(tmp_path: Path) -> None:

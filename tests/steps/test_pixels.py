@@ -140,6 +140,22 @@ def test_text_is_refused_where_the_policy_says_so(tmp_path: Path) -> None:
     assert "PIXELS_TEXT_REFUSED" in report.codes
 
 
+def test_at_the_hospital_nobody_decides(tmp_path: Path) -> None:
+    """Text that leaves under `allow` does not stay once the profile says `hold`: what would wait is not written."""
+    source, dest, profile = tmp_path / "source", tmp_path / "out", tmp_path / "profile.toml"
+    source.mkdir()
+    for number, lines in enumerate([[NAME], []]):
+        (source / f"{number}.dcm").write_bytes(slice_with(lines, number))
+    profile.write_text('[profile]\nburned_in = "allow"\n')
+    assert curate.deidentify([source], dest, profile=profile, workers=1).written_instances == 2
+    profile.write_text('[profile]\nburned_in = "hold"\n')
+    done = curate.deidentify([source], dest, profile=profile, workers=1)
+    assert (done.written_instances, done.refused_instances, done.unchanged_instances) == (1, 1, 0)
+    assert done.codes["PIXELS_TEXT_LIKELY"] == 1
+    assert len(list(dest.rglob("*.dcm"))) == 1
+    assert curate.deidentify([source], dest, profile=profile, workers=1).unchanged_instances == 1
+
+
 @pytest.mark.parametrize("likely", [True, False])
 def test_without_the_libraries_studies_at_risk_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, likely: bool

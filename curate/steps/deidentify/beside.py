@@ -1,7 +1,8 @@
 """What stays at the hospital: the key, and beside it, for its owner only, what later batches rest on.
 
-`KEY.state` holds the days and moments that dates were moved by, `KEY.receipts` the donors' receipts,
-`KEY.refused` which files were refused, all encrypted; `KEY.tmp` what is unpacked while a run lasts.
+`KEY.state` holds the days and moments that dates were moved by, and since when each DEST has its profile,
+`KEY.receipts` the donors' receipts, `KEY.refused` which files were refused, all encrypted; `KEY.tmp` what is unpacked
+while a run lasts.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
 from curate import durable
-from curate.archive import secret
+from curate.archive import sealed_log, secret
 from curate.dicom import identifiers
-from curate.dicom.types import Keys
+from curate.dicom.types import Keys, Policy
+from curate.digests import sha256_json
 from curate.errors import InputError, LockedError
+from curate.identity import TOOL
+from curate.pixels import extra
 from curate.steps.deidentify import coded_table
 from curate.steps.deidentify.work import PARTIAL
 
@@ -31,7 +35,7 @@ class Beside:
 
     @property
     def state(self) -> Path:
-        """Sealed anchors of dates."""
+        """Sealed anchors of dates, and of profiles."""
         return self.path.with_name(f"{self.path.name}.state")
 
     @property
@@ -48,6 +52,27 @@ class Beside:
     def temporary(self) -> Path:
         """Where containers are unpacked: identified data, so beside the key and never in DEST."""
         return self.path.with_name(f"{self.path.name}.tmp")
+
+
+def since(beside: Beside, dest: Path, policy: Policy, now: int) -> int:
+    """Since when DEST is written under this profile, by this version of the tool, ns; what is older is made anew.
+
+    `now` is what DEST's own file system takes for now, so that the times of its files compare.
+
+    Raises:
+        DamagedError, StorageError: as `sealed_log`.
+    """
+    how = sha256_json([asdict(policy), TOOL, extra.installed()])
+    last: sealed_log.Record = {}
+    if beside.state.exists():
+        for record in sealed_log.read(beside.state, beside.keys.storage):
+            if record.get("dest") == str(dest.resolve()):
+                last = record
+    if last.get("how") != how:
+        last = {"dest": str(dest.resolve()), "how": how, "since": now}
+        with sealed_log.appending(beside.state, beside.keys.storage) as state:
+            state.append([last])
+    return int(last["since"])
 
 
 def default_key(dest: Path) -> Path:

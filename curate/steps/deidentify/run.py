@@ -77,8 +77,9 @@ def deidentify(
 ) -> DeidentifyReport:
     """Write the clean form of every instance below DEST, under new ids; refuse by rule what cannot be made safe.
 
-    A second run does what is not done yet. With `studies`, only studies with a row and a donor's consent are
-    written, and beside them the table that intake takes; receipts are on the disk before that table.
+    A second run does what is not done yet, or was done under another profile or by another version of the tool. With
+    `studies`, only studies with a row and a donor's consent are written, and beside them the table that intake takes;
+    receipts are on the disk before that table.
 
     Raises:
         InputError: sources, table, key or places cannot be used at all.
@@ -96,7 +97,8 @@ def deidentify(
         donation = gather(sources, beside.temporary, pool, progress)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
-        run = _Run(beside, dest, policy, donation, listed, pool, progress)
+        since = private.since(beside, dest, policy, (dest / PARTIAL).stat().st_mtime_ns)
+        run = _Run(beside, dest, policy, donation, listed, pool, progress, since)
         run.clean_all(mapping)
         return run.report()
 
@@ -124,8 +126,10 @@ class _Run:
         listed: table.StudiesTable | None,
         pool: Pool[Keys],
         progress: Progress,
+        since: int,
     ) -> None:
         self.beside, self.dest, self.policy, self.donation = beside, dest, policy, donation
+        self.since = since
         self.pool, self.progress = pool, progress
         self.findings: list[Finding] = [*donation.findings, *(listed.findings if listed else ())]
         self.rows = RowIndex.of(listed.rows(), donation.studies) if listed else None
@@ -165,7 +169,8 @@ class _Run:
                 )
                 for m in plan.study.members
             ]
-            rest = (plan.donor_id, plan.shift_us, plan.study_date, plan.names, self.policy, plan.heads)
+            placed = (plan.donor_id, plan.shift_us, plan.study_date, plan.names)
+            rest = (*placed, self.policy, plan.heads, self.since)
             for start in range(0, len(files), _BATCH):
                 yield Batch(self.dest, plan.study_id, tuple(files[start : start + _BATCH]), *rest)
 

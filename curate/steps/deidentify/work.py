@@ -64,7 +64,7 @@ class File:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Batch:
-    """Files of one study, to be written below `dest`; the rest places it as in `StudyContext`."""
+    """Files of one study, to be written below `dest`; `since` as `beside.since`, the rest as in `StudyContext`."""
 
     dest: Path
     study_id: str
@@ -75,6 +75,7 @@ class Batch:
     names: frozenset[str]
     policy: Policy
     heads: faces.Plan
+    since: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -164,14 +165,18 @@ def _safe(data: bytes, context: StudyContext, batch: Batch) -> tuple[Rewritten, 
     policy, parsed = batch.policy, parse(data)
     rewritten, _ = faces.clean(parsed, rewrite_parsed(parsed, context, policy), batch.heads, policy)
     rewritten = pixels.clean(rewritten, policy, pixels.Tally())
-    waits = pixels.WAITS | (faces.WAITS if policy.head != "allow" else frozenset())  # here nobody can decide
     for finding in rewritten.findings:
-        if finding.severity is Severity.ERROR or finding.rule in waits:
+        if finding.severity is Severity.ERROR or _waits(finding.rule, policy):
             raise MalformedError(finding.rule, finding.tag)
     for finding in verify(b"".join(rewritten.chunks), policy):
         if finding.severity is Severity.ERROR:
             raise MalformedError("REWRITE_NOT_CLEAN", finding.tag)
     return rewritten, rewritten.findings
+
+
+def _waits(rule: str, policy: Policy) -> bool:
+    """Whether a person would decide, who is not here."""
+    return pixels.waits(rule, policy) or (policy.head != "allow" and rule in faces.WAITS)
 
 
 def _reason(error: Exception, place: str) -> Finding:
@@ -211,10 +216,11 @@ def _give_names(finished: Mapping[Path, Path]) -> None:
 
 
 def _is_done(batch: Batch, file: File) -> bool:
-    """Whether an output is there, whole, newer than its source, and under this donor and these dates."""
+    """Whether an output is there, whole, newer than its source and this profile, under this donor and these dates."""
     path = batch.dest / file.target
     try:
-        if path.stat().st_mtime_ns < file.path.stat().st_mtime_ns:
+        made = path.stat().st_mtime_ns
+        if made <= batch.since or made < file.path.stat().st_mtime_ns:
             return False
         dataset = parse(path.read_bytes()).dataset
     except (OSError, MalformedError):

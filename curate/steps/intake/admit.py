@@ -189,7 +189,7 @@ def _place_ids(keys: Keys, facts: dict[str, Any]) -> Row:
 
 def _held(rule: str, policy: Policy, task: StudyTask) -> bool:
     """Whether a person has to decide before the study may enter, and has not."""
-    if rule in pixels.WAITS or (rule == "PIXELS_TEXT_LIKELY" and policy.burned_in == "hold"):
+    if pixels.waits(rule, policy):
         return not task.decision
     if rule == faces.LIKELY and policy.head in ("hold", "deface"):
         return task.heads != "admit"
