@@ -19,6 +19,7 @@ from curate.verify.audit import check_attestations
 from curate.verify.disclosure import check_disclosure
 from curate.verify.faces import check_faces
 from curate.verify.instances import check_instances
+from curate.verify.looks import check_looks
 from curate.verify.pixels import check_pixels
 from curate.verify.remembered import Remembered
 from curate.verify.seal import Seal
@@ -55,19 +56,20 @@ def check_release(
     results.append(sealing.check_files(seal, digests, known))
     results.append(instances)
     # (5) keys join both ways, counts agree, nothing revoked is there; (6) digests of studies;
-    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) no donor stands out;
-    # (11) what lies beside the seal
+    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) pixels were looked at;
+    # (11) no donor stands out; (12) what lies beside the seal
     rest: dict[str, Callable[[Seal], CheckResult]] = {
         "joins": tables.check_joins,
         "digests": texts.check_digests,
         "previews": partial(texts.check_previews, known=known),
         "licenses": texts.check_licenses,
         "texts": texts.check_texts,
+        "looks": check_looks,
         "disclosure": check_disclosure,
         "attestations": check_attestations,
     }
     results += [_guarded(check, seal, name) for name, check in rest.items()]
-    # (12) on demand: no text in the pixels, no face in the volumes
+    # (13) on demand: no text in the pixels, no face in the volumes
     looks = (check_pixels, check_faces) if pixels else ()
     return results + [look(seal, workers, progress) for look in looks]
 

@@ -16,6 +16,7 @@ from curate.dicom.reader import parse
 from curate.errors import InputError
 from curate.pixels import extra
 from curate.records import ArchiveInfo
+from curate.verify.release import check_release
 from tests import synth
 from tests.corpus import write_table
 from tests.pixels import burned
@@ -188,6 +189,30 @@ def test_inspect_and_check_look_again(tmp_path: Path) -> None:
     assert results[-2].looked_at == 1
     assert not [
         finding for result in results for finding in result.findings if finding.rule.startswith("PIXELS")
+    ]
+
+
+def test_check_names_what_entered_before_the_profile_asked_for_a_look(tmp_path: Path) -> None:
+    """Of two studies, one came in under `allow`: the release that says `mask` and `deface` warns of that one."""
+    root = archive_of(tmp_path, population="test")
+    take_in(tmp_path, root, slice_with([NAME]))
+    toml = root / "archive.toml"
+    first = curate.release(root)
+    assert not {f.rule for result in check_release(first.path) for f in result.findings}
+    asked = '[profile]\nburned_in = "mask"\nhead = "hold"'
+    toml.write_text(toml.read_text("utf-8").replace("[profile]", asked), "utf-8")
+    later = synth.load_instance(0, 1, 0, 0)
+    later.Modality, later.SOPClassUID = "US", "1.2.840.10008.5.1.4.1.1.6.1"  # no volume
+    later.file_meta.MediaStorageSOPClassUID = later.SOPClassUID
+    (tmp_path / "source" / "0.dcm").write_bytes(synth.to_bytes(later))
+    table = write_table(tmp_path / "more.csv", [str(later.StudyInstanceUID)], age="50", sex="F", region="chest")
+    report = curate.intake(root, [tmp_path / "source"], table, deidentify=True, workers=1)
+    assert report.admitted_instances == 1, report.codes
+    cut = curate.release(root)
+    found = [f for result in check_release(cut.path) for f in result.findings]
+    assert [(f.rule, f.tag, f.count) for f in found] == [
+        ("PIXELS_NOT_AS_PROFILE", "burned_in", 1),
+        ("PIXELS_NOT_AS_PROFILE", "head", 1),
     ]
 
 

@@ -1,0 +1,37 @@
+"""Check: of each study, its evidence says that its pixels were looked at as the release's profile says."""
+
+from __future__ import annotations
+
+from curate.findings import Finding
+from curate.records import CheckResult
+from curate.verify.seal import Seal
+from curate.verify.tables import connect
+
+_RULE = "PIXELS_NOT_AS_PROFILE"
+_UNSEEN = (  # by option of the profile: what an unseen study has, and what its evidence lacks
+    (
+        "burned_in",
+        "FROM evidence WHERE json_extract(payload, '$.pixels') IS NULL"
+        " AND study_id IN (SELECT study_id FROM instances WHERE frames > 0)",
+    ),
+    (
+        "head",
+        "FROM evidence WHERE json_extract_string(payload, '$.profile.head') = 'allow'"
+        " AND json_extract(payload, '$.faces') IS NULL"
+        " AND study_id IN (SELECT study_id FROM series WHERE Modality IN ('CT', 'MR', 'PT', 'NM'))",
+    ),
+)
+
+
+def check_looks(seal: Seal) -> CheckResult:
+    """Studies that entered unseen, before the profile asked for a look or without what looks: warnings."""
+    stated = seal.content["profile"]
+    findings = []
+    with connect(seal) as db:
+        for option, query in _UNSEEN:
+            row = db.execute(f"SELECT count(*) {query}").fetchone()
+            if stated.get(option) != "allow" and row and row[0]:
+                findings.append(Finding(_RULE, "evidence", option, row[0]))
+        total = db.execute("SELECT count(*) FROM evidence").fetchone()
+    title = "Pixels were looked at as the profile says"
+    return CheckResult("looks", title, total[0] if total else 0, tuple(findings))
