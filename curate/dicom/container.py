@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
 import numpy as np
 
@@ -60,11 +59,7 @@ def shape_of(item: Item) -> Shape:
     Raises:
         MalformedError: PIXEL_ATTRIBUTES where it states none that is possible.
     """
-    if item.seen is None:
-        values = [b"" if element is None else element.value for element in map(item.get, _SHAPE)]
-        if set(map(type, values)) == {bytes}:
-            return _shape(*cast("list[bytes]", values))
-    return _shape(*map(item.raw, _SHAPE))
+    return _shape(*[item.raw(tag) for tag in _SHAPE])
 
 
 @lru_cache(maxsize=256)

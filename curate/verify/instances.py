@@ -92,7 +92,6 @@ def _not_known(
 
 
 def _tasks(seal: Seal) -> Iterable[_PackTask]:
-    profile = _profile(seal)
     query = (
         "SELECT pack, offset_bytes, i.size_bytes, i.sha256, i.study_id, SeriesInstanceUID, SOPInstanceUID,"
         f" SOPClassUID, transfer_syntax, frames, donor_id, days_from_first, {', '.join(_counted().values())}"
@@ -105,17 +104,11 @@ def _tasks(seal: Seal) -> Iterable[_PackTask]:
         while batch := cursor.fetchmany(10_000):
             for row in batch:
                 if held and row[0] != held[0][0]:
-                    yield _PackTask(seal.folder / held[0][0], held[0][0], tuple(held), profile)
+                    yield _PackTask(seal.folder / held[0][0], held[0][0], tuple(held), seal.profile)
                     held = []
                 held.append(row)
         if held:
-            yield _PackTask(seal.folder / held[0][0], held[0][0], tuple(held), profile)
-
-
-def _profile(seal: Seal) -> Mapping[str, Any]:
-    """The options of the profile that the release states; an unusable statement is a finding elsewhere."""
-    stated = seal.content.get("profile")
-    return stated if isinstance(stated, dict) else {}
+            yield _PackTask(seal.folder / held[0][0], held[0][0], tuple(held), seal.profile)
 
 
 def _check_pack(task: _PackTask) -> _PackVerdict:

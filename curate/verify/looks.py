@@ -5,7 +5,7 @@ from __future__ import annotations
 from curate.findings import Finding
 from curate.records import CheckResult
 from curate.verify.seal import Seal
-from curate.verify.tables import connect
+from curate.verify.tables import connect, scalar
 
 _RULE = "PIXELS_NOT_AS_PROFILE"
 _UNSEEN = (  # by option of the profile: what an unseen study has, and what its evidence lacks
@@ -25,13 +25,10 @@ _UNSEEN = (  # by option of the profile: what an unseen study has, and what its 
 
 def check_looks(seal: Seal) -> CheckResult:
     """Studies that entered unseen, before the profile asked for a look or without what looks: warnings."""
-    stated = seal.content["profile"]
     findings = []
     with connect(seal) as db:
         for option, query in _UNSEEN:
-            row = db.execute(f"SELECT count(*) {query}").fetchone()
-            if stated.get(option) != "allow" and row and row[0]:
-                findings.append(Finding(_RULE, "evidence", option, row[0]))
-        total = db.execute("SELECT count(*) FROM evidence").fetchone()
-    title = "Pixels were looked at as the profile says"
-    return CheckResult("looks", title, total[0] if total else 0, tuple(findings))
+            if seal.profile.get(option) != "allow" and (count := scalar(db, f"SELECT count(*) {query}")):
+                findings.append(Finding(_RULE, "evidence", option, count))
+        total = scalar(db, "SELECT count(*) FROM evidence")
+    return CheckResult("looks", "Pixels were looked at as the profile says", total, tuple(findings))

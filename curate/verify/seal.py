@@ -42,6 +42,12 @@ class Seal:
         """Path -> {sha256, size_bytes} of every sealed file."""
         return dict(self.content["files"])
 
+    @property
+    def profile(self) -> Mapping[str, Any]:
+        """The options of the profile that the release states; an unusable statement is a finding elsewhere."""
+        stated = self.content.get("profile")
+        return stated if isinstance(stated, dict) else {}
+
 
 def read(folder: Path) -> tuple[Seal | None, list[Finding]]:
     """The seal of a folder; None where it is so broken that nothing else can be checked.

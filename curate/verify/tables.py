@@ -185,28 +185,28 @@ def check_joins(seal: Seal) -> CheckResult:
     findings: list[Finding] = []
     with connect(seal) as db:
         for rule, name, query in _JOINS:
-            count = _scalar(db, f"SELECT count(*) {query}")
+            count = scalar(db, f"SELECT count(*) {query}")
             if count:
                 findings.append(Finding(rule, name, count=count))
         for name in contract.MANIFEST_TABLES:
             findings += _check_keys(db, name) + _check_order(seal.folder / table_path(name), name)
             if name != "revocations":
                 stated = (seal.version,)
-                count = _scalar(db, f'SELECT count(*) FROM "{name}" WHERE release_version <> ?', stated)
+                count = scalar(db, f'SELECT count(*) FROM "{name}" WHERE release_version <> ?', stated)
                 if count:
                     findings.append(Finding("VERSION_DIFFERS", name, "release_version", count))
-            if _scalar(db, f'SELECT count(*) FROM "{name}"') != seal.content["counts"].get(name):
+            if scalar(db, f'SELECT count(*) FROM "{name}"') != seal.content["counts"].get(name):
                 findings.append(Finding("COUNT_STATED", "release.json", name))
-        total = _scalar(db, "SELECT count(*) FROM instances")
+        total = scalar(db, "SELECT count(*) FROM instances")
     return CheckResult("keys", "Keys join both ways and counts agree", total, tuple(findings))
 
 
 def _check_keys(db: duckdb.DuckDBPyConnection, name: str) -> list[Finding]:
     """Whether each key is there once: hashes tell most often, and the keys themselves where hashes meet."""
     key = ", ".join(f'"{column}"' for column in contract.table(name).key)
-    doubled = _scalar(db, f'SELECT count(*) - count(DISTINCT hash({key})) FROM "{name}"')
+    doubled = scalar(db, f'SELECT count(*) - count(DISTINCT hash({key})) FROM "{name}"')
     if doubled:
-        doubled = _scalar(db, f'SELECT count(*) - count(DISTINCT ({key})) FROM "{name}"')
+        doubled = scalar(db, f'SELECT count(*) - count(DISTINCT ({key})) FROM "{name}"')
     return [Finding("KEY_DOUBLED", name, contract.table(name).key[0], doubled)] if doubled else []
 
 
@@ -235,6 +235,7 @@ def _steps(rows: pa.Table) -> tuple[int, int]:
     return (pc.sum(above).as_py() or 0, pc.sum(same).as_py() or 0) if rows.num_rows > 1 else (0, 0)
 
 
-def _scalar(db: duckdb.DuckDBPyConnection, query: str, values: tuple[object, ...] = ()) -> int:
+def scalar(db: duckdb.DuckDBPyConnection, query: str, values: tuple[object, ...] = ()) -> int:
+    """The one number that a query gives; 0 where it gives none."""
     row = db.execute(query, values).fetchone()
     return int(row[0]) if row else 0
