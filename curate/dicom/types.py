@@ -219,10 +219,7 @@ class Item(dict[int, Element]):
 
     def text(self, tag: int) -> str:
         """The value as ASCII without padding, for codes, UIDs, dates and numbers; never for free text."""
-        element = self.get(tag) if self.seen is None else None
-        value = element.value if element is not None else None
-        raw = value if type(value) is bytes else self.raw(tag)
-        return raw.decode("ascii", "replace").strip(" \0")
+        return self.raw(tag).decode("ascii", "replace").strip(" \0")
 
     def items_of(self, tag: int) -> list[Item]:
         """The items of a sequence; none where it is absent or empty."""

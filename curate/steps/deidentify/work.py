@@ -21,7 +21,6 @@ from curate.donation.coding import HEADER_KEYWORDS, joined
 from curate.findings import Finding, Severity, merge
 
 PARTIAL = ".partial"
-_DATES_ARE = {"rebase": "MODIFIED", "remove": "REMOVED"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -216,7 +215,7 @@ def _give_names(finished: Mapping[Path, Path]) -> None:
 
 
 def _is_done(batch: Batch, file: File) -> bool:
-    """Whether an output is there, whole, newer than its source and this profile, under this donor and these dates."""
+    """Whether an output is there, whole, newer than its source and this profile, under this donor."""
     path = batch.dest / file.target
     try:
         made = path.stat().st_mtime_ns
@@ -225,11 +224,7 @@ def _is_done(batch: Batch, file: File) -> bool:
         dataset = parse(path.read_bytes()).dataset
     except (OSError, MalformedError):
         return False
-    return (
-        dataset.text(0x00080018) == Path(file.target).stem
-        and dataset.text(0x00100020) == batch.donor_id
-        and dataset.text(0x00280303) == _DATES_ARE[batch.policy.dates]
-    )
+    return dataset.text(0x00080018) == Path(file.target).stem and dataset.text(0x00100020) == batch.donor_id
 
 
 def _drop(path: Path) -> None:
