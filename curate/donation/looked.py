@@ -7,6 +7,7 @@ gone with the process.
 from __future__ import annotations
 
 import marshal
+import os
 import pickle
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -82,7 +83,7 @@ class Looked:
                 group.findings,
                 members[0].place.place,
                 len(members),
-                _common(members),
+                *_folders(members),
                 self,
             )
 
@@ -101,6 +102,8 @@ class Looked:
 class StoredStudy:
     """A study of a donation: `place` is that of its first instance, `folders` are those that hold all of it.
 
+    `parts` are folders that hold some of its files only: below `folders`, or anywhere where it lies in several places.
+
     `series`, `doubles` and `members` are read each time.
     """
 
@@ -110,6 +113,7 @@ class StoredStudy:
     place: str
     instances: int
     folders: tuple[str, ...]
+    parts: frozenset[tuple[str, ...]]
     _looked: Looked = field(compare=False)
 
     @property
@@ -133,13 +137,12 @@ class StoredStudy:
         return self.group.members
 
 
-def _common(members: Iterable[Member[SourceFile]]) -> tuple[str, ...]:
+def _folders(members: Iterable[Member[SourceFile]]) -> tuple[tuple[str, ...], frozenset[tuple[str, ...]]]:
+    """The folders that hold all files, from the source's root, and the paths of folders that hold some of them."""
     paths = {member.place.folders for member in members}
-    common = list(next(iter(paths)))
-    for path in paths:
-        while list(path[: len(common)]) != common:
-            common.pop()
-    return tuple(common)
+    common = tuple(os.path.commonprefix(list(paths)))
+    parts = {path[:depth] for path in paths for depth in range(len(common) + 1, len(path) + 1)}
+    return common, frozenset(parts)
 
 
 def _short(uid: str) -> int:

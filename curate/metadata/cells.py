@@ -11,6 +11,7 @@ import csv
 import datetime as dt
 import math
 import re
+import unicodedata
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -25,12 +26,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import InputError
+from curate.metadata.coded import fold
 
 Row = tuple[int, list[str] | None]
 
 SEPARATORS = (",", ";", "\t", "|")
 LONGEST_CELL = 100_000
 LARGEST_WORKBOOK = 4 << 30  # unpacked; a million rows take about 0.5 GB
+_SPACES = frozenset("\u00a0\u2007\u202f")
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # MS-OFFCRYPTO 2.2: how Excel writes an XLSX under a password
 _EXACT_DIGITS = 10**15  # a double holds no longer whole number
 _XLSX_FAULTS = (
     BadZipFile,
@@ -59,15 +63,36 @@ def read(path: Path, names: frozenset[str]) -> Iterator[Row]:
     except OSError as error:
         message = f"The table {path.name} cannot be read: {error.strerror}."
         raise InputError(message, hint="Check the path and its permissions.") from None
+    return _tidied(_rows(path, start, names))
+
+
+def _tidied(rows: Iterator[Row]) -> Iterator[Row]:
+    for number, row in rows:
+        yield number, row and [tidy(cell) for cell in row]
+
+
+def _rows(path: Path, start: bytes, names: frozenset[str]) -> Iterator[Row]:
     if start.startswith(b"PAR1"):
         return _parquet(path)
     if start.startswith(b"PK"):
         return _xlsx(path)
     if start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InputError(f"The table {path.name} is in the old Excel format (.xls).", hint="Save it as XLSX.")
+        raise _ole(path, start)
     if kind := _ENDINGS.get(path.suffix.lower()):  # as text it would seem to lack its columns
         raise _damaged(path, kind)
     return _csv(path, _encoding(start), names)
+
+
+def _ole(path: Path, start: bytes) -> InputError:
+    """What is wrong with an OLE file: an XLSX under a password is one, and else it is an .xls."""
+    shift, first = int.from_bytes(start[30:32], "little"), int.from_bytes(start[48:52], "little")
+    with path.open("rb") as file:  # MS-CFB 2.2: where the directory, which names the streams, begins
+        file.seek((first + 1) << min(shift, 12))
+        directory = file.read(1 << 12)
+    if _ENCRYPTED in directory:
+        message = f"The table {path.name} is encrypted with a password."
+        return InputError(message, hint="Save it without a password (or as CSV), then run the command again.")
+    return InputError(f"The table {path.name} is in the old Excel format (.xls).", hint="Save it as XLSX.")
 
 
 def _encoding(start: bytes) -> str:
@@ -117,8 +142,19 @@ def _separator(header: str, names: frozenset[str]) -> str:
 
 
 def plain_name(cell: str) -> str:
-    """A column's name as the table's rules write it: lower case, underscores, no quotes."""
-    return re.sub(r"[\s\-]+", "_", cell.strip().strip("\"'\ufeff").strip().casefold())
+    """A column's name as the table's rules write it: lower case, no accents, underscores, no quotes."""
+    return re.sub(r"[\s\-'’]+", "_", fold(cell.strip().strip("\"'\ufeff")))
+
+
+def tidy(cell: str) -> str:
+    """A cell as a person reads it: composed Unicode (NFC), and no characters that nobody sees.
+
+    macOS writes names decomposed; pasted text brings zero-width spaces, byte order marks and no-break spaces.
+    """
+    if cell.isascii():
+        return cell
+    text = unicodedata.normalize("NFC", cell)
+    return "".join(" " if char in _SPACES else char for char in text if unicodedata.category(char) != "Cf")
 
 
 def _numbered(reader: Iterable[list[str]], first: int) -> Iterator[Row]:

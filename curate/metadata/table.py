@@ -12,7 +12,7 @@ import numpy as np
 
 from curate.errors import InputError
 from curate.findings import Finding
-from curate.metadata import cells, sex
+from curate.metadata import cells, headings, sex
 from curate.metadata.study_row import VOCABULARIES, broken, coded, study_row
 from curate.metadata.study_row import StudyRow as StudyRow
 
@@ -22,6 +22,7 @@ OPTIONAL = (
     *("clinical_use_ended", "birth_date", "laterality", "receipt_sha256", "age_low_years", "age_high_years"),
 )
 COLUMNS = frozenset((*REQUIRED, *OPTIONAL))
+_NAMES = headings.spellings(COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,12 +65,12 @@ def open_table(path: Path | str) -> StudiesTable:
     """A table's header checked and its rows surveyed for studies named twice and for a spreadsheet's damage.
 
     Raises:
-        InputError: no file, no rows, or a column missing or doubled.
+        InputError: no file, no rows, or a column missing, doubled or nearly right.
     """
     path = Path(path)
-    columns, width, header_row, unknown = _header(path, REQUIRED)
-    findings = tuple(Finding("TABLE_COLUMN_UNKNOWN", f"column {letter}") for letter in unknown)
-    table = StudiesTable(path, columns, width, header_row, findings)
+    header, header_row = _header(path, REQUIRED)
+    findings = tuple(Finding("TABLE_COLUMN_UNKNOWN", f"column {letter}") for letter in header.unknown)
+    table = StudiesTable(path, header.columns, header.width, header_row, findings)
     return _surveyed(table)
 
 
@@ -80,7 +81,8 @@ def vocabulary(path: Path | str) -> list[dict[str, str | None]]:
         InputError: no file, or none of the columns age, sex, region and diagnosis.
     """
     path = Path(path)
-    columns, _, header_row, _ = _header(path, ())
+    header, header_row = _header(path, ())
+    columns = header.columns
     fields = [name for name in VOCABULARIES if name in columns]
     if not fields:
         raise InputError(
@@ -88,7 +90,7 @@ def vocabulary(path: Path | str) -> list[dict[str, str | None]]:
             hint="Name at least one of them in the first row.",
         )
     seen: dict[str, dict[str, None]] = {name: {} for name in fields}
-    for number, row in cells.read(path, COLUMNS):
+    for number, row in cells.read(path, _NAMES):
         if number > header_row and row is not None:
             for name in fields:
                 seen[name].setdefault(_cell(row, columns[name]))
@@ -107,40 +109,16 @@ def _reported(name: str, raw: str, spanish_initials: bool) -> dict[str, str | No
     }
 
 
-def _header(path: Path, required: tuple[str, ...]) -> tuple[dict[str, int], int, int, list[str]]:
-    """Where each known column is, how many columns there are, the header's row, unknown columns' letters."""
-    first = next(cells.read(path, COLUMNS), None)
+def _header(path: Path, required: tuple[str, ...]) -> tuple[headings.Headings, int]:
+    """Which column is which, and the header's row."""
+    first = next(cells.read(path, _NAMES), None)
     if first is None or first[1] is None:
         raise InputError(f"The table {path.name} is empty or its first row cannot be read.", hint=_expected())
-    names = [cells.plain_name(cell) for cell in first[1]]
-    while names and not names[-1]:
-        names.pop()
-    for name in (*REQUIRED, *OPTIONAL):
-        if names.count(name) > 1:
-            message = f"The table {path.name} has the column {name} {names.count(name)} times."
-            raise InputError(message, hint="Keep one of them.")
-    missing = [name for name in required if name not in names]
-    if missing:
-        raise InputError(f"The table {path.name} lacks {_listed(missing)}.", hint=_expected())
-    known = {name: at for at, name in enumerate(names) if name in COLUMNS}
-    unknown = [_letter(at) for at, name in enumerate(names) if name and name not in COLUMNS]
-    return known, len(names), first[0], unknown
+    return headings.read(first[1], COLUMNS, required, f"The table {path.name}", _expected()), first[0]
 
 
 def _expected() -> str:
     return f"The first row names the columns: {', '.join(REQUIRED)}; and if you like: {', '.join(OPTIONAL)}."
-
-
-def _listed(names: list[str]) -> str:
-    if len(names) == 1:
-        return f"the column {names[0]}"
-    return f"the columns {', '.join(names[:-1])} and {names[-1]}"
-
-
-def _letter(at: int) -> str:
-    """A column's letter in a spreadsheet; a name that we do not know might be a person's."""
-    head, last = divmod(at, 26)
-    return (_letter(head - 1) if head else "") + chr(ord("A") + last)
 
 
 def _cell(row: list[str], at: int | None) -> str:
@@ -153,7 +131,7 @@ def _surveyed(table: StudiesTable) -> StudiesTable:
     sexes: set[str] = set()
     zeros = {name: _ZeroFill() for name in ("study", "donor")}
     order = sorted(table.columns.items())
-    for number, row in cells.read(table.path, COLUMNS):
+    for number, row in cells.read(table.path, _NAMES):
         if number <= table.header_row or row is None:
             continue
         values = tuple(_cell(row, at) for _, at in order)
@@ -214,7 +192,7 @@ def _raw_rows(table: StudiesTable) -> Iterator[tuple[int, dict[str, str] | None]
     """The cells of each row by column; None where they do not fit the columns."""
     columns = table.columns
     least = max(columns[name] for name in REQUIRED) + 1
-    for number, row in cells.read(table.path, COLUMNS):
+    for number, row in cells.read(table.path, _NAMES):
         if number <= table.header_row:
             continue
         if row is None or len(row) < least or any(cell.strip() for cell in row[table.width :]):

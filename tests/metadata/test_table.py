@@ -146,6 +146,55 @@ def test_unknown_columns_are_named_by_letter(tmp_path: Path) -> None:
     assert opened.findings == (Finding("TABLE_COLUMN_UNKNOWN", "column I"),)
 
 
+@pytest.mark.parametrize(
+    ("heading", "column"),
+    [("licence", "license"), ("Llicència", "license"), ("clinical_use_end", "clinical_use_ended"),
+     ("Fecha de nacimiento", "birth_date"), ("lateralidad", "laterality"), ("Donat per", "given_by")],
+)  # fmt: skip
+def test_a_heading_in_another_spelling_is_read(tmp_path: Path, heading: str, column: str) -> None:
+    """A donor's licence under `licence` was a note, and the study got the archive's."""
+    value = {"license": "CC0-1.0", "clinical_use_ended": "no", "birth_date": "1979-01-01"}.get(column, "")
+    (row,) = rows_of(write(tmp_path / "t.csv", {heading: value}))
+    assert row.raw[column] == value
+    assert row.findings == ()
+
+
+def test_a_whole_table_in_catalan(tmp_path: Path) -> None:
+    """All eight columns by their Catalan names, separated by semicolons."""
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "Estudi;Donant;Edat;Sexe;Regió;Diagnòstic;Consentiment;Data del consentiment\n" + ";".join(GOOD.values()) + "\n"
+    )
+    (row,) = rows_of(path)
+    assert (row.study, row.consent, row.age.code, row.findings) == ("1.2.3", "given", "045Y", ())
+
+
+@pytest.mark.parametrize("heading", ["licens", "licenses", "clinical_use_endd", "given_bye", "scopes", "lateralty"])
+def test_a_heading_that_is_nearly_right_is_refused(tmp_path: Path, heading: str) -> None:
+    """It is a known column misspelled, or something else: nobody but the owner can say."""
+    with pytest.raises(InputError, match=rf"nearly \w+: '{heading}' \(column I\)"):
+        table.open_table(write(tmp_path / "t.csv", {heading: "x"}))
+
+
+def test_two_spellings_of_one_column_are_refused(tmp_path: Path) -> None:
+    """`license` and `licence` in one table: which one holds cannot be told."""
+    with pytest.raises(InputError, match=r"has the column license 2 times \(columns I and J\)"):
+        table.open_table(write(tmp_path / "t.csv", {"license": "CC0-1.0", "licence": "CC-BY-4.0"}))
+
+
+@pytest.mark.parametrize("heading", ["study_date", "patient_name", "StudyDescription", "notes", "accession", "weight"])
+def test_other_headings_are_ignored_and_noted(tmp_path: Path, heading: str) -> None:
+    """What resembles nothing is no column of ours."""
+    opened = table.open_table(write(tmp_path / "t.csv", {heading: "x"}))
+    assert opened.findings == (Finding("TABLE_COLUMN_UNKNOWN", "column I"),)
+
+
+def test_characters_that_nobody_sees_are_not_read(tmp_path: Path) -> None:
+    """A zero-width space pasted before a UID, a no-break space, decomposed accents."""
+    (row,) = rows_of(write(tmp_path / "t.csv", {"study": "\u200b1.2.3\ufeff", "donor": "D\u00a01", "region": "to\u0301rax"}))
+    assert (row.study, row.donor, row.region.group, row.findings) == ("1.2.3", "D 1", "chest", ())
+
+
 def test_headers_in_any_spelling(tmp_path: Path) -> None:
     """Capitals, spaces, hyphens and quotes in a header do not matter."""
     path = write(tmp_path / "t.csv", {})

@@ -81,22 +81,47 @@ def test_offers_add_up_by_person_and_by_study(tmp_path: Path) -> None:
     assert offers.answers("hospital") == {"Girona": (220, 280), "Petit": (3, 4), "Vic": (220, 280)}
 
 
+BAD_OFFERS = [
+    "12/01/26,donated,A,F,40-49,x,1,1", "2026-01,maybe,A,F,40-49,x,1,1", "2026-01,donated,A,Juana,40-49,x,1,1",
+    "2026-01,donated,A,F,41,x,1,1", "2026-01,donated,=cmd(),F,40-49,x,1,1", "2026-01,donated,A,F,40-49,x,one,1",
+]  # fmt: skip
+
+
 def test_unreadable_rows_are_named_never_shown(tmp_path: Path) -> None:
     """A row that cannot be read is a finding by row and column, and is not counted."""
-    table = offers_table(
-        tmp_path / "o.csv",
-        ["2026-01,donated,A,F,40-49,x,1,1", "12/01/26,donated,A,F,40-49,x,1,1", "2026-01,maybe,A,F,40-49,x,1,1",
-         "2026-01,donated,A,Juana,40-49,x,1,1", "2026-01,donated,A,F,41,x,1,1", "2026-01,donated,=cmd(),F,40-49,x,1,1",
-         "2026-01,donated,A,F,40-49,x,one,1"],
-    )  # fmt: skip
-    offers = read_offers(table)
-    assert offers.funnel().offered == 1
+    offers = read_offers(offers_table(tmp_path / "o.csv", [*["2026-01,donated,A,F,40-49,x,1,1"] * 200, *BAD_OFFERS]))
+    assert (offers.funnel().offered, offers.rows) == (200, 206)
     assert [(f.place, f.tag) for f in offers.findings] == [
-        ("row 3", "date"), ("row 4", "outcome"), ("row 5", "sex"), ("row 6", "age_band"), ("row 7", "hospital"),
-        ("row 8", "studies"),
+        ("row 202", "date"), ("row 203", "outcome"), ("row 204", "sex"), ("row 205", "age_band"),
+        ("row 206", "hospital"), ("row 207", "studies"),
     ]  # fmt: skip
     with pytest.raises(InputError, match="lacks the column outcome"):
         read_offers(_write(tmp_path / "bad.csv", "date,name\n2026-01,x\n"))
+
+
+def test_a_rate_without_many_rows_is_refused(tmp_path: Path) -> None:
+    """Where more than a twentieth of the rows cannot be read, no rate is made of the others."""
+    table = offers_table(tmp_path / "o.csv", [*["2026-01,donated,A,F,40-49,x,1,1"] * 100, *BAD_OFFERS])
+    with pytest.raises(InputError, match=r"6 of 106 rows of the table o\.csv cannot be read, the first in row 102"):
+        read_offers(table)
+
+
+def test_outcomes_and_headings_in_the_portals_language(tmp_path: Path) -> None:
+    """A portal writes its own language: `donado` is a yes, and a rate of 0.0% was public for want of it."""
+    said = read_offers(_write(tmp_path / "es.csv", "fecha;resultado\n2026-01-02;donado\n2026-01-02;Rechazado\n"))
+    assert (said.funnel().offered, said.funnel().donated) == (2, 1)
+    told = read_offers(_write(tmp_path / "ca.csv", "Data,Resultat,Franja d’edat\n2026-01,Donat,40-49\n2026-01,vist,\n"))
+    assert (told.funnel().offered, told.funnel().donated, told.columns) == (2, 1, ("age_band",))
+
+
+def test_the_pages_say_how_many_rows_are_not_counted(tmp_path: Path, archive: Path) -> None:
+    """The first page and that of the rates say it, with the columns."""
+    rows = [*["2026-01,donated,A,F,40-49,x,1,1"] * 200, *BAD_OFFERS]
+    curate.report(archive, tmp_path / "site", offers=offers_table(tmp_path / "o.csv", rows), offline=True)
+    for page in ("index.html", "donations.html"):
+        text = (tmp_path / "site" / page).read_text()
+        assert "6 of 206 rows of the portal's table could not be read" in text
+        assert "age_band 1, date 1, hospital 1, outcome 1, sex 1, studies 1" in text
 
 
 def _write(path: Path, text: str) -> Path:

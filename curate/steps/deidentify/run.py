@@ -98,7 +98,9 @@ def deidentify(
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
         since = private.since(beside, dest, policy, (dest / PARTIAL).stat().st_mtime_ns)
-        run = _Run(beside, dest, policy, donation, listed, pool, progress, since)
+        rows = RowIndex.of(listed.rows(), donation.studies, sources) if listed else None
+        run = _Run(beside, dest, policy, donation, rows, pool, progress, since)
+        run.findings += listed.findings if listed else ()
         run.clean_all(mapping)
         return run.report()
 
@@ -123,7 +125,7 @@ class _Run:
         dest: Path,
         policy: Policy,
         donation: Donation,
-        listed: table.StudiesTable | None,
+        rows: RowIndex | None,
         pool: Pool[Keys],
         progress: Progress,
         since: int,
@@ -131,8 +133,8 @@ class _Run:
         self.beside, self.dest, self.policy, self.donation = beside, dest, policy, donation
         self.since = since
         self.pool, self.progress = pool, progress
-        self.findings: list[Finding] = [*donation.findings, *(listed.findings if listed else ())]
-        self.rows = RowIndex.of(listed.rows(), donation.studies) if listed else None
+        self.findings: list[Finding] = [*donation.findings]
+        self.rows = rows
         self.totals = DeidentifyReport(key=beside.path)
         self.written: Counter[str] = Counter()
         self.refusals: list[tuple[File, str]] = []
@@ -228,9 +230,7 @@ class _Run:
         totals.files, totals.not_instances = donation.files, len(donation.other)
         totals.other, totals.kinds = donation.other, count_kinds(donation.other)
         totals.written_studies = sum(1 for count in self.written.values() if count)
-        others = self.rows.others if self.rows else 0
-        unmatched = [Finding("ROW_WITHOUT_STUDY", "table", count=others)] if others else []
-        totals.findings = merge([*self.findings, *unmatched])
+        totals.findings = merge([*self.findings, *(self.rows.unmatched if self.rows else ())])
         return totals
 
 

@@ -75,7 +75,7 @@ def intake(
             raise InputError("A source holds a .zip or .tar, which the workers cannot reach.", hint=hint)
         if not donation.files:
             raise InputError("The sources hold no file.", hint="Check the paths of the sources.")
-        rows = RowIndex.of(listed.rows(), donation.studies)
+        rows = RowIndex.of(listed.rows(), donation.studies, sources)
         run = _Run(archive, keys, policy, deidentify, rows, [*listed.findings, *donation.findings])
         tasks = list(run.tasks(donation))
         run.anchor(tasks)
@@ -343,7 +343,5 @@ class _Run:
         totals.files = donation.files
         totals.not_instances = len(donation.other)
         totals.other, totals.kinds = donation.other, count_kinds(donation.other)
-        others = self.rows.others
-        unmatched = [Finding("ROW_WITHOUT_STUDY", "table", count=others)] if others else []
-        totals.findings = merge([*self.findings, *unmatched])
+        totals.findings = merge([*self.findings, *self.rows.unmatched])
         return totals

@@ -15,13 +15,23 @@ from pathlib import Path
 
 from curate.errors import InputError
 from curate.findings import Finding, merge
-from curate.metadata import cells, sex
+from curate.metadata import cells, headings, sex
+from curate.metadata.coded import fold
 
 REQUIRED = ("date", "outcome")
 GROUPS = ("hospital", "modality", "age_band", "sex", "arm")
 COLUMNS = frozenset((*REQUIRED, *GROUPS, "studies", "count"))
 OUTCOMES = ("offered", "seen", "declined", "donated", "withdrawn")
+_WORDS = {
+    "offered": "oferit oferida ofert oferta ofrecido ofrecida",
+    "seen": "vist vista visto",
+    "declined": "refused rebutjat rebutjada declinat declinada rechazado rechazada declinado declinada no",
+    "donated": "accepted donat donada donado acceptat acceptada aceptado aceptada yes si",
+    "withdrawn": "revoked retirat retirada retirado revocat revocada revocado",
+}
+_OUTCOME_OF = {word: outcome for outcome, words in _WORDS.items() for word in (outcome, *words.split())}
 UNKNOWN = "not stated"
+_MOST_UNREAD = 0.05
 _DATE = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d{2})?(?:[ T].*)?")
 _BAND = re.compile(r"(\d{1,2})\s*[-–]\s*(\d{1,2})|90\s*\+")
 _TEXT = re.compile(r"[\w .,'’()/&+-]{1,60}")
@@ -45,12 +55,21 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """An offers table added up: persons and studies by month, outcome and groups; which groups it has."""
+    """An offers table added up: persons and studies by month, outcome and groups; which groups it has.
+
+    `rows` are all that say anything; each that could not be read is a finding, and is not counted.
+    """
 
     persons: Mapping[Key, int]
     studies: Mapping[Key, int]
     columns: tuple[str, ...]
     findings: tuple[Finding, ...]
+    rows: int = 0
+
+    @property
+    def unread(self) -> dict[str, int]:
+        """How many rows could not be read, by the column that could not; `row` where its cells do not fit."""
+        return dict(Counter(finding.tag or "row" for finding in self.findings))
 
     def funnel(self, *, studies: bool = False) -> Funnel:
         """The whole table as a funnel, counted by person, or by study."""
@@ -76,16 +95,18 @@ def read_offers(path: Path) -> Offers:
     """Add up an offers table (CSV, XLSX or Parquet), streamed; a row that cannot be read is a finding.
 
     Raises:
-        InputError: no such file, or a column missing or doubled.
+        InputError: no such file, a column missing or doubled, or too many rows that cannot be read to give a rate.
     """
-    rows = cells.read(path, COLUMNS)
+    rows = cells.read(path, headings.spellings(COLUMNS))
     columns = _header(path, rows)
     persons: Counter[Key] = Counter()
     studies: Counter[Key] = Counter()
     findings: list[Finding] = []
+    total = 0
     for number, row in rows:
         if row is not None and not any(cell.strip() for cell in row):
             continue
+        total += 1
         raw = {name: row[at].strip() if at < len(row) else "" for name, at in columns.items()} if row else {}
         read = _read(raw) if row else ""
         if isinstance(read, str):
@@ -94,31 +115,37 @@ def read_offers(path: Path) -> Offers:
         key, count, held = read
         persons[key] += count
         studies[key] += count * held
-    return Offers(persons, studies, tuple(name for name in GROUPS if name in columns), merge(findings))
+    groups = tuple(name for name in GROUPS if name in columns)
+    offers = Offers(persons, studies, groups, merge(findings), total)
+    if len(findings) > _MOST_UNREAD * total:
+        raise _unreadable(path, offers)
+    return offers
 
 
-def _header(path: Path, rows: Iterator[cells.Row]) -> dict[str, int]:
+def _unreadable(path: Path, offers: Offers) -> InputError:
+    first = offers.findings[0]
+    columns = ", ".join(f"{name} {count}" for name, count in sorted(offers.unread.items()))
+    return InputError(
+        f"{len(offers.findings)} of {offers.rows} rows of the table {path.name} cannot be read, the first in "
+        f"{first.place} (by column: {columns}): a rate without them would mislead.",
+        hint=f"Write date as YYYY-MM-DD, outcome as {', '.join(OUTCOMES)}, bands as 40-49, numbers in digits.",
+    )
+
+
+def _header(path: Path, rows: Iterator[cells.Row]) -> Mapping[str, int]:
     first = next(rows, None)
     if first is None or first[1] is None:
         raise InputError(f"The table {path.name} is empty or its first row cannot be read.", hint=_HINT)
-    names = [cells.plain_name(cell) for cell in first[1]]
-    for name in COLUMNS:
-        if names.count(name) > 1:
-            raise InputError(f"The table {path.name} has the column {name} twice.", hint="Keep one of them.")
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        told = f"the column{'s' * (len(missing) > 1)} {' and '.join(missing)}"
-        raise InputError(f"The table {path.name} lacks {told}.", hint=_HINT)
-    return {name: at for at, name in enumerate(names) if name in COLUMNS}
+    return headings.read(first[1], COLUMNS, REQUIRED, f"The table {path.name}", _HINT).columns
 
 
 def _read(raw: Mapping[str, str]) -> tuple[Key, int, int] | str:
     """A row's key, how many offers, and studies of each; or the column that cannot be read."""
     month = _DATE.fullmatch(raw["date"])
-    outcome = raw["outcome"].casefold()
+    outcome = _OUTCOME_OF.get(fold(raw["outcome"]))
     if not month:
         return "date"
-    if outcome not in OUTCOMES:
+    if outcome is None:
         return "outcome"
     groups = []
     for name in GROUPS:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from curate.errors import InputError
-from curate.metadata import cells, sex
+from curate.metadata import cells, headings, sex
 from curate.steps.report.rates import wilson
 
 OPEN_FROM = 90
@@ -80,24 +80,13 @@ def read_population(path: Path) -> Population:
     Raises:
         InputError: no such file, a column missing, a row that cannot be read, or ages that do not begin at 0.
     """
-    rows = cells.read(path, _COLUMNS)
+    rows = cells.read(path, headings.spellings(_COLUMNS))
     first = next(rows, (0, None))[1] or []
-    names = [cells.plain_name(cell) for cell in first]
-    if not set(names) >= _COLUMNS:
-        raise InputError(
-            f"The population {path.name} lacks a column.",
-            hint="Name age_low, sex and population in the first row.",
-        )
+    hint = "Name age_low, sex and population in the first row."
+    columns = headings.read(first, _COLUMNS, sorted(_COLUMNS), f"The population {path.name}", hint).columns
     counts: Counter[Cell] = Counter()
     for number, row in rows:
-        raw = (
-            {
-                name: (row[names.index(name)].strip() if len(row) > names.index(name) else "")
-                for name in _COLUMNS
-            }
-            if row
-            else {}
-        )
+        raw = {name: row[at].strip() for name, at in columns.items() if len(row) > at} if row else {}
         code = sex.code(raw.get("sex", "")).code
         try:
             low, amount = int(raw["age_low"]), float(raw["population"])

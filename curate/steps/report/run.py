@@ -23,7 +23,7 @@ from curate.findings import Finding, merge
 from curate.hub.protocol import parse_release
 from curate.hub.retry import Patience
 from curate.identity import TOOL, who
-from curate.metadata import cells
+from curate.metadata import cells, headings
 from curate.pages import charts, donors, site
 from curate.privacy.counts import CountTable
 from curate.steps.report import representation
@@ -205,18 +205,14 @@ def _publications(path: Path | None) -> tuple[tuple[Publication, ...], tuple[Fin
     """The maintainer's table of publications; a row whose DOI has not the form of one is a finding."""
     if path is None:
         return (), ()
-    names = ("doi", "title", "version")
-    rows = cells.read(path, frozenset(names))
-    header = [cells.plain_name(cell) for cell in next(rows, (0, None))[1] or []]
-    if "doi" not in header:
-        raise InputError(f"The table {path.name} lacks the column doi.", hint="Name doi, title and version.")
+    names = frozenset(("doi", "title", "version"))
+    rows = cells.read(path, headings.spellings(names))
+    first = next(rows, (0, None))[1] or []
+    hint = "Name doi, title and version."
+    columns = headings.read(first, names, ("doi",), f"The table {path.name}", hint).columns
     found, findings = [], []
     for number, row in rows:
-        raw = (
-            {n: row[header.index(n)].strip() for n in names if n in header and len(row) > header.index(n)}
-            if row
-            else {}
-        )
+        raw = {n: row[at].strip() for n, at in columns.items() if len(row) > at} if row else {}
         doi = _DOI.fullmatch(raw.get("doi", ""))
         if doi:
             found.append(Publication(doi[1], raw.get("title", ""), raw.get("version", "")))
@@ -269,7 +265,8 @@ def _write(folder: Path, figures: _Figures) -> None:
         "publications": figures.publications,
         "representations": figures.representations,
         "sexes": _SEX,
-        "findings": sum(f.count for f in figures.findings),
+        "unread": figures.offers.unread if figures.offers else {},
+        "rows": figures.offers.rows if figures.offers else 0,
     }
     for name, title in (
         ("index", "Donations and releases"),
