@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from curate import licenses
 from curate.archive.notes import public_key
 from curate.digests import sha256_json
-from curate.errors import InputError, quoted
+from curate.errors import CurateError, InputError, quoted
+from curate.policies import Policy, PrivacyPolicy
 from curate.records import ArchiveInfo
 
 NAME = "archive.toml"
@@ -37,10 +40,6 @@ _SCHEMES_OF_DOIS = ("", "zenodo://")
 _POPULATIONS = ("persons", "test")
 _KINDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
 _KEY_HINT = "Copy them from `curate key show`."
-_PROFILE_OF = {
-    "persons": {"equipment": "vendor", "anatomy": "remove"},  # what is in a header can't be recoded later
-    "test": {"burned_in": "allow"},  # nobody's pixels are looked at, unless the table asks for it
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,11 @@ class Approval:
 class Config:
     """A validated `archive.toml`.
 
-    `privacy` and `profile` stay mappings: the rooms that own these policies validate them. For persons the
-    profile withholds model and region from the headers, for test material it leaves the pixels alone, unless the
-    table says otherwise. `packs` and `quarantine` are folders or URLs where these lie; empty: in the archive's own
-    folder. The digest is without them: they say nothing of what is released. `hub_gated` and `hub_private` are
-    empty or None where the archive does not say; `data_use` and `responsible` are DUO codes, and texts by the name of
-    their RAI property, which a file beside `archive.toml` holds.
+    `privacy` and `profile` stay mappings, for they pass to workers and evidence; both are validated here. `profile` is
+    the effective one: every option, as the table or else the archive's population has it. `packs` and `quarantine` are
+    folders or URLs where these lie; empty: in the archive's own folder. The digest is without them: they say nothing
+    of what is released. `hub_gated` and `hub_private` are empty or None where the archive does not say; `data_use` and
+    `responsible` are DUO codes, and texts by the name of their RAI property, which a file beside `archive.toml` holds.
     """
 
     info: ArchiveInfo
@@ -112,13 +110,15 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
     for key in ("title", "publisher", "license"):
         if not archive.get(key):
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
-    if archive.get("population", "persons") not in _POPULATIONS:
+    population = archive.get("population", "persons")
+    if population not in _POPULATIONS:
         raise InputError(f"{where}: population in [archive] is neither persons nor test.", hint="Name one.")
+    _license(archive["license"], where)
     _one_of(hub.get("gated", "off"), _GATED, where, "gated in [hub]")
     _one_of(hub.get("doi", ""), _SCHEMES_OF_DOIS, where, "doi in [hub]")
     governance = _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance")
     data_use = governance.pop("data_use", [])
-    if not all(isinstance(code, str) for code in data_use):
+    if not all(isinstance(code, str) and re.fullmatch(r"DUO:\d{7}", code) for code in data_use):
         raise InputError(f"{where}: data_use in [governance] takes DUO codes.", hint='Write ["DUO:0000042"].')
     said = _responsible(governance.pop("responsible", ""), folder)
     stores = (archive.pop("packs", "").rstrip("/"), archive.pop("quarantine", "").rstrip("/"))
@@ -131,8 +131,8 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
         _approval(tables["approval"], where),
         _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
         _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
-        tables["privacy"],
-        _PROFILE_OF[archive.get("population", "persons")] | tables["profile"],
+        _privacy(tables["privacy"], population, where),
+        _profile(tables["profile"], population, where),
         governance,
         people,
         sha256_json(_without_floats({**_without_stores(raw), **({"responsible": said} if said else {})})),
@@ -143,6 +143,32 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
         data_use=tuple(data_use),
         responsible=said,
     )
+
+
+def _license(spdx_id: str, where: str) -> None:
+    try:
+        licenses.get(spdx_id)
+    except CurateError as error:
+        raise InputError(f"{where}: license in [archive]: {error.message}", hint=error.hint) from None
+
+
+def _profile(table: dict[str, Any], population: str, where: str) -> dict[str, Any]:
+    """`[profile]` with the defaults of its population."""
+    try:
+        return asdict(Policy.of_archive(table, population))
+    except InputError as error:
+        raise InputError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def _privacy(table: dict[str, Any], population: str, where: str) -> dict[str, Any]:
+    if table.get("population", population) != population:
+        message = f"{where}: [privacy] population contradicts [archive] population."
+        raise InputError(message, hint="Leave it out of [privacy].")
+    try:
+        PrivacyPolicy.from_mapping(table, population=population)
+    except InputError as error:
+        raise InputError(f"{where}: {error.message}", hint=error.hint) from None
+    return table
 
 
 def _approval(table: dict[str, Any], where: str) -> Approval:

@@ -15,26 +15,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from curate.errors import InputError
 from curate.findings import Finding
+from curate.policies import Policy as Policy
 
 if TYPE_CHECKING:
     from curate.dicom.track import Track
 
 Bytes = bytes | memoryview
-Dates = Literal["rebase", "remove"]
-Admission = Literal["refuse", "hold", "allow"]
-Head = Literal["refuse", "hold", "deface", "allow"]
-BurnedIn = Literal["refuse", "hold", "mask", "allow"]
-Equipment = Literal["model", "vendor"]
-Marks = Literal["keep", "mask"]
-Anatomy = Literal["keep", "remove"]
-
 PIXEL_DATA = 0x7FE00010
 SPECIFIC_CHARACTER_SET = 0x00080005
 
@@ -77,49 +69,6 @@ class Keys:
     def of_worker(self) -> Keys:
         """What rewriting and quarantining need."""
         return replace(self, fold=b"", tombstone=b"", storage=b"")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The table `[profile]` of `archive.toml`: which options of PS3.15 apply.
-
-    `equipment` "vendor" withholds model and software, `anatomy` "remove" the region: what the headers state
-    no manifest can take back, so an archive of persons states them in the manifest alone, or not at all.
-    `burned_in` "allow" does not look at pixels; "mask" blanks the text that is found, and holds what it cannot
-    look at; `marks` of side and technique (a closed vocabulary) stay, or are masked with the rest.
-    `head` "allow" does not look; else CT, MR, PET and NM are judged by what they show, whatever their headers say:
-    "deface" cuts the face from CT and MR and holds what cannot be told, "hold" and "refuse" let in what shows no head.
-    """
-
-    dates: Dates = "rebase"
-    retain_safe_private: bool = True
-    clean_descriptors: bool = True
-    secondary_capture: Admission = "refuse"
-    burned_in: BurnedIn = "mask"
-    marks: Marks = "keep"
-    head: Head = "allow"
-    dental_and_fetal: Admission = "hold"
-    site_and_scanner: bool = False
-    equipment: Equipment = "model"
-    anatomy: Anatomy = "keep"
-
-    @classmethod
-    def from_mapping(cls, table: Mapping[str, Any]) -> Policy:
-        """The policy that a table states; what it leaves out has the default.
-
-        Raises:
-            InputError: a key that doesn't exist, or a value that its key doesn't take.
-        """
-        known = get_type_hints(cls)
-        for key, value in table.items():
-            if key not in known:
-                allowed = ", ".join(name.name for name in fields(cls))
-                raise InputError(f"[profile] has an unknown key {key!r}", hint=f"Known keys: {allowed}.")
-            choices = get_args(known[key]) or (True, False)
-            if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-                shown = ", ".join(str(choice).lower() for choice in choices)
-                raise InputError(f"[profile] {key} has a value that it does not take", hint=f"Use: {shown}.")
-        return cls(**table)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

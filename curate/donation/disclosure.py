@@ -23,12 +23,11 @@ from curate.archive.config import Config
 from curate.archive.layout import Archive
 from curate.archive.ledger import Ledger, Outline
 from curate.digests import canonical_json
-from curate.errors import InputError
 from curate.metadata import diagnosis, region
+from curate.policies import PrivacyPolicy
 from curate.privacy import hierarchy
 from curate.privacy.hierarchy import Hierarchy
 from curate.privacy.history import FIRST
-from curate.privacy.policy import PrivacyPolicy
 from curate.privacy.prepare import BOUND
 from curate.privacy.recode import Recoding, recode
 from curate.privacy.risk import PART
@@ -48,10 +47,6 @@ def policy_of(config: Config, k: int | None = None) -> PrivacyPolicy:
         InputError: a value that it does not take.
     """
     table = dict(config.privacy) | ({} if k is None else {"k": k})
-    if table.get("population", config.info.population) != config.info.population:
-        raise InputError(
-            "[privacy] population contradicts [archive] population.", hint="Leave it out of [privacy]."
-        )
     return PrivacyPolicy.from_mapping(table, population=config.info.population)
 
 

@@ -7,13 +7,13 @@ gone with the process.
 from __future__ import annotations
 
 import marshal
-import os
 import pickle
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import takewhile
 from pathlib import Path
 
 from curate import durable
@@ -140,7 +140,8 @@ class StoredStudy:
 def _folders(members: Iterable[Member[SourceFile]]) -> tuple[tuple[str, ...], frozenset[tuple[str, ...]]]:
     """The folders that hold all files, from the source's root, and the paths of folders that hold some of them."""
     paths = {member.place.folders for member in members}
-    common = tuple(os.path.commonprefix(list(paths)))
+    levels = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
+    common = tuple(names[0] for names in levels)
     parts = {path[:depth] for path in paths for depth in range(len(common) + 1, len(path) + 1)}
     return common, frozenset(parts)
 

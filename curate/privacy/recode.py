@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 
 from curate.errors import RefusedError
 from curate.findings import Finding
+from curate.policies import PrivacyPolicy
 from curate.privacy.classes import Ints
 from curate.privacy.hierarchy import Hierarchy
 from curate.privacy.history import FIRST, Audit, audit
 from curate.privacy.increment import protect
-from curate.privacy.policy import PrivacyPolicy
 from curate.privacy.prepare import Prepared, apart, new_batch, old_batch, prepare, studies
 from curate.privacy.risk import DONOR, PART, STUDY
 from curate.privacy.search import Choice, search

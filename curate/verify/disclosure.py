@@ -14,7 +14,7 @@ import pyarrow as pa
 from curate import contract
 from curate.errors import DamagedError, quoted
 from curate.findings import Finding
-from curate.privacy.policy import DEFAULT_K
+from curate.policies import DEFAULT_K
 from curate.privacy.risk import DONOR, STUDY, Risk, class_sizes, risk
 from curate.records import CheckResult
 from curate.verify import seal as sealing

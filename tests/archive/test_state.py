@@ -32,6 +32,13 @@ MINIMAL = '[archive]\ntitle = "T"\npublisher = "P"\nlicense = "CC0-1.0"\n'
         (MINIMAL + 'cooling_off_days = "30"\n', "a whole number"),
         (MINIMAL + "packs = 3\n", "must be text"),
         (MINIMAL + "[packs]\ntarget_size_mb = true\n", "a whole number"),
+        (MINIMAL + '[profile]\nhead = "defac"\n', r"archive\.toml: \[profile\] head"),
+        (MINIMAL + '[profile]\nheads = "deface"\n', r"\[profile\] has an unknown key 'heads'"),
+        (MINIMAL + '[privacy]\naccess = "closed"\n', r"archive\.toml: \[privacy\] access"),
+        (MINIMAL + "[privacy]\nk = 1\n", r"\[privacy\] k must be"),
+        (MINIMAL + '[privacy]\npopulation = "test"\n', "contradicts"),
+        (MINIMAL + '[governance]\ndata_use = ["health"]\n', "DUO codes"),
+        (MINIMAL.replace("CC0-1.0", "CC0-1"), "not a licence of the catalogue"),
         ('[archive]\ntitle = "T"\n', "has no publisher"),
     ],
 )

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from curate.errors import InputError
+from curate.policies import PrivacyPolicy
 from curate.privacy import hierarchy
 from curate.privacy.history import audit, donors_below, ever, together
-from curate.privacy.policy import PrivacyPolicy
 from curate.privacy.recode import recode
 from curate.privacy.risk import risk
 

@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pytest
 
 from curate.errors import InputError
+from curate.policies import PrivacyPolicy
 from curate.privacy import hierarchy
 from curate.privacy.forecast import forecast
 from curate.privacy.history import audit
-from curate.privacy.policy import PrivacyPolicy
 from curate.privacy.recode import Recoding, recode
 from tests.privacy import donors, oracle
 from tests.privacy.archives import COLUMNS, HIERARCHIES, REGION, Archive

@@ -16,8 +16,8 @@ from curate.archive.ledger import Outline
 from curate.donation import disclosure
 from curate.errors import RefusedError, quoted
 from curate.metadata import age
+from curate.policies import PrivacyPolicy
 from curate.privacy.counts import TOTAL, CountTable, Key, count_table, suppress_counts
-from curate.privacy.policy import PrivacyPolicy
 from curate.records import Row
 
 DEFAULT_BAND_YEARS = 5

@@ -18,7 +18,7 @@ from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.donation import disclosure
-from curate.errors import HubError, InputError
+from curate.errors import HubError
 from curate.findings import Finding, merge
 from curate.hub.protocol import parse_release
 from curate.hub.retry import Patience

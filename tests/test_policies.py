@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from curate.errors import InputError
-from curate.privacy.policy import DEFAULT_GIVE_UP_FIRST, PrivacyPolicy
+from curate.policies import DEFAULT_GIVE_UP_FIRST, PrivacyPolicy
 
 
 def test_an_empty_table_has_the_defaults() -> None:

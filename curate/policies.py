@@ -1,13 +1,23 @@
-"""The `[privacy]` table of `archive.toml`: how much a release may say of a person, what it gives up first."""
+"""What an archive decides of headers and pixels (`[profile]`) and of disclosure (`[privacy]`), validated.
+
+One place says which keys and values these tables of `archive.toml` take, whatever the command that reads them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from curate.errors import InputError
 
+Dates = Literal["rebase", "remove"]
+Admission = Literal["refuse", "hold", "allow"]
+Head = Literal["refuse", "hold", "deface", "allow"]
+BurnedIn = Literal["refuse", "hold", "mask", "allow"]
+Equipment = Literal["model", "vendor"]
+Marks = Literal["keep", "mask"]
+Anatomy = Literal["keep", "remove"]
 Population = Literal["persons", "test"]
 Access = Literal["open", "gated"]
 LaterStudies = Literal["split", "hold"]
@@ -26,6 +36,65 @@ DEFAULT_GIVE_UP_FIRST = (
     "sex",
 )
 _HINT = "Correct the [privacy] table of archive.toml."
+
+
+PROFILE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "persons": {"equipment": "vendor", "anatomy": "remove"},  # what is in a header can't be recoded later
+    "test": {"burned_in": "allow"},  # nobody's pixels are looked at, unless the table asks for it
+}
+"""What `[profile]` is for a population, where the table says nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The table `[profile]` of `archive.toml`: which options of PS3.15 apply.
+
+    `equipment` "vendor" withholds model and software, `anatomy` "remove" the region: what the headers state
+    no manifest can take back, so an archive of persons states them in the manifest alone, or not at all.
+    `burned_in` "allow" does not look at pixels; "mask" blanks the text that is found, and holds what it cannot
+    look at; `marks` of side and technique (a closed vocabulary) stay, or are masked with the rest.
+    `head` "allow" does not look; else CT, MR, PET and NM are judged by what they show, whatever their headers say:
+    "deface" cuts the face from CT and MR and holds what cannot be told, "hold" and "refuse" let in what shows no head.
+    """
+
+    dates: Dates = "rebase"
+    retain_safe_private: bool = True
+    clean_descriptors: bool = True
+    secondary_capture: Admission = "refuse"
+    burned_in: BurnedIn = "mask"
+    marks: Marks = "keep"
+    head: Head = "allow"
+    dental_and_fetal: Admission = "hold"
+    site_and_scanner: bool = False
+    equipment: Equipment = "model"
+    anatomy: Anatomy = "keep"
+
+    @classmethod
+    def of_archive(cls, table: Mapping[str, Any], population: str) -> Policy:
+        """The policy of an archive's `[profile]`: its population's defaults, unless the table says otherwise.
+
+        Raises:
+            InputError: a key that doesn't exist, or a value that its key doesn't take.
+        """
+        return cls.from_mapping({**PROFILE_DEFAULTS[population], **table})
+
+    @classmethod
+    def from_mapping(cls, table: Mapping[str, Any]) -> Policy:
+        """The policy that a table states; what it leaves out has the default.
+
+        Raises:
+            InputError: a key that doesn't exist, or a value that its key doesn't take.
+        """
+        known = get_type_hints(cls)
+        for key, value in table.items():
+            if key not in known:
+                allowed = ", ".join(name.name for name in fields(cls))
+                raise InputError(f"[profile] has an unknown key {key!r}", hint=f"Known keys: {allowed}.")
+            choices = get_args(known[key]) or (True, False)
+            if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+                shown = ", ".join(str(choice).lower() for choice in choices)
+                raise InputError(f"[profile] {key} has a value that it does not take", hint=f"Use: {shown}.")
+        return cls(**table)
 
 
 @dataclass(frozen=True, slots=True)
