@@ -23,6 +23,10 @@ class CurateError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        """What a notebook shows: the message, and what to do next."""
+        return f"{self.message} {self.hint}".strip()
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.message, self.hint))
 

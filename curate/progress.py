@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -30,3 +30,16 @@ class _Silent:
 
 
 silent: Progress = _Silent()
+
+_told: list[Callable[[str], None]] = []
+
+
+def on_waiting(tell: Callable[[str], None]) -> None:
+    """Have a function told, in a sentence, whenever something outside is waited for; by default nobody is."""
+    _told[:] = [tell]
+
+
+def waiting(what: str, seconds: float) -> None:
+    """Say that something outside does not answer, before it is tried again."""
+    for tell in _told:
+        tell(f"{what}; trying again in {seconds:.0f} s.")

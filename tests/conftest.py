@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.pages.browser import browsing
+
+settings.register_profile("curate", deadline=None)  # a machine may be busy; what is slow is measured elsewhere
+settings.load_profile("curate")
 
 pytest_plugins = ["tests.hub.fixtures"]
 

@@ -26,7 +26,7 @@ from curate.archive.sheets import (
     Sheet,
 )
 from curate.digests import sha256_file
-from curate.errors import InputError
+from curate.errors import InputError, quoted
 from curate.identity import TOOL
 
 
@@ -56,7 +56,7 @@ def sheet_of(archive: Archive, version: str) -> Sheet:
         {
             "series": sealed["counts"]["series"],
             "opened": asked,
-            "bound": bound(asked),
+            "bound": bound(asked, sealed["counts"]["series"]),
             "chosen_by": "smallest SHA-256 over the release's digest (hex) and SeriesInstanceUID",
         },
         dict(found["warnings"]),
@@ -69,8 +69,10 @@ def sheet_of(archive: Archive, version: str) -> Sheet:
     )
 
 
-def bound(opened: int) -> str:
-    """The share below which faults lie at 95% when none was found in so many: 3/n, at most 1."""
+def bound(opened: int, total: int) -> str:
+    """The share below which faults lie at 95% when none was found in so many of `total`: 3/n, at most 1; 0 of all."""
+    if opened >= total:
+        return f"{0:.4f}"
     return f"{min(1.0, 3 / opened) if opened else 1.0:.4f}"
 
 
@@ -181,16 +183,35 @@ def refuse_undecided(decisions: Decisions, folder: Path, release: str, sample: i
         InputError: how many, and what to do.
     """
     _same_release(decisions.release, release, path)
-    if any(entry.decision == REFUSE for entry in decisions.findings):
-        raise InputError(f"{path} refuses a finding.", hint="A release with a refusal is for `curate reject`.")
+    root, version = quoted(folder.parent.parent), folder.name
+    if refused := next((entry for entry in decisions.findings if entry.decision == REFUSE), None):
+        study = refused.study_id if refused.study_id != EVERY_STUDY else "STUDY_ID"
+        raise InputError(
+            f"{path} refuses {refused.code} of {'every study' if study == 'STUDY_ID' else f'study {study}'}.",
+            hint=f"Reject the release: curate reject {root} {version} --as NAME --reason CODE. Its maintainer takes "
+            f"the study out with: curate withdraw {root} {study}; then cuts anew: curate release {root}",
+        )
     accepted = {(d.code, d.study_id) for d in decisions.findings if d.decision == ACCEPT and d.by}
-    undecided = sum(not {f, (f[0], EVERY_STUDY)} & accepted for f in _found(folder))
+    undecided = [found for found in _found(folder) if not {found, (found[0], EVERY_STUDY)} & accepted]
     if undecided:
-        raise InputError(f"{path} leaves {undecided:,} findings undecided.", hint="Decide each, and say by whom.")
+        decided = {(d.code, d.study_id) for d in decisions.findings if d.decision == ACCEPT}
+        _refuse_unsigned(path, "findings", sum(bool({f, (f[0], EVERY_STUDY)} & decided) for f in undecided))
+        code, study = undecided[0]
+        hint = f'Set decision to "accept" or "refuse" and by to your name; the first is {code} of study {study}.'
+        raise InputError(f"{path} leaves {len(undecided):,} findings undecided.", hint=hint)
     opened = {entry.SeriesInstanceUID for entry in decisions.series if entry.opened and entry.by}
-    unopened = len(set(sampled(folder, release, sample)) - opened)
+    unopened = [series for series in sampled(folder, release, sample) if series not in opened]
     if unopened:
-        raise InputError(f"{path} leaves {unopened:,} series of the sample unopened.", hint="Open each.")
+        seen = {entry.SeriesInstanceUID for entry in decisions.series if entry.opened}
+        _refuse_unsigned(path, "series", sum(series in seen for series in unopened))
+        hint = f"Look through each, then set opened to true and by to your name; the first is {unopened[0]}."
+        raise InputError(f"{path} leaves {len(unopened):,} series of the sample unopened.", hint=hint)
+
+
+def _refuse_unsigned(path: Path, what: str, count: int) -> None:
+    if count:
+        message = f"{path} does not say who {'decided' if what == 'findings' else 'opened'} {count:,} {what}."
+        raise InputError(message, hint='Each needs your name: set by, as in "by": "Anna Puig".')
 
 
 def _without_answers(sheet: Sheet) -> Sheet:

@@ -170,7 +170,7 @@ def _print_tally(tally: _Tally) -> None:
     told = f"{tally.instances:,} instances in {tally.files:,} files"
     out.print(Text(f"{told}; {tally.failed:,} with errors, {tally.alarmed:,} with warnings{volumes}."))
     if tally.failed:
-        out.print(Text("Next: curate deidentify SOURCE DEST"), style="bold")
+        out.print(shared.hint("Next: curate deidentify SOURCE DEST"), style="bold")
 
 
 def profile(

@@ -73,8 +73,8 @@ def demo(
     done = curate.publish(archive, cut.version)
     _say(out, "publish", f"{done.tag} at {done.url}: {done.sent_files} files, {shared.size(done.sent_bytes)}")
     _load(out, hub, done.tag)
-    _say(out, "try next", f"curate check {quoted(cut.path)}")
-    out.print(Text(f"            curate quarantine {quoted(archive)}"))
+    _say(out, "try next", shared.as_typed(f"curate check {quoted(cut.path)}"))
+    out.print(shared.hint(f"            curate quarantine {quoted(archive)}"))
     out.print(Text(f"            less {quoted(cut.path / 'README.md')}"))
 
 

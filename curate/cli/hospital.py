@@ -113,7 +113,7 @@ def _print(dest: Path, report: curate.DeidentifyReport) -> None:
         out.print(Text(f"The donors' receipts: curate receipts {quoted(report.receipts)} --key {quoted(report.key)}"))
     if report.table:
         then = f"curate intake ARCHIVE {quoted(dest)} --studies {quoted(report.table)}"
-        out.print(Text(f"Next, at the archive: {then}"), style="bold")
+        out.print(shared.hint(f"Next, at the archive: {then}"), style="bold")
 
 
 def receipts(

@@ -26,6 +26,7 @@ from curate.cli import (
 )
 from curate.errors import CurateError, InputError
 from curate.identity import TOOL
+from curate.progress import on_waiting
 
 app = typer.Typer(
     name="curate",
@@ -70,6 +71,7 @@ def run() -> None:
     warnings.simplefilter("ignore")  # libraries' warnings can quote values of a file
     lasting.prepare()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    on_waiting(shared.note)
     try:
         if shared.as_json():  # Typer prints what is wrong with the words of a command as text only
             sys.exit(app(standalone_mode=False) or 0)

@@ -55,7 +55,7 @@ def init(
     out.print(Text(f"Made the archive {folder}."))
     out.print(Text(f"Keep {folder / 'secret.key'} safe and backed up: without it no id can be made again."))
     out.print(Text(f"{folder / 'log.key'} too: it signs for every release."))
-    out.print(Text(f"Next: curate intake {quoted(folder)} SOURCE --studies TABLE.csv"), style="bold")
+    out.print(shared.hint(f"Next: curate intake {quoted(folder)} SOURCE --studies TABLE.csv"), style="bold")
 
 
 def intake(
@@ -128,7 +128,7 @@ def _print_intake(archive: Path, report: curate.IntakeReport) -> None:
     if report.quarantined_instances:
         out.print(Text(f"\nSee what waits: curate quarantine {quoted(archive)}"))
     if report.admitted_studies or report.joined_studies:
-        out.print(Text(f"Next: curate release {quoted(archive)}"), style="bold")
+        out.print(shared.hint(f"Next: curate release {quoted(archive)}"), style="bold")
 
 
 def quarantine(
@@ -210,7 +210,7 @@ def _decide(archive: Path, entry: str, decision: curate.Decision, reason: str, a
     done = curate.decide(archive, entry, decision, reason)
     told: dict[str, object] = {"id": done.id, "decision": decision, "reason": reason}
     again = f"curate intake {quoted(archive)} SOURCE --studies TABLE, with the same source and row."
-    _say(as_json, told, f"Noted. Next: {again}")
+    _say(as_json, told, shared.as_typed(f"Noted. Next: {again}"))
 
 
 def _say(as_json: bool, told: dict[str, object], text: str) -> None:
@@ -275,7 +275,7 @@ def release(
     )
     out.print(Text(f"{cut.added:,} studies added, {cut.removed:,} removed, {cut.held:,} held back."))
     out.print(Text(f"Digest {cut.digest}"), style="dim")
-    out.print(Text(f"Next: curate check {quoted(cut.path)}"), style="bold")
+    out.print(shared.hint(f"Next: curate check {quoted(cut.path)}"), style="bold")
 
 
 def publish(

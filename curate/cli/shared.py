@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Annotated, Any, NoReturn
 
@@ -15,8 +17,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.main import get_command
 
-from curate.errors import CurateError, InputError
+from curate.errors import CurateError, InputError, quoted
 from curate.findings import Finding, Severity, rule
 
 ArchiveArgument = Annotated[Path, typer.Argument(help="The archive's folder.", metavar="ARCHIVE")]
@@ -106,6 +109,34 @@ def stopped() -> NoReturn:
     sys.exit(STOPPED)
 
 
+@cache
+def _program() -> str:
+    """How this command was called, where a shell would not find `curate` alone; else `curate`."""
+    called = Path(sys.argv[0])
+    return quoted(sys.argv[0]) if called.name == "curate" and shutil.which("curate") is None else "curate"
+
+
+def as_typed(text: str) -> str:
+    """A text whose commands work as they stand: in a virtual environment that is not active, with its path."""
+    if _program() == "curate":
+        return text
+    from curate.cli.main import app
+
+    verbs = "|".join(sorted(get_command(app).commands, key=len, reverse=True))  # type: ignore[attr-defined]
+    return re.sub(rf"(?<![\w./-])curate(?= (?:{verbs})\b)", lambda _: _program(), text)
+
+
+def note(text: str) -> None:
+    """Something that is going on, on standard error, unless the command's words ask for quiet."""
+    if not {"-q", "--quiet"} & set(sys.argv):
+        typer.echo(text, err=True)
+
+
+def hint(text: str, style: str = "") -> Text:
+    """What to do next, with commands that work as they stand."""
+    return Text(as_typed(text), style=style)
+
+
 def error_json(error: CurateError) -> dict[str, Any]:
     """An error as one object."""
     return {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
@@ -123,7 +154,7 @@ def say(error: CurateError) -> None:
     out = console(err=True)
     out.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:
-        out.print(Text.assemble(("Next:  ", "bold"), error.hint), soft_wrap=True)
+        out.print(Text.assemble(("Next:  ", "bold"), as_typed(error.hint)), soft_wrap=True)
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
@@ -153,7 +184,7 @@ def print_findings(findings: Iterable[Finding], out: Console) -> None:
         entry = rule(code)
         count = sum(finding.count for finding in found)
         severity = Text(entry.severity.value, style=STYLES[entry.severity])
-        told = Text(f"{entry.title.rstrip('.')}. {entry.next}")
+        told = Text(as_typed(f"{entry.title.rstrip('.')}. {entry.next}"))
         table.add_row(severity, code, f"{count:,}", Text(_places(found)), told)
     if by_rule:
         out.print(table)

@@ -61,17 +61,19 @@ def sheet(
     console = shared.console()
     for number, question in enumerate(asked.questions, 1):
         console.print(Text(f"{number}. {question.question}"))
-    opened = f"{asked.sampling['opened']:,} of {asked.sampling['series']:,} series"
-    console.print(
-        Text(f"To open: {opened}. Nothing found there bounds faults below {asked.sampling['bound']} at 95%.")
-    )
+    opened, total = asked.sampling["opened"], asked.sampling["series"]
+    if opened < total:
+        bound = f"Nothing found there bounds faults below {asked.sampling['bound']} at 95%."
+        console.print(Text(f"To open: {opened:,} of {total:,} series. {bound}"))
+    else:
+        console.print(Text(f"To open: all {total:,} series."))
     console.print(Text(f"Findings to decide: {len(open_decisions.findings):,}."))
     given = "".join(f" --{name} {quoted(path)}" for name, path in (("sheet", out), ("decisions", decisions)) if path)
     if given:
         then = f"answer it, then curate approve {quoted(archive)} {asked.version} --as NAME{given}"
     else:
         then = f"curate sheet {quoted(archive)} {asked.version} --out sheet.json --decisions decisions.json, to fill in"
-    console.print(Text(f"Next: {then}"), style="bold")
+    console.print(shared.hint(f"Next: {then}"), style="bold")
 
 
 def approve(
@@ -95,7 +97,7 @@ def approve(
         return
     out = shared.console()
     out.print(Text(f"{approval.reviewer} approves {approval.version}, digest {approval.release}."))
-    out.print(Text(f"Next: curate publish {quoted(archive)} {approval.version}"), style="bold")
+    out.print(shared.hint(f"Next: curate publish {quoted(archive)} {approval.version}"), style="bold")
 
 
 def reject(
@@ -119,7 +121,11 @@ def reject(
     if as_json:
         shared.print_json(asdict(made))
         return
-    shared.console().print(Text(f"{made.reviewer} rejects {made.version}: {made.reason}."))
+    out, place = shared.console(), quoted(archive)
+    out.print(Text(f"{made.reviewer} rejects {made.version}: {made.reason}."))
+    out.print(shared.hint(f"Next: to take a study out: curate withdraw {place} STUDY_ID, curate release {place};"))
+    again = f"curate approve {place} {made.version} --as {quoted(made.reviewer)}"
+    out.print(shared.hint(f"      or, if the rejection was a mistake, {again}"))
 
 
 def ledger(

@@ -48,7 +48,7 @@ def withdraw(
         out.print(Text(f"Withdrew {studies}; the archive's packs and releases no longer hold anything of it."))
     if done.versions:
         out.print(Text(f"Cut again without it: {', '.join(done.versions)}."))
-        out.print(Text(f"Next, to take it off the hub: curate release {quoted(archive)}, and publish."), style="bold")
+        out.print(shared.hint(f"Next, to take it off the hub: curate release {quoted(archive)}, and publish.", "bold"))
     if done.dropped:
         out.print(Text(f"Dropped the unpublished {', '.join(done.dropped)}: curate release {quoted(archive)}"))
 

@@ -82,7 +82,7 @@ def _template() -> jinja2.Template:
 
 def _counts(summary: ReleaseSummary) -> Iterator[tuple[str, str, str]]:
     who = "a test object" if summary.archive.population == "test" else "a person"
-    yield "donors", f"{summary.donor_count:,}", who
+    yield "donors", f"{summary.donor_count:,}", f"{who}, counted; not a table of its own"
     for name in layout.TABLES:
         if name in summary.table_rows:
             yield name, f"{summary.table_rows[name]:,}", _ROW[name]

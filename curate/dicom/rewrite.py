@@ -66,8 +66,8 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
             raise MalformedError(found.rule, found.tag)
         report.findings.append(found)
     clean = cleaner.clean_dataset(parsed, report)
-    if context.keys is not None:  # a warning to who admits; to the verifier the file is as it should be
-        report.findings.extend(cleaner.of_dataset(_risks, clean.item))
+    if context.keys is not None:  # to who admits, by what came in: the clean header may not name a region any more
+        report.findings.extend(cleaner.of_dataset(_risks, parsed.dataset))
     return clean
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from curate.progress import waiting
+
 T = TypeVar("T")
 
 
@@ -51,7 +53,12 @@ def again(
             asked = wait(error)
             if asked is None or asked > patience.longest:
                 raise
-            patience.sleep(max(asked, patience.pause(attempt)))
+            if look is None and attempt >= patience.attempts:
+                raise  # nothing to wait for
+            seconds = max(asked, patience.pause(attempt))
+            of = f"{attempt} of {patience.attempts}"
+            waiting(f"The hub does not answer as it should ({type(error).__name__}, try {of})", seconds)
+            patience.sleep(seconds)
             if look is not None and (found := look()) is not None:
                 return found
             if attempt >= patience.attempts:

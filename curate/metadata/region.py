@@ -71,7 +71,18 @@ def disagree(table: CodedRegion, header: CodedRegion) -> bool:
     if table.code is None or header.code is None:
         return False
     groups = {_wide(part) for part in table.codes} & {_wide(part) for part in header.codes}
+    if any(_contains(one, other) for one in (table, header) for other in (table, header)):
+        return False
     return not groups and table.group != header.group and "whole body" not in (table.group, header.group)
+
+
+_CONTAINED = {"limb": frozenset({"upper limb", "lower limb"}), "trunk": TRUNK}
+
+
+def _contains(one: CodedRegion, other: CodedRegion) -> bool:
+    """Whether a region is a coarser word for another: an extremity and a forearm, the trunk and the chest."""
+    parts = {regions()[part].group for part in other.codes}
+    return any(parts & _CONTAINED.get(regions()[part].group, frozenset()) for part in one.codes)
 
 
 def meaning_of(region_code: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,17 @@ from curate.pages import site
 from curate.records import ArchiveInfo
 
 _LANGUAGES = {"ca": "Català", "es": "Español", "en": "English"}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a version says of its donors: an age band as it stands there, and which facts no row of it has.
+
+    `absent` are keys of the section on what is public: age, sex, region, diagnosis.
+    """
+
+    band: tuple[int, int] | None
+    absent: frozenset[str]
 
 
 def names() -> dict[str, str]:
@@ -27,8 +39,12 @@ def write(
     versions: int,
     donated: int | None,
     made: str,
+    published: Published | None = None,
 ) -> None:
-    """Write `donors/<language>.html`; `latest` is the newest version, its date and its counts."""
+    """Write `donors/<language>.html`; `latest` is the newest version, its date and its counts.
+
+    `published` is what that version says of its donors; without one, the pages name all that a version may say.
+    """
     facts = {"license": license_name, "versions": f"{versions}", "made": made}
     if latest is not None:
         version, released, counts = latest
@@ -37,7 +53,10 @@ def write(
     if donated is not None:
         facts["donated"] = site.number(donated)
     for lang, text in site.data("donors.json").items():
-        said = {**facts, "contact": info.contact or text["no_contact"]}
+        send = text["contact"].format(contact=info.contact) if info.contact else text["no_contact"]
+        band = published.band if published else None
+        such = text["such"].format(low=band[0], high=band[1]) if band else ""
+        said = {**facts, "send": send, "such": such}
         site.write_page(
             folder,
             f"donors/{lang}.html",
@@ -53,15 +72,18 @@ def write(
             ],
             lead=text["lead"],
             test=text["test"] if info.population == "test" else "",
-            sections=[_section(section, said) for section in text["sections"]],
+            sections=[_section(section, said, published) for section in text["sections"]],
             figures_title=text["figures"]["title"],
             figures=list(_figures(text["figures"], facts)),
             made=text["made"].format(date=made),
         )
 
 
-def _section(section: Mapping[str, Any], facts: Mapping[str, str]) -> dict[str, Any]:
-    points = [item["text"].format_map(facts) for item in section["items"]]
+def _section(
+    section: Mapping[str, Any], facts: Mapping[str, str], published: Published | None
+) -> dict[str, Any]:
+    absent = published.absent if published else frozenset()
+    points = [item["text"].format_map(facts) for item in section["items"] if item["key"] not in absent]
     return {"key": section["key"], "title": section["title"], "points": points}
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from curate.archive import attestations, layout
 from curate.archive.cuts import cuts
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
-from curate.errors import DamagedError
+from curate.errors import DamagedError, InputError
 from curate.findings import Finding
 
 
@@ -40,13 +41,28 @@ def ledger(root: Path, *, since: str = "", study: str = "") -> Iterator[History]
     each release's checkpoint is signed over the last one of its time: what was changed since shows.
 
     Raises:
-        InputError, DamagedError: as `curate.archive.layout.opened` says.
+        InputError: `since` is no day, or the ledger knows no such study; and as `curate.archive.layout.opened` says.
+        DamagedError: as `curate.archive.layout.opened` says.
     """
+    if since:
+        _day(since)
     with layout.opened(root, write=False) as archive:
+        if study and next(iter(archive.ledger.events(subject=study)), None) is None:
+            hint = "Name it by its published id (2.25...), as the events do; without --study all are shown."
+            raise InputError("The ledger has no event of the study given.", hint=hint)
         findings, anchored = _verified(archive)
         events = archive.ledger.events(subject=study or None)
         lines = (LedgerLine(event, _remark(archive, event)) for event in events if event.at >= since)
         yield History(lines, findings, anchored)
+
+
+def _day(text: str) -> None:
+    try:
+        known = date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        known = False
+    if not known:
+        raise InputError(f"{text!r} is no day.", hint="Write it as YYYY-MM-DD, such as 2026-01-31.")
 
 
 def _remark(archive: Archive, event: Event) -> str:

@@ -172,7 +172,8 @@ def _refuse_unapproved(archive: Archive, folder: Path) -> None:
         place = quoted(archive.root)
         raise RefusedError(
             f"{lack}.",
-            hint=f"See curate ledger {place}; approve with: curate approve {place} {folder.name} --as NAME",
+            hint=f"Why: curate ledger {place}. If a study has to go: curate withdraw {place} STUDY_ID, then curate "
+            f"release {place}. To approve: curate approve {place} {folder.name} --as NAME",
         )
 
 

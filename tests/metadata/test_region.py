@@ -218,3 +218,16 @@ def test_a_word_of_no_language_is_refused_and_not_repeated(raw: str) -> None:
     found = region.code(raw)
     assert found.code is None
     assert raw not in found.reason
+
+
+@pytest.mark.parametrize(
+    ("table", "header", "differ"),
+    [("antebrazo", "EXTREMITY", False), ("genoll", "EXTREMITY", False), ("tòrax", "TRUNK", False),
+     ("tòrax", "EXTREMITY", True), ("genoll", "HEAD", True)],
+)  # fmt: skip
+def test_a_coarser_word_does_not_disagree(table: str, header: str, differ: bool) -> None:
+    """A forearm is an extremity; a chest is none."""
+    coded = region.code(table), region.code(header)
+    assert None not in (coded[0].code, coded[1].code)
+    assert region.disagree(*coded) is differ
+    assert region.disagree(*reversed(coded)) is differ

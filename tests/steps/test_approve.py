@@ -277,7 +277,7 @@ def _edit(path: Path, change: Callable[[dict], object]) -> None:  # type: ignore
         (0, lambda s: s.update(format="x"), "not of the format"),
         (1, lambda d: d["series"].pop(), "1 series of the sample unopened"),
         (1, lambda d: d["series"][0].update(opened=False), "1 series of the sample unopened"),
-        (1, lambda d: d["series"][0].update(by=""), "1 series of the sample unopened"),
+        (1, lambda d: d["series"][0].update(by=""), "does not say who opened 1 series"),
         (1, lambda d: d["series"][0].update(opened="yes"), "a SeriesDecision of another form"),
         (1, lambda d: d.update(release="00" * 32), "of other bytes"),
     ],

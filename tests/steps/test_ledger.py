@@ -114,3 +114,15 @@ def test_leaves_cannot_be_changed(root: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError, match=r"are (kept|fixed)"):
             db.execute(statement)
     db.close()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [("--since", "yesterday", "'yesterday' is no day"), ("--since", "2026-1-31", "is no day"),
+     ("--since", "2026-02-30", "is no day"), ("--study", "nope", "no event of the study")],
+)  # fmt: skip
+def test_what_the_ledger_cannot_be_asked_is_refused(root: Path, option: str, value: str, told: str) -> None:
+    """A day that is none compared as text and showed nothing, as if nothing had happened."""
+    done = curate("ledger", root, option, value, code=2)
+    assert told in done.stderr
+    assert "Next:" in done.stderr

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 import string
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import curate
@@ -322,3 +324,39 @@ def test_the_united_nations_file_becomes_reference_populations(tmp_path: Path) -
     counts = {(low, sex): n for low, sex, n in made[0]["counts"]}
     assert len(counts) == 38
     assert (counts[0, "F"], counts[85, "M"], counts[90, "M"]) == (2250, 1500, 4500)
+
+
+def test_a_donors_page_names_a_place_and_what_is_published(tmp_path: Path) -> None:
+    """Without a contact the page said "send it here" and named no place; it named bands that no release had."""
+    root = tmp_path / "archive"
+    make_archive(root)
+    config = root / "archive.toml"
+    config.write_text(re.sub(r"contact = .*", 'contact = ""', config.read_text()))
+    source, table = donation(tmp_path / "donated", studies=2, instances=1)
+    curate.intake(root, [source], table, deidentify=True, workers=1)
+    cut = curate.release(root)
+    published = representation.published_of(cut.path)
+    curate.report(root, tmp_path / "site", offline=True)
+    for lang, place in (("ca", "Porta el codi a l'hospital"), ("es", "Lleva el código al hospital")):
+        text = (tmp_path / "site/donors" / f"{lang}.html").read_text()
+        assert html.unescape(text).count(place) == 1
+    rows = pq.read_table(cut.path / "manifest/studies.parquet").to_pylist()
+    bands = {(row["age_low_years"], row["age_high_years"]) for row in rows}
+    assert published.band in bands or published.band is None
+    assert ("sex" in published.absent) == all(row["sex"] is None for row in rows)
+
+
+def test_what_no_row_says_is_not_on_the_donors_page(tmp_path: Path) -> None:
+    """A fact that a version suppressed for all is not called public, and a band is one that the version has."""
+    from curate.pages import donors
+
+    info = curate.ArchiveInfo("A", "B", "CC-BY-4.0", contact="x@example.org")
+    said = donors.Published((60, 69), frozenset({"sex", "diagnosis"}))
+    donors.write(
+        tmp_path, info=info, license_name="L", latest=None, versions=0, donated=None, made="2026-01-01", published=said
+    )
+    text = (tmp_path / "donors/en.html").read_text()
+    assert "such as 60 to 69" in text
+    assert "Send the code here: x@example.org." in text
+    assert "Your sex" not in text
+    assert "group of the diagnosis" not in text

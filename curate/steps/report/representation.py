@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import InputError
 from curate.metadata import cells, headings, sex
+from curate.pages import donors
 from curate.steps.report.rates import wilson
 
 OPEN_FROM = 90
@@ -72,6 +73,19 @@ def donors_of(release: Path) -> Counter[tuple[int | None, int | None, str | None
             if donor not in found or found[donor][0] is None:
                 found[donor] = (low, high, sexed)
     return Counter(found.values())
+
+
+_FACTS = {"age": "age_low_years", "sex": "sex", "region": "region_group", "diagnosis": "diagnosis_code"}
+
+
+def published_of(release: Path) -> donors.Published:
+    """What a release says of its donors, for their pages: its most frequent band of several years, what it lacks."""
+    table = pq.read_table(release / "manifest" / "studies.parquet", columns=[*_FACTS.values(), "age_high_years"])
+    absent = frozenset(key for key, name in _FACTS.items() if table[name].null_count == len(table))
+    ages = zip(table["age_low_years"].to_pylist(), table["age_high_years"].to_pylist(), strict=True)
+    bands = Counter((low, high) for low, high in ages if low is not None and high is not None and low < high)
+    common = max(bands.items(), key=lambda entry: (entry[1], entry[0]), default=None)
+    return donors.Published(common[0] if common else None, absent)
 
 
 def read_population(path: Path) -> Population:

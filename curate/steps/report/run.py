@@ -287,7 +287,14 @@ def _write(folder: Path, figures: _Figures) -> None:
         versions=len(figures.released),
         donated=None if main is None else main.donated,
         made=common["made"],
+        published=_published(figures),
     )
+
+
+def _published(figures: _Figures) -> donors.Published | None:
+    if not figures.released:
+        return None
+    return representation.published_of(figures.archive.releases / figures.released[-1].version)
 
 
 def _nav(here: str) -> list[dict[str, Any]]:

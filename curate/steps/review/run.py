@@ -79,7 +79,7 @@ class _Shown:
             digest=self.digest,
             drawn=len(self.numbers),
             total_series=int(content["counts"]["series"]),
-            bound=bound(len(self.numbers)),
+            bound=bound(len(self.numbers), int(content["counts"]["series"])),
             **values,
         )
 
@@ -126,7 +126,7 @@ def review(
         _other_pages(shown, parts, against, *signed)
     passed = not any(has_errors(result.findings) for result in results)
     studies = int(sealed.content["counts"]["studies"])
-    return Review(out, passed, studies, total, len(numbers), frames, bound(len(numbers)))
+    return Review(out, passed, studies, total, len(numbers), frames, bound(len(numbers), total))
 
 
 def _of(read: Callable[[Path], _Record], path: Path | None, digest: str) -> _Record | None:
