@@ -284,17 +284,27 @@ cooling_off_days = 30  # days from consent until a donation may enter
 
 [hub]
 target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX
-# gated = "manual"  # or "auto": readers accept the terms first; the card says so
-# private = true  # the hub shows it to its owner only
+# gated = "manual"  # or "auto", "off": readers accept the terms first; the card says so
+# private = true  # or false: the hub shows it to its owner only
 # doi = "zenodo://"  # reserve a DOI for each version before it is cut
 # drop_after_days = 0  # after a withdrawal, versions that are older are taken off the hub, not cut again; 0: none
 
-[profile]  # PS3.15 options; `curate profile` explains them
+[profile]  # PS3.15 options; `curate profile` explains what each attribute becomes
+# dates = "rebase"  # or "remove": a donor's first study falls on 2000-01-01, or there are no dates
+# retain_safe_private = true  # or false: private attributes of a closed list stay, or go
+# clean_descriptors = true  # or false: descriptions are rebuilt from acquisition terms, or go
+# secondary_capture = "refuse"  # or "hold", "allow": screenshots and scanned documents
+# burned_in = "mask"  # or "hold", "refuse", "allow": text in pixels; allow, the default for test, looks at nothing
+# marks = "keep"  # or "mask": marks of side and technique in pixels
+# head = "allow"  # or "deface", "hold", "refuse": volumes that show a head; allow looks at nothing
+# dental_and_fetal = "hold"  # or "refuse", "allow": teeth identify, and an unborn child did not consent
+# site_and_scanner = false  # or true: the manifest has pseudonyms of hospital and scanner
 # equipment = "vendor"  # or "model": whether headers name model and software; vendor is the default for persons
 # anatomy = "remove"  # or "keep": whether headers name the region; remove is the default for persons
 
 [privacy]  # disclosure risk; `curate risk` measures it
 # access = "open"  # or "gated": k is 11 for open access, 5 where terms are accepted
+# k = 11  # donors that look alike at least; the default follows access
 # largest_suppressed_share = 0.05  # of a release's new studies; the rest waits
 # later_studies = "split"  # or "hold": a study that singles its donor out gets a further donor_id, or waits
 # give_up_first = ["diagnosis_basis", "region", "age", "diagnosis", "sex"]  # which detail goes first
@@ -309,6 +319,8 @@ required = {approvals}  # how many reviewers must approve a release before it is
 [governance]
 # dpia = "DPIA 2026/14, approved on ..."  # where the impact assessment is to be found
 # consent_text = "consent.md"  # a file beside this one; the reviewers' sheet states its digest
+# data_use = ["DUO:0000042"]  # what the data may be used for, as GA4GH Data Use Ontology codes
+# responsible = "responsible.toml"  # a file beside this one: Croissant RAI properties, such as dataCollection = "..."
 
 [people]  # names for the ledger, by account on this machine
 # jdoe = "Joan Doe"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sqlite3
 import stat
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -14,11 +16,31 @@ from curate import contract
 from curate.archive import config, layout, tables, vault
 from curate.archive.ledger import Ledger, StudyRecord
 from curate.errors import CurateError, DamagedError, InputError, LockedError
+from curate.policies import Policy, PrivacyPolicy
 from curate.records import ArchiveInfo
 from curate.steps.init import init
 from tests.steps.archives import make_archive
 
 MINIMAL = '[archive]\ntitle = "T"\npublisher = "P"\nlicense = "CC0-1.0"\n'
+
+
+def test_a_new_archives_file_names_every_key_and_value() -> None:
+    """What a message advises to write stands in `archive.toml` as `init` makes it."""
+    lines = config.fresh(ArchiveInfo("T", "P", "CC0-1.0"), "file:///hub", 1).splitlines()
+    table, found = "", {}
+    for line in lines:
+        table = line.split("]")[0].strip("[") if line.startswith("[") else table
+        if key := re.match(r"(?:# )?(\w+) = ", line):
+            found[table, key[1]] = line
+    for name, policy in (("profile", Policy), ("privacy", PrivacyPolicy)):
+        for key, kind in get_type_hints(policy).items():
+            if (name, key) != ("privacy", "population"):  # [archive] has it
+                line = found[name, key]
+                assert all(f'"{value}"' in line for value in get_args(kind) if isinstance(value, str)), line
+                assert kind is not bool or ("true" in line and "false" in line), line
+    known = {"archive": config._ARCHIVE_KEYS, "hub": config._HUB_KEYS, "approval": config._APPROVAL_KEYS,
+             "governance": config._GOVERNANCE_KEYS, "packs": {"target_size_mb": int, "pixels": str}}  # fmt: skip
+    assert {(name, key) for name, keys in known.items() for key in keys} <= found.keys()
 
 
 @pytest.mark.parametrize(

@@ -142,12 +142,19 @@ def test_the_name_of_the_file_does_not_matter(tmp_path: Path) -> None:
     assert read(tmp_path / "t.csv") == [(1, ["study"])]
 
 
+# MS-CFB: a header that says sectors of 2^9 bytes and a directory in the second one, which names the streams
+OLE = (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".ljust(30, b"\0") + b"\x09\0").ljust(48, b"\0") + (1).to_bytes(4, "little")
+OLE = OLE.ljust(1024, b"\0")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"PK\x03\x04 not a workbook", "not a readable XLSX"),
         (b"PAR1 not a table PAR1", "not a readable Parquet"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old Excel format"),
+        (OLE + "Workbook".encode("utf-16-le"), "old Excel format"),
+        (OLE + "EncryptedPackage".encode("utf-16-le"), "encrypted with a password"),
     ],
 )
 def test_what_is_no_table_is_named(tmp_path: Path, content: bytes, message: str) -> None:
