@@ -91,7 +91,7 @@ def _ole(path: Path, start: bytes) -> InputError:
         directory = file.read(1 << 12)
     if _ENCRYPTED in directory:
         message = f"The table {path.name} is encrypted with a password."
-        return InputError(message, hint="Save it without a password (or as CSV), then run the command again.")
+        return InputError(message, hint="Save it as XLSX without a password, or as CSV.")
     return InputError(f"The table {path.name} is in the old Excel format (.xls).", hint="Save it as XLSX.")
 
 
