@@ -338,9 +338,16 @@ class Cleaner:
                 finished = profile.finish_item(self.policy, self.context, element.tag, cleaned)
                 if finished is not None:
                     items.append(finished)
+        nested = _counted(tuple(counts.items()))
         if element.items and not items and decision.action is not Action.EMPTY:
-            return Verdict(token, None, Action.REMOVE.value, counts)
-        return Verdict(token, Element(element.tag, "SQ", items), decision.action.value, counts)
+            return Verdict(token, None, Action.REMOVE.value, nested)
+        return Verdict(token, Element(element.tag, "SQ", items), decision.action.value, nested)
+
+
+@lru_cache(maxsize=1 << 12)
+def _counted(pairs: tuple[tuple[str, int], ...]) -> Mapping[str, int]:
+    """Counts, shared among the sequences that have the same: a dose report has ten thousands of them."""
+    return dict(pairs)
 
 
 def _is_structure(tag: int) -> bool:
