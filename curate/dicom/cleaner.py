@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -68,9 +69,14 @@ class _Plan(NamedTuple):
 _cleaners: tuple[Cleaner, ...] = ()
 
 
-def cleaner_of(policy: Policy, context: StudyContext) -> Cleaner:
-    """The cleaner of a study; those used last are found by what they were made of, then by what equals it."""
+def cleaner_of(policy: Policy, context: StudyContext, utc_offset: int | None = None) -> Cleaner:
+    """The cleaner of a study; those used last are found by what they were made of, then by what equals it.
+
+    Instances whose dates and times are on clocks of different offsets have each their own (`localtime`).
+    """
     global _cleaners
+    if utc_offset is not None:
+        context = _on_clock(context, utc_offset)
     for cleaner in _cleaners:
         if cleaner.context is context and cleaner.policy is policy:
             return cleaner
@@ -82,10 +88,16 @@ def cleaner_of(policy: Policy, context: StudyContext) -> Cleaner:
     return made
 
 
+@lru_cache(maxsize=16)
+def _on_clock(context: StudyContext, utc_offset: int) -> StudyContext:
+    return replace(context, utc_offset=utc_offset)
+
+
 def forget() -> None:
     """Start anew, as a fresh process does."""
     global _cleaners
     _cleaners = ()
+    _on_clock.cache_clear()
     _pure_token.cache_clear()
     _plans_of.cache_clear()
 

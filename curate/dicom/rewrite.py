@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.dicom import container, profile, writer
+from curate.dicom import container, localtime, profile, writer
 from curate.dicom.cleaner import Clean, cleaner_of
 from curate.dicom.dictionary import keyword
 from curate.dicom.identifiers import is_new_uid
@@ -59,7 +59,7 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
     """The clean data set, all but its pixels."""
     if _DIRECTORY_RECORDS in parsed.dataset:
         raise MalformedError("DICOMDIR")
-    cleaner = cleaner_of(policy, context)
+    cleaner = cleaner_of(policy, context, localtime.offset_of(parsed.dataset))
     found = cleaner.of_dataset(profile.admit_sop_class, parsed.dataset)
     if found is not None:
         if found.severity is Severity.ERROR:

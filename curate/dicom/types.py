@@ -132,6 +132,7 @@ class StudyContext:
     `keys` None is the verifier's context: a UID that has the form of a keyed one is kept as it is,
     `shift_us` is 0, and `donor_id` is what the file says; so rewriting a clean file changes nothing.
     `names` are words of the person's own identifiers (`profile.words_of`): no description repeats them.
+    `utc_offset` are the minutes from UTC of the clock of one instance: the engine's, None where nothing states it.
     """
 
     keys: Keys | None
@@ -139,6 +140,7 @@ class StudyContext:
     shift_us: int | None
     study_date: str = ""
     names: frozenset[str] = frozenset()
+    utc_offset: int | None = None
 
 
 class Verdict(NamedTuple):

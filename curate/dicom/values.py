@@ -116,11 +116,11 @@ def time(value: Value) -> bytes | None:
 
 
 def datetime(value: Value) -> bytes | None:
-    """A date-time moved by the study's shift."""
+    """A date-time moved by the study's shift, from the clock that the instance is on."""
     shift = value.context.shift_us
     if value.blank or shift is None:
         return None if shift is None else b""
-    return dates.clean_datetime(value.raw, shift, value.context.study_date)
+    return dates.clean_datetime(value.raw, shift, value.context.study_date, value.context.utc_offset)
 
 
 def description(value: Value) -> bytes | None:

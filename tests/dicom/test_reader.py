@@ -163,7 +163,7 @@ def test_sequences_without_end_are_refused() -> None:
 
 
 def test_a_crowd_of_items_costs_no_more_than_ten_times_the_file() -> None:
-    """A file of millions of tiny items is refused while its elements fit in ten times its size and a third of 300 MB."""
+    """A file of millions of tiny items is refused while its elements fit in ten times its size and 100 MB."""
     item = struct.pack("<HHL", 0xFFFE, 0xE000, 8) + struct.pack("<HH2sH", 0x0008, 0x0020, b"DA", 0)
     items = item * (1 << 17)
     body = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, len(items)) + items
