@@ -111,7 +111,7 @@ def read_elements(
             if group == 0xFFFE:
                 if not depth and PIXELS & item.keys():
                     return _stop_at_rest(source, pos, end, depth, force=True)
-                pos = _skip_stray(source, pos, tag, depth)
+                pos = _skip_stray(source, pos, tag)
                 continue
             start = pos + 8
             length = source.long(data, pos + 4)[0]
@@ -185,9 +185,9 @@ def _stop_at_rest(source: Source, pos: int, end: int, depth: int, *, force: bool
     return end
 
 
-def _skip_stray(source: Source, pos: int, tag: int, depth: int) -> int:
+def _skip_stray(source: Source, pos: int, tag: int) -> int:
     """A delimiter where none belongs: some writers end defined lengths with one too."""
-    if tag in (_ITEM_END, _SEQUENCE_END) and depth and source.long(source.data, pos + 4)[0] == 0:
+    if tag in (_ITEM_END, _SEQUENCE_END) and source.long(source.data, pos + 4)[0] == 0:
         return pos + 8
     raise MalformedError("MALFORMED")
 
@@ -309,6 +309,8 @@ def _read_items(
         if tag == _SEQUENCE_END:
             if undefined:
                 return items, pos
+            continue
+        if tag == _ITEM_END and not length:  # some writers end items of defined length with one too
             continue
         if tag != _ITEM:
             raise MalformedError("MALFORMED")

@@ -13,6 +13,7 @@ from curate.dicom.reader import peek
 from curate.dicom.types import Element, Item, Keys, MalformedError, Scan
 
 FIRST_READ = 1 << 14
+MARK = 16  # bytes of a keyed mark of a patient
 DICOMDIR = "1.2.840.10008.1.3.10"
 _LAST = 0x00280008
 _FIRST_YEAR, _LAST_YEAR = 1850, 2150
@@ -119,11 +120,20 @@ def _missing(study: str, series: str, sop_class: str, sop_instance: str) -> str:
 
 @lru_cache(maxsize=256)
 def _fingerprint(key: bytes, patient_id: str, name: str, birth_date: str) -> bytes:
-    """A keyed mark of the patient: equal marks, equal patients; empty where the file names none."""
-    told = f"id {patient_id}" if patient_id else f"name {name.strip('^')} {birth_date}".rstrip()
-    if told == "name":
-        return b""
-    return hmac.digest(key, b"patient " + " ".join(told.casefold().split()).encode(), "sha256")[:16]
+    """Keyed marks of the patient, by PatientID and by name and birth date, 16 bytes each; empty where nothing is."""
+    by_name = f"name {name.strip('^')} {birth_date}".rstrip()
+    marks = (
+        _mark(key, f"id {patient_id}" if patient_id else ""),
+        _mark(key, by_name if by_name != "name" else ""),
+    )
+    return b"".join(marks) if any(map(any, marks)) else b""
+
+
+def _mark(key: bytes, told: str) -> bytes:
+    """Equal marks, equal patients; zeros where nothing is told."""
+    if not told:
+        return bytes(MARK)
+    return hmac.digest(key, b"patient " + " ".join(told.casefold().split()).encode(), "sha256")[:MARK]
 
 
 def _number(text: str) -> float | None:

@@ -341,8 +341,8 @@ class Rewritten:
 class Scan(NamedTuple):
     """What grouping and sorting need of one file; UIDs are the original ones, so it never leaves the archive.
 
-    `patient` is a keyed fingerprint of PatientID, name and birth date; `earliest` the first acquisition as
-    microseconds since 1970-01-01 on the file's own clock, None where no date is; `position` is in mm along
+    `patient` are keyed marks of PatientID, and of name and birth date (`hierarchy.patients`); `earliest` the first
+    acquisition as microseconds since 1970-01-01 on the file's own clock, None where no date is; `position` is in mm along
     the slice normal.
     """
 
