@@ -138,7 +138,7 @@ def _mark(key: bytes, told: str) -> bytes:
 
 def _number(text: str) -> float | None:
     try:
-        number = float(text.split("\\")[0])
+        number = float(text.split("\\")[0].replace(",", "."))
     except ValueError:  # sources sort by it where it is one
         return None
     return number if math.isfinite(number) else None

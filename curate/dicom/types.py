@@ -342,8 +342,8 @@ class Scan(NamedTuple):
     """What grouping and sorting need of one file; UIDs are the original ones, so it never leaves the archive.
 
     `patient` are keyed marks of PatientID, and of name and birth date (`hierarchy.patients`); `earliest` the first
-    acquisition as microseconds since 1970-01-01 on the file's own clock, None where no date is; `position` is in mm along
-    the slice normal.
+    acquisition as microseconds since 1970-01-01 on the file's own clock, None where no date is; `position` is in mm
+    along the slice normal.
     """
 
     study_uid: str

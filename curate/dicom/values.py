@@ -15,6 +15,8 @@ PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "num": grammar.number,
     "exact": grammar.exact,
     "big": grammar.big,
+    "measured": grammar.measured,
+    "padding": grammar.padding,
     "floats": grammar.floats,
     "indices": grammar.indices,
     "lut": grammar.lut,
