@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.dicom import container, localtime, profile, writer
+from curate.dicom import computing, container, localtime, profile, writer
 from curate.dicom.cleaner import Clean, cleaner_of
 from curate.dicom.dictionary import keyword
 from curate.dicom.identifiers import is_new_uid
@@ -56,7 +56,11 @@ def rewrite_parsed(parsed: Parsed, context: StudyContext, policy: Policy) -> Rew
 
 
 def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report: Report) -> Clean:
-    """The clean data set, all but its pixels."""
+    """The clean data set, all but its pixels.
+
+    Raises:
+        MalformedError: the instance is refused, as a whole or since it would be read otherwise than before.
+    """
     if _DIRECTORY_RECORDS in parsed.dataset:
         raise MalformedError("DICOMDIR")
     cleaner = cleaner_of(policy, context, localtime.offset_of(parsed.dataset))
@@ -66,6 +70,8 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
             raise MalformedError(found.rule, found.tag)
         report.findings.append(found)
     clean = cleaner.clean_dataset(parsed, report)
+    if (lost := next((f for f in report.findings if f.rule == computing.READ_OTHERWISE), None)) is not None:
+        raise MalformedError(lost.rule, lost.tag)
     if context.keys is not None:  # a warning to who admits; to the verifier the file is as it should be
         report.findings.extend(cleaner.of_dataset(_risks, clean.item))
     return clean

@@ -16,7 +16,7 @@ from pydicom.tag import Tag
 
 from curate.dicom import computing, grammar, private, profile
 from curate.dicom.rewrite import rewrite
-from curate.dicom.types import Rewritten
+from curate.dicom.types import MalformedError, Rewritten
 from tests import synth
 from tests.corpus import ROOT
 from tests.planter.system import POLICY, context_of
@@ -45,6 +45,13 @@ def losses(rewritten: Rewritten) -> list[tuple[str, str, int]]:
     return [(f.rule, f.tag, f.count) for f in rewritten.findings if f.rule.startswith("VALUE_LOST")]
 
 
+def refusal(keyword: str, raw: bytes, **place: str) -> tuple[str, str]:
+    """By which rule, and for which attribute, an instance is refused."""
+    with pytest.raises(MalformedError) as told:
+        made(keyword, raw, **place)
+    return told.value.rule, told.value.tag
+
+
 @pytest.mark.parametrize(
     ("keyword", "raw", "rule"),
     [
@@ -67,16 +74,24 @@ def losses(rewritten: Rewritten) -> list[tuple[str, str, int]]:
 )
 def test_a_value_that_is_not_kept_is_told(keyword: str, raw: bytes, rule: str) -> None:
     """An error where the image would be read otherwise than before, else a warning; nothing where it stays."""
-    found = losses(made(keyword, raw))
-    assert found == ([(rule, keyword, 1)] if rule else [])
+    if rule == "VALUE_LOST_IMAGE":
+        assert refusal(keyword, raw) == (rule, keyword)
+    else:
+        assert losses(made(keyword, raw)) == ([(rule, keyword, 1)] if rule else [])
 
 
 def test_what_is_lost_in_items_is_told_and_counted_for_every_instance() -> None:
     """Equal elements are judged once, and told each time."""
     for _ in range(3):
-        found = made("RealWorldValueSlope", struct.pack("<d", 1e12), inside="RealWorldValueMappingSequence")
-        assert losses(found) == [("VALUE_LOST_IMAGE", "RealWorldValueSlope", 1)]
+        found = made("DiffusionBValue", struct.pack("<d", 1e12), modality="MR", inside="MRDiffusionSequence")
+        assert losses(found) == [("VALUE_LOST", "DiffusionBValue", 1)]
         assert not any(" " in label for label in found.applied)
+        slope = struct.pack("<d", 1e12)
+        place = "RealWorldValueMappingSequence"
+        assert refusal("RealWorldValueSlope", slope, inside=place) == (
+            "VALUE_LOST_IMAGE",
+            "RealWorldValueSlope",
+        )
     assert losses(made("KVP", b"120 ")) == []
 
 
@@ -85,7 +100,9 @@ def test_an_attribute_of_another_vr_is_a_loss_too() -> None:
     dataset = synth.load_instance(rows=16, columns=16)
     dataset.add_new(0x00180088, "FD", 2.5)
     data = synth.to_bytes(dataset)
-    assert losses(rewrite(data, context_of(data), POLICY)) == [("VALUE_LOST_IMAGE", "SpacingBetweenSlices", 1)]
+    with pytest.raises(MalformedError) as told:
+        rewrite(data, context_of(data), POLICY)
+    assert (told.value.rule, told.value.tag) == ("VALUE_LOST_IMAGE", "SpacingBetweenSlices")
 
 
 def test_a_private_b_value_that_is_not_kept_is_told() -> None:
