@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from curate.dicom import profile
+from curate.dicom import computing, profile
 from curate.dicom.dictionary import keyword, vr_fits
 from curate.dicom.latest import Latest, count
 from curate.dicom.types import (
@@ -32,6 +33,7 @@ from curate.dicom.types import (
     plain,
 )
 from curate.dicom.values import Value
+from curate.findings import Finding
 
 if TYPE_CHECKING:
     from curate.dicom.track import Track
@@ -48,6 +50,7 @@ _WRONG_VR = Verdict(None, None, "wrong_vr", _NONE)
 _REMOVED = Verdict(None, None, Action.REMOVE.value, _NONE)
 _NO_DECISION = Decision(Action.REMOVE)
 _LABELS = {action: action.value for action in Action}  # to ask an enumeration's member takes two calls
+_MOMENTS = ("DA", "TM", "DT")
 _REFUSE = Action.REFUSE  # and to ask the enumeration for it, one
 
 
@@ -68,9 +71,14 @@ class _Plan(NamedTuple):
 _cleaners: tuple[Cleaner, ...] = ()
 
 
-def cleaner_of(policy: Policy, context: StudyContext) -> Cleaner:
-    """The cleaner of a study; those used last are found by what they were made of, then by what equals it."""
+def cleaner_of(policy: Policy, context: StudyContext, utc_offset: int | None = None) -> Cleaner:
+    """The cleaner of a study; those used last are found by what they were made of, then by what equals it.
+
+    Instances whose dates and times are on clocks of different offsets have each their own (`localtime`).
+    """
     global _cleaners
+    if utc_offset is not None:
+        context = _on_clock(context, utc_offset)
     for cleaner in _cleaners:
         if cleaner.context is context and cleaner.policy is policy:
             return cleaner
@@ -82,10 +90,16 @@ def cleaner_of(policy: Policy, context: StudyContext) -> Cleaner:
     return made
 
 
+@lru_cache(maxsize=16)
+def _on_clock(context: StudyContext, utc_offset: int) -> StudyContext:
+    return replace(context, utc_offset=utc_offset)
+
+
 def forget() -> None:
     """Start anew, as a fresh process does."""
     global _cleaners
     _cleaners = ()
+    _on_clock.cache_clear()
     _pure_token.cache_clear()
     _plans_of.cache_clear()
 
@@ -164,6 +178,8 @@ class Cleaner:
             latest = Latest(list(item), list(item.values()), verdicts, kept, counts)
             self._latest[item.encodings] = latest
         report.applied = latest.counts
+        if any(" " in label for label in latest.counts):
+            _tell_losses(latest.counts, report)
         if latest.finished is None:
             latest.finish(self._finished(latest.kept, report))
         return Clean(Item(latest.finished, encodings=_UTF8), latest.body())
@@ -298,7 +314,8 @@ class Cleaner:
         plan = self._plan(parent, element.tag, element.vr, creator)
         decision, is_pure, removed, partners = plan[:4]
         if removed is not None:
-            return Verdict(pure, None, removed.label, _NONE)
+            nested = self._lost(element, creator, item, None) if removed is _WRONG_VR else _NONE
+            return Verdict(pure, None, removed.label, nested)
         if decision.action is _REFUSE:
             raise MalformedError(decision.rule, keyword(element.tag))
         if isinstance(element.value, Fragments):
@@ -307,9 +324,23 @@ class Cleaner:
             return self._judge_sequence(element, bound, decision)
         if partners and not parent:
             self._rests[element.tag] = partners
-        return self._clean(element, parent, item, plan, pure if is_pure else None if partners else bound)
+        token = pure if is_pure else None if partners else bound
+        return self._clean(element, parent, item, plan, token, creator)
 
-    def _clean(self, element: Element, parent: int, item: Item, plan: _Plan, token: object) -> Verdict:
+    def _lost(
+        self, element: Element, creator: str | None, item: Item, value: bytes | None
+    ) -> Mapping[str, int]:
+        """What is told where a value that computing depends on does not stay."""
+        on = computing.dependence(element.tag, creator)
+        if on is None or (element.vr in _MOMENTS and self.context.shift_us is None):
+            return _NONE
+        raw = element.value if isinstance(element.value, bytes) else item.raw(element.tag)
+        rule = computing.lost(on, element.vr, raw, value)
+        return {computing.note(rule, on): 1} if rule else _NONE
+
+    def _clean(
+        self, element: Element, parent: int, item: Item, plan: _Plan, token: object, creator: str | None
+    ) -> Verdict:
         """A plain element with the value that the profile gives it."""
         decision = plan.decision
         tag, vr = element.tag, element.vr
@@ -322,12 +353,12 @@ class Cleaner:
                 self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
             )
         if value is None:
-            return Verdict(token, None, _REMOVED.label, _NONE)
+            return Verdict(token, None, _REMOVED.label, self._lost(element, creator, item, None))
         if value == raw and len(raw) % 2 == 0:
-            cleaned = element
-        else:  # what is judged again and again, as dates are, is mostly the same each time
-            cleaned = plain(tag, vr, value) if plan.partners else Element(tag, vr, value)
-        return Verdict(token, cleaned, _LABELS[decision.action], _NONE)
+            return Verdict(token, element, _LABELS[decision.action], _NONE)
+        # what is judged again and again, as dates are, is mostly the same each time
+        cleaned = plain(tag, vr, value) if plan.partners else Element(tag, vr, value)
+        return Verdict(token, cleaned, _LABELS[decision.action], self._lost(element, creator, item, value))
 
     def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:
         counts: Counter[str] = Counter()
@@ -338,9 +369,25 @@ class Cleaner:
                 finished = profile.finish_item(self.policy, self.context, element.tag, cleaned)
                 if finished is not None:
                     items.append(finished)
+        nested = _counted(tuple(counts.items()))
         if element.items and not items and decision.action is not Action.EMPTY:
-            return Verdict(token, None, Action.REMOVE.value, counts)
-        return Verdict(token, Element(element.tag, "SQ", items), decision.action.value, counts)
+            return Verdict(token, None, Action.REMOVE.value, nested)
+        return Verdict(token, Element(element.tag, "SQ", items), decision.action.value, nested)
+
+
+@lru_cache(maxsize=1 << 12)
+def _counted(pairs: tuple[tuple[str, int], ...]) -> Mapping[str, int]:
+    """Counts, shared among the sequences that have the same: a dose report has ten thousands of them."""
+    return dict(pairs)
+
+
+def _tell_losses(counts: Mapping[str, int], report: Report) -> None:
+    """Findings of what was lost, which stands among the counts so that equal elements tell it each time."""
+    report.applied = {label: number for label, number in counts.items() if " " not in label}
+    for label, number in counts.items():
+        rule, _, name = label.partition(" ")
+        if name:
+            report.findings.append(Finding(rule, tag=name, count=number))
 
 
 def _is_structure(tag: int) -> bool:

@@ -3,7 +3,8 @@
 A date-time of the study moves by `shift_us`, which takes the study's first acquisition to 12:00:00; so intervals
 stay exact, across midnight too. Fractions of a second are kept to 0.1 ms. What lies more than `WINDOW` days from
 the study's own date is not the study's: it becomes the study's date where the attribute must have a value,
-else it goes. A time zone is dropped: all date-times of a study are on its own clock.
+else it goes. A date-time that states its offset from UTC is brought to the instance's own clock (`localtime`) before
+it moves, and states no offset then: all date-times of a study are on one clock.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ DAY_US = 24 * 3600 * 1_000_000
 _EPOCH = datetime(1970, 1, 1)
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
-_ZONE = re.compile(r"[+-]\d{4}$")
+_ZONE = re.compile(r"\s?(?:([+-])(\d{2}):?(\d{2})|(?<=\d)Z)$")
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ](?=\d))?")
+_FURTHEST_MINUTES = 14 * 60
 
 _PAIRS = (
     ("StudyDate", "StudyTime"), ("SeriesDate", "SeriesTime"), ("AcquisitionDate", "AcquisitionTime"),
@@ -64,9 +67,33 @@ def parse_time(raw: bytes) -> int | None:
     return ((hours * 60 + minutes) * 60 + min(seconds, 59)) * 1_000_000 + fraction
 
 
+@lru_cache(maxsize=1 << 10)
+def parse_offset(raw: bytes) -> int | None:
+    """Minutes from UTC that a raw value states as its end: `+0100`, and `Z` or `+01:00` as HL7 and ISO 8601 do."""
+    text = raw.decode("ascii", "replace").strip(" \0")
+    match = _ZONE.search(text)
+    if match is None:
+        return None
+    if not match[1]:
+        return 0
+    minutes = int(match[2]) * 60 + int(match[3])
+    return (-minutes if match[1] == "-" else minutes) if minutes <= _FURTHEST_MINUTES else None
+
+
+def parse_zoned(raw: bytes) -> tuple[int, int, int] | None:
+    """A DT with a time and an offset: the start of its day, the microseconds since, and the offset in minutes."""
+    offset = parse_offset(raw)
+    parsed = None if offset is None else parse_datetime(raw)
+    return (
+        None
+        if offset is None or parsed is None or parsed[1] is None
+        else (start_us(parsed[0]), parsed[1], offset)
+    )
+
+
 def parse_datetime(raw: bytes) -> tuple[date, int | None] | None:
-    """The day and the microseconds since midnight (None: no time) that a raw DT states, without its zone."""
-    text = _ZONE.sub("", raw.decode("ascii", "replace").strip(" \0"))
+    """The day and the microseconds since midnight (None: no time) that a raw DT states, on the clock of its offset."""
+    text = _ISO.sub(r"\1\2\3", _ZONE.sub("", raw.decode("ascii", "replace").strip(" \0")), count=1)
     day = parse_date(text[:8].encode())
     if day is None:
         return None
@@ -83,13 +110,14 @@ def first_time(shift_us: int) -> int:
 
 def moved(day: date, clock: int | None, shift_us: int) -> tuple[date, int]:
     """A day and time after the shift; a day without a time moves as the first acquisition's time does."""
-    total = _start_us(day) + (first_time(shift_us) if clock is None else clock) + shift_us
+    total = start_us(day) + (first_time(shift_us) if clock is None else clock) + shift_us
     days, rest = divmod(_round(total), DAY_US)
     return _day(days), rest
 
 
 @lru_cache(maxsize=1 << 12)
-def _start_us(day: date) -> int:
+def start_us(day: date) -> int:
+    """The start of a day in microseconds since 1970-01-01."""
     return (datetime.combine(day, datetime.min.time()) - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -154,12 +182,17 @@ def clean_time(raw: bytes, shift_us: int) -> bytes | None:
 
 
 @lru_cache(maxsize=1 << 12)
-def clean_datetime(raw: bytes, shift_us: int, study_date: str) -> bytes | None:
-    """A DT after the shift, without its time zone; None where it is none or not the study's."""
+def clean_datetime(raw: bytes, shift_us: int, study_date: str, offset: int | None = None) -> bytes | None:
+    """A DT after the shift, without its offset from UTC; None where it is none or not the study's.
+
+    `offset` are the minutes from UTC of the clock that the instance's other dates and times are on (None: not known).
+    """
     parsed = parse_datetime(raw)
     if parsed is None or not _movable(parsed[0]):
         return None
-    day, clock = moved(*parsed, shift_us)
+    own = parse_offset(raw)
+    between = 0 if offset is None or own is None or parsed[1] is None else (offset - own) * 60_000_000
+    day, clock = moved(*parsed, shift_us + between)
     if not near(day, study_date):
         return None
     text = date_text(day) + ("" if parsed[1] is None else time_text(clock))

@@ -26,8 +26,10 @@ from curate.dicom.types import (
 )
 
 MAX_DEPTH = 32
-MIN_UNITS = 50_000
-BYTES_A_UNIT = 40
+MIN_UNITS = 1 << 19  # with all that is made of them, some 150 MB
+BYTES_A_UNIT = 6  # a dose report has one in 5 bytes, since each number has its codes in items of their own
+ITEM_UNITS = 6  # what an item takes of memory, beside its elements, measured in elements
+_USUAL_DEPTH, _DEEP_UNITS = 8, 4  # no object of the standard is deeper; from there on each level takes more
 
 _HEADER = struct.Struct("<HH2sH").unpack_from
 _LENGTH = struct.Struct("<L").unpack_from
@@ -109,7 +111,7 @@ def read_elements(
             if group == 0xFFFE:
                 if not depth and PIXELS & item.keys():
                     return _stop_at_rest(source, pos, end, depth, force=True)
-                pos = _skip_stray(source, pos, tag, depth)
+                pos = _skip_stray(source, pos, tag)
                 continue
             start = pos + 8
             length = source.long(data, pos + 4)[0]
@@ -183,9 +185,9 @@ def _stop_at_rest(source: Source, pos: int, end: int, depth: int, *, force: bool
     return end
 
 
-def _skip_stray(source: Source, pos: int, tag: int, depth: int) -> int:
+def _skip_stray(source: Source, pos: int, tag: int) -> int:
     """A delimiter where none belongs: some writers end defined lengths with one too."""
-    if tag in (_ITEM_END, _SEQUENCE_END) and depth and source.long(source.data, pos + 4)[0] == 0:
+    if tag in (_ITEM_END, _SEQUENCE_END) and source.long(source.data, pos + 4)[0] == 0:
         return pos + 8
     raise MalformedError("MALFORMED")
 
@@ -297,6 +299,7 @@ def _read_items(
         raise MalformedError("TOO_DEEP")
     data, long, header = source.data, source.long, source.header
     items: list[Item] = []
+    units = ITEM_UNITS + _DEEP_UNITS * max(0, depth - _USUAL_DEPTH)
     while pos < end:
         if end - pos < 8:
             raise MalformedError("TRUNCATED")
@@ -306,6 +309,8 @@ def _read_items(
         if tag == _SEQUENCE_END:
             if undefined:
                 return items, pos
+            continue
+        if tag == _ITEM_END and not length:  # some writers end items of defined length with one too
             continue
         if tag != _ITEM:
             raise MalformedError("MALFORMED")
@@ -317,7 +322,7 @@ def _read_items(
         how = explicit and not (stop - pos >= 8 and _looks_implicit(data, pos))
         pos = read_elements(source, pos, stop, how, item, depth + 1, _ITEM_END if open_ended else 0)
         items.append(item)
-        source.spend(1 + len(item))
+        source.spend(units + len(item))
     if undefined:
         raise MalformedError("TRUNCATED")
     return items, pos

@@ -127,6 +127,37 @@ def big(argument: str, vr: str, raw: bytes) -> bytes | None:
     return struct.pack(f"<{len(rounded)}{kind}", *rounded)
 
 
+def measured(argument: str, vr: str, raw: bytes) -> bytes | None:
+    """Numbers in any unit: with all their digits below 10^6, from there on as `big` ones."""
+    checked = exact(argument, vr, raw)
+    if not checked:
+        return checked
+    if vr in TEXT_NUMBERS:
+        parts = [part if abs(float(part or 0)) < 1e6 else _rounded_text(part, vr) for part in split(checked)]
+        return even("\\".join(parts).encode(), b" ")
+    kind = _BINARY[vr]
+    values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
+    rounded = [value if abs(value) < 1e6 else _rounded(value) for value in values]
+    return struct.pack(f"<{len(rounded)}{kind}", *(rounded if kind in "fd" else map(int, rounded)))
+
+
+_LARGEST = {
+    "f": struct.unpack("<f", b"\xff\xff\x7f\x7f")[0],
+    "d": struct.unpack("<d", b"\xff" * 6 + b"\xef\x7f")[0],
+}
+_NO_VALUES = {
+    vr: tuple(
+        struct.pack("<" + kind, value) for value in (np.nan, np.inf, -np.inf, _LARGEST[kind], -_LARGEST[kind])
+    )
+    for vr, kind in (("FL", "f"), ("FD", "d"))
+}
+
+
+def padding(argument: str, vr: str, raw: bytes) -> bytes | None:
+    """What floating-point pixels hold where there are none: no number, the largest, or any that is measured."""
+    return raw if raw in _NO_VALUES.get(vr, ()) else measured(argument, vr, raw)
+
+
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}") if abs(value) < 1e7 else float(f"{value:.4g}")
 
@@ -156,6 +187,8 @@ def _canonical(text: str, low: float, high: float, vr: str, digits: int) -> str 
     """One number of DS or IS, rounded to so many significant digits (0: none lost); empty stays empty."""
     if not text:
         return ""
+    if vr == "DS" and "," in text:  # a decimal comma: nothing else can be meant (PS3.5 6.2)
+        text = text.replace(",", ".")
     if len(text) > 40 or not _NUMBER.fullmatch(text):
         return None
     value = float(text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 
+from curate.dicom.scan import MARK
 from curate.dicom.types import Keys, Policy, Scan, StudyContext
 from curate.findings import Finding
 
@@ -89,7 +90,7 @@ def study_group(
 ) -> StudyGroup[Place]:
     """One study of its files; `elsewhere` are SOP Instance UIDs that another study claims too."""
     findings = []
-    if len({member.scan.patient for member in members} - {b""}) > 1:
+    if len(patients({member.scan.patient for member in members})) > 1:
         findings.append(Finding("STUDY_SEVERAL_PATIENTS"))
     if any(member.scan.sop_instance_uid in elsewhere for member in members):
         findings.append(Finding("INSTANCE_UID_CONFLICT"))
@@ -108,6 +109,18 @@ def study_group(
         doubles=tuple(tuple(same) for _, same in sorted(by_instance.items()) if len(same) > 1),
         earliest=min([moment for moment in moments if has_time(moment)] or moments, default=None),
         findings=tuple(findings),
+    )
+
+
+def patients(marks: Iterable[bytes]) -> list[bytes]:
+    """The patients whom a study's files name, each by one mark, sorted: by PatientID, else by name and birth date.
+
+    A file without PatientID is of the patient of that name and birth date whom another file gives an ID.
+    """
+    pairs = {(mark[:MARK], mark[MARK:]) for mark in marks if mark}
+    known = {name for number, name in pairs if any(number)}
+    return sorted(
+        {number if any(number) else name for number, name in pairs if any(number) or name not in known}
     )
 
 

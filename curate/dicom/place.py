@@ -15,7 +15,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys((_STORAGE + "2", _STORAGE + "2.1", _STORAGE + "2.2"), "CT"),
     **dict.fromkeys((_STORAGE + "4", _STORAGE + "4.1", _STORAGE + "4.3", _STORAGE + "4.4"), "MR"),
     **dict.fromkeys((_STORAGE + "128", _STORAGE + "128.1", _STORAGE + "130"), "PT"),
-    _STORAGE + "20": "NM",
+    **dict.fromkeys((_STORAGE + "5", _STORAGE + "20"), "NM"),  # 5: retired
 }
 """What volume an instance of a class is a part of."""
 
@@ -71,7 +71,7 @@ def place_of(item: Item) -> Place:
 
 
 def _numbers(item: Item, tag: int, count: int) -> Numbers:
-    found = tuple(float(part) for part in item.text(tag).split("\\"))
+    found = tuple(float(part.replace(",", ".")) for part in item.text(tag).split("\\"))
     if len(found) != count or not all(map(math.isfinite, found)):
         raise ValueError
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.dicom import container, profile, writer
+from curate.dicom import computing, container, localtime, profile, writer
 from curate.dicom.cleaner import Clean, cleaner_of
 from curate.dicom.dictionary import keyword
 from curate.dicom.identifiers import is_new_uid
@@ -56,16 +56,22 @@ def rewrite_parsed(parsed: Parsed, context: StudyContext, policy: Policy) -> Rew
 
 
 def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report: Report) -> Clean:
-    """The clean data set, all but its pixels."""
+    """The clean data set, all but its pixels.
+
+    Raises:
+        MalformedError: the instance is refused, as a whole or since it would be read otherwise than before.
+    """
     if _DIRECTORY_RECORDS in parsed.dataset:
         raise MalformedError("DICOMDIR")
-    cleaner = cleaner_of(policy, context)
+    cleaner = cleaner_of(policy, context, localtime.offset_of(parsed.dataset))
     found = cleaner.of_dataset(profile.admit_sop_class, parsed.dataset)
     if found is not None:
         if found.severity is Severity.ERROR:
             raise MalformedError(found.rule, found.tag)
         report.findings.append(found)
     clean = cleaner.clean_dataset(parsed, report)
+    if (lost := next((f for f in report.findings if f.rule == computing.READ_OTHERWISE), None)) is not None:
+        raise MalformedError(lost.rule, lost.tag)
     if context.keys is not None:  # to who admits, by what came in: the clean header may not name a region any more
         report.findings.extend(cleaner.of_dataset(_risks, parsed.dataset))
     return clean

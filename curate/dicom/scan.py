@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import BinaryIO
 
+from curate.dicom.dates import date_text, moved, parse_datetime, parse_offset, time_text
 from curate.dicom.reader import peek
 from curate.dicom.types import Element, Item, Keys, MalformedError, Scan
 
 FIRST_READ = 1 << 14
+MARK = 16  # bytes of a keyed mark of a patient
 DICOMDIR = "1.2.840.10008.1.3.10"
 _LAST = 0x00280008
 _FIRST_YEAR, _LAST_YEAR = 1850, 2150
@@ -22,9 +24,9 @@ _DATES = (
     (0x00080023, 0x00080033),
     (0x00080020, 0x00080030),
 )
-_ACQUISITION = 0x0008002A
+_ACQUISITION, _OFFSET = 0x0008002A, 0x00080201
 _WANTED = frozenset((
-    *(tag for pair in _DATES for tag in pair), _ACQUISITION, 0x00080016, 0x00080018, 0x00080060, 0x00100010,
+    *(tag for pair in _DATES for tag in pair), _ACQUISITION, _OFFSET, 0x00080016, 0x00080018, 0x00080060, 0x00100010,
     0x00100020, 0x00100030, 0x00120062, 0x00181060, 0x0020000D, 0x0020000E, 0x00200013, 0x00200032, 0x00200037,
     0x00200100, 0x00201041, _LAST,
 ))  # fmt: skip
@@ -118,16 +120,25 @@ def _missing(study: str, series: str, sop_class: str, sop_instance: str) -> str:
 
 @lru_cache(maxsize=256)
 def _fingerprint(key: bytes, patient_id: str, name: str, birth_date: str) -> bytes:
-    """A keyed mark of the patient: equal marks, equal patients; empty where the file names none."""
-    told = f"id {patient_id}" if patient_id else f"name {name.strip('^')} {birth_date}".rstrip()
-    if told == "name":
-        return b""
-    return hmac.digest(key, b"patient " + " ".join(told.casefold().split()).encode(), "sha256")[:16]
+    """Keyed marks of the patient, by PatientID and by name and birth date, 16 bytes each; empty where nothing is."""
+    by_name = f"name {name.strip('^')} {birth_date}".rstrip()
+    marks = (
+        _mark(key, f"id {patient_id}" if patient_id else ""),
+        _mark(key, by_name if by_name != "name" else ""),
+    )
+    return b"".join(marks) if any(map(any, marks)) else b""
+
+
+def _mark(key: bytes, told: str) -> bytes:
+    """Equal marks, equal patients; zeros where nothing is told."""
+    if not told:
+        return bytes(MARK)
+    return hmac.digest(key, b"patient " + " ".join(told.casefold().split()).encode(), "sha256")[:MARK]
 
 
 def _number(text: str) -> float | None:
     try:
-        number = float(text.split("\\")[0])
+        number = float(text.split("\\")[0].replace(",", "."))
     except ValueError:  # sources sort by it where it is one
         return None
     return number if math.isfinite(number) else None
@@ -160,12 +171,25 @@ def _time(get: _Text, earliest: int | None) -> float | None:
 
 def _earliest(get: _Text) -> int | None:
     """The first pair of date and time that the file has; a date alone counts as the day's last moment."""
-    moment = get[_ACQUISITION]
-    pairs = [(moment[:8], moment[8:]), *((get[date], get[time]) for date, time in _DATES)]
+    pairs = [_on_clock(get), *((get[date], get[time]) for date, time in _DATES)]
     for date, time in pairs:
         if time[:1].isdigit() and (found := microseconds(date, time)) is not None:
             return found
     return next((found for date, _ in pairs if (found := microseconds(date, _DAYS_END)) is not None), None)
+
+
+def _on_clock(get: _Text) -> tuple[str, str]:
+    """The acquisition's date-time on the clock of the file's dates and times; none where its offset alone is known."""
+    moment = get[_ACQUISITION]
+    own = parse_offset(moment.encode("latin-1")) if "+" in moment or "-" in moment else None
+    parsed = None if own is None else parse_datetime(moment.encode("latin-1"))
+    if own is None or parsed is None or parsed[1] is None:
+        return moment[:8], moment[8:]
+    offset = parse_offset(get[_OFFSET].encode("latin-1"))
+    if offset is None:
+        return ("", "") if get[0x00080032] and get[0x00080022] else (moment[:8], moment[8:])
+    day, clock = moved(*parsed, (offset - own) * 60_000_000)
+    return date_text(day), time_text(clock)
 
 
 @lru_cache(maxsize=1 << 10)

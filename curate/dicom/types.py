@@ -81,6 +81,7 @@ class StudyContext:
     `keys` None is the verifier's context: a UID that has the form of a keyed one is kept as it is,
     `shift_us` is 0, and `donor_id` is what the file says; so rewriting a clean file changes nothing.
     `names` are words of the person's own identifiers (`profile.words_of`): no description repeats them.
+    `utc_offset` are the minutes from UTC of the clock of one instance: the engine's, None where nothing states it.
     """
 
     keys: Keys | None
@@ -88,6 +89,7 @@ class StudyContext:
     shift_us: int | None
     study_date: str = ""
     names: frozenset[str] = frozenset()
+    utc_offset: int | None = None
 
 
 class Verdict(NamedTuple):
@@ -288,9 +290,9 @@ class Rewritten:
 class Scan(NamedTuple):
     """What grouping and sorting need of one file; UIDs are the original ones, so it never leaves the archive.
 
-    `patient` is a keyed fingerprint of PatientID, name and birth date; `earliest` the first acquisition as
-    microseconds since 1970-01-01 on the file's own clock, None where no date is; `position` is in mm along
-    the slice normal.
+    `patient` are keyed marks of PatientID, and of name and birth date (`hierarchy.patients`); `earliest` the first
+    acquisition as microseconds since 1970-01-01 on the file's own clock, None where no date is; `position` is in mm
+    along the slice normal.
     """
 
     study_uid: str

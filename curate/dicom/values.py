@@ -15,6 +15,8 @@ PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "num": grammar.number,
     "exact": grammar.exact,
     "big": grammar.big,
+    "measured": grammar.measured,
+    "padding": grammar.padding,
     "floats": grammar.floats,
     "indices": grammar.indices,
     "lut": grammar.lut,
@@ -116,11 +118,11 @@ def time(value: Value) -> bytes | None:
 
 
 def datetime(value: Value) -> bytes | None:
-    """A date-time moved by the study's shift."""
+    """A date-time moved by the study's shift, from the clock that the instance is on."""
     shift = value.context.shift_us
     if value.blank or shift is None:
         return None if shift is None else b""
-    return dates.clean_datetime(value.raw, shift, value.context.study_date)
+    return dates.clean_datetime(value.raw, shift, value.context.study_date, value.context.utc_offset)
 
 
 def description(value: Value) -> bytes | None:

@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from curate.dicom.header import Header
 from curate.errors import InputError
 
 Vector = npt.NDArray[np.float64]
 _TOLERANCE = 0.01  # of the spacing
 _SAME_MM = 1e-3
 _DIRECTION = 1e-4
-_WHOLE = "Volumes need one series of parallel slices; read the instances singly with curate.dicom."
+_SAME_OFFSET_MM = 0.01
+WHOLE = "Volumes need one series of parallel slices; read the instances singly with curate.dicom."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Plane:
     thickness: float | None
 
 
-def planes(datasets: Sequence[Dataset]) -> list[Plane]:
+def planes(datasets: Sequence[Dataset | Header]) -> list[Plane]:
     """The planes of all frames, in the order of the instances.
 
     Raises:
@@ -40,27 +42,31 @@ def planes(datasets: Sequence[Dataset]) -> list[Plane]:
     return [plane for number, dataset in enumerate(datasets) for plane in _planes(number, dataset)]
 
 
-def _planes(number: int, dataset: Dataset) -> Iterator[Plane]:
-    if "GridFrameOffsetVector" in dataset:  # RT Dose, PS3.3 C.8.8.3.2
-        yield from _dose_planes(number, dataset)
+def _planes(number: int, dataset: Dataset | Header) -> Iterator[Plane]:
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if dataset.get("GridFrameOffsetVector") is not None:  # RT Dose, PS3.3 C.8.8.3.2
+        yield from _dose_planes(number, dataset, frames)
         return
-    for frame in range(int(dataset.get("NumberOfFrames") or 1)):
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if groups and len(groups) < frames:
+        raise InputError(f"An instance states {frames} frames and places {len(groups)} of them.", hint=WHOLE)
+    for frame in range(frames):
         measures = group(dataset, frame, "PixelMeasuresSequence") or dataset
         position = (group(dataset, frame, "PlanePositionSequence") or dataset).get("ImagePositionPatient")
         axes = (group(dataset, frame, "PlaneOrientationSequence") or dataset).get("ImageOrientationPatient")
         if frame and "PerFrameFunctionalGroupsSequence" not in dataset:
-            raise InputError("A multi-frame instance does not say where its frames lie.", hint=_WHOLE)
+            raise InputError("A multi-frame instance does not say where its frames lie.", hint=WHOLE)
         yield Plane(
             number,
             frame,
             _numbers(position, 3, "Image Position (Patient)"),
             _numbers(axes, 6, "Image Orientation (Patient)"),
-            _numbers(measures.get("PixelSpacing"), 2, "Pixel Spacing"),
+            _spacing(measures),
             _thickness(measures),
         )
 
 
-def group(dataset: Dataset, frame: int, name: str) -> Dataset | None:
+def group(dataset: Dataset | Header, frame: int, name: str) -> Any:
     """A functional group's item of a frame: its own, or the one shared (PS3.3 C.7.6.16)."""
     places = [dataset.get("PerFrameFunctionalGroupsSequence"), dataset.get("SharedFunctionalGroupsSequence")]
     items = [
@@ -68,22 +74,37 @@ def group(dataset: Dataset, frame: int, name: str) -> Dataset | None:
         places[1][0] if places[1] else None,
     ]
     for item in items:
-        if item is not None and item.get(name):
-            return item[name].value[0]  # type: ignore[no-any-return]
+        if item is not None and (found := item.get(name)):
+            return found[0]
     return None
 
 
-def _dose_planes(number: int, dataset: Dataset) -> Iterator[Plane]:
+def _dose_planes(number: int, dataset: Dataset | Header, frames: int) -> Iterator[Plane]:
+    """The planes of a dose: offsets along the normal, from 0 on, or the planes' own z (PS3.3 C.8.8.3.2 a, b)."""
     axes = _numbers(dataset.get("ImageOrientationPatient"), 6, "Image Orientation (Patient)")
     first = np.array(_numbers(dataset.get("ImagePositionPatient"), 3, "Image Position (Patient)"))
-    offsets = [float(value) for value in dataset.GridFrameOffsetVector]
-    if offsets and offsets[0]:
-        offsets = [value - offsets[0] for value in offsets]
-    normal = np.cross(axes[:3], axes[3:])
+    stated = dataset.get("GridFrameOffsetVector")
+    several = stated if isinstance(stated, Sequence) and not isinstance(stated, str) else [stated]
+    offsets = _numbers(several, frames, f"Grid Frame Offset Vector of {frames} frames")
+    along = np.cross(axes[:3], axes[3:])
+    if offsets[0]:
+        if abs(offsets[0] - first[2]) > _SAME_OFFSET_MM or abs(abs(along[2]) - 1) > _DIRECTION:
+            raise InputError(
+                "A dose's first offset is neither 0 nor the z of its position: it does not say where its planes lie.",
+                hint=WHOLE,
+            )
+        along, offsets = np.array([0.0, 0.0, 1.0]), tuple(offset - offsets[0] for offset in offsets)
+    spacing = _spacing(dataset)
     for frame, offset in enumerate(offsets):
-        place = tuple(float(v) for v in first + offset * normal)
-        spacing = _numbers(dataset.get("PixelSpacing"), 2, "Pixel Spacing")
+        place = tuple(float(v) for v in first + offset * along)
         yield Plane(number, frame, place, axes, spacing, _thickness(dataset))
+
+
+def _spacing(measures: Dataset | Header) -> tuple[float, ...]:
+    found = _numbers(measures.get("PixelSpacing"), 2, "Pixel Spacing")
+    if min(found) <= 0:
+        raise InputError("An instance has a Pixel Spacing of zero.", hint=WHOLE)
+    return found
 
 
 def _numbers(value: Any, count: int, name: str) -> tuple[float, ...]:
@@ -92,14 +113,18 @@ def _numbers(value: Any, count: int, name: str) -> tuple[float, ...]:
     except (TypeError, ValueError):
         found = ()
     if len(found) != count or not all(np.isfinite(found)):
-        raise InputError(f"An instance has no {name}: it does not say where it lies.", hint=_WHOLE)
+        raise InputError(f"An instance has no {name}: it does not say where it lies.", hint=WHOLE)
     return found
 
 
-def _thickness(measures: Dataset) -> float | None:
+def _thickness(measures: Dataset | Header) -> float | None:
     for name in ("SpacingBetweenSlices", "SliceThickness"):
-        if (value := measures.get(name)) not in (None, "") and float(value) > 0:
-            return float(value)
+        try:
+            value = float(measures.get(name) or 0)
+        except (TypeError, ValueError):  # several, or no number: it says nothing
+            continue
+        if value > 0 and np.isfinite(value):
+            return value
     return None
 
 
@@ -114,14 +139,14 @@ def axes(found: Sequence[Plane]) -> tuple[Vector, Vector, Vector]:
     along, down = np.array(found[0].orientation[:3]), np.array(found[0].orientation[3:])
     lengths = np.linalg.norm(along), np.linalg.norm(down)
     if abs(along @ down) > 1e-3 or max(abs(length - 1) for length in lengths) > 1e-3:
-        raise InputError("Image Orientation (Patient) is not two unit vectors at a right angle.", hint=_WHOLE)
+        raise InputError("Image Orientation (Patient) is not two unit vectors at a right angle.", hint=WHOLE)
     return along, down, np.cross(along, down)
 
 
 def _one(values: Sequence[tuple[float, ...]], tolerance: float, what: str, cause: str) -> None:
     spread = np.ptp(np.array(values), axis=0).max()
     if spread > tolerance:
-        raise InputError(f"The slices have several {what}: {cause}.", hint=_WHOLE)
+        raise InputError(f"The slices have several {what}: {cause}.", hint=WHOLE)
 
 
 def ordered(found: Sequence[Plane]) -> tuple[list[Plane], npt.NDArray[np.float64]]:
@@ -144,7 +169,7 @@ def ordered(found: Sequence[Plane]) -> tuple[list[Plane], npt.NDArray[np.float64
 def _step(places: Vector, normal: Vector, thickness: float | None) -> Vector:
     if len(places) == 1:
         if thickness is None:
-            raise InputError("A single slice without Slice Thickness has no third dimension.", hint=_WHOLE)
+            raise InputError("A single slice without Slice Thickness has no third dimension.", hint=WHOLE)
         return np.asarray(normal * thickness)
     steps = np.diff(places, axis=0)
     heights = steps @ normal
@@ -164,5 +189,5 @@ def _step(places: Vector, normal: Vector, thickness: float | None) -> Vector:
         )
     mean = np.asarray((places[-1] - places[0]) / (len(places) - 1))
     if float(abs(steps - mean).max()) > max(_TOLERANCE * usual, _SAME_MM * 10):
-        raise InputError("The slices do not lie on one line.", hint=_WHOLE)
+        raise InputError("The slices do not lie on one line.", hint=WHOLE)
     return mean

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from curate.errors import InputError
 from curate.loading import join, ranges, tables
@@ -18,6 +19,7 @@ from curate.loading.source import Source
 from curate.loading.volume import volume
 
 Series = tuple[Wanted, ...]
+Unreadable = Literal["stop", "skip"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,12 +27,14 @@ class Volumes:
     """An iterable of dictionaries, one a series: ids, `array`, `affine`, `unit`, `spacing_mm`, and labels.
 
     Each pass reads anew, by verified range requests, one series at a time. Within a worker of PyTorch's
-    `DataLoader` it gives that worker's share; `shard` gives a share otherwise.
+    `DataLoader` it gives that worker's share; `shard` gives a share otherwise. `unreadable` says whether a series
+    that forms no volume stops the pass, or is left out with a warning that names it.
     """
 
     source: Source
     series: tuple[Series, ...]
     labels: dict[str, dict[str, Any]]
+    unreadable: Unreadable = "stop"
 
     def __len__(self) -> int:
         """How many series there are."""
@@ -44,19 +48,27 @@ class Volumes:
         """The volumes.
 
         Raises:
-            InputError: a series forms no volume.
+            InputError: a series forms no volume, and such a one is not to be left out.
             HubError: the hub fails, or serves other bytes than were published.
         """
         for one in self.shard(*_worker()).series:
-            yield self._read(one)
+            try:
+                found = self._read(one)
+            except InputError as error:
+                if self.unreadable == "stop":
+                    raise
+                warnings.warn(f"Left out: {error.message}", UserWarning, stacklevel=2)
+                continue
+            yield found
 
     def _read(self, series: Series) -> dict[str, Any]:
         data = [part for span in ranges.spans(series) for _, part in ranges.read_span(self.source, span)]
         try:
             found = volume(data)
         except InputError as error:
+            uid, said = series[0].series, error.message
             raise InputError(
-                f"Series {series[0].series}: {error.message}",
+                said if uid in said else f"Series {uid}: {said}",
                 hint="Choose by the column regular_volume: where=\"Modality = 'CT' AND regular_volume\".",
             ) from None
         return {
@@ -77,23 +89,27 @@ def volumes(
     version: str | None = None,
     labels: bool = True,
     torch: bool = False,
+    unreadable: Unreadable = "stop",
 ) -> Any:
     """The series that `where` chooses, as an iterable of labelled volumes; of tensors with `torch`.
 
     `where` is a condition as for `fetch`, such as `regular_volume AND Modality = 'CT' AND fold < 8`. With
-    `torch` it is a `torch.utils.data.IterableDataset`; without it torch is not imported.
+    `torch` it is a `torch.utils.data.IterableDataset`; without it torch is not imported. A series that forms no
+    volume stops the pass, naming it; with `unreadable="skip"` it is left out, with a warning that names it.
 
     Raises:
-        InputError: nothing is chosen, or the condition cannot be used.
+        InputError: nothing is chosen, or the condition or `unreadable` cannot be used.
         HubError: the hub fails, or has no such version.
     """
+    if unreadable not in get_args(Unreadable):
+        raise InputError(f"unreadable cannot be {unreadable!r}.", hint='Use "stop" or "skip".')
     source = sources.find(reference, version)
     rows = select(tables.local(source, *TABLES), where).to_pylist()
     wanted = sorted((Wanted.of(row) for row in rows), key=lambda one: (one.pack, one.offset))
     grouped = tuple(tuple(group) for _, group in groupby(wanted, key=lambda one: one.series))
     if not grouped:
         raise InputError("No series fulfils the condition.", hint="Look at the values in studies and series.")
-    found = Volumes(source, grouped, _labels(source, {one.study for one in wanted}, labels))
+    found = Volumes(source, grouped, _labels(source, {one.study for one in wanted}, labels), unreadable)
     if not torch:
         return found
     from curate.loading.tensors import Tensors

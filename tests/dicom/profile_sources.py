@@ -242,27 +242,36 @@ EXACT = re.compile(
     r"SliceThickness|SpacingBetweenSlices|SliceLocation|[XYZ]OffsetInSlide|GridFrameOffsetVector|ContourData|"
     r"FrameOfReferenceTransformationMatrix|Isocenter|DoseReferencePointCoordinates|BeamDoseSpecificationPoint|"
     r"(LeafJawPositions|LeafPositionBoundaries|BlockData)$|(.*Meterset(Weight)?$)|"
-    r"Rescale|Window(Center|Width)|DoseGridScaling|DVHDoseScaling|DVHData|NumericValue|FloatingPointValue|"
+    r"Rescale|RealWorldValue(Slope|Intercept|LUTData)|DoseGridScaling|DVHDoseScaling|"
     r"ImagingFrequency|DistanceSourceToDetector|DistanceSourceToPatient|ReconstructionDiameter|"
-    r"DecayFactor|DoseCalibrationFactor|ScatterFraction|DeadTimeFactor|SliceSensitivityFactor|"
     r"RadionuclidePositronFraction|PixelAspectRatio|DiffusionGradient|DiffusionBValue)"
 )
-# Ranges by keyword, first match wins: wide enough for real values, too narrow for an identifier of six digits or
-# more. `big` allows more digits and rounds to six significant ones.
+# Ranges by keyword, first match wins: from physics, or from what the module lets the attribute hold, so that no device's
+# value is lost; seven digits at most, too narrow for an identifier of eight. `measured` and `big` allow larger numbers and
+# round them to six significant digits, from 10^7 on to four; `measured` keeps all digits below 10^6.
 NUMBERS = [
     (re.compile(pattern), form, low, high, why)
     for pattern, form, low, high, why in (
         # quantities with many digits
-        (r"RadionuclideTotalDose|SpecificActivity|CountsAccumulated|SyringeCounts|^CountRate", "big", 0, 1e12, "activity and counts"),
+        (r"RadionuclideTotalDose|SpecificActivity|CountsAccumulated|SyringeCounts|^CountRate", "big", 0, 1e15, "activity and counts"),
         (r"HalfLife", "big", 0, 1e9, "decay"),
-        (r"ActualFrameDuration|FrameReferenceTime|FrameAcquisitionDuration|^FrameTime$|FrameDelay|AcquisitionDuration|ExclusionDuration|ExposureTimeInuS|XRayTubeCurrentInuA|ExposureInuAs|TemporalPositionTimeOffset|^TriggerTime|EventTimeOffset|TimeSlotTime|RWaveTimeVector", "big", -9999999, 9999999, "timing and exposure"),
+        (r"ActualFrameDuration|FrameReferenceTime|FrameAcquisitionDuration|^FrameTime$|FrameDelay|AcquisitionDuration|ExclusionDuration|ExposureTimeInuS|XRayTubeCurrentInuA|ExposureInuAs|TemporalPositionTimeOffset|^TriggerTime|EventTimeOffset|TimeSlotTime|RWaveTimeVector", "big", -1e9, 1e9, "timing and exposure"),
         (r"TableOfPixelValues", "big", 0, 1e7, "ultrasound table"),
+        (r"^Window(Center|Width)$", "measured", -1e12, 1e12, "display of pixel values, in their unit"),
+        (r"^(Double)?FloatPixelPadding(Value|RangeLimit)$", "padding", -3.4e38, 3.4e38, "pixels that are none"),
+        (r"^DoubleFloatRealWorldValue|StoredValueMapped$", "measured", -1e39, 1e39, "pixel values"),
+        (r"^NumericValue$|^FloatingPointValue$|^RationalNumeratorValue$", "measured", -1e15, 1e15, "measurement, in any unit"),
+        (r"^RationalDenominatorValue$", "measured", 1, 1e15, "measurement, in any unit"),
+        # counts: as many as the object holds, in a file of any size that is shared
+        (r"^NumberOf(Frames|ContourPoints|GraphicPoints|SurfacePoints|Vectors|VolumetricCurvePoints|PolygonalVertices|Annotations|ScanSpotPositions|ControlPoints|TableEntries)$|TotalPixelMatrix(Rows|Columns)|PositionInTotalImagePixelMatrix|DimensionIndexValues|ReferencedFrameNumber|FrameList|FrameOffsetNumber|ImagesInAcquisition|ReferencedContentItemIdentifier|DVHNumberOfBins", "num", -9999999, 9999999, "count or order"),
+        (r"^(ROINumber|ContourNumber|ObservationNumber|ReferencedROINumber|SurfaceNumber|ReferencedSurfaceNumber|InStackPositionNumber|TemporalPosition(Identifier|Index)|NumberOfTemporalPositions)$", "num", -1, 999999, "count, index or order"),
+        (r"^(GraphicData|VerticesOf.*|DisplayedArea(TopLeft|BottomRight)HandCorner|BoundingBox(TopLeft|BottomRight)HandCorner|AnchorPoint)$", "num", -9999999, 9999999, "coordinates in a pixel matrix of any size"),
+        (r"Spectral|Frequency$|Bandwidth|^ALineRate$", "num", -9999999, 9999999, "frequency"),
         # geometry and slice order
         (r"^(ImageOrientation|RTImageOrientation|PlaneNormal|SlabOrientation|.*UpDirections|.*(View)?(Height|Width)Direction)", "num", -1.001, 1.001, "orientation"),
         (r"MappingMatrix|TransformationMatrix", "num", -20000, 20000, "transformation between coordinate systems"),
         (r"^PixelSpacing|PixelSpacing$|SpacingBetweenSlices|SliceThickness|ElementSpacing|ElementSize|Thickness", "num", -1000, 1000, WHY_GEOMETRY),
         (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", "num", -32768, 99999, "slice and series order"),
-        (r"^NumberOfFrames$|ReferencedFrameNumber|FrameList|TotalPixelMatrix(Rows|Columns)|PositionInTotalImagePixelMatrix|NumberOfAnnotations|NumberOfSurfacePoints|FrameOffsetNumber|DimensionIndexValues", "num", -999999, 999999, "count or order"),
         (r"^(DeviationIndex|PixelIntensityRelationshipSign|.*IncrementSign)$", "num", -1000, 1000, "exposure"),
         (r"Offset|Position|Location|Center|Isocenter|Origin|Point|Coordinate|Distance|SID$|SAD$|SSD$|Height$|Width$|Depth|Displacement|Diameter|Length$|Dimension|BoundaryI|Slab|Boundaries|Extents|Plane$|Edge$|Shift", "num", -20000, 20000, WHY_GEOMETRY),
         (r"Vector$", "num", -20000, 99999, "frame order"),
@@ -270,32 +279,29 @@ NUMBERS = [
         # pixel description
         (r"^(BitsAllocated|BitsStored|HighBit|SamplesPerPixel|PlanarConfiguration|PixelRepresentation)$", "num", 0, 64, "pixel description"),
         (r"^(Rows|Columns)$", "num", 0, 65535, "pixel description"),
-        (r"^(Double)?Float", "num", -1e7, 1e7, "pixel values"),
-        (r"PixelValue|PixelPadding|StoredValue|ValueMapped|BinValue|LUTDescriptor|LookupTableDescriptor|MaximumFractionalValue", "num", -99999, 99999, "pixel values"),
-        (r"^Rescale|^Window", "num", -999999, 999999, "meaning of pixel values"),
-        (r"RealWorldValue(Slope|Intercept)|DoseGridScaling|DVHDoseScaling", "num", -1e6, 1e6, "meaning of pixel values"),
+        (r"^(Double)?Float", "measured", -1e39, 1e39, "pixel values"),
+        (r"PixelValue|PixelPadding|StoredValue|ValueMapped|BinValue|LUTDescriptor|LookupTableDescriptor|MaximumFractionalValue", "num", -9999999, 9999999, "pixel values"),
+        (r"^Rescale|RealWorldValue(Slope|Intercept|LUTData)|DoseGridScaling|DVHDoseScaling", "num", -9999999, 9999999, "meaning of pixel values"),
         (r"CIELab", "num", 0, 65535, "display colour"),
         (r"FrameNumber|FramesIn|Index$|IndexValues|Number$|Numbers$|^NumberOf|^Number|Count$|Items$|Id$|Columns$|Rows$|Steps", "num", -1, 99999, "count, index or order"),
-        (r"DecayFactor|DoseCalibrationFactor|ScatterFraction|DeadTimeFactor|SensitivityFactor", "num", 0, 1e6, "quantification"),
+        (r"DecayFactor|DoseCalibrationFactor|ScatterFraction|DeadTimeFactor|SensitivityFactor", "measured", 0, 1e15, "quantification"),
         # MR
         (r"^(EchoTime|RepetitionTime|InversionTime|EffectiveEchoTime)", "num", 0, 99999, "MR timing"),
         (r"DiffusionBValue", "num", -99999, 99999, "diffusion weighting"),
         (r"DiffusionGradient", "num", -1.1, 1.1, "diffusion direction"),
         (r"MagneticFieldStrength", "num", 0, 30000, "field strength"),
-        (r"Frequency$|Bandwidth|SpectralWidth", "num", 0, 999999, "frequency"),
         (r"FlipAngle", "num", -720, 720, "MR flip angle"),
         # X-ray
         (r"^KVP$|Energy", "num", 0, 99999, "X-ray or beam energy"),
-        (r"^(Exposure|XRayTube|GeneratorPower|ExposureTime|ExposureIn|RelativeXRay)", "num", 0, 99999, "X-ray exposure"),
-        (r"Dose|CTDIvol|Kerma|Meterset|Fluence", "num", -1000, 99999, "dose"),
-        (r"^(ContourData|GraphicData|VerticesOf|BlockData|LeafJaw|ScanSpot|Compensator)", "num", -99999, 99999, "contours and shapes"),
-        (r"^Region|^ReferencePixel|^PhysicalDelta|^TMLine|^Doppler", "num", -99999, 99999, "ultrasound regions"),
+        (r"^(Exposure|XRayTube|GeneratorPower|ExposureTime|ExposureIn|RelativeXRay)", "num", 0, 9999999, "X-ray exposure"),
+        (r"Dose|CTDIvol|Kerma|Meterset|Fluence", "num", -1000, 9999999, "dose, in any unit"),
+        (r"^(ContourData|BlockData|LeafJaw|ScanSpot|Compensator)", "num", -99999, 99999, "contours and shapes"),
+        (r"^Region|^ReferencePixel|^PhysicalDelta|^TMLine|^Doppler", "num", -9999999, 9999999, "ultrasound regions"),
+        (r"^PixelComponentMask$|^LinePattern$", "num", 0, 65535, "bits"),
         (r"Percent|Fraction|Ratio|Factor|Opacity|Weight|Transmission", "num", -1000, 20000, "ratio"),
         (r"HeartRate|CineRate|FrameRate|RRValue|RRInterval|Interval", "num", 0, 20000, "physiology and timing"),
         (r"Time|Duration|Delay", "num", -99999, 99999, "timing"),
-        (r"NumericValue|FloatingPointValue|RationalNumerator", "num", -999999, 999999, "measurement"),
-        (r"RationalDenominator", "num", 1, 999999, "measurement"),
-        (r"DVHData", "num", -1, 999999, "dose-volume histogram"),
+        (r"DVHData", "measured", -1, 1e9, "dose-volume histogram"),
     )
 ]  # fmt: skip
 

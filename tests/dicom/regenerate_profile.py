@@ -55,8 +55,8 @@ def numeric(keyword: str, vr: str) -> tuple[str, str]:
             form = "exact" if form == "num" and sources.EXACT.search(keyword) else form
             return f"{form}({low:.9g},{high:.9g})", why
     if vr in ("DS", "FD", "FL"):
-        return "num(-20000,20000)", "acquisition or processing parameter"
-    return "num(0,32767)", "count, index or setting"
+        return "num(-9999999,9999999)", "acquisition or processing parameter"
+    return "num(0,65535)", "count, index or setting"
 
 
 def grammar(tag: int, keyword: str, vr: str) -> tuple[str, str] | None:

@@ -6,8 +6,10 @@ import io
 import random
 from datetime import date
 
+import pytest
+
 from curate.dicom import hierarchy, scan
-from curate.dicom.hierarchy import Grouped
+from curate.dicom.hierarchy import Grouped, patients
 from curate.dicom.types import Keys, Policy
 from tests import synth
 
@@ -69,6 +71,51 @@ def test_a_study_of_two_patients_is_found() -> None:
     ds.PatientID = "another"
     (study,) = grouped([("a", synth.instance_bytes(0, 0, 0, 0)), ("b", synth.to_bytes(ds))]).studies
     assert [finding.rule for finding in study.findings] == ["STUDY_SEVERAL_PATIENTS"]
+
+
+def of_patient(instance: int, number: str, name: str, born: str) -> bytes:
+    ds = synth.load_instance(0, 0, 0, instance, rows=16, columns=16)
+    ds.PatientID, ds.PatientName, ds.PatientBirthDate = number, name, born
+    return synth.to_bytes(ds)
+
+
+@pytest.mark.parametrize(
+    ("others", "several"),
+    [
+        ([("", "Roca^Remei", "19400617")], False),  # the same person, whose number one series leaves out
+        ([("", "ROCA^REMEI^^", "19400617")], False),
+        ([("", "", "")], False),  # nobody is named
+        ([("", "Roca^Remei", "19410617")], True),
+        ([("", "Vidal^Oriol", "19400617")], True),
+        (
+            [("77", "Roca^Remei", "19400617")],
+            True,
+        ),  # two numbers are two patients until somebody says otherwise
+        ([("", "Roca^Remei", "19400617"), ("", "Vidal^Oriol", "19500101")], True),
+    ],
+)
+def test_a_file_without_a_number_is_of_the_patient_of_its_name_and_birth_date(
+    others: list[tuple[str, str, str]], several: bool
+) -> None:
+    """PatientID is of type 2 (PS3.3 C.7.1.1): where a series leaves it out, name and birth date tell whose it is."""
+    every = [("5", "Roca^Remei", "19400617"), *others]
+    files = [(str(number), of_patient(number, *patient)) for number, patient in enumerate(every)]
+    for order in (files, files[::-1]):
+        (study,) = grouped(order).studies
+        assert ([f.rule for f in study.findings] == ["STUDY_SEVERAL_PATIENTS"]) is several
+
+
+def test_the_mark_of_a_patient_is_that_of_the_number_where_one_file_has_it() -> None:
+    """Whose a study is does not depend on which of its files leaves the number out."""
+    whole = {
+        scan.scan(io.BytesIO(data), len(data), KEYS).patient
+        for data in (of_patient(0, "5", "Roca^Remei", "19400617"),)
+    }
+    part = whole | {
+        scan.scan(io.BytesIO(data), len(data), KEYS).patient
+        for data in (of_patient(1, "", "Roca^Remei", "19400617"),)
+    }
+    assert len(part) == 2 and patients(part) == patients(whole)
 
 
 def test_doubles_are_named_for_comparison() -> None:

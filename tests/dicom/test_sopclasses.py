@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from pydicom.uid import UID_dictionary
 
 from curate import findings
 from curate.dicom import sopclasses
@@ -38,6 +41,11 @@ def instance(sop_class: str = CLASS + "2", **values: str) -> Item:
         (instance(CLASS + "77.1.4"), "SOP_CLASS_PHOTOGRAPH"),
         (instance(CLASS + "88.11"), "SOP_CLASS_FREE_TEXT"),
         (instance(CLASS + "88.34"), ""),
+        (instance(CLASS + "6"), ""),
+        (instance(CLASS + "3"), ""),
+        (instance(CLASS + "5"), ""),
+        (instance(CLASS + "12.3"), ""),
+        (instance("1.2.840.10008.5.1.1.29"), "SOP_CLASS_SECONDARY_CAPTURE"),
         (instance(CLASS + "77.1.6", kind="ORIGINAL\\PRIMARY\\LABEL\\NONE"), "SLIDE_LABEL"),
         (instance(CLASS + "77.1.6", kind="ORIGINAL\\PRIMARY\\VOLUME\\NONE"), ""),
         (instance(CLASS + "1.3"), "HELD_DENTAL"),
@@ -141,3 +149,21 @@ def test_identifiers_inside_sequences_are_found() -> None:
     assert [one.tag for one in direct_identifiers(outer)] == [
         "RequestAttributesSequence[0].ReferringPhysicianName"
     ]
+
+
+def test_every_image_class_of_the_standard_is_decided_whether_retired_or_not() -> None:
+    """Archives are full of what PS3.6 has retired; no image is unknown for that."""
+    images = {
+        value: name
+        for value, (name, kind, *_) in UID_dictionary.items()
+        if kind == "SOP Class" and re.search(r"Image Storage|Hardcopy", name) and "DICOS" not in name
+    }
+    left = {"Eddy Current", "Enhanced Continuous RT", "Hardcopy Grayscale Image Storage SOP Class"}
+    unknown = [name for value, name in images.items() if value not in sopclasses.classes()]
+    assert [name for name in unknown if not name.startswith(tuple(left))] == []
+
+
+def test_retired_ultrasound_may_have_text_as_the_present_class_has() -> None:
+    """The look at pixels is asked of both."""
+    assert sopclasses.text_likely(instance(CLASS + "6", burned="NO"))
+    assert sopclasses.text_likely(instance(CLASS + "3", burned="NO"))

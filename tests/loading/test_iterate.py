@@ -118,3 +118,17 @@ print(len(rows), len(list(found)))
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.stdout.split() == ["3", "1"], done.stderr
+
+
+def test_a_pass_goes_on_past_what_forms_no_volume_if_asked(second: Path) -> None:
+    """With `skip` each series that cannot be read is left out with a warning that names it; nothing else is."""
+    chosen = "Modality = 'SEG' OR (Modality = 'CT' AND regular_volume)"
+    with pytest.raises(InputError):
+        list(volumes(second, where=chosen))
+    with pytest.warns(UserWarning, match=r"Left out: Series 2\.25\.\d+: This is a segmentation"):
+        found = list(volumes(second, where=chosen, unreadable="skip"))
+    assert {row["SeriesInstanceUID"] for row in found} == {
+        row["SeriesInstanceUID"] for row in volumes(second, where=CT)
+    }
+    with pytest.raises(InputError, match="unreadable cannot be 'ignore'"):
+        volumes(second, where=CT, unreadable="ignore")  # type: ignore[arg-type]

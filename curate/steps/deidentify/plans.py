@@ -9,7 +9,7 @@ from datetime import date
 from curate import clock
 from curate.archive import sealed_log
 from curate.dicom import identifiers
-from curate.dicom.hierarchy import day_of, rebased
+from curate.dicom.hierarchy import day_of, patients, rebased
 from curate.dicom.types import Keys, Policy
 from curate.donation import faces
 from curate.donation.coding import code_study
@@ -120,8 +120,8 @@ def _judged(row: StudyRow) -> list[Finding]:
 
 def _patient(study: StoredStudy) -> str:
     """Who a study is of where no table says it: by the patient's mark, else the study stands alone."""
-    marks = sorted({member.scan.patient.hex() for member in study.members} - {""})
-    return f"patient {marks[0]}" if marks else f"study {study.study_uid}"
+    marks = patients({member.scan.patient for member in study.members})
+    return f"patient {marks[0].hex()}" if marks else f"study {study.study_uid}"
 
 
 def anchored(beside: Beside, planned: list[Plan]) -> list[Plan]:

@@ -12,6 +12,7 @@ from curate.archive import packs
 from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
+from curate.dicom.header import Header
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
@@ -19,12 +20,13 @@ from curate.dicom.verify import verify_rewritten
 from curate.donation import faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined
 from curate.findings import Finding, Severity, has_errors, merge
+from curate.loading.parts import part_of
 from curate.records import Row
 from curate.remote import ahead
 from curate.steps.intake import account, keep
 from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
-from curate.steps.intake.series import contradictions, keywords
+from curate.steps.intake.series import GRID, contradictions, keywords
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 from curate.steps.intake.work import Work
 
@@ -201,6 +203,7 @@ def taken_row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) 
     series, instance = rewritten.series_uid, rewritten.sop_instance_uid
     facts = facts_of(dataset, keywords())
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
+    facts[GRID] = part_of(Header(dataset))
     work.facts[series].append(facts)
     work.references += references.references(dataset, instance)
     work.applied.update(rewritten.applied)

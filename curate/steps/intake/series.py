@@ -9,21 +9,20 @@ from functools import cache
 from typing import Any
 
 from curate import contract
+from curate.loading import parts
 from curate.records import Row
 
 Facts = Mapping[str, Any]
 _INDEXED = re.compile(r"(\w+)\[(\d)\]")
-_GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
+GRID = "grid"  # among an instance's facts: its part of a volume
 _NESTED = ("SegmentSequence", "StructureSetROISequence", "RTROIObservationsSequence")
 _DUMMY = "REMOVED"
-_TOLERANCE_MM = 0.01
-_RELATIVE_TOLERANCE = 0.01
 
 
 @cache
 def keywords() -> tuple[str, ...]:
     """The attributes that the facts of an instance must hold."""
-    wanted = dict.fromkeys(_GEOMETRY)
+    wanted: dict[str, None] = {}
     for column in contract.table("series").columns:
         if column.source and column.source != "TransferSyntaxUID":
             first = column.source.split(".")[0]
@@ -52,7 +51,7 @@ def series_row(facts: Sequence[Facts]) -> Row:
     for column, name, path, place in _columns():
         values = [_said(_value(value, path, place)) for value in _different(facts, name)]
         row[column.name] = _typed(_aggregate(column.aggregate, values), column.type)
-    regular, spacing = volume(facts)
+    regular, spacing = parts.regular([instance[GRID] for instance in facts])
     row["regular_volume"], row["slice_spacing_mm"] = regular, spacing
     return row
 
@@ -144,60 +143,3 @@ def _scalar(value: Any, kind: str) -> Any:
         return number if kind == "float64" else int(number)
     except (TypeError, ValueError):  # a value of another kind is none: the column is nullable
         return None
-
-
-def volume(facts: Sequence[Facts]) -> tuple[bool | None, float | None]:
-    """Whether the instances form a regular volume, and the distance between its slices in mm.
-
-    Regular: one orientation with orthogonal unit vectors, one size and pixel spacing, the same in-plane
-    origin, and slice positions along the normal that are distinct and equally far apart (within 1%).
-    Null where an instance lacks position or orientation (PS3.3 C.7.6.2).
-    """
-    geometry = [_geometry(instance) for instance in facts]
-    known = [g for g in geometry if g is not None]
-    if not known or len(known) < len(geometry):
-        return None, None
-    first = known[0]
-    normal = _cross(first[1], first[2])
-    if abs(_dot(first[1], first[2])) > 1e-3 or abs(_dot(normal, normal) - 1) > 1e-2:
-        return False, None
-    for origin, row, column, shape in known:
-        moved = [a - b for a, b in zip(origin, first[0], strict=True)]
-        shifted = abs(_dot(moved, first[1])) > _TOLERANCE_MM or abs(_dot(moved, first[2])) > _TOLERANCE_MM
-        turned = max(abs(a - b) for a, b in zip(row + column, first[1] + first[2], strict=True)) > 1e-4
-        if shifted or turned or shape != first[3]:
-            return False, None
-    return _even([_dot(g[0], normal) for g in known])
-
-
-def _even(positions: list[float]) -> tuple[bool | None, float | None]:
-    if len(positions) < 2:
-        return False, None
-    gaps = [b - a for a, b in zip(sorted(positions), sorted(positions)[1:], strict=False)]
-    mean = sum(gaps) / len(gaps)
-    if mean < _TOLERANCE_MM or any(abs(gap - mean) > _RELATIVE_TOLERANCE * mean for gap in gaps):
-        return False, None
-    return True, round(mean, 6)
-
-
-_Geometry = tuple[list[float], list[float], list[float], tuple[Any, ...]]
-
-
-def _geometry(facts: Facts) -> _Geometry | None:
-    position, orientation = facts.get("ImagePositionPatient"), facts.get("ImageOrientationPatient")
-    if not (isinstance(position, list) and len(position) == 3):
-        return None
-    if not (isinstance(orientation, list) and len(orientation) == 6):
-        return None
-    if any(value is None for value in position + orientation):
-        return None
-    shape = (facts.get("Rows"), facts.get("Columns"), facts.get("PixelSpacing"))
-    return position, orientation[:3], orientation[3:], shape
-
-
-def _dot(a: Sequence[float], b: Sequence[float]) -> float:
-    return sum(x * y for x, y in zip(a, b, strict=True))
-
-
-def _cross(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
