@@ -24,6 +24,7 @@ from curate.errors import InputError
 from curate.findings import Finding
 
 if TYPE_CHECKING:
+    from curate.dicom.numbering import Numbering
     from curate.dicom.track import Track
 
 Bytes = bytes | memoryview
@@ -132,6 +133,7 @@ class StudyContext:
     `keys` None is the verifier's context: a UID that has the form of a keyed one is kept as it is,
     `shift_us` is 0, and `donor_id` is what the file says; so rewriting a clean file changes nothing.
     `names` are words of the person's own identifiers (`profile.words_of`): no description repeats them.
+    `numbering` renumbers the study's series, acquisitions and instances; None: they stay.
     """
 
     keys: Keys | None
@@ -139,6 +141,7 @@ class StudyContext:
     shift_us: int | None
     study_date: str = ""
     names: frozenset[str] = frozenset()
+    numbering: Numbering | None = None
 
 
 class Verdict(NamedTuple):
@@ -158,10 +161,11 @@ class Element:
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
     `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `typed` (character set, value)
-    that of the facts, `refers` that of the references; `units` is what reading a sequence takes of a file's bound.
+    that of the facts, `refers` that of the references, `labelled` that of the labels; `units` is what reading a
+    sequence takes of a file's bound.
     """
 
-    __slots__ = ("encoded", "refers", "tag", "typed", "units", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "labelled", "refers", "tag", "typed", "units", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -170,6 +174,7 @@ class Element:
         self.encoded: bytes | None = None
         self.wide = False
         self.refers: bool | None = None
+        self.labelled: bool | None = None
         self.units = 0
         self.verdict: Verdict = NO_VERDICT
         self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
@@ -360,6 +365,8 @@ class Scan(NamedTuple):
     frames: int
     size: int
     rule: str = ""
+    series_number: int | None = None
+    acquisition: int | None = None
 
     def __repr__(self) -> str:
         return "<Scan>"

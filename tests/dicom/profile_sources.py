@@ -145,7 +145,6 @@ MORE = [
     "InversionTime",
     "NumberOfTemporalPositions",
     "TemporalPositionIdentifier",
-    "StackID",
     "InStackPositionNumber",
     "DiffusionBValue",
     "DiffusionGradientOrientation",
@@ -249,6 +248,13 @@ EXACT = re.compile(
 )
 # Ranges by keyword, first match wins: wide enough for real values, too narrow for an identifier of six digits or
 # more. `big` allows more digits and rounds to six significant ones.
+ORDINALS = (
+    r"^(Referenced)?(ROI|Beam|FractionGroup|DoseReference|ToleranceTable|PatientSetup|Wedge|Source|"
+    r"BrachyApplicationSetup|RangeShifter|LateralSpreadingDevice|RangeModulator|ReferenceImage)Number$|"
+    r"^(Observation|Contour|Compensator|Block|ApplicationSetup|Template|BrachyAccessoryDevice|Channel|"
+    r"SourceApplicator|ApplicatorShapeReferencedROI|TransferTube|ChannelShield|GeneralAccessory|Lesion|Stage|View|"
+    r"Fraction|CurrentFraction)Number$|^TemporalPositionIdentifier$"
+)
 NUMBERS = [
     (re.compile(pattern), form, low, high, why)
     for pattern, form, low, high, why in (
@@ -261,7 +267,8 @@ NUMBERS = [
         (r"^(ImageOrientation|RTImageOrientation|PlaneNormal|SlabOrientation|.*UpDirections|.*(View)?(Height|Width)Direction)", "num", -1.001, 1.001, "orientation"),
         (r"MappingMatrix|TransformationMatrix", "num", -20000, 20000, "transformation between coordinate systems"),
         (r"^PixelSpacing|PixelSpacing$|SpacingBetweenSlices|SliceThickness|ElementSpacing|ElementSize|Thickness", "num", -1000, 1000, WHY_GEOMETRY),
-        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", "num", -32768, 99999, "slice and series order"),
+        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", "order", -32768, 99999, "slice and series order"),
+        (ORDINALS, "order", -1, 99999, "number by which one part of an object refers to another"),
         (r"^NumberOfFrames$|ReferencedFrameNumber|FrameList|TotalPixelMatrix(Rows|Columns)|PositionInTotalImagePixelMatrix|NumberOfAnnotations|NumberOfSurfacePoints|FrameOffsetNumber|DimensionIndexValues", "num", -999999, 999999, "count or order"),
         (r"^(DeviationIndex|PixelIntensityRelationshipSign|.*IncrementSign)$", "num", -1000, 1000, "exposure"),
         (r"Offset|Position|Location|Center|Isocenter|Origin|Point|Coordinate|Distance|SID$|SAD$|SSD$|Height$|Width$|Depth|Displacement|Diameter|Length$|Dimension|BoundaryI|Slab|Boundaries|Extents|Plane$|Edge$|Shift", "num", -20000, 20000, WHY_GEOMETRY),
@@ -306,7 +313,15 @@ VENDOR, MODEL, SOFTWARE = (
     ("model", "harmonisation: model"),
     ("software", "harmonisation: software"),
 )
-LABEL = ("label", "identifier within the object, renamed where it is not a small number")
+LABEL = ("label", "identifier that other instances refer to, keyed where it is no single digit")
+COIL = ("coil", "coil's name from a closed list")
+
+
+def ordinal(letter: str) -> tuple[str, str]:
+    """A label that only its own instance refers to."""
+    return f"ordinal({letter})", "label within the object, renamed by its order"
+
+
 UID = ("uid", "keyed identifier")
 STANDARD_UID = ("uid-standard", "UID registered by the standard")
 
@@ -359,8 +374,27 @@ GRAMMARS: dict[str, tuple[str, str]] = {
     "FillPattern": ("drop", "binary, not needed"),
     "LUTData": ("lut", "meaning of pixel values"),
     "StudyPriorityID": ("never", ""),
-    "ContentLabel": ("label-cs", "name of a content item: a constant"),
-    "GraphicLayer": ("label-cs", "name of a graphic layer"),
+    "ContentLabel": ("content", "kind of content, or a constant"),
+    "GraphicLayer": ordinal("L"),
+    "FiducialIdentifier": ordinal("F"),
+    "StackID": ordinal("S"),
+    "ToleranceTableLabel": ordinal("T"),
+    "WedgeID": ordinal("W"),
+    "CompensatorID": ordinal("C"),
+    "BlockTrayID": ordinal("B"),
+    "ApplicatorID": ordinal("A"),
+    "SourceApplicatorID": ordinal("A"),
+    "SnoutID": ordinal("N"),
+    "RangeShifterID": ordinal("R"),
+    "RangeModulatorID": ordinal("M"),
+    "LateralSpreadingDeviceID": ordinal("D"),
+    "PatientSupportID": ordinal("P"),
+    "FluenceModeID": ordinal("F"),
+    "TrackingID": ("const(T0)", "label of what is tracked, made of its Tracking UID"),
+    "ReceiveCoilName": COIL,
+    "TransmitCoilName": COIL,
+    "MultiCoilElementName": COIL,
+    "MultiCoilConfiguration": COIL,
     "DataPathID": ("cs", "term"),
     "Illumination": ("num(0,65535)", "setting"),
 }
@@ -381,10 +415,6 @@ for _keyword in [
     "ContrastBolusAgent",
     "ContrastBolusRoute",
     "FilterType",
-    "ReceiveCoilName",
-    "TransmitCoilName",
-    "MultiCoilElementName",
-    "MultiCoilConfiguration",
     "AcquisitionProtocolName",
     "AcquisitionProtocolDescription",
     "ReconstructionMethod",
@@ -447,20 +477,6 @@ for _keyword in [
     "OpticalPathIdentifier",
     "ReferencedOpticalPathIdentifier",
     "StackID",
-    "TrackingID",
-    "FiducialIdentifier",
-    "ApplicatorID",
-    "PatientSupportID",
-    "RangeShifterID",
-    "RangeModulatorID",
-    "LateralSpreadingDeviceID",
-    "SnoutID",
-    "BlockTrayID",
-    "CompensatorID",
-    "WedgeID",
-    "ToleranceTableLabel",
-    "FluenceModeID",
-    "SourceApplicatorID",
     "EntityLabel",
     "SegmentationTemplateLabel",
 ]:
