@@ -52,7 +52,7 @@ def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
 
 def nothing(rule: str, size: int) -> Scan:
     """The scan of a file that says nothing, by the rule that tells why."""
-    return Scan("", "", "", "", "", "", b"", False, "", None, None, None, None, 0, size, rule)
+    return Scan("", "", "", "", "", "", b"", False, "", None, None, None, None, 0, size, rule=rule)
 
 
 def _scan(data: bytes, size: int, keys: Keys) -> Scan:

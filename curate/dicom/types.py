@@ -364,9 +364,9 @@ class Scan(NamedTuple):
     number: int | None
     frames: int
     size: int
-    rule: str = ""
     series_number: int | None = None
     acquisition: int | None = None
+    rule: str = ""
 
     def __repr__(self) -> str:
         return "<Scan>"
