@@ -347,7 +347,8 @@ class Cleaner:
         raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
         value = None
         if plan.contextual is not None:
-            value = plan.contextual(Value(self.context, tag, vr, raw, item.encodings, item))
+            argument = profile.parse_grammar(decision.grammar)[1]
+            value = plan.contextual(Value(self.context, tag, vr, raw, item.encodings, item, argument))
         if value is None:
             value = profile.clean_value(
                 self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision

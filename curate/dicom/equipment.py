@@ -1,4 +1,4 @@
-"""Vendor, model, software, kernel and pulse sequence: what harmonisation needs, from closed vocabularies."""
+"""Vendor, model, software and kernel: what harmonisation needs, from closed vocabularies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from functools import cache, lru_cache
 from curate.dicom.grammar import data, even
 
 _PUNCTUATION = re.compile(r"[^A-Z0-9+./_ -]+")
-_VERSION = re.compile(r"(?:[A-Z]{1,3})?\d{1,2}(?:\.\d{1,2}){0,2}[A-Z]?|R\d{1,2}|M\d|SP\d{1,2}|P\d{1,2}")
-_KERNEL = re.compile(
-    r"(?:[ABCDHITUSQ][A-Z]?\d{2}[A-Z]?|FC\d{2}|\d{1,2})(?:[ /_]\d)?|[A-Z][A-Z]?\d{1,2}[FHSMU]?"
-)
+_VERSION = re.compile(r"([A-Z]{0,3})(\d{1,2}(?:\.\d{1,2}){0,2})([A-Z]?)")
+_STRENGTH = re.compile("[1-7]")
+_LATEST_DOTTED = 31  # what a part of a version may reach: higher ones are met in years of birth
 _MOST_DIGITS = 8
 
 
@@ -86,50 +85,57 @@ def software(_argument: str, _vr: str, raw: bytes) -> bytes | None:
             digits = sum(map(str.isdigit, word))
             if word in _words("software"):
                 kept.append(word)
-            elif (
-                _VERSION.fullmatch(word) and digits <= left and (not word.isdigit() or word == value.strip())
-            ):
+            elif digits <= left and _is_version(word) and (not word.isdigit() or word == value.strip()):
                 kept.append(word)
                 left -= digits
         values.append(" ".join(kept))
     return _written(values, raw)
 
 
+@lru_cache(maxsize=4096)
+def _is_version(word: str) -> bool:
+    """Whether a word is a version as vendors write them: `VB17A`, `5.1.7`; a prefix has the numbers that exist."""
+    match = _VERSION.fullmatch(word)
+    if match is None or (match[1] and match[1] not in _prefixes()):
+        return False
+    first, *rest = [int(part) for part in match[2].split(".")]
+    low, high = _prefixes().get(match[1], (0, _LATEST_DOTTED))
+    return low <= first <= high and all(part <= _LATEST_DOTTED for part in rest)
+
+
+@cache
+def _prefixes() -> dict[str, tuple[int, int]]:
+    """The least and the largest number after each prefix of a version."""
+    return {prefix: (low, high) for prefix, (low, high) in data("equipment.json")["versions"].items()}
+
+
 def kernel(_argument: str, _vr: str, raw: bytes) -> bytes | None:
-    """A reconstruction kernel: a known name or a vendor's short code such as B30f or FC08."""
-    values = [value.strip() for value in _values(raw)][:2]
-    kept = [
-        _kernel(value) for value in values if len(values) == 1 or not value[:2].isdigit() or len(value) == 1
-    ]
-    return _written(kept, raw, 16)
+    """A reconstruction kernel that a vendor has, such as B30f, FC08 or STANDARD; its strength beside it."""
+    name, *strength = [value.strip() for value in _values(raw)][:2]
+    kept = [_kernel(name), *(value for value in strength if _STRENGTH.fullmatch(value))]
+    return _written(kept if kept[0] else [], raw, 16)
+
+
+@cache
+def _kernels() -> frozenset[str]:
+    """Every kernel that a vendor has, in upper case."""
+    vendors = data("equipment.json")["kernels"]["numbers"].values()
+    return frozenset(
+        prefix + number + suffix
+        for known in vendors
+        for prefix, numbers in known["prefixes"].items()
+        for number in numbers.split()
+        for suffix in ("", *known["suffixes"].split())
+    )
 
 
 @lru_cache(maxsize=4096)
 def _kernel(text: str) -> str:
     upper = " ".join(text.upper().split())
-    if upper in _words("kernels") or _KERNEL.fullmatch(upper):
+    named = frozenset(data("equipment.json")["kernels"]["words"].split())
+    bare, strength = re.fullmatch(r"(.*?)((?:[ /_][1-7])?)", upper, re.DOTALL).groups()  # type: ignore[union-attr]
+    if upper in named or upper in _kernels() or (strength and bare in _kernels()):
         return text if text.isascii() and upper == text.upper() else upper
     words = upper.split(" ")
-    known = all(
-        word in _words("kernels") or (word[:1].isalpha() and _KERNEL.fullmatch(word)) for word in words
-    )
+    known = all(word in named or (word[:1].isalpha() and word in _kernels()) for word in words)
     return upper if known and len(words) <= 3 else ""
-
-
-def sequence(_argument: str, _vr: str, raw: bytes) -> bytes | None:
-    """A pulse sequence's name in its vendor's terms, such as `*fl2d1` or `ep_b1000#4`."""
-    return _written([_sequence(value.strip()) for value in _values(raw)], raw, 16)
-
-
-@lru_cache(maxsize=4096)
-def _sequence(text: str) -> str:
-    match = re.fullmatch(
-        r"(\*{0,2})([A-Za-z][A-Za-z0-9]*?)((?:_?[bB]?\d{1,4})?(?:[#tT]\d{0,3})?(?:_\d{1,3})?(?:ns|rs|r|R)?)",
-        text,
-    )
-    if not match:
-        return text.upper() if text.upper() in _words("sequences") else ""
-    bare = re.sub(r"[_ ]$", "", match[2]).upper()
-    whole = (match[2] + re.sub(r"\D.*$", "", match[3].lstrip("_"))).upper()
-    known = _words("sequences")
-    return text if bare in known or whole in known else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from curate.dicom import codes, content, dates, identifiers
+from curate.dicom import codes, content, dates, identifiers, labels, stated
+from curate.dicom.grammar import data
 from curate.dicom.sopclasses import WEIGHT, needs_weight
 from curate.dicom.types import Element, Item, Policy, Report, StudyContext
 from curate.findings import Finding
@@ -21,6 +22,7 @@ _OF_PIXELS = (
     ("113101", "Clean Pixel Data Option"),
     ("113102", "Clean Recognizable Visual Features Option"),
 )
+_REMOVED = b"REMOVED "
 _SEGMENT_NUMBER = 0x00620004
 _NUMBERED = (
     (0x30060020, 0x30060026, 0x30060022, "ROI"),
@@ -36,6 +38,8 @@ def finish_item(policy: Policy, context: StudyContext, parent: int, item: Item) 
         return content.finish(item)
     if codes.is_code(item):
         return codes.clean(parent, item)
+    if labels.TRACKING_ID in item:
+        labels.tracking(item)
     for owner, name, number, word in _NUMBERED:
         if parent == owner and item.text(name) == word:
             item.put(name, item[name].vr, f"{word} {_number(item, number)}".strip().encode())
@@ -52,6 +56,9 @@ def _number(item: Item, tag: int) -> str:
 def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Report) -> Item:
     """The data set with what PS3.15 E.1.1 asks for, and empty where the standard asks for a value of type 2."""
     codes.strip(item)
+    labels.number(context, item)
+    for tag, raw in stated.described(item):
+        _put_instead(item, tag, raw)
     for tag, vr in _EMPTY:
         if tag not in item:
             item.put(tag, vr, b"")
@@ -67,6 +74,30 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     item[_METHODS] = _method_codes(tuple(_methods(policy, moved, item)))
     item.put(0x00280303, "CS", b"MODIFIED" if moved else b"REMOVED ")
     return item
+
+
+def rests_on_others(element: Element) -> bool:
+    """Whether `finish_dataset` looks at what an element holds beside others; asked of what changes in a series."""
+    return labels.holds(element) if element.items else stated.concerns(element)
+
+
+def _put_instead(item: Item, tag: int, raw: bytes) -> None:
+    """A description as it is now; what its type asks for where nothing of it is left."""
+    if raw:
+        item.put(tag, item[tag].vr, raw)
+    elif _type(tag) == "3":
+        del item[tag]
+    else:
+        item.put(tag, item[tag].vr, _REMOVED if _type(tag) in ("1", "1C") else b"")
+
+
+@cache
+def _types() -> dict[int, str]:
+    return {int(entry["tag"], 16): entry["type"] for entry in data("allow.json")}
+
+
+def _type(tag: int) -> str:
+    return _types().get(tag, "3")
 
 
 def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from curate import resources
 
 TEXT_NUMBERS = ("DS", "IS")
 _BULK = frozenset(("LT", "OB", "OD", "OF", "OL", "OV", "OW", "ST", "UN", "UR", "UT"))
-_BINARY = {
+BINARY = {
     "US": "H",
     "SS": "h",
     "UL": "L",
@@ -78,8 +78,8 @@ def split(raw: bytes) -> list[str]:
 
 def count(vr: str, raw: bytes) -> int:
     """How many values a raw value has, bulk data as one."""
-    if vr in _BINARY and not vr.startswith("O"):
-        return len(raw) // struct.calcsize("<" + _BINARY[vr])
+    if vr in BINARY and not vr.startswith("O"):
+        return len(raw) // struct.calcsize("<" + BINARY[vr])
     return 1 if vr in _BULK else raw.count(b"\\") + 1
 
 
@@ -108,7 +108,7 @@ def _number(argument: str, vr: str, raw: bytes, digits: int) -> bytes | None:
     low, high = bounds(argument)
     if vr in TEXT_NUMBERS:
         return _decimal(low, high, vr, raw, digits)
-    kind = _BINARY.get(vr)
+    kind = BINARY.get(vr)
     if kind is None or (vr in _INTEGERS and _RUN.search(raw) and len(raw) > _INTEGERS[vr]):
         return None  # several integers whose bytes spell something
     return _binary(low, high, kind, raw)
@@ -121,7 +121,7 @@ def big(argument: str, vr: str, raw: bytes) -> bytes | None:
         return checked
     if vr in TEXT_NUMBERS:
         return even("\\".join(_rounded_text(part, vr) for part in split(checked)).encode(), b" ")
-    kind = _BINARY[vr]
+    kind = BINARY[vr]
     values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
     rounded = [_rounded(value) if kind in "fd" else int(_rounded(value)) for value in values]
     return struct.pack(f"<{len(rounded)}{kind}", *rounded)
@@ -135,7 +135,7 @@ def measured(argument: str, vr: str, raw: bytes) -> bytes | None:
     if vr in TEXT_NUMBERS:
         parts = [part if abs(float(part or 0)) < 1e6 else _rounded_text(part, vr) for part in split(checked)]
         return even("\\".join(parts).encode(), b" ")
-    kind = _BINARY[vr]
+    kind = BINARY[vr]
     values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
     rounded = [value if abs(value) < 1e6 else _rounded(value) for value in values]
     return struct.pack(f"<{len(rounded)}{kind}", *(rounded if kind in "fd" else map(int, rounded)))
@@ -324,12 +324,6 @@ def constant(argument: str, _vr: str, raw: bytes) -> bytes | None:
     return even(argument.encode(), b" ")
 
 
-def context_identifier(_argument: str, _vr: str, raw: bytes) -> bytes | None:
-    """Numbers of context groups and templates of PS3.16."""
-    value = raw.decode("ascii", "replace").strip(" \0")
-    return even(value.encode(), b" ") if re.fullmatch(r"[1-9]\d{0,4}", value) and int(value) < 20000 else None
-
-
 _NUCLEI = ("1H", "H", "3HE", "7LI", "13C", "19F", "23NA", "31P", "129XE", "17O", "2H", "H1")
 _RESCALE = ("HU", "OD", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "OD REL", "PVAL", "NORMALIZED")
 
@@ -350,16 +344,3 @@ def words(argument: str, _vr: str, raw: bytes) -> bytes | None:
     """One of the words of the argument."""
     value = raw.decode("ascii", "replace").strip(" \0").upper()
     return b"" if not value else even(value.encode(), b" ") if value in argument.split(",") else None
-
-
-def ge_bvalue(_argument: str, vr: str, raw: bytes) -> bytes | None:
-    """GE's b-value: the first of four integers, sometimes with 10^9 added, which goes."""
-    parts = split(raw)
-    if vr != "IS" or not all(re.fullmatch(r"\d{1,10}", part) for part in parts):
-        return None
-    first = int(parts[0])
-    first -= 1_000_000_000 if first >= 1_000_000_000 else 0
-    rest = [int(part) for part in parts[1:]]
-    if first > 20000 or any(part > 999 for part in rest):
-        return None
-    return even("\\".join(map(str, [first, *rest])).encode(), b" ")

@@ -8,6 +8,7 @@ from itertools import compress
 from operator import is_not
 from typing import TYPE_CHECKING
 
+from curate.dicom.finish import rests_on_others
 from curate.dicom.types import Element, Item, Verdict
 from curate.dicom.writer import encode, is_wide
 
@@ -121,7 +122,13 @@ class Latest:
         finished = self.finished
         if finished is None:
             return
-        if old is None or new is None or tag in self._rested or finished.get(tag) is not old:
+        if (
+            old is None
+            or new is None
+            or tag in self._rested
+            or finished.get(tag) is not old
+            or rests_on_others(new)
+        ):
             self.finished = None
             return
         finished[tag] = new

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from pydicom.datadict import dictionary_VM
@@ -20,6 +20,7 @@ from curate.dicom.identifying import (
     without_numbers,
     words_in,
 )
+from curate.dicom.numbering import own_numbers_of
 from curate.dicom.sopclasses import admit_sop_class, pixel_risks, rounded_weight
 from curate.dicom.types import Action, Decision, Item, Policy, StudyContext
 
@@ -47,7 +48,8 @@ MODIFIED_DATES, DESCRIPTORS = "retain_longitudinal_modified_dates", "clean_descr
 STRUCTURED, UIDS = "clean_structured_content", "retain_uids"
 _REMOVE, _EMPTY, _DUMMY = Action.REMOVE, Action.EMPTY, Action.DUMMY  # to ask the class takes a call each
 _DATE_GRAMMARS = ("date", "time", "datetime")
-_TEXT_GRAMMARS = ("terms", "kernel", "sequence", "roi", "segment", "label", "label-cs")
+_TEXT_GRAMMARS = ("terms", "kernel", "sequence", "roi", "segment", "label")
+_INNER = {"terms": "terms-inner", "terms-plain": "terms-plain-inner", "sequence": "sequence-inner"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,19 @@ def row_of(tag: int) -> Row | None:
 
 @lru_cache(maxsize=1 << 15)
 def decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) -> Decision:
-    """What happens to an attribute inside a sequence (`parent`; 0 at the top), and why."""
+    """What happens to an attribute inside a sequence (`parent`; 0 at the top), and why.
+
+    Within a sequence nothing beside a description states its numbers; at the top nothing refers to a label.
+    """
+    decision = _decide(policy, parent, tag, vr, creator)
+    if parent and (inner := _INNER.get(decision.grammar)):
+        return replace(decision, grammar=inner)
+    if not parent and decision.grammar.startswith("ordinal("):
+        return replace(decision, grammar="label")
+    return decision
+
+
+def _decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None) -> Decision:
     row = row_of(tag)
     if tag & 0x10000:
         return _decide_private(policy, tag, vr, creator)
@@ -192,7 +206,6 @@ def _basic(parent: int, tag: int, vr: str, row: Row, why: str) -> Decision:
     return Decision(Action.EMPTY, "empty", why, "VALUE_NOT_CLEAN")
 
 
-@lru_cache(maxsize=4096)
 @lru_cache(maxsize=1 << 12)
 def parse_grammar(text: str) -> tuple[str, str]:
     """`num(0,5)` as its name and its argument."""
@@ -266,19 +279,22 @@ def clean_value(
         return None
     if action is _EMPTY:
         return b""
-    value = values.Value(context, tag, vr, raw, encodings, item)
+    name, argument = parse_grammar(decision.grammar)
+    value = values.Value(context, tag, vr, raw, encodings, item, argument)
     if action is _DUMMY:
         return values.dummy(value)
-    name, argument = parse_grammar(decision.grammar)
     pure = values.PURE.get(name)
     if pure is None:
         cleaned = values.CONTEXTUAL[name](value)
     else:
         most = most_values(tag)
-        if tag & 0x10000 and (known := private.find(tag, item.creator(tag))):
+        known = private.find(tag, item.creator(tag)) if tag & 0x10000 else None
+        if known:
             vr = known.vr if vr == "UN" else vr  # a private attribute of an implicit VR comes without its own
             most = known.most
         cleaned = pure(argument, vr, raw) if grammar.count(vr, raw) <= most else None
+        if known and cleaned and private.repeats(known, vr, cleaned, own_numbers_of(context.names)):
+            cleaned = None
     if cleaned is not None:
         return cleaned
     entry = allowed().get(tag)

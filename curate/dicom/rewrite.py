@@ -6,6 +6,7 @@ from curate.dicom import computing, container, localtime, profile, writer
 from curate.dicom.cleaner import Clean, cleaner_of
 from curate.dicom.dictionary import keyword
 from curate.dicom.identifiers import is_new_uid
+from curate.dicom.numbering import renumbered
 from curate.dicom.reader import parse
 from curate.dicom.types import (
     SPECIFIC_CHARACTER_SET,
@@ -47,6 +48,9 @@ def rewrite_parsed(parsed: Parsed, context: StudyContext, policy: Policy) -> Rew
     """
     report = Report(findings=list(parsed.findings))
     clean = clean_dataset(parsed, context, policy, report)
+    if context.numbering is not None:
+        item = renumbered(context.numbering, parsed.dataset, clean.item)
+        clean = clean if item is clean.item else Clean(item, None)
     made = assemble(parsed, clean, report)
     numbers = profile.own_numbers(context.names)
     if numbers and any(map(bytes(made.chunks[0]).__contains__, numbers)):

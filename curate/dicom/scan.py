@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from curate.dicom.dates import date_text, moved, parse_datetime, parse_offset, time_text
+from curate.dicom.numbering import whole
 from curate.dicom.reader import peek
 from curate.dicom.types import Element, Item, Keys, MalformedError, Scan
 
@@ -27,8 +28,8 @@ _DATES = (
 _ACQUISITION, _OFFSET = 0x0008002A, 0x00080201
 _WANTED = frozenset((
     *(tag for pair in _DATES for tag in pair), _ACQUISITION, _OFFSET, 0x00080016, 0x00080018, 0x00080060, 0x00100010,
-    0x00100020, 0x00100030, 0x00120062, 0x00181060, 0x0020000D, 0x0020000E, 0x00200013, 0x00200032, 0x00200037,
-    0x00200100, 0x00201041, _LAST,
+    0x00100020, 0x00100030, 0x00120062, 0x00181060, 0x0020000D, 0x0020000E, 0x00200011, 0x00200012, 0x00200013,
+    0x00200032, 0x00200037, 0x00200100, 0x00201041, _LAST,
 ))  # fmt: skip
 _DAYS_END = "235959.999999"
 _latest: dict[int, tuple[Element, str]] = {}  # the text of the element that each tag had last
@@ -53,7 +54,7 @@ def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
 
 def nothing(rule: str, size: int) -> Scan:
     """The scan of a file that says nothing, by the rule that tells why."""
-    return Scan("", "", "", "", "", "", b"", False, "", None, None, None, None, 0, size, rule)
+    return Scan("", "", "", "", "", "", b"", False, "", None, None, None, None, 0, size, rule=rule)
 
 
 def _scan(data: bytes, size: int, keys: Keys) -> Scan:
@@ -105,6 +106,8 @@ def _record(get: _Text, syntax: str, size: int, keys: Keys) -> Scan:
         frames=int(_number(get[_LAST]) or 1),
         size=size,
         rule=_missing(study, series, sop_class, sop_instance),
+        series_number=whole(get[0x00200011]),
+        acquisition=whole(get[0x00200012]),
     )
 
 

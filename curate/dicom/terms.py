@@ -56,34 +56,60 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKD", text).encode("ascii", "replace").decode().replace("?", "").upper()
 
 
-def rebuild(vr: str, raw: bytes, encodings: tuple[str, ...], names: frozenset[str] = frozenset()) -> bytes:
+def rebuild(
+    vr: str,
+    raw: bytes,
+    encodings: tuple[str, ...],
+    names: frozenset[str] = frozenset(),
+    stated: frozenset[str] | None = None,
+) -> bytes:
     """The description made of the vocabulary's terms alone; empty where none is in it.
 
-    `names` are words of the person's own identifiers: they never stay, whatever the vocabulary says.
+    `names` are words of the person's own identifiers: they never stay, whatever the vocabulary says. Of quantities
+    only the `stated` ones stay; None: any of their form.
     """
     text = decode_text(raw, encodings)
-    values = (rebuild_text(part, _LIMIT.get(vr, 64), names) for part in text.split("\\"))
+    values = (rebuild_text(part, _LIMIT.get(vr, 64), names, stated) for part in text.split("\\"))
     return even("\\".join(value for value in values if value).encode(), b" ")
 
 
 @lru_cache(maxsize=8192)
-def rebuild_text(text: str, limit: int, names: frozenset[str] = frozenset()) -> str:
+def rebuild_text(
+    text: str, limit: int, names: frozenset[str] = frozenset(), stated: frozenset[str] | None = None
+) -> str:
     """One value rebuilt, until nothing changes any more."""
     for _ in range(5):
-        rebuilt = " ".join(_fit(_pass(text, names), limit))
+        rebuilt = " ".join(_fit(_pass(text, names, stated), limit))
         if rebuilt == text:
             break
         text = rebuilt
     return rebuilt
 
 
-def _pass(text: str, names: frozenset[str]) -> list[str]:
+def _tokens(text: str) -> list[str]:
     folded = fold(text[:256])
     for old, new in _REPLACED:
         folded = folded.replace(old, new)
     folded = _BEQUALS.sub(r"B\1", folded)
-    tokens = [part for token in _TOKEN.findall(folded) for part in _parts(token)]
-    kept, strangers = _choose(tokens, names)
+    return [part for token in _TOKEN.findall(folded) for part in _parts(token)]
+
+
+def quantities(text: str) -> frozenset[str]:
+    """The quantities in a text, as they are `stated`: `5mm`, `b1000`, `TE 30`."""
+    tokens = _tokens(text)
+    around = zip(tokens, ["", *tokens], [*tokens[1:], ""], strict=False)
+    return frozenset(_said(token, before, after) for token, before, after in around) - {""}
+
+
+def _said(token: str, before: str, after: str) -> str:
+    """A quantity with the name of what it is of, where that stands before it."""
+    quantity = _quantity(token, before, after)
+    return f"{before} {quantity}" if quantity and quantity[-1].isdigit() and quantity[0] != "b" else quantity
+
+
+def _pass(text: str, names: frozenset[str], stated: frozenset[str] | None) -> list[str]:
+    tokens = _tokens(text)
+    kept, strangers = _choose(tokens, names, stated)
     kept = list(dict.fromkeys(kept))
     doubtful = [word for word in kept if word in ambiguous()]
     if doubtful and (strangers or len(doubtful) + sum(map(_is_number, kept)) == len(kept)):
@@ -103,7 +129,9 @@ def _parts(token: str) -> tuple[str, ...]:
     return (token,)
 
 
-def _choose(tokens: list[str], names: frozenset[str]) -> tuple[list[str], bool]:
+def _choose(
+    tokens: list[str], names: frozenset[str], stated: frozenset[str] | None
+) -> tuple[list[str], bool]:
     """The terms and quantities among tokens, and whether unknown words stood beside them."""
     kept: list[str] = []
     strangers, numbers = False, 0
@@ -113,6 +141,8 @@ def _choose(tokens: list[str], names: frozenset[str]) -> tuple[list[str], bool]:
         quantity = _quantity(token, before, after)
         if token in names:
             strangers = True
+        elif quantity and stated is not None and _said(token, before, after) not in stated:
+            continue
         elif quantity and numbers < _MOST_NUMBERS:
             kept.append(quantity)
             numbers += 1

@@ -24,6 +24,7 @@ from curate.findings import Finding
 from curate.policies import Policy as Policy
 
 if TYPE_CHECKING:
+    from curate.dicom.numbering import Numbering
     from curate.dicom.track import Track
 
 Bytes = bytes | memoryview
@@ -82,6 +83,7 @@ class StudyContext:
     `shift_us` is 0, and `donor_id` is what the file says; so rewriting a clean file changes nothing.
     `names` are words of the person's own identifiers (`profile.words_of`): no description repeats them.
     `utc_offset` are the minutes from UTC of the clock of one instance: the engine's, None where nothing states it.
+    `numbering` renumbers the study's series, acquisitions and instances; None: they stay.
     """
 
     keys: Keys | None
@@ -89,6 +91,7 @@ class StudyContext:
     shift_us: int | None
     study_date: str = ""
     names: frozenset[str] = frozenset()
+    numbering: Numbering | None = None
     utc_offset: int | None = None
 
 
@@ -109,10 +112,11 @@ class Element:
 
     Never changed once made: the engine shares equal elements among instances. `encoded` (its bytes) and
     `wide` (they need more than ASCII) are the writer's, `verdict` the rewriter's, `typed` (character set, value)
-    that of the facts, `refers` that of the references; `units` is what reading a sequence takes of a file's bound.
+    that of the facts, `refers` that of the references, `labelled` that of the labels; `units` is what reading a
+    sequence takes of a file's bound.
     """
 
-    __slots__ = ("encoded", "refers", "tag", "typed", "units", "value", "verdict", "vr", "wide")
+    __slots__ = ("encoded", "labelled", "refers", "tag", "typed", "units", "value", "verdict", "vr", "wide")
 
     def __init__(self, tag: int, vr: str, value: Value) -> None:
         self.tag = tag
@@ -121,6 +125,7 @@ class Element:
         self.encoded: bytes | None = None
         self.wide = False
         self.refers: bool | None = None
+        self.labelled: bool | None = None
         self.units = 0
         self.verdict: Verdict = NO_VERDICT
         self.typed: tuple[tuple[str, ...] | None, object] = (None, None)
@@ -310,6 +315,8 @@ class Scan(NamedTuple):
     number: int | None
     frames: int
     size: int
+    series_number: int | None = None
+    acquisition: int | None = None
     rule: str = ""
 
     def __repr__(self) -> str:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-import hmac
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms, withheld
+from curate.dicom import (
+    anatomy,
+    codes,
+    contexts,
+    dates,
+    equipment,
+    grammar,
+    icc,
+    identifiers,
+    labels,
+    numbering,
+    private,
+    pulse,
+    terms,
+    withheld,
+)
 from curate.dicom.sopclasses import rounded_weight
 from curate.dicom.types import Item, StudyContext
 
@@ -24,11 +37,12 @@ PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "uid-standard": grammar.standard_uid,
     "at": grammar.attribute_tags,
     "const": grammar.constant,
-    "cid": grammar.context_identifier,
+    "cid": contexts.context_identifier,
     "nucleus": grammar.nucleus,
     "rescale": grammar.rescale,
     "words": grammar.words,
-    "geb": grammar.ge_bvalue,
+    "content": contexts.content_label,
+    "geb": private.ge_bvalue,
     "code": codes.code_text,
     "scheme": codes.scheme_name,
     "version": codes.scheme_version,
@@ -37,17 +51,20 @@ PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "model": equipment.model,
     "software": equipment.software,
     "kernel": equipment.kernel,
-    "sequence": equipment.sequence,
+    "sequence": pulse.sequence,
+    "sequence-inner": pulse.bare_sequence,
+    "coil": pulse.coil,
     "bodypart": anatomy.body_part,
     "withheld": withheld.nothing,
     "icc": icc.clean,
 }
-NAMED = frozenset(("terms", "terms-plain", "label", "label-cs", "vendor", "model", "software", "withheld"))
+NAMED = frozenset((
+    "terms", "terms-plain", "terms-inner", "terms-plain-inner", "label", "coil", "vendor", "model", "software",
+    "withheld",
+))  # fmt: skip
 _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _DUMMY_SIZES = {"FD": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "FL": 4, "SL": 4, "UL": 4}
 _WELL_KNOWN = ("Well-known frame of reference", "Well-known SOP Instance")
-_SMALL = re.compile(r"[A-Z]{0,2}\d{1,3}")
-_LABEL = re.compile(r"L[0-9A-F]{8}")
 _REMOVED = b"REMOVED "
 
 
@@ -60,6 +77,7 @@ class Value(NamedTuple):
     raw: bytes
     encodings: tuple[str, ...]
     item: Item
+    argument: str = ""
 
     @property
     def blank(self) -> bool:
@@ -148,15 +166,45 @@ def segment(value: Value) -> bytes | None:
     return anatomy.segment_label(value.raw, value.encodings)
 
 
+def inner_description(value: Value) -> bytes | None:
+    """A description within a sequence: no number stays, for nothing beside it states the same."""
+    return _of_words(value, value.context.names)
+
+
+def plain_inner_description(value: Value) -> bytes | None:
+    """The same without the words for regions."""
+    return _of_words(value, value.context.names | terms.anatomy())
+
+
+def _of_words(value: Value, names: frozenset[str]) -> bytes | None:
+    rebuilt = terms.rebuild(value.vr, value.raw, value.encodings, names, frozenset())
+    return rebuilt or (b"" if value.blank else None)
+
+
 def label(value: Value) -> bytes | None:
-    """An identifier inside the object: kept where it is a small number, else keyed, so that it still refers."""
-    text, keys = value.ascii, value.context.keys
-    if not text or _SMALL.fullmatch(text):
-        return grammar.even(text.encode(), b" ")
-    if keys is None:
-        return grammar.even(text.encode(), b" ") if _LABEL.fullmatch(text) else None
-    digest = hmac.digest(keys.uid, b"label " + value.raw.strip(b" \0"), "sha256")
-    return grammar.even(f"L{digest[:4].hex().upper()}".encode(), b" ")
+    """A label that other instances refer to: a single digit, else keyed, so that it still refers."""
+    new = labels.keyed(value.context.keys, value.ascii)
+    return grammar.even(new.encode(), b" ") if new or value.blank else None
+
+
+def ordinal(value: Value) -> bytes | None:
+    """A label within its object, which is numbered once all are known."""
+    new = labels.passing(value.context.keys, value.ascii)
+    return grammar.even(new.encode(), b" ") if new or value.blank else None
+
+
+def order(value: Value) -> bytes | None:
+    """A number that only orders or refers: itself, or a keyed one where it is large or the person's own."""
+    low, high = grammar.bounds(value.argument)
+    number = numbering.whole(value.ascii)
+    if number is None:
+        return b"" if value.blank else None
+    own, keys = numbering.own_numbers_of(value.context.names), value.context.keys
+    if not low <= number <= high or number in own:
+        if keys is None:
+            return None
+        number = numbering.keyed(keys, number, own)
+    return grammar.even(str(number).encode(), b" ")
 
 
 def weight(value: Value) -> bytes | None:
@@ -191,8 +239,11 @@ CONTEXTUAL: dict[str, Callable[[Value], bytes | None]] = {
     "terms-plain": plain_description,
     "roi": roi,
     "segment": segment,
+    "terms-inner": inner_description,
+    "terms-plain-inner": plain_inner_description,
     "label": label,
-    "label-cs": label,
+    "ordinal": ordinal,
+    "order": order,
     "weight": weight,
     "creator": creator,
     "longitudinal": longitudinal,

@@ -145,7 +145,6 @@ MORE = [
     "InversionTime",
     "NumberOfTemporalPositions",
     "TemporalPositionIdentifier",
-    "StackID",
     "InStackPositionNumber",
     "DiffusionBValue",
     "DiffusionGradientOrientation",
@@ -246,6 +245,13 @@ EXACT = re.compile(
     r"ImagingFrequency|DistanceSourceToDetector|DistanceSourceToPatient|ReconstructionDiameter|"
     r"RadionuclidePositronFraction|PixelAspectRatio|DiffusionGradient|DiffusionBValue)"
 )
+ORDINALS = (
+    r"^(Referenced)?(ROI|Beam|FractionGroup|DoseReference|ToleranceTable|PatientSetup|Wedge|Source|"
+    r"BrachyApplicationSetup|RangeShifter|LateralSpreadingDevice|RangeModulator|ReferenceImage)Number$|"
+    r"^(Observation|Contour|Compensator|Block|ApplicationSetup|Template|BrachyAccessoryDevice|Channel|"
+    r"SourceApplicator|ApplicatorShapeReferencedROI|TransferTube|ChannelShield|GeneralAccessory|Lesion|Stage|View|"
+    r"Fraction|CurrentFraction)Number$|^TemporalPositionIdentifier$"
+)
 # Ranges by keyword, first match wins: from physics, or from what the module lets the attribute hold, so that no device's
 # value is lost; seven digits at most, too narrow for an identifier of eight. `measured` and `big` allow larger numbers and
 # round them to six significant digits, from 10^7 on to four; `measured` keeps all digits below 10^6.
@@ -263,6 +269,7 @@ NUMBERS = [
         (r"^NumericValue$|^FloatingPointValue$|^RationalNumeratorValue$", "measured", -1e15, 1e15, "measurement, in any unit"),
         (r"^RationalDenominatorValue$", "measured", 1, 1e15, "measurement, in any unit"),
         # counts: as many as the object holds, in a file of any size that is shared
+        (ORDINALS, "order", -1, 99999, "number by which one part of an object refers to another"),
         (r"^NumberOf(Frames|ContourPoints|GraphicPoints|SurfacePoints|Vectors|VolumetricCurvePoints|PolygonalVertices|Annotations|ScanSpotPositions|ControlPoints|TableEntries)$|TotalPixelMatrix(Rows|Columns)|PositionInTotalImagePixelMatrix|DimensionIndexValues|ReferencedFrameNumber|FrameList|FrameOffsetNumber|ImagesInAcquisition|ReferencedContentItemIdentifier|DVHNumberOfBins", "num", -9999999, 9999999, "count or order"),
         (r"^(ROINumber|ContourNumber|ObservationNumber|ReferencedROINumber|SurfaceNumber|ReferencedSurfaceNumber|InStackPositionNumber|TemporalPosition(Identifier|Index)|NumberOfTemporalPositions)$", "num", -1, 999999, "count, index or order"),
         (r"^(GraphicData|VerticesOf.*|DisplayedArea(TopLeft|BottomRight)HandCorner|BoundingBox(TopLeft|BottomRight)HandCorner|AnchorPoint)$", "num", -9999999, 9999999, "coordinates in a pixel matrix of any size"),
@@ -271,7 +278,7 @@ NUMBERS = [
         (r"^(ImageOrientation|RTImageOrientation|PlaneNormal|SlabOrientation|.*UpDirections|.*(View)?(Height|Width)Direction)", "num", -1.001, 1.001, "orientation"),
         (r"MappingMatrix|TransformationMatrix", "num", -20000, 20000, "transformation between coordinate systems"),
         (r"^PixelSpacing|PixelSpacing$|SpacingBetweenSlices|SliceThickness|ElementSpacing|ElementSize|Thickness", "num", -1000, 1000, WHY_GEOMETRY),
-        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", "num", -32768, 99999, "slice and series order"),
+        (r"^(InstanceNumber|SeriesNumber|AcquisitionNumber)$", "order", -32768, 99999, "slice and series order"),
         (r"^(DeviationIndex|PixelIntensityRelationshipSign|.*IncrementSign)$", "num", -1000, 1000, "exposure"),
         (r"Offset|Position|Location|Center|Isocenter|Origin|Point|Coordinate|Distance|SID$|SAD$|SSD$|Height$|Width$|Depth|Displacement|Diameter|Length$|Dimension|BoundaryI|Slab|Boundaries|Extents|Plane$|Edge$|Shift", "num", -20000, 20000, WHY_GEOMETRY),
         (r"Vector$", "num", -20000, 99999, "frame order"),
@@ -312,7 +319,15 @@ VENDOR, MODEL, SOFTWARE = (
     ("model", "harmonisation: model"),
     ("software", "harmonisation: software"),
 )
-LABEL = ("label", "identifier within the object, renamed where it is not a small number")
+LABEL = ("label", "identifier that other instances refer to, keyed where it is no single digit")
+COIL = ("coil", "coil's name from a closed list")
+
+
+def ordinal(letter: str) -> tuple[str, str]:
+    """A label that only its own instance refers to."""
+    return f"ordinal({letter})", "label within the object, renamed by its order"
+
+
 UID = ("uid", "keyed identifier")
 STANDARD_UID = ("uid-standard", "UID registered by the standard")
 
@@ -365,8 +380,27 @@ GRAMMARS: dict[str, tuple[str, str]] = {
     "FillPattern": ("drop", "binary, not needed"),
     "LUTData": ("lut", "meaning of pixel values"),
     "StudyPriorityID": ("never", ""),
-    "ContentLabel": ("label-cs", "name of a content item: a constant"),
-    "GraphicLayer": ("label-cs", "name of a graphic layer"),
+    "ContentLabel": ("content", "kind of content, or a constant"),
+    "GraphicLayer": ordinal("L"),
+    "FiducialIdentifier": ordinal("F"),
+    "StackID": ordinal("S"),
+    "ToleranceTableLabel": ordinal("T"),
+    "WedgeID": ordinal("W"),
+    "CompensatorID": ordinal("C"),
+    "BlockTrayID": ordinal("B"),
+    "ApplicatorID": ordinal("A"),
+    "SourceApplicatorID": ordinal("A"),
+    "SnoutID": ordinal("N"),
+    "RangeShifterID": ordinal("R"),
+    "RangeModulatorID": ordinal("M"),
+    "LateralSpreadingDeviceID": ordinal("D"),
+    "PatientSupportID": ordinal("P"),
+    "FluenceModeID": ordinal("F"),
+    "TrackingID": ("const(T0)", "label of what is tracked, made of its Tracking UID"),
+    "ReceiveCoilName": COIL,
+    "TransmitCoilName": COIL,
+    "MultiCoilElementName": COIL,
+    "MultiCoilConfiguration": COIL,
     "DataPathID": ("cs", "term"),
     "Illumination": ("num(0,65535)", "setting"),
 }
@@ -387,10 +421,6 @@ for _keyword in [
     "ContrastBolusAgent",
     "ContrastBolusRoute",
     "FilterType",
-    "ReceiveCoilName",
-    "TransmitCoilName",
-    "MultiCoilElementName",
-    "MultiCoilConfiguration",
     "AcquisitionProtocolName",
     "AcquisitionProtocolDescription",
     "ReconstructionMethod",
@@ -453,20 +483,6 @@ for _keyword in [
     "OpticalPathIdentifier",
     "ReferencedOpticalPathIdentifier",
     "StackID",
-    "TrackingID",
-    "FiducialIdentifier",
-    "ApplicatorID",
-    "PatientSupportID",
-    "RangeShifterID",
-    "RangeModulatorID",
-    "LateralSpreadingDeviceID",
-    "SnoutID",
-    "BlockTrayID",
-    "CompensatorID",
-    "WedgeID",
-    "ToleranceTableLabel",
-    "FluenceModeID",
-    "SourceApplicatorID",
     "EntityLabel",
     "SegmentationTemplateLabel",
 ]:

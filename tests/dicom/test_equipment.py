@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import ImageCms
 
-from curate.dicom import anatomy, equipment, icc
+from curate.dicom import anatomy, equipment, icc, pulse
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ from curate.dicom import anatomy, equipment, icc
         (equipment.kernel, b"Br40d\\3 ", b"Br40d\\3 "),
         (equipment.kernel, b"88 73 58 71 ", None),
         (equipment.kernel, b"GARCIA", None),
-        (equipment.sequence, b"*fl2d1", b"*fl2d1"),
-        (equipment.sequence, b"epfid2d1_64 ", b"epfid2d1_64 "),
-        (equipment.sequence, b"garcia", None),
+        (pulse.sequence, b"*fl2d1", b"*fl2d1"),
+        (pulse.sequence, b"epfid2d1_64 ", b"epfid2d1_64 "),
+        (pulse.sequence, b"garcia", None),
         (anatomy.body_part, b"CHEST ", b"CHEST "),
         (anatomy.body_part, b"PROSTATE", b"PELVIS"),
         (anatomy.body_part, b"MARIA ", None),

@@ -22,6 +22,7 @@ from tests.planter.places.codes import code_places, report_places
 from tests.planter.places.moments import alike_places, every_date, item_moment_places, moment_places
 from tests.planter.places.pixels import fragment_places, image_places
 from tests.planter.places.place import Place, Plant
+from tests.planter.places.short import initials_places, own_places, quantity_places
 from tests.planter.places.structure import (
     depth_places,
     order_places,
@@ -61,12 +62,15 @@ OWN = (
     report_places,
     item_moment_places,
     alike_places,
+    initials_places,
+    own_places,
+    quantity_places,
     fragment_places,
     image_places,
 )
 
 
-UNTOLD = ("alike",)  # from the released bytes alone these can't be told from what is written
+UNTOLD = ("alike", "own")  # from the released bytes alone these can't be told from what is written
 
 
 @dataclass(frozen=True, slots=True)

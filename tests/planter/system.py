@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from curate.dicom.hierarchy import study_context
 from curate.dicom.identifiers import donor_id
 from curate.dicom.identifying import identifying_words
+from curate.dicom.numbering import numbers, of_study
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite
 from curate.dicom.scan import scan
@@ -43,7 +44,8 @@ def context_of(data: bytes, policy: Policy = POLICY) -> StudyContext:
     names: frozenset[str] = frozenset()
     with contextlib.suppress(MalformedError):
         names = identifying_words(parse(data).dataset)
-    return study_context(KEYS, donor_id(KEYS, "donor of the attack"), found.earliest, None, policy, names)
+    made = study_context(KEYS, donor_id(KEYS, "donor of the attack"), found.earliest, None, policy, names)
+    return replace(made, numbering=of_study([numbers(found)], names))
 
 
 def attack(data: bytes, policy: Policy = POLICY, context: StudyContext | None = None) -> Outcome:

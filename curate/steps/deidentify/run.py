@@ -11,6 +11,7 @@ from pathlib import Path
 from curate import durable, parallel
 from curate.archive import sealed_log
 from curate.dicom import identifiers
+from curate.dicom.numbering import numbers, of_study
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Policy
 from curate.donation import policy as policies
@@ -160,6 +161,8 @@ class _Run:
     def _batches(self, planned: list[Plan]) -> Iterator[Batch]:
         keys = self.beside.keys
         for plan in planned:
+            members = plan.study.members
+            numbering = of_study((numbers(m.scan) for m in members), plan.names)
             files = [
                 File(
                     m.place.place,
@@ -169,9 +172,9 @@ class _Run:
                     f"{identifiers.new_uid(keys, m.scan.sop_instance_uid)}.dcm",
                     m.scan.series_uid,
                 )
-                for m in plan.study.members
+                for m in members
             ]
-            placed = (plan.donor_id, plan.shift_us, plan.study_date, plan.names)
+            placed = (plan.donor_id, plan.shift_us, plan.study_date, plan.names, numbering)
             rest = (*placed, self.policy, plan.heads, self.since)
             for start in range(0, len(files), _BATCH):
                 yield Batch(self.dest, plan.study_id, tuple(files[start : start + _BATCH]), *rest)

@@ -12,6 +12,7 @@ from typing import Any
 from curate import durable
 from curate.dicom import profile
 from curate.dicom.facts import facts_of
+from curate.dicom.numbering import Numbering
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
@@ -72,6 +73,7 @@ class Batch:
     shift_us: int | None
     study_date: str
     names: frozenset[str]
+    numbering: Numbering | None
     policy: Policy
     heads: faces.Plan
     since: int
@@ -129,7 +131,9 @@ def clean(batch: Batch, keys: Keys) -> Outcome:
 
     Files get their names together, once all are on the disk: a folder is synced once a batch.
     """
-    context = StudyContext(keys, batch.donor_id, batch.shift_us, batch.study_date, batch.names)
+    context = StudyContext(
+        keys, batch.donor_id, batch.shift_us, batch.study_date, batch.names, batch.numbering
+    )
     finished: dict[Path, Path] = {}
     refused: list[tuple[File, str]] = []
     findings: list[Finding] = []

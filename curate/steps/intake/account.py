@@ -77,6 +77,7 @@ def _notes(task: StudyTask, work: Work) -> notes.Notes:
         {order.series: (order, notes.coded_facts(told)) for order, told in work.headers.values()},
         frozenset(notes.word_marks(work.keys, work.names)),
         frozenset(mark.hex() for mark in work.refused_sources),
+        work.renumbered,
     )
 
 

@@ -13,6 +13,7 @@ from curate.archive.ledger import StudyRecord
 from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.header import Header
+from curate.dicom.numbering import of_study
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
@@ -81,7 +82,11 @@ def clean_rows(task: StudyTask, work: Work) -> Iterator[Clean]:
     policy = Policy.from_mapping(task.profile)
     _plan_faces(task, work, policy)
     work.names |= names_of(task) if task.deidentify else frozenset()
-    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, work.names)
+    numbering = of_study((instance.numbers for instance in task.instances), work.names)
+    work.renumbered = numbering is not None
+    context = StudyContext(
+        work.keys, task.donor_id, task.shift_us, task.study_date, work.names, numbering
+    )
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
             data = read()

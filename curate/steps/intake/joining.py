@@ -106,7 +106,8 @@ def _taken_in(task: StudyTask, keys: Keys, batch: _Batch, scratch: Path) -> Stud
     fresh, found = _cleaned(part, keys, None if why else batch.notes, scratch / "late")
     if fresh is not None and not fresh.rows:
         return _result(task, keys, batch, fresh.refused, found)
-    why = why or (_LATE if fresh is not None and _may_show_a_face(task, batch, fresh) else "")
+    if fresh is not None and (_may_show_a_face(task, batch, fresh) or _is_renumbered(batch, fresh)):
+        why = why or _LATE
     if fresh is not None and not why and _starts_as_before(task, batch):
         return _together(part, keys, batch, fresh, scratch / "all")
     if why != _RELEASED and batch.is_whole and task.donor_id == batch.record.donor_id:
@@ -145,6 +146,11 @@ def _may_show_a_face(task: StudyTask, batch: _Batch, fresh: Work) -> bool:
         return False
     cut = "faces" in batch.record.payload["evidence"]
     return any(row["frames"] and (cut or faces.is_judged(row["SOPClassUID"])) for row in fresh.rows)
+
+
+def _is_renumbered(batch: _Batch, fresh: Work) -> bool:
+    """Whether numbers that order would have to be given anew over what is there and what is new together."""
+    return fresh.renumbered or (batch.notes is not None and batch.notes.renumbered)
 
 
 def _starts_as_before(task: StudyTask, batch: _Batch) -> bool:

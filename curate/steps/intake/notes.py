@@ -42,7 +42,7 @@ class Notes:
     `row` is a mark of what the table said; `moment` the first acquisition (microseconds since 1970), `shift_us` and
     `study_date` where it went; `order` the place of each instance, as its row in the record; `headers` the first one
     of each series, by its new UID, with the place of its instance; `words` marks of the person's words; `refused`
-    marks of files.
+    marks of files; `renumbered` says that numbers which order became others.
     """
 
     row: str
@@ -53,6 +53,7 @@ class Notes:
     headers: Mapping[str, tuple[Order, Mapping[str, str]]]
     words: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
+    renumbered: bool = False
 
     def stored(self) -> bytes:
         """As the ledger keeps it."""

@@ -19,6 +19,7 @@ from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
 from curate.dicom import identifiers
 from curate.dicom.hierarchy import StudyGroup, day_of, rebased, slice_order
+from curate.dicom.numbering import numbers
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Policy, Scan
 from curate.donation.gate import RowIndex, judge
@@ -212,6 +213,7 @@ class _Run:
                 doubled[member.scan.sop_instance_uid] > 1,
                 member.place.origin,
                 self._order(new_uid, member.scan),
+                numbers(member.scan),
             )
             for series in study.series
             for new_uid in (identifiers.new_uid(self.keys, series.series_uid),)

@@ -9,6 +9,7 @@ from typing import Any
 
 from curate.archive.ledger import QuarantineEntry, StudyRecord
 from curate.archive.stores import Store
+from curate.dicom.numbering import NONE, Numbers
 from curate.findings import Finding
 from curate.metadata.table import StudyRow
 from curate.remote import RemoteFile
@@ -20,7 +21,7 @@ class SourceInstance:
     """One file of a study: its safe place, its path, and where the series' order puts it.
 
     `origin` is where it came from, for the owner alone: a container's member has a path of its own in `path`.
-    `order` is its place among the study's clean instances.
+    `order` is its place among the study's clean instances, `numbers` are what its header orders it by.
     """
 
     place: str
@@ -30,6 +31,7 @@ class SourceInstance:
     duplicate: bool = False
     origin: str = ""
     order: Order = FIRST
+    numbers: Numbers = NONE
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -42,4 +42,5 @@ class Work:
     looked: pixels.Tally = field(default_factory=pixels.Tally)
     places: dict[str, Row] = field(default_factory=dict)
     faces: faces.Plan = field(default_factory=faces.Plan)
+    renumbered: bool = False
     faceless: Counter[str] = field(default_factory=Counter)
