@@ -10,6 +10,8 @@ from pydicom.datadict import tag_for_keyword
 from curate.dicom.facts import typed
 from curate.dicom.types import Item
 
+_FIRST_BLOCK, _LAST_BLOCK = 0x10, 0x20  # more blocks in a group than these nobody reserves
+
 
 class Header:
     """The values of an item by keyword; its sequences are lists of headers. Empty values are None."""
@@ -33,9 +35,11 @@ class Header:
 
     def private(self, group: int, creator: str, number: int) -> Any:
         """The value of a private attribute; None where its block is not there."""
-        for tag, element in self._item.items():
-            if tag >> 16 == group and tag & 0xFF == number and self._item.creator(tag) == creator:
-                return typed(element, self._item.encodings)
+        item = self._item
+        for block in range(_FIRST_BLOCK, _LAST_BLOCK):
+            element = item.get(group << 16 | block << 8 | number)
+            if element is not None and item.text(group << 16 | block) == creator:
+                return typed(element, item.encodings)
         return None
 
     def __contains__(self, name: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,7 @@ def _numbers(value: Any, count: int, name: str) -> tuple[float, ...]:
         found = tuple(float(part) for part in value)
     except (TypeError, ValueError):
         found = ()
-    if len(found) != count or not all(np.isfinite(found)):
+    if len(found) != count or not all(map(math.isfinite, found)):
         raise InputError(f"An instance has no {name}: it does not say where it lies.", hint=WHOLE)
     return found
 
@@ -123,7 +124,7 @@ def _thickness(measures: Dataset | Header) -> float | None:
             value = float(measures.get(name) or 0)
         except (TypeError, ValueError):  # several, or no number: it says nothing
             continue
-        if value > 0 and np.isfinite(value):
+        if value > 0 and math.isfinite(value):
             return value
     return None
 

@@ -147,7 +147,9 @@ def _image_of_values(header: Readable) -> None:
     if "Rows" not in header or not any(name in header for name in _PIXELS):
         raise InputError("This series holds no images.", hint="Choose another by its Modality.")
     kinds = header.get("ImageType") or ()
-    if "MOSAIC" in (kinds if not isinstance(kinds, str) else (kinds,)) or _tiles(header) > 1:
+    if "MOSAIC" in (kinds if not isinstance(kinds, str) else (kinds,)) or (
+        header.get("Modality") == "MR" and _tiles(header) > 1
+    ):
         raise InputError(
             "A mosaic tiles many slices in one image: its position is that of none of them.",
             hint="Read it with curate.dicom(row), and cut it by the number of slices that it states.",

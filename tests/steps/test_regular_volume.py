@@ -113,7 +113,7 @@ KINDS: dict[str, tuple[Callable[[str], list[Dataset]], bool]] = {
     "slope 0": (changed(RescaleSlope="0"), False),
     "intercept alone": (changed(RescaleIntercept=""), True),
     "a mosaic by its type": (lambda m: mosaic(m, private=False), False),
-    "a mosaic by its private header": (lambda m: mosaic(m, private=True), False),
+    "a mosaic by its private header": (lambda _: mosaic("MR", private=True), False),
     "palette": (changed(PhotometricInterpretation="PALETTE COLOR"), False),
     "dose, relative": (lambda _: [dose(HFS, [0, 3, 6])], True),
     "dose, absolute": (lambda _: [dose(HFP, [50, 53, 56])], True),
