@@ -19,6 +19,7 @@ from curate.dicom.grammar import even
 from curate.dicom.types import Item, Keys, Scan
 
 SERIES, ACQUISITION, INSTANCE = 0x00200011, 0x00200012, 0x00200013
+ORDERED = frozenset((SERIES, ACQUISITION, INSTANCE))
 MOST = 99_999
 LEAST = -32_768
 _SERIES_UID = 0x0020000E
