@@ -18,6 +18,8 @@ _SIDES = {"L": "L", "LEFT": "L", "LT": "L", "IZQ": "L", "IZQUIERDO": "L", "IZQUI
           "R": "R", "RIGHT": "R", "RT": "R", "DER": "R", "DERECHO": "R", "DERECHA": "R", "DRET": "R",
           "DRETA": "R"}  # fmt: skip
 _SEGMENT = re.compile(r"Segment( \d{1,5})?")
+_MOST_GY = 90
+_YEARS = frozenset(range(1900, 2040)) - {1900, 2000}
 _TARGET = re.compile(r"(GTV|CTV|PTV|ITV|IGTV)([PN]?)[ _]?(\d{0,2})(?:[ _](\d{2,4}))?")
 
 
@@ -48,7 +50,8 @@ def structure(text: str) -> str:
     if bare in names:
         return names[bare]
     if match := _TARGET.fullmatch(bare.replace(" ", "_")):
-        return match[1] + match[2].lower() + match[3] + (f"_{match[4]}" if match[4] else "")
+        dose = match[4] if match[4] and _is_dose(int(match[4])) else ""
+        return match[1] + match[2].lower() + match[3] + (f"_{dose}" if dose else "")
     words = bare.split()
     sides = {_SIDES[word] for word in words if word in _SIDES}
     rest = " ".join(word for word in words if word not in _SIDES)
@@ -56,6 +59,11 @@ def structure(text: str) -> str:
     if not base or len(sides) > 1:
         return ""
     return f"{base}_{sides.pop()}" if sides and base in _lateral() else base
+
+
+def _is_dose(number: int) -> bool:
+    """Whether a target's number is a dose as plans state them, in Gy or cGy; a year is none."""
+    return number <= _MOST_GY or (number <= 100 * _MOST_GY and number % 5 == 0 and number not in _YEARS)
 
 
 @cache
@@ -79,5 +87,5 @@ def roi_name(raw: bytes, encodings: tuple[str, ...]) -> bytes:
 def segment_label(raw: bytes, encodings: tuple[str, ...]) -> bytes:
     """A known structure, terms of the vocabulary, or `Segment`, to which `finish_item` adds the number."""
     text = decode_text(raw, encodings).strip()
-    known = "" if _SEGMENT.fullmatch(text) else structure(text) or rebuild_text(text, 64)
+    known = "" if _SEGMENT.fullmatch(text) else structure(text) or rebuild_text(text, 64, frozenset(), frozenset())
     return even((known or "Segment").encode(), b" ")

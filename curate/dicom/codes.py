@@ -22,6 +22,7 @@ _SAME_SCHEME = {
 }
 _DIAGNOSES = frozenset(("I9", "I9C", "I10", "I10C", "I10P", "I11", "ICDO3", "BARI", "NDC"))
 _VERSION = re.compile(r"\d{1,2}(\.\d{1,2})?")
+_LAST_PART = 31
 
 # What stands where a code is required and the file's own is of a scheme that nobody else can read.
 SUBSTITUTES = {
@@ -168,6 +169,7 @@ def scheme_name(_argument: str, _vr: str, raw: bytes) -> bytes | None:
 
 
 def scheme_version(_argument: str, _vr: str, raw: bytes) -> bytes | None:
-    """A short version number."""
+    """A short version number, no part of which is a year of birth."""
     value = raw.decode("ascii", "replace").strip(" \0")
-    return even(value.encode(), b" ") if _VERSION.fullmatch(value) else None
+    known = _VERSION.fullmatch(value) and all(int(part) <= _LAST_PART for part in value.split("."))
+    return even(value.encode(), b" ") if known else None

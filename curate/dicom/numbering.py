@@ -19,6 +19,7 @@ from curate.dicom.grammar import even
 from curate.dicom.types import Item, Keys, Scan
 
 SERIES, ACQUISITION, INSTANCE = 0x00200011, 0x00200012, 0x00200013
+ORDERED = frozenset((SERIES, ACQUISITION, INSTANCE))
 MOST = 99_999
 LEAST = -32_768
 _SERIES_UID = 0x0020000E
@@ -26,7 +27,7 @@ _SHORTEST = 4  # digits of an identifier that is no date
 _LATEST_DAY = 31  # two digits up to this one are days and months, and what any series counts to
 _FIRST_KEYED, _KEYED = 10_000, 90_000
 _WHOLE = re.compile(r"[+-]?\d{1,30}")
-_DATE = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)")
+_DATE = re.compile(r"(1[89]|20)(\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 
 
 class Numbers(NamedTuple):

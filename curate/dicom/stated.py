@@ -75,10 +75,13 @@ def _kinds() -> dict[int, str]:
     return {tag: grammar for tag, grammar in entries if grammar in ("terms", "sequence")}
 
 
+_PRIVATE = {"B": "b-value", "s": "rotation", "sec": "rotation"}
+
+
 @cache
-def _bvalues() -> frozenset[tuple[str, int, int]]:
-    """The private attributes that state a b-value."""
-    return frozenset(key for key, known in private.safe().items() if known.why.startswith("b-value"))
+def _private(about: str) -> frozenset[tuple[str, int, int]]:
+    """The private attributes that state a b-value, or a time of rotation in seconds."""
+    return frozenset(key for key, known in private.safe().items() if known.why.startswith(about))
 
 
 def concerns(element: Element) -> bool:
@@ -140,7 +143,7 @@ class _States:
             for tags, factor in _SOURCES.get(kind, ())
             for tag in tags
             for value in self._values(tag)
-        ) or (kind == "B" and any(abs(value - number) <= room for value in self._private_bvalues()))
+        ) or any(abs(value - number) <= room for value in self._private(_PRIVATE.get(kind, "")))
 
     def _values(self, tag: int) -> list[float]:
         """The numbers of an attribute: the data set's own, else those in its sequences."""
@@ -165,10 +168,10 @@ class _States:
                     known = found.setdefault(tag, [])
                     known += [value for value in _numbers(element, item.encodings) if value not in known]
 
-    def _private_bvalues(self) -> list[float]:
+    def _private(self, about: str) -> list[float]:
         item, found = self._item, []
-        for tag in [tag for tag in item if tag & 0x10000 and tag & 0xFFFF >= 0x1000]:
-            if (item.creator(tag) or "", tag >> 16, tag & 0xFF) in _bvalues():
+        for tag in [tag for tag in item if about and tag & 0x10000 and tag & 0xFFFF >= 0x1000]:
+            if (item.creator(tag) or "", tag >> 16, tag & 0xFF) in _private(about):
                 item.raw(tag)
                 found += _numbers(item[tag], item.encodings)[:1]
         return found

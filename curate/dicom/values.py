@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -66,6 +67,7 @@ _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT
 _DUMMY_SIZES = {"FD": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "FL": 4, "SL": 4, "UL": 4}
 _WELL_KNOWN = ("Well-known frame of reference", "Well-known SOP Instance")
 _REMOVED = b"REMOVED "
+_LAST_NUMBER = re.compile(rb"(\d+) ?$")
 
 
 class Value(NamedTuple):
@@ -157,8 +159,12 @@ def plain_description(value: Value) -> bytes | None:
 
 
 def roi(value: Value) -> bytes | None:
-    """The name of a region of interest."""
-    return anatomy.roi_name(value.raw, value.encodings)
+    """The name of a region of interest; a target's number is not the person's own."""
+    name = anatomy.roi_name(value.raw, value.encodings)
+    own = numbering.own_numbers_of(value.context.names)
+    if own and (number := _LAST_NUMBER.search(name)) and int(number[1]) in own:
+        name = grammar.even(name[: number.start()].rstrip(b"_"), b" ")
+    return name
 
 
 def segment(value: Value) -> bytes | None:
@@ -200,7 +206,8 @@ def order(value: Value) -> bytes | None:
     if number is None:
         return b"" if value.blank else None
     own, keys = numbering.own_numbers_of(value.context.names), value.context.keys
-    if not low <= number <= high or number in own:
+    alone = number < 100 and value.tag in numbering.ORDERED  # only the study tells whether that is a count
+    if not low <= number <= high or (number in own and not alone):
         if keys is None:
             return None
         number = numbering.keyed(keys, number, own)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from PIL import ImageCms
 
-from curate.dicom import anatomy, equipment, icc, pulse
+from curate.dicom import anatomy, codes, contexts, equipment, icc, pulse
 
 
 @pytest.mark.parametrize(
@@ -82,3 +84,41 @@ def _convert(profile: bytes) -> bytes:
 def test_what_is_no_colour_profile_goes(raw: bytes) -> None:
     """Bytes that are no profile do not stay."""
     assert icc.clean("", "OB", raw) is None
+
+
+@pytest.mark.parametrize(
+    ("grammar", "raw", "cleaned"),
+    [
+        (equipment.kernel, b"AQ19F ", None), (equipment.kernel, b"BR58", None), (equipment.kernel, b"58", None),
+        (equipment.kernel, b"FC08", b"FC08"), (equipment.kernel, b"B30f\\58", b"B30f"),
+        (equipment.kernel, b"BONEPLUS", b"BONEPLUS"), (equipment.software, b"AQ58", None),
+        (equipment.software, b"19.58.02", None), (equipment.software, b"3.2.58", None),
+        (equipment.software, b"VB17A ", b"VB17A "), (equipment.software, b"5.1.7\\5.1.7.2 ", b"5.1.7 "),
+        (pulse.sequence, b"AQ58", None), (pulse.sequence, b"*ep_b1000#4 ", b"*ep_b1000#4 "),
+        (pulse.sequence, b"FEEPI ", b"FEEPI "),
+        (pulse.bare_sequence, b"*ep_b1000#4 ", b"*ep "), (pulse.bare_sequence, b"tfl3d1231 ", b"tfl3d1"),
+        (pulse.coil, b"32Ch Head ", b"32CH HEAD "), (pulse.coil, b"AQ58", None), (pulse.coil, b"Head 58 ", b"HEAD"),
+        (pulse.coil, b"HEA;HEP ", b"HEA;HEP "), (pulse.coil, b"48HA", b"48HA"), (pulse.coil, b"Maria Head", b"HEAD"),
+        (contexts.context_identifier, b"1500", b"1500"), (contexts.context_identifier, b"1958", None),
+        (contexts.content_label, b"AQ58", b"L1"), (contexts.content_label, b"HOT_IRON", b"HOT_IRON"),
+        (codes.scheme_version, b"1.4 ", b"1.4 "), (codes.scheme_version, b"19.58 ", None),
+        (codes.scheme_version, b"58", None),
+    ],
+)  # fmt: skip
+def test_initials_with_a_year_are_no_name_of_equipment(
+    grammar: Callable[[str, str, bytes], bytes | None], raw: bytes, cleaned: bytes | None
+) -> None:
+    """What a vendor has stays, numbers within what exists; what merely has its form does not."""
+    result = grammar("", "SH", raw)
+    assert (result or b"").strip() == (cleaned or b"").strip()
+    if result:
+        assert grammar("", "SH", result) == result
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("PTV_5000", "PTV_5000"), ("PTV 1958", "PTV"), ("GTV_0203", "GTV"), ("CTV1_66", "CTV1_66")],
+)
+def test_a_target_s_number_is_a_dose(text: str, name: str) -> None:
+    """In Gy or cGy as plans state it, never a year or a day."""
+    assert anatomy.structure(text) == name

@@ -30,7 +30,8 @@ _CHANGES = st.fixed_dictionaries(
     optional={
         "AcquisitionDate": _DATES, "AcquisitionTime": _TIMES, "ContentDate": _DATES, "ContentTime": _TIMES,
         "ImageType": st.sampled_from(["ORIGINAL", "DERIVED\\SECONDARY", "Jordi"]),
-        "SeriesDescription": st.sampled_from(["Thorax", "Sra. Puig", "CT Niño"]),
+        "SeriesDescription": st.sampled_from(["Thorax", "Sra. Puig", "CT Niño", "Thorax 1mm", "CT 2.5mm TE 30"]),
+        "SequenceName": st.sampled_from(["*fl2d1", "*ep_b50#3", "tse2d1_7"]), "EchoTime": st.sampled_from(["30", "31"]),
         "SpecificCharacterSet": st.sampled_from(["ISO_IR 100", "ISO_IR 192"]),
         "BodyPartExamined": st.sampled_from(["CHEST", "HEAD", ""]), "SliceThickness": st.sampled_from(["1", "2000"]),
         "Modality": st.sampled_from(["CT", "MR", "US"]), "BurnedInAnnotation": st.sampled_from(["YES", "NO"]),

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.datadict import DicomDictionary, keyword_dict
+from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_dict, keyword_for_tag
 
 from curate import resources
-from curate.dicom import anatomy, dates, grammar, identifiers, profile, values
+from curate.dicom import anatomy, dates, grammar, identifiers, numbering, private, profile, values
 from curate.dicom.types import Action, Element, Item, Keys, Policy, StudyContext
 from tests.dicom import regenerate_profile
 
@@ -303,3 +303,44 @@ def test_a_value_rests_on_no_other_attribute_than_its_partner(keys: Keys | None)
             )
             asked += 1
     assert asked > 100
+
+
+CLOSED = frozenset((
+    "cs", "words", "terms", "kernel", "sequence", "coil", "vendor", "model", "software", "nucleus", "rescale", "cid",
+    "content", "const", "charset", "bodypart", "roi", "segment", "scheme",
+    "version", "uid-standard", "at", "longitudinal", "icc", "items",
+))  # fmt: skip
+MADE_ANEW = frozenset(("uid", "donor", "label", "ordinal", "date", "time", "datetime", "order", "weight"))
+NOTHING = frozenset(("empty", "never", "drop"))
+CHECKED_BESIDE_OTHERS = frozenset(("code", "meaning"))
+"""A code passes in itself, and stays where its scheme has it: `codes.clean`."""
+NUMBERS = frozenset(("num", "exact", "big", "floats", "indices", "lut", "pixels", "order", "weight"))
+TEXT_VRS = frozenset(("CS", "SH", "LO", "LT", "ST", "UT", "UC", "UI", "AT", "AE", "PN", "UR", "DA", "TM", "DT"))
+
+
+def test_no_text_passes_by_its_form_alone() -> None:
+    """Each text of the allow-list comes from a closed list, is made anew, or is judged beside others."""
+    closed = CLOSED | MADE_ANEW | NOTHING | CHECKED_BESIDE_OTHERS
+    for tag, entry in profile.allowed().items():
+        name, vr = profile.parse_grammar(entry.grammar)[0], dictionary_VR(tag)
+        assert name in (closed if vr in TEXT_VRS else closed | NUMBERS), (f"{tag:08X}", entry.grammar)
+    for known in private.safe().values():
+        name = profile.parse_grammar(known.grammar)[0]
+        assert name in ({"words"} if known.vr in TEXT_VRS else NUMBERS | {"geb"}), known
+
+
+def test_numbers_that_only_refer_are_never_emptied() -> None:
+    """Every IS by which parts of an object, or instances, are numbered: kept, in order, or keyed."""
+    wanted = re.compile(r"(Series|Acquisition|Instance|ROI|Beam|Wedge|Block|Source|Setup|Table|Group)Number$")
+    numbered = [tag for tag in profile.allowed() if wanted.search(keyword_for_tag(tag))]
+    found = [tag for tag in numbered if dictionary_VR(tag) == "IS"]
+    assert len(found) > 20
+    context = StudyContext(Keys.from_secret(bytes(32)), "", 0, "", frozenset(("19580203",)))
+    for tag in found:
+        by_study = tag in numbering.ORDERED  # whose two digits only the study tells from a count
+        for number in (b"19580203", b"1958", b"4000000000", *(() if by_study else (b"58",))):
+            for item in (Item(), Item({tag: Element(tag, "IS", number)})):
+                cleaned = profile.clean_value(Policy(), context, 1, tag, "IS", number, (), item)
+                assert cleaned, f"{tag:08X}"
+                assert cleaned.strip() != number
+                assert 0 <= int(cleaned) <= 99_999

@@ -516,3 +516,21 @@ def test_both_steps_on_the_corpus_give_what_one_gives(tmp_path: Path) -> None:
                 ]
         assert admitted == done.written_studies > 20
     assert not any(has_errors(verdict.findings) for verdict in inspect([dest], temporary=tmp_path / "cache"))
+
+
+def test_numbers_that_order_are_renumbered_over_the_whole_study(tmp_path: Path) -> None:
+    """At the hospital too: large ones and digits of the birth date become their order, others stay."""
+    export = tmp_path / "export"
+    export.mkdir()
+    for series in range(2):
+        for instance in range(3):
+            ds = synth.load_instance(0, 0, series, instance, rows=8, columns=8)
+            ds.PatientBirthDate, ds.SeriesNumber = "19580203", (1958, 7)[series]
+            ds.InstanceNumber = 900_000 - instance if series else instance + 4
+            (export / f"{series}-{instance}.dcm").write_bytes(synth.to_bytes(ds))
+    deidentify([export], tmp_path / "out", workers=1)
+    read = [pydicom.dcmread(io.BytesIO(data)) for data in instances(tmp_path / "out").values()]
+    found = sorted((int(ds.SeriesNumber), int(ds.InstanceNumber), int(ds.SliceLocation or 0)) for ds in read)
+    assert [(series, number) for series, number, _ in found] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
+    places = [place for series, _, place in found if series == 1]
+    assert places == sorted(places, reverse=True)

@@ -388,3 +388,31 @@ def test_the_command_says_what_joined(tmp_path: Path) -> None:
         0,
         1,
     )
+
+
+def _large(name: str) -> bytes:
+    series, instance = ALL[name]
+
+    def edit(made: Dataset) -> None:
+        made.InstanceNumber = 19_580_203 + 7 * instance
+        made.SeriesNumber, made.AcquisitionNumber = 1_000_000 + series, 5
+
+    return _instance(series, instance, edit)
+
+
+def _numbers(batches: Batches) -> list[tuple[int, int, int]]:
+    read = (pydicom.dcmread(io.BytesIO(data)) for data in batches.instances().values())
+    return sorted((int(ds.SeriesNumber), int(ds.AcquisitionNumber), int(ds.InstanceNumber)) for ds in read)
+
+
+def test_numbers_that_tell_are_given_anew_over_the_whole_study(tmp_path: Path) -> None:
+    """Large numbers become their order, over series and study; what comes later waits until all of it comes."""
+    batches = Batches(tmp_path)
+    files = {name: _large(name) for name in ALL}
+    batches.send({name: files[name] for name in ("0-1", "0-3", "2-0")})
+    assert _numbers(batches) == [(1, 5, 1), (1, 5, 2), (2, 5, 1)]
+    late = {name: files[name] for name in ("0-0", "1-2")}
+    assert batches.send(late).quarantined_instances == 2
+    assert batches.waiting() == {"STUDY_ALREADY_ADMITTED": 2}
+    assert batches.send(files).quarantined_instances == 0
+    assert _numbers(batches) == [(s, 5, i) for s in (1, 2, 3) for i in (1, 2, 3, 4)]
