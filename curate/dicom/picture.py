@@ -14,7 +14,7 @@ PHOTOMETRIC, PLANAR, BURNED_IN, LOSSY = 0x00280004, 0x00280006, 0x00280301, 0x00
 IMAGE_TYPE = 0x00080008
 _TABLES = (0x00281201, 0x00281202, 0x00281203)
 _DESCRIPTOR = 0x00281101
-_LOSSLESS = frozenset(
+LOSSLESS = frozenset(
     ("1.2.840.10008.1.2.5", *(f"1.2.840.10008.1.2.4.{number}" for number in (57, 70, 80, 90, 92, 201, 202)))
 )
 
@@ -84,7 +84,7 @@ def with_pixels(
     if PLANAR in item:
         item.put(PLANAR, "US", planar.to_bytes(2, "little"))
     item.put(BURNED_IN, "CS", b"NO")
-    if parsed.transfer_syntax in ENCAPSULATED - _LOSSLESS and LOSSY not in item:
+    if parsed.transfer_syntax in ENCAPSULATED - LOSSLESS and LOSSY not in item:
         item.put(LOSSY, "CS", b"01")
     kinds = item.text(IMAGE_TYPE).split("\\")
     if kinds[0] == "ORIGINAL":

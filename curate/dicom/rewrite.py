@@ -83,6 +83,10 @@ def assemble(parsed: Parsed, clean: Clean, report: Report) -> Rewritten:
     encapsulated = False
     if tag is not None:
         encapsulated = isinstance(original[tag].value, Fragments)
+        item = container.restated(clean.item, original[tag], parsed.transfer_syntax)
+        if item is not clean.item:
+            clean = Clean(item, None)
+            report.count("PHOTOMETRIC_RESTATED")
         pixels = container.clean_pixels(item, original[tag], parsed.transfer_syntax)
         for what in pixels.applied:
             report.count(what)
