@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from curate.dicom import codes, content, dates, identifiers
+from curate.dicom import codes, content, dates, identifiers, tables
 from curate.dicom.sopclasses import WEIGHT, needs_weight
 from curate.dicom.types import Element, Item, Policy, Report, StudyContext
 from curate.findings import Finding
@@ -36,6 +36,8 @@ def finish_item(policy: Policy, context: StudyContext, parent: int, item: Item) 
         return content.finish(item)
     if codes.is_code(item):
         return codes.clean(parent, item)
+    if not tables.stays(parent, item):
+        return None
     for owner, name, number, word in _NUMBERED:
         if parent == owner and item.text(name) == word:
             item.put(name, item[name].vr, f"{word} {_number(item, number)}".strip().encode())

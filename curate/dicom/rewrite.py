@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.dicom import container, profile, writer
+from curate.dicom import container, profile, tables, writer
 from curate.dicom.cleaner import Clean, cleaner_of
 from curate.dicom.dictionary import keyword
 from curate.dicom.identifiers import is_new_uid
@@ -66,6 +66,11 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
             raise MalformedError(found.rule, found.tag)
         report.findings.append(found)
     clean = cleaner.clean_dataset(parsed, report)
+    fault = cleaner.of_dataset(tables.palette_fault, clean.item)
+    if fault is not None:
+        raise MalformedError(fault.rule, fault.tag)
+    if len(parsed.dataset.items_of(tables.VOI_LUT)) > len(clean.item.items_of(tables.VOI_LUT)):
+        report.findings.append(Finding("LOOKUP_TABLE_REMOVED", tag=keyword(tables.VOI_LUT)))
     if context.keys is not None:  # a warning to who admits; to the verifier the file is as it should be
         report.findings.extend(cleaner.of_dataset(_risks, clean.item))
     return clean

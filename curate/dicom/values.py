@@ -7,7 +7,19 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from curate.dicom import anatomy, codes, dates, equipment, grammar, icc, identifiers, private, terms, withheld
+from curate.dicom import (
+    anatomy,
+    codes,
+    dates,
+    equipment,
+    grammar,
+    icc,
+    identifiers,
+    private,
+    tables,
+    terms,
+    withheld,
+)
 from curate.dicom.sopclasses import rounded_weight
 from curate.dicom.types import Item, StudyContext
 
@@ -17,7 +29,7 @@ PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "big": grammar.big,
     "floats": grammar.floats,
     "indices": grammar.indices,
-    "lut": grammar.lut,
+    "lut": tables.plain,
     "cs": grammar.terms,
     "uid-standard": grammar.standard_uid,
     "at": grammar.attribute_tags,
