@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from curate.dicom import bits, writer
+from curate.dicom import bits, tables, writer
 from curate.dicom.codestreams import Stated
 from curate.dicom.dictionary import VRS
 from curate.dicom.head import EXPLICIT, NATIVE
@@ -25,6 +25,7 @@ PIXELS = (PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA)
 RLE = "1.2.840.10008.1.2.5"
 PHOTOMETRIC, _FRAMES = 0x00280004, 0x00280008
 _FLOATS = {FLOAT_PIXEL_DATA: 32, DOUBLE_PIXEL_DATA: 64}  # bits
+_WIDEST = 64  # bits
 _DCT = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55))
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55, 57, 70))
 _JPEG_LS = frozenset(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"))
@@ -199,8 +200,20 @@ def _native(item: Item, element: Element, value: Bytes) -> Pixels:
         kept, changed = _clean_bits(kept, shape)
         if changed:
             applied.append("PIXEL_UNUSED_BITS")
+    if shape.allocated == _WIDEST or element.tag != PIXEL_DATA:
+        _refuse_spelling(kept, shape.allocated // 8)
     vr = _native_vr(element, shape)
     return Pixels(writer.native_chunks(element.tag, vr, kept), tuple(applied), shape.frames)
+
+
+def _refuse_spelling(value: Bytes, width: int) -> None:
+    """Refuse numbers of many bytes that spell something: no look at the picture shows it.
+
+    Raises:
+        MalformedError: PIXELS_HOLD_TEXT.
+    """
+    if tables.wide_spells(value[: len(value) // width * width], width):
+        raise MalformedError("PIXELS_HOLD_TEXT", "PixelData")
 
 
 def _native_vr(element: Element, shape: Shape) -> str:

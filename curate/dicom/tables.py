@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.dicom.dictionary import keyword
-from curate.dicom.types import Item, MalformedError, Policy
+from curate.dicom.types import Bytes, Item, MalformedError, Policy
 from curate.findings import Finding
 
 Entries = npt.NDArray[np.int64]
@@ -40,6 +40,8 @@ _MOST_ENTRIES = 1 << 16
 _STRIDES = (1, 2, 3, 4)
 _LEAST, _CHANCE = 6, 10_000  # letters of a text; of so many readings of random bytes one may find as many
 _ROUNDING = 2  # units by which second differences of a curve go up and down
+_PRINTABLE = bytes(chr(code) in " ^" or (code < 128 and chr(code).isalnum()) for code in range(256))
+_FAR, _LEAST_FAR = re.compile(rb"[H-Zh-z]"), 3  # letters that no exponent of an ordinary number looks like
 _AROUND = 4  # entries on each side of a run of letters
 _LEAST_AROUND_A_TURN = 8  # entries of a curve
 _LONG = 64  # different entries, too many for a curve by chance
@@ -69,6 +71,43 @@ def spells(raw: bytes) -> bool:
 def _spells_in(table: Entries, words: Entries | None) -> bool:
     """Whether bytes spell, or their bit planes; they may be the low and high ones of `words`."""
     return _bytes_spell(table, words) or _any_plane_spells(table, words)
+
+
+def wide_spells(raw: Bytes, width: int) -> bool:
+    """Whether numbers of four or eight bytes spell: as they lie, by their halves, or by one byte of each."""
+    table = np.frombuffer(raw, "u1").reshape(-1, width)
+    half = width // 2
+    lanes = [
+        slice(None),
+        slice(0, half),
+        slice(half, width),
+        *(slice(place, place + 1) for place in range(width)),
+    ]
+    least = _least(2 * len(raw) * len(lanes) // 10)
+    for lane in lanes:
+        for order in (1, -1):
+            whole = table[:, lane][:, ::order].tobytes()
+            if any(_is_varied(match) and _is_no_exponent(match.group()) for match in _runs(whole, least)):
+                return True
+    return False
+
+
+def _runs(whole: bytes, least: int) -> Iterator[re.Match[bytes]]:
+    """The runs of text in many bytes: looked for where as many bytes in a row are printable at all."""
+    printable = whole.translate(_PRINTABLE)
+    at = printable.find(b"\1" * least)
+    while at >= 0:
+        stop = printable.find(b"\0", at)
+        stop = len(whole) if stop < 0 else stop
+        yield from _text(least).finditer(whole, at, stop)
+        at = printable.find(b"\1" * least, stop)
+
+
+def _is_no_exponent(letters: bytes) -> bool:
+    """Whether letters are not what the exponents of ordinary numbers look like: A to G, one of them again and again."""
+    return len(_FAR.findall(letters)) >= _LEAST_FAR and 3 * max(map(letters.count, set(letters))) <= len(
+        letters
+    )
 
 
 def _bytes_spell(table: Entries, words: Entries | None) -> bool:
