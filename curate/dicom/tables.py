@@ -41,6 +41,7 @@ _STRIDES = (1, 2, 3, 4)
 _LEAST, _CHANCE = 6, 10_000  # letters of a text; of so many readings of random bytes one may find as many
 _ROUNDING = 2  # units by which second differences of a curve go up and down
 _PRINTABLE = bytes(chr(code) in " ^" or (code < 128 and chr(code).isalnum()) for code in range(256))
+_WORD = 4  # bytes
 _FAR, _LEAST_FAR = re.compile(rb"[H-Zh-z]"), 3  # letters that no exponent of an ordinary number looks like
 _AROUND = 4  # entries on each side of a run of letters
 _LEAST_AROUND_A_TURN = 8  # entries of a curve
@@ -74,15 +75,14 @@ def _spells_in(table: Entries, words: Entries | None) -> bool:
 
 
 def wide_spells(raw: Bytes, width: int) -> bool:
-    """Whether numbers of four or eight bytes spell: as they lie, by their halves, or by one byte of each."""
+    """Whether numbers of four or eight bytes spell: as they lie, by halves, by every second byte, by one of each.
+
+    The two highest bytes by themselves are left out: exponents of ordinary numbers are letters again and again.
+    """
     table = np.frombuffer(raw, "u1").reshape(-1, width)
-    half = width // 2
-    lanes = [
-        slice(None),
-        slice(0, half),
-        slice(half, width),
-        *(slice(place, place + 1) for place in range(width)),
-    ]
+    half, even, odd = width // 2, slice(0, width, 2), slice(1, width, 2)
+    lanes = [slice(None), slice(0, half), even, *(slice(place, place + 1) for place in range(width - 2))]
+    lanes += [slice(half, width), odd] if width > _WORD else []
     least = _least(2 * len(raw) * len(lanes) // 10)
     for lane in lanes:
         for order in (1, -1):
