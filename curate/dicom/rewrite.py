@@ -69,8 +69,8 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
     fault = cleaner.of_dataset(tables.palette_fault, clean.item)
     if fault is not None:
         raise MalformedError(fault.rule, fault.tag)
-    if len(parsed.dataset.items_of(tables.VOI_LUT)) > len(clean.item.items_of(tables.VOI_LUT)):
-        report.findings.append(Finding("LOOKUP_TABLE_REMOVED", tag=keyword(tables.VOI_LUT)))
+    if (lost := tables.removed(parsed.dataset, clean.item)) is not None:
+        report.findings.append(lost)
     if context.keys is not None:  # a warning to who admits; to the verifier the file is as it should be
         report.findings.extend(cleaner.of_dataset(_risks, clean.item))
     return clean

@@ -44,7 +44,7 @@ _PRINTABLE = bytes(chr(code) in " ^" or (code < 128 and chr(code).isalnum()) for
 _WORD = 4  # bytes
 _FAR, _LEAST_FAR = re.compile(rb"[H-Zh-z]"), 3  # letters that no exponent of an ordinary number looks like
 _AROUND = 4  # entries on each side of a run of letters
-_LEAST_AROUND_A_TURN = 8  # entries of a curve
+_LEAST_OF_A_CURVE = 8  # different entries
 _LONG = 64  # different entries, too many for a curve by chance
 _MOST_TURNS = 0.25  # of the entries that differ from the one before: more, and it is no curve
 _DIFFERENT, _REPEATED = 4, re.compile(rb"(.)\1{2,}", re.DOTALL)  # letters of a text
@@ -193,7 +193,7 @@ def _steps(entries: Entries) -> Entries:
 def _is_curve(entries: Entries, first: int, last: int) -> bool:
     """Whether entries from `first` to `last` and around go as a curve does: bent the other way once at most."""
     part = entries[max(0, first - _AROUND) : last + 1 + _AROUND]
-    return _turns(part) <= min(1, len(_steps(part)) // _LEAST_AROUND_A_TURN)
+    return len(_steps(part)) >= _LEAST_OF_A_CURVE and _turns(part) <= 1
 
 
 def _planes(entries: Entries, bits: int) -> Iterator[tuple[bytes, int]]:
@@ -226,8 +226,6 @@ def stays(parent: int, item: Item) -> bool:
     Raises:
         MalformedError: LOOKUP_TABLE_REFUSED where pixels mean something else without it.
     """
-    if any(tag in item and not item.raw(tag) for tag in _COLOURS):
-        raise MalformedError(_REFUSED, keyword(_COLOURS[0]))
     if LUT_DATA not in item or _is_sound(item.raw(_LUT_DESCRIPTOR), item.raw(LUT_DATA)):
         return True
     if parent in _PHYSICAL:
@@ -268,11 +266,18 @@ def _is_doubled(values: Entries) -> bool:
 
 def palette_fault(_policy: Policy, item: Item) -> Finding | None:
     """Why pixels that are indices of colours cannot be read: their palette is missing, or not what it claims."""
-    lost = any(not item.raw(tag) and tag in item for tag in _COLOURS)
-    indices = item.text(_PHOTOMETRIC) == "PALETTE COLOR" and not all(item.raw(tag) for tag in _SEGMENTED)
-    if indices and not lost:
-        lost = not _is_palette(*((item.raw(first), item.raw(second)) for first, second in _PALETTES))
-    return Finding(_REFUSED, tag=keyword(_COLOURS[0])) if lost else None
+    if item.text(_PHOTOMETRIC) != "PALETTE COLOR" or all(item.raw(tag) for tag in _SEGMENTED):
+        return None
+    sound = _is_palette(*((item.raw(first), item.raw(second)) for first, second in _PALETTES))
+    return None if sound else Finding(_REFUSED, tag=keyword(_COLOURS[0]))
+
+
+def removed(before: Item, after: Item) -> Finding | None:
+    """That a table for display did not stay: it is not what its descriptor says, or holds text."""
+    fewer = len(after.items_of(VOI_LUT)) < len(before.items_of(VOI_LUT))
+    colours = any(before.raw(tag) and not after.raw(tag) for tag in _COLOURS)
+    tag = keyword(VOI_LUT if fewer else _COLOURS[0])
+    return Finding("LOOKUP_TABLE_REMOVED", tag=tag) if fewer or colours else None
 
 
 @lru_cache(maxsize=16)
