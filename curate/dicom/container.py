@@ -145,11 +145,12 @@ def clean_pixels(item: Item, element: Element, syntax: str) -> Pixels:
 def restated(item: Item, element: Element, syntax: str) -> Item:
     """The data set with the photometric interpretation that its pixels have, where it states another (C.7.6.3.1.2).
 
-    Native pixels of three whole samples are not subsampled; a JFIF segment in a frame says that its colours are
-    YCbCr, which readers follow though the label is RGB. The segment goes, so the label has to say it.
+    A JFIF segment in a frame says that its colours are YCbCr, which readers follow though the label is RGB. The
+    segment goes, so the label has to say it.
 
     Raises:
-        MalformedError: FRAGMENTS_MALFORMED, PIXEL_ATTRIBUTES; PIXELS_NOT_AS_STATED where frames differ in this.
+        MalformedError: FRAGMENTS_MALFORMED, PIXEL_ATTRIBUTES; PIXELS_NOT_AS_STATED where frames differ in this, or
+            uncompressed pixels that are called subsampled have three whole samples.
     """
     shape = shape_of(item)
     true = _true_photometric(shape, element, syntax) if shape.samples == 3 else shape.photometric
@@ -169,9 +170,10 @@ def _true_photometric(shape: Shape, element: Element, syntax: str) -> str:
         if len(said) > 1:
             raise MalformedError("PIXELS_NOT_AS_STATED", "PixelData")
         return "YBR_FULL_422" if True in said else "RGB"
-    if shape.photometric == "YBR_FULL_422" and not isinstance(element.value, list):
-        whole = shape.size * 3 // 2
-        return "YBR_FULL" if len(element.value) - whole in (0, whole % 2) else shape.photometric
+    whole = shape.size * 3 // 2
+    subsampled = shape.photometric == "YBR_FULL_422" and not isinstance(element.value, list)
+    if subsampled and len(element.value) - whole in (0, whole % 2):
+        raise MalformedError("PIXELS_NOT_AS_STATED", "PixelData")  # RGB or YBR_FULL: nobody can tell
     return shape.photometric
 
 

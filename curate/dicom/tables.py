@@ -253,7 +253,8 @@ def _entries(descriptor: bytes, data: bytes) -> Entries | None:
         return None
     if len(data) == 2 * count:
         values = np.frombuffer(data, "<u2").astype(np.int64)
-        fits = int(values.max()) < 1 << bits or not (values & 255).any() or _is_doubled(values)
+        stored_high = bits == 8 and (not (values & 255).any() or _is_doubled(values))
+        fits = stored_high or int(values.max()) < 1 << bits
         return values if fits else None
     if bits == 8 and len(data) == count + count % 2 and not any(data[count:]):
         return np.frombuffer(data[:count], "u1").astype(np.int64)

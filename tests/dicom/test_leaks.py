@@ -31,7 +31,8 @@ BROKEN = (
 # Layers that change what others are planted in: each has files of its own.
 APART = (
     *BROKEN, "coded-", "native-", "voi-", "unused-colours", "other-pixels", "numeric-", "deep-30", "un-sequence",
-    "trailing-", "table-command", "identity", "wrong-vr", "double", "in-place", "dictionary", "order", "meta-identity", "padding", "beside",
+    "trailing-", "table-command", "identity", "wrong-vr", "double", "in-place", "dictionary", "order",
+    "meta-identity", "padding", "beside",
     "repeaters", "code-own", "report", "decimals",
 )  # fmt: skip
 

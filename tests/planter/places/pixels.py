@@ -6,7 +6,20 @@ import struct
 from collections.abc import Callable, Iterator
 
 from tests.planter.places.place import Place, Planter
-from tests.planter.raw import PIXEL_DATA, RLE, Draft, Elem, Fragments, encode, find, head, put, sequence, text
+from tests.planter.raw import (
+    BIG,
+    PIXEL_DATA,
+    RLE,
+    Draft,
+    Elem,
+    Fragments,
+    encode,
+    find,
+    head,
+    put,
+    sequence,
+    text,
+)
 from tests.planter.tokens import Token
 
 JPEG = {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)}
@@ -491,7 +504,9 @@ def _wide(tag: int, vr: str, number: bytes, stored: int) -> Planter:
     def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
         pixels, rows, columns = _native(draft), find(draft.items, 0x00280010), find(draft.items, 0x00280011)
         samples = find(draft.items, 0x00280002)
-        if pixels is None or rows is None or columns is None or samples is None or samples.raw != b"\1\0":
+        if pixels is None or rows is None or columns is None or draft.syntax == BIG:
+            return ()
+        if samples is None or samples.raw != b"\1\0":
             return ()
         count = struct.unpack("<H", rows.raw)[0] * struct.unpack("<H", columns.raw)[0]
         letters = (token.text.encode() * 4)[:40]
