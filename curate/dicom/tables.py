@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.dicom.dictionary import keyword
+from curate.dicom.grammar import reads_as_text
 from curate.dicom.types import Bytes, Item, MalformedError, Policy
 from curate.findings import Finding
 
@@ -52,7 +53,7 @@ _DIFFERENT, _REPEATED = 4, re.compile(rb"(.)\1{2,}", re.DOTALL)  # letters of a 
 
 def plain(_argument: str, _vr: str, raw: bytes) -> bytes | None:
     """A lookup table in which nothing spells; None of any other."""
-    return None if spells(raw) else raw
+    return None if reads_as_text(raw) or spells(raw) else raw
 
 
 def spells(raw: bytes) -> bool:
