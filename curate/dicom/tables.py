@@ -205,7 +205,7 @@ def _planes(entries: Entries, bits: int) -> Iterator[tuple[bytes, int]]:
             continue
         for phase in range(8):
             for order in ("little", "big"):
-                yield np.packbits(plane[phase:], bitorder=order).tobytes(), phase  # type: ignore[arg-type]
+                yield np.packbits(plane[phase:], bitorder=order).tobytes(), phase
 
 
 def _least(readings: int) -> int:
