@@ -203,19 +203,9 @@ def _native(item: Item, element: Element, value: Bytes) -> Pixels:
         if changed:
             applied.append("PIXEL_UNUSED_BITS")
     if shape.allocated == _WIDEST or element.tag != PIXEL_DATA:
-        _refuse_spelling(kept, shape.allocated // 8)
+        tables.refuse_spelling(kept, shape.allocated // 8)
     vr = _native_vr(element, shape)
     return Pixels(writer.native_chunks(element.tag, vr, kept), tuple(applied), shape.frames)
-
-
-def _refuse_spelling(value: Bytes, width: int) -> None:
-    """Refuse numbers of many bytes that spell something: no look at the picture shows it.
-
-    Raises:
-        MalformedError: PIXELS_HOLD_TEXT.
-    """
-    if tables.wide_spells(value[: len(value) // width * width], width):
-        raise MalformedError("PIXELS_HOLD_TEXT", "PixelData")
 
 
 def _native_vr(element: Element, shape: Shape) -> str:

@@ -111,6 +111,12 @@ def _is_no_exponent(letters: bytes) -> bool:
     )
 
 
+def refuse_spelling(value: Bytes, width: int) -> None:
+    """Raises MalformedError PIXELS_HOLD_TEXT where numbers of so many bytes spell: no look at the picture shows it."""
+    if wide_spells(value[: len(value) // width * width], width):
+        raise MalformedError("PIXELS_HOLD_TEXT", "PixelData")
+
+
 def _bytes_spell(table: Entries, words: Entries | None) -> bool:
     turns = min(_turns(table), _turns(words)) if words is not None else _turns(table)
     if turns <= 1 and len(_steps(table)) >= _LONG:
