@@ -1,6 +1,6 @@
 """Pixel data as it may leave: exactly its length, no bits beside the stored ones, clean frames.
 
-Bytes are copied only where something must change; nothing is decoded.
+Bytes are copied only where something must change; nothing is decoded but runs of bytes (RLE).
 """
 
 from __future__ import annotations
@@ -11,14 +11,22 @@ from functools import lru_cache
 
 import numpy as np
 
-from curate.dicom import codestreams, writer
+from curate.dicom import bits, tables, writer
+from curate.dicom.codestreams import Stated
 from curate.dicom.dictionary import VRS
 from curate.dicom.head import EXPLICIT, NATIVE
+from curate.dicom.jpeg import clean_jpeg, says_ycc
+from curate.dicom.jpeg2000 import clean_jpeg_2000
+from curate.dicom.rle import clean_rle
 from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
 
 FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = 0x7FE00008, 0x7FE00009
 PIXELS = (PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA)
 RLE = "1.2.840.10008.1.2.5"
+PHOTOMETRIC, _FRAMES = 0x00280004, 0x00280008
+_FLOATS = {FLOAT_PIXEL_DATA: 32, DOUBLE_PIXEL_DATA: 64}  # bits
+_WIDEST = 64  # bits
+_DCT = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55))
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55, 57, 70))
 _JPEG_LS = frozenset(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"))
 _JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 92, 93, 201, 202, 203))
@@ -41,6 +49,13 @@ class Shape:
     photometric: str
 
     @property
+    def frame(self) -> Stated:
+        """What is said of each coded frame."""
+        return Stated(
+            self.rows, self.columns, self.samples, self.allocated, self.stored, self.high, self.signed
+        )
+
+    @property
     def size(self) -> int:
         """The exact length in bytes of uncompressed pixels."""
         samples = 2 if self.photometric == "YBR_FULL_422" and self.samples == 3 else self.samples
@@ -48,8 +63,8 @@ class Shape:
 
 
 _SHAPE = (
-    *(0x00280010, 0x00280011, 0x00280002, 0x00280008),
-    *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280004),
+    *(0x00280010, 0x00280011, 0x00280002, _FRAMES),
+    *(0x00280100, 0x00280101, 0x00280102, 0x00280103, PHOTOMETRIC),
 )
 
 
@@ -127,6 +142,41 @@ def clean_pixels(item: Item, element: Element, syntax: str) -> Pixels:
     return _native(item, element, element.value)
 
 
+def restated(item: Item, element: Element, syntax: str) -> Item:
+    """The data set with the photometric interpretation that its pixels have, where it states another (C.7.6.3.1.2).
+
+    A JFIF segment in a frame says that its colours are YCbCr, which readers follow though the label is RGB. The
+    segment goes, so the label has to say it.
+
+    Raises:
+        MalformedError: FRAGMENTS_MALFORMED, PIXEL_ATTRIBUTES; PIXELS_NOT_AS_STATED where frames differ in this, or
+            uncompressed pixels that are called subsampled have three whole samples.
+    """
+    shape = shape_of(item)
+    true = _true_photometric(shape, element, syntax) if shape.samples == 3 else shape.photometric
+    if true == shape.photometric:
+        return item
+    other = Item(item, item.encodings)
+    other.put(PHOTOMETRIC, "CS", true.encode())
+    return other
+
+
+def _true_photometric(shape: Shape, element: Element, syntax: str) -> str:
+    if isinstance(element.value, Fragments):
+        if shape.photometric != "RGB" or syntax not in _DCT:
+            return shape.photometric
+        frames = split_frames(element.value, shape.frames)
+        said = {says_ycc(frame[0] if len(frame) == 1 else b"".join(frame)) for frame in frames}
+        if len(said) > 1:
+            raise MalformedError("PIXELS_NOT_AS_STATED", "PixelData")
+        return "YBR_FULL_422" if True in said else "RGB"
+    whole = shape.size * 3 // 2
+    subsampled = shape.photometric == "YBR_FULL_422" and not isinstance(element.value, list)
+    if subsampled and len(element.value) - whole in (0, whole % 2):
+        raise MalformedError("PIXELS_NOT_AS_STATED", "PixelData")  # RGB or YBR_FULL: nobody can tell
+    return shape.photometric
+
+
 def output_syntax(syntax: str, *, encapsulated: bool) -> str:
     """The transfer syntax that is written: the encapsulated one, else explicit little endian."""
     return syntax if encapsulated else EXPLICIT
@@ -138,10 +188,13 @@ def output_syntax(syntax: str, *, encapsulated: bool) -> str:
 def _native(item: Item, element: Element, value: Bytes) -> Pixels:
     applied = []
     shape = shape_of(item)
-    if len(value) < shape.size:
-        raise MalformedError("PIXEL_LENGTH", "PixelData")
+    more = len(value) - shape.size
+    if more < 0 or (more >= shape.size and not item.raw(_FRAMES).strip(b" \0")):
+        raise MalformedError("PIXEL_LENGTH", "PixelData")  # too few, or frames of which nothing is said
+    if element.tag != PIXEL_DATA and shape.allocated != _FLOATS[element.tag]:
+        raise MalformedError("PIXEL_ATTRIBUTES", "PixelData")
     kept: Bytes = value
-    if len(value) > shape.size:
+    if more:
         kept = value[: shape.size]
         if len(value) > shape.size + shape.size % 2 or any(value[shape.size :]):
             applied.append("PIXEL_TRAILING_BYTES")
@@ -149,6 +202,8 @@ def _native(item: Item, element: Element, value: Bytes) -> Pixels:
         kept, changed = _clean_bits(kept, shape)
         if changed:
             applied.append("PIXEL_UNUSED_BITS")
+    if shape.allocated == _WIDEST or element.tag != PIXEL_DATA:
+        tables.refuse_spelling(kept, shape.allocated // 8)
     vr = _native_vr(element, shape)
     return Pixels(writer.native_chunks(element.tag, vr, kept), tuple(applied), shape.frames)
 
@@ -181,52 +236,8 @@ def describes(item: Item, pixels: Element) -> bool:
 def _clean_bits(value: Bytes, shape: Shape) -> tuple[Bytes, bool]:
     """Pixels with nothing in the bits that aren't stored; sign bits above HighBit are not nothing."""
     if shape.allocated == 1:
-        return _clean_last_byte(value, shape)
-    if shape.stored == shape.allocated or shape.allocated == 64:
-        return value, False
-    samples = np.frombuffer(value, f"<u{shape.allocated // 8}")
-    low = shape.high + 1 - shape.stored
-    mask = ((1 << shape.stored) - 1) << low
-    if shape.signed:
-        return _clean_signed(samples, shape, value, low)
-    if not _union(value, samples) & ~mask:
-        return value, False
-    return memoryview((samples & samples.dtype.type(mask)).view("u1")), True
-
-
-def _union(value: Bytes, samples: np.ndarray) -> int:
-    """All bits that any sample has, eight bytes at a time where that comes out even."""
-    if len(value) % 8:
-        return int(np.bitwise_or.reduce(samples))
-    wide = int(np.bitwise_or.reduce(np.frombuffer(value, "<u8")))
-    size, union = 8 * samples.itemsize, 0
-    while wide:
-        union |= wide & (1 << size) - 1
-        wide >>= size
-    return union
-
-
-def _clean_signed(samples: np.ndarray, shape: Shape, value: Bytes, low: int) -> tuple[Bytes, bool]:
-    """Two's complement in fewer bits: the rest repeats the sign, or is zero throughout."""
-    bound = 1 << shape.high
-    numbers = samples.view(f"<i{shape.allocated // 8}")
-    below = _union(value, samples) & ((1 << low) - 1) if low else 0
-    extended = int(numbers.min()) >= -bound and int(numbers.max()) < bound
-    if not below and (extended or int(samples.max()) < 2 * bound):
-        return value, False
-    up = numbers.dtype.type(shape.allocated - 1 - shape.high)
-    down = numbers.dtype.type(shape.allocated - shape.stored)
-    clean = ((numbers << up) >> down) << numbers.dtype.type(low)
-    return memoryview(clean.view("u1")), True
-
-
-def _clean_last_byte(value: Bytes, shape: Shape) -> tuple[Bytes, bool]:
-    """One-bit pixels are packed across frames; what is left of the last byte is zero (PS3.5 8.1.1)."""
-    used = shape.rows * shape.columns * shape.samples * shape.frames % 8
-    last = value[-1]
-    if not used or not last >> used:
-        return value, False
-    return bytes(value[:-1]) + bytes([last & (1 << used) - 1]), True
+        return bits.clear_last(value, shape.rows * shape.columns * shape.samples * shape.frames)
+    return bits.cleared(value, shape.allocated, shape.stored, shape.high, signed=shape.signed)
 
 
 # --- encapsulated
@@ -239,11 +250,15 @@ def _encapsulated(shape: Shape, value: Fragments, syntax: str) -> Pixels:
 
 def _clean_frame(fragments: list[Bytes], shape: Shape, syntax: str) -> list[Bytes]:
     data = fragments[0] if len(fragments) == 1 else b"".join(fragments)
+    stated = shape.frame
     if syntax == RLE:
-        return codestreams.clean_rle(data, shape.rows * shape.columns, shape.samples * shape.allocated // 8)
+        begin = struct.pack("<2L", stated.samples * stated.allocated // 8, 64)
+        if any(bytes(fragment[:8]) == begin for fragment in fragments[1:]):
+            raise MalformedError("FRAGMENTS_MALFORMED", "PixelData")  # another frame
+        return clean_rle(data, stated)
     if syntax in _JPEG_2000:
-        return codestreams.clean_jpeg_2000(data)
-    return codestreams.clean_jpeg(data, lossless_ls=syntax in _JPEG_LS)
+        return clean_jpeg_2000(data, stated)
+    return clean_jpeg(data, stated, lossless_ls=syntax in _JPEG_LS)
 
 
 def split_frames(value: Fragments, frames: int) -> list[list[Bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
-from curate.dicom import codes, content, dates, identifiers, labels, stated
+from curate.dicom import codes, content, dates, identifiers, labels, stated, tables
 from curate.dicom.grammar import data
 from curate.dicom.sopclasses import WEIGHT, needs_weight
 from curate.dicom.types import Element, Item, Policy, Report, StudyContext
@@ -40,6 +40,8 @@ def finish_item(policy: Policy, context: StudyContext, parent: int, item: Item) 
         return codes.clean(parent, item)
     if labels.TRACKING_ID in item:
         labels.tracking(item)
+    if not tables.stays(parent, item):
+        return None
     for owner, name, number, word in _NUMBERED:
         if parent == owner and item.text(name) == word:
             item.put(name, item[name].vr, f"{word} {_number(item, number)}".strip().encode())

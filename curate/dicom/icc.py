@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import struct
 
+import numpy as np
+
 _NUMBERS = frozenset(
     (b"XYZ ", b"curv", b"para", b"sf32", b"mft1", b"mft2", b"mAB ", b"mBA ", b"chrm", b"view", b"meas")
 )
@@ -42,7 +44,14 @@ def _tags(raw: bytes) -> list[tuple[bytes, bytes]]:
 def _has_text(body: bytes) -> bool:
     """Whether text follows the type signature of a tag."""
     from curate.dicom.grammar import lut
+    from curate.dicom.tables import spells
 
+    if (
+        body[:4] == b"curv"
+        and len(body) % 2 == 0
+        and spells(np.frombuffer(body[12:], ">u2").astype("<u2").tobytes())
+    ):
+        return True
     return body[4:8] != bytes(4) or lut("", "OW", body[8:]) is None
 
 

@@ -7,29 +7,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from curate.dicom.container import ENCAPSULATED, shape_of, split_frames
+from curate.dicom.container import ENCAPSULATED, PHOTOMETRIC, PIXELS, shape_of, split_frames
 from curate.dicom.types import PIXEL_DATA, Element, Fragments, Item, Parsed
 
-PHOTOMETRIC, PLANAR, BURNED_IN, LOSSY = 0x00280004, 0x00280006, 0x00280301, 0x00282110
+PLANAR, BURNED_IN, LOSSY = 0x00280006, 0x00280301, 0x00282110
 IMAGE_TYPE = 0x00080008
 _TABLES = (0x00281201, 0x00281202, 0x00281203)
 _DESCRIPTOR = 0x00281101
-_LOSSLESS = frozenset(
+LOSSLESS = frozenset(
     ("1.2.840.10008.1.2.5", *(f"1.2.840.10008.1.2.4.{number}" for number in (57, 70, 80, 90, 92, 201, 202)))
 )
 
 
 def pixels_of(parsed: Parsed) -> dict[str, Any] | None:
-    """The fields of a `pixels.Image`; None where there are no integer pixels.
+    """The fields of a `pixels.Image`; None where there are no pixels.
 
     Raises:
         MalformedError: the attributes or the fragments fit no pixels.
     """
     item = parsed.dataset
-    if PIXEL_DATA not in item:
+    tag = _tag(item)
+    if tag is None:
         return None
     shape = shape_of(item)
-    value = item[PIXEL_DATA].value
+    value = item[tag].value
     if isinstance(value, list):
         return None
     fields = {
@@ -47,6 +48,7 @@ def pixels_of(parsed: Parsed) -> dict[str, Any] | None:
         )
     }
     fields |= {
+        "floating": tag != PIXEL_DATA,
         "planar": int.from_bytes(item.raw(PLANAR)[:2], "little"),
         "transfer_syntax": parsed.transfer_syntax,
     }
@@ -57,6 +59,10 @@ def pixels_of(parsed: Parsed) -> dict[str, Any] | None:
     if shape.photometric == "PALETTE COLOR":
         fields |= _palette(item)
     return fields
+
+
+def _tag(item: Item) -> int | None:
+    return next((tag for tag in PIXELS if tag in item), None)
 
 
 def _palette(item: Item) -> dict[str, Any]:
@@ -79,12 +85,13 @@ def with_pixels(
     """The same instance with other pixels, whose text was made blank, saying so (PS3.15 E.3.1)."""
     item = Item(parsed.dataset, parsed.dataset.encodings)
     value = Fragments(b"", tuple(c + b"\0" * (len(c) % 2) for c in encoded)) if encoded else native
-    item[PIXEL_DATA] = Element(PIXEL_DATA, "OB" if encoded else item[PIXEL_DATA].vr, value)
+    tag = _tag(item) or PIXEL_DATA
+    item[tag] = Element(tag, "OB" if encoded else item[tag].vr, value)
     item.put(PHOTOMETRIC, "CS", photometric.encode())
     if PLANAR in item:
         item.put(PLANAR, "US", planar.to_bytes(2, "little"))
     item.put(BURNED_IN, "CS", b"NO")
-    if parsed.transfer_syntax in ENCAPSULATED - _LOSSLESS and LOSSY not in item:
+    if parsed.transfer_syntax in ENCAPSULATED - LOSSLESS and LOSSY not in item:
         item.put(LOSSY, "CS", b"01")
     kinds = item.text(IMAGE_TYPE).split("\\")
     if kinds[0] == "ORIGINAL":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.dicom import computing, container, localtime, profile, writer
+from curate.dicom import computing, container, localtime, profile, tables, writer
 from curate.dicom.cleaner import Clean, cleaner_of
 from curate.dicom.dictionary import keyword
 from curate.dicom.identifiers import is_new_uid
@@ -74,8 +74,13 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
             raise MalformedError(found.rule, found.tag)
         report.findings.append(found)
     clean = cleaner.clean_dataset(parsed, report)
+    fault = cleaner.of_dataset(tables.palette_fault, clean.item)
+    if fault is not None:
+        raise MalformedError(fault.rule, fault.tag)
     if (lost := next((f for f in report.findings if f.rule == computing.READ_OTHERWISE), None)) is not None:
         raise MalformedError(lost.rule, lost.tag)
+    if (removed := tables.removed(parsed.dataset, clean.item)) is not None:
+        report.findings.append(removed)
     if context.keys is not None:  # to who admits, by what came in: the clean header may not name a region any more
         report.findings.extend(cleaner.of_dataset(_risks, parsed.dataset))
     return clean
@@ -93,6 +98,10 @@ def assemble(parsed: Parsed, clean: Clean, report: Report) -> Rewritten:
     encapsulated = False
     if tag is not None:
         encapsulated = isinstance(original[tag].value, Fragments)
+        item = container.restated(clean.item, original[tag], parsed.transfer_syntax)
+        if item is not clean.item:
+            clean = Clean(item, None)
+            report.count("PHOTOMETRIC_RESTATED")
         pixels = container.clean_pixels(item, original[tag], parsed.transfer_syntax)
         for what in pixels.applied:
             report.count(what)

@@ -19,6 +19,7 @@ from curate.dicom import (
     numbering,
     private,
     pulse,
+    tables,
     terms,
     withheld,
 )
@@ -33,7 +34,7 @@ PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "padding": grammar.padding,
     "floats": grammar.floats,
     "indices": grammar.indices,
-    "lut": grammar.lut,
+    "lut": tables.plain,
     "cs": grammar.terms,
     "uid-standard": grammar.standard_uid,
     "at": grammar.attribute_tags,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 Frame = npt.NDArray[np.generic]
 Bytes = bytes | memoryview
+_PERCENTILES = (0.1, 99.9)
 _LITTLE = "1.2.840.10008.1.2.1"
 
 
@@ -23,7 +24,8 @@ class UndecodableError(Exception):
 class Image:
     """What PS3.3 C.7.6.3 says of the pixels, and their bytes: `native` as they are, or `encoded` frame by frame.
 
-    `palette` holds the red, green and blue of each entry (rows of a table), from `first` on.
+    `palette` holds the red, green and blue of each entry (rows of a table), from `first` on. `floating` pixels are
+    Float or Double Float Pixel Data (C.7.6.24, C.7.6.25).
     """
 
     rows: int
@@ -41,6 +43,13 @@ class Image:
     encoded: Sequence[Bytes] = ()
     palette: npt.NDArray[np.uint8] | None = None
     first: int = 0
+    floating: bool = False
+
+    @property
+    def kind(self) -> np.dtype[np.generic]:
+        """The type of an uncompressed sample; bytes where samples are bits."""
+        letter = "f" if self.floating else "i" if self.signed else "u"
+        return np.dtype(f"<{letter}{max(self.allocated // 8, 1)}")
 
     @property
     def subsampled(self) -> bool:
@@ -68,7 +77,7 @@ def stored(image: Image, index: int) -> Frame:
     Raises:
         UndecodableError: no decoder reads it.
     """
-    plain = not image.encoded and image.allocated in (8, 16, 32)
+    plain = not image.encoded and (image.floating or image.allocated in (8, 16, 32))
     if plain and image.samples == 1:
         return _view(image, index)
     if plain and image.photometric == "RGB":
@@ -84,9 +93,8 @@ def stored(image: Image, index: int) -> Frame:
 
 def _view(image: Image, index: int) -> Frame:
     """A frame of uncompressed grey pixels: the very bytes, not a copy."""
-    kind = f"<{'i' if image.signed else 'u'}{image.allocated // 8}"
     size = image.rows * image.columns
-    values = np.frombuffer(image.native, kind, size, index * size * image.allocated // 8)
+    values = np.frombuffer(image.native, image.kind, size, index * size * image.allocated // 8)
     return values.reshape(image.rows, image.columns)
 
 
@@ -135,5 +143,15 @@ def grey(frame: Frame) -> npt.NDArray[np.int16]:
         top = 64 if frame.dtype == np.uint8 and int(frame.max(initial=0)) <= 1 else 1  # two values: a drawing
         return np.ascontiguousarray(frame, np.int16) * np.int16(top)
     values = np.asarray(frame, np.float64)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return np.asarray(np.nan_to_num((values - low) * (60_000 / ((high - low) or 1.0))) - 30_000, np.int16)
+    low, high = _limits(values)
+    scaled = (np.clip(np.nan_to_num(values, nan=low), low, high) - low) * (60_000 / ((high - low) or 1.0))
+    return np.asarray(scaled - 30_000, np.int16)
+
+
+def _limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Between which numbers a frame shows something: one number far off must not make all others look the same."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 0.0
+    low, high = (float(limit) for limit in np.percentile(finite, _PERCENTILES))
+    return (low, high) if low < high else (float(finite.min()), float(finite.max()))

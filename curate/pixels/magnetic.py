@@ -31,7 +31,9 @@ _MOST_STEP_MM = 7.5
 _BRIGHTEST = 99  # percentile that counts as 1
 _WIDE_MM, _DEEP_MM, _AREA_CM2 = 280, 120, 400  # of a trunk's cross-section; heads have 100 to 300 cm2
 _EDGE_MM = 10  # of a trunk's ends, whose slices may show less
-_AT_EDGE = 0.4  # of the image's edge: where more of it is bright, air may be, as in an inverted image or a field map
+_AT_EDGE = (
+    0.4  # of the image's edge: where more of it is bright, air may be, as in an inverted image or a field map
+)
 _LEVELS = (0.35, 0.5, 0.65, 0.8)  # of the brain's own brightness: where it ends
 _DEPTHS_MM = (4.0, 6.0, 8.0)
 _SAME_BRAIN, _SAME_HEAD = 0.88, 0.85

@@ -77,7 +77,6 @@ def painted(image: Image, where: npt.NDArray[np.bool_], value: int) -> Masked:
 
 
 def _native(image: Image, boxes: dict[int, list[Box]]) -> Masked:
-    kind = f"<{'i' if image.signed else 'u'}{max(image.allocated // 8, 1)}"
     data = bytearray(image.native)
     if image.allocated == 1:
         _clear_bits(image, data, boxes)
@@ -88,7 +87,7 @@ def _native(image: Image, boxes: dict[int, list[Box]]) -> Masked:
         if image.planar and image.samples > 1:
             shape = (image.frames, image.samples, image.rows, image.columns)
         length = int(np.prod(shape))
-        values = np.frombuffer(data, kind, length).reshape(shape)
+        values = np.frombuffer(data, image.kind, length).reshape(shape)
         for index, members in boxes.items():
             if image.planar and image.samples > 1:
                 _fill(image, values[index].transpose(1, 2, 0), members)
@@ -109,6 +108,8 @@ def _black(image: Image, frame: Frame) -> Frame:
     if image.palette is not None and frame.shape[-1] == 1:
         darkest = int(image.palette.astype(np.int32).sum(axis=1).argmin())
         values[:] = image.first + darkest
+    elif image.floating:
+        values[:] = min(frame[np.isfinite(frame)], default=0)
     elif image.samples == 1:
         values[:] = frame.max() if image.photometric == "MONOCHROME1" else frame.min()
     elif image.photometric.startswith("YBR_FULL") and not image.encoded:

@@ -21,17 +21,18 @@ SEED = int(os.environ.get("CURATE_PLANT_SEED", "20260101"))
 BASES = int(os.environ.get("CURATE_PLANT_BASES", "1"))
 # Layers that no sound file would hold: refusing them by a code is as good as cleaning them.
 BROKEN = (
+    "coded-second", "coded-restart", "coded-extra tile", "colours-", "frames-", "lut", "native-much-longer", "wide-",
     "coded-J2K COC", "coded-J2K POC", "coded-J2K PPM", "coded-J2K QCC", "coded-J2K RGN", "coded-JPG", "coded-LSE",
     "coded-before the ", "coded-between fragments", "coded-element between", "coded-first fragment", "deep-70",
     "gap-", "group-2", "identity-16", "identity-18-values", "moment-UI-", "no-such-vr", "odd-groups",
-    "other-pixels-7FE0000", "pixels-un", "trailing-delimiter", "trailing-element of", "trailing-padding",
-    "un-sequence-1",
+    "other-pixels-7FE0000", "pixels-un", "trailing-bytes", "trailing-delimiter", "trailing-element of",
+    "trailing-padding", "un-sequence-",
 )  # fmt: skip
 # Layers that change what others are planted in: each has files of its own.
 APART = (
-    *BROKEN, "coded-", "native-", "other-pixels", "numeric-", "deep-30", "un-sequence", "trailing-", "table-command",
-    "identity", "wrong-vr", "double", "in-place", "dictionary", "order", "meta-identity", "padding", "beside",
-    "repeaters", "code-own", "report", "decimals",
+    *BROKEN, "coded-", "native-", "voi-", "unused-colours", "other-pixels", "numeric-", "deep-30", "un-sequence",
+    "trailing-", "table-command", "identity", "wrong-vr", "double", "in-place", "dictionary", "order",
+    "meta-identity", "padding", "beside", "repeaters", "code-own", "report", "decimals",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ zxingcpp = pytest.importorskip("zxingcpp", reason="the extra `pixels` is not ins
 from curate.pixels import screen  # noqa: E402
 from curate.pixels.image import Image, grey  # noqa: E402
 from curate.pixels.look import Box, Found, Look, _everywhere, look  # noqa: E402
+from curate.pixels.mask import mask  # noqa: E402
 from tests.pixels import burned  # noqa: E402
 from tests.pixels.bases import Base, bases  # noqa: E402
 
@@ -163,3 +164,20 @@ def test_barcodes_are_found_whole(name: str) -> None:
     left, top, right, bottom = next(one.box for one in seen.found if one.kind == "barcode")
     inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
     assert inside.mean() >= 0.98
+
+
+@pytest.mark.parametrize("kind", ["<f4", "<f8"])
+def test_text_in_floating_point_pixels_is_found_and_made_blank(clean: list[Base], kind: str) -> None:
+    """Float and Double Float Pixel Data are looked at like other pixels, whatever one number far off would hide."""
+    values = np.random.default_rng(6).normal(0.5, 0.02, (256, 384)).astype(kind)
+    shown, line = written(values, "PUIG MONTSERRAT", 1.4, 20)
+    shown[200, 300], shown[201, 300], shown[202, 300] = 1e30, np.nan, -np.inf
+    image = grey_image(shown, floating=True, stored=8 * shown.itemsize)
+    seen = look(image, thorough=False)
+    assert share(line, boxes_of(seen)) > 0.95
+    masked = np.frombuffer(mask(image, seen.found).native, kind).reshape(shown.shape)
+    inside = np.zeros(shown.shape, bool)
+    for left, top, right, bottom in boxes_of(seen):
+        inside[top:bottom, left:right] = True
+    assert masked[inside].max() < 0.6
+    assert np.array_equal(masked[~inside], shown[~inside], equal_nan=True)

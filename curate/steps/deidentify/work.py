@@ -14,10 +14,9 @@ from curate.dicom import profile
 from curate.dicom.facts import facts_of
 from curate.dicom.numbering import Numbering
 from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify
-from curate.donation import faces, pixels
+from curate.donation import coded, faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, joined
 from curate.findings import Finding, Severity, merge
 
@@ -166,7 +165,7 @@ def _safe(data: bytes, context: StudyContext, batch: Batch) -> tuple[Rewritten, 
         MalformedError: the rule by which it is refused.
     """
     policy, parsed = batch.policy, parse(data)
-    rewritten, _ = faces.clean(parsed, rewrite_parsed(parsed, context, policy), batch.heads, policy)
+    rewritten, _ = faces.clean(parsed, coded.rewritten(parsed, context, policy), batch.heads, policy)
     rewritten = pixels.clean(rewritten, policy, pixels.Tally())
     for finding in rewritten.findings:
         if finding.severity is Severity.ERROR or _waits(finding.rule, policy):

@@ -15,10 +15,9 @@ from curate.dicom.facts import facts_of
 from curate.dicom.header import Header
 from curate.dicom.numbering import of_study
 from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify_rewritten
-from curate.donation import faces, pixels
+from curate.donation import coded, faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined
 from curate.findings import Finding, Severity, has_errors, merge
 from curate.loading.parts import part_of
@@ -156,7 +155,7 @@ def _clean(
         if instance.series_uid not in work.headers:
             facts = facts_of(parsed.dataset, HEADER_KEYWORDS)
             work.headers[instance.series_uid] = instance.order, facts
-        rewritten = rewrite_parsed(parsed, context, policy)
+        rewritten = coded.rewritten(parsed, context, policy)
         rewritten, voxels = faces.clean(parsed, rewritten, work.faces, policy)
         if instance.series_uid in work.faces.planes:
             work.faceless.update(instances=1, voxels=voxels)

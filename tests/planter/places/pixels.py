@@ -6,7 +6,20 @@ import struct
 from collections.abc import Callable, Iterator
 
 from tests.planter.places.place import Place, Planter
-from tests.planter.raw import PIXEL_DATA, RLE, Draft, Elem, Fragments, encode, find, head, put, sequence, text
+from tests.planter.raw import (
+    BIG,
+    PIXEL_DATA,
+    RLE,
+    Draft,
+    Elem,
+    Fragments,
+    encode,
+    find,
+    head,
+    put,
+    sequence,
+    text,
+)
 from tests.planter.tokens import Token
 
 JPEG = {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)}
@@ -159,6 +172,47 @@ def _rle_gap(fragments: Fragments, letters: bytes) -> None:
     fragments.parts[0] = start + part[len(start) : 64] + letters + part[64:]
 
 
+def _wide_before_end(fragments: Fragments, letters: bytes) -> None:
+    """UTF-16 in the coded data, just before the end of the image."""
+    part = fragments.parts[-1]
+    end = max(part.rfind(b"\xff\xd9"), 0)
+    fragments.parts[-1] = part[:end] + letters.decode().encode("utf-16-le") + part[end:]
+
+
+def _wide_after(fragments: Fragments, letters: bytes) -> None:
+    """UTF-16 after the end of the image, of an even length."""
+    fragments.parts[-1] += b"\0" * (len(fragments.parts[-1]) % 2) + letters.decode().encode("utf-16-le")
+
+
+def _second_scan(fragments: Fragments, letters: bytes) -> None:
+    """The last scan's header once more, and letters as what it codes."""
+    part = fragments.parts[-1]
+    start, end = part.rindex(b"\xff\xda"), part.rindex(b"\xff\xd9")
+    header = part[start : start + 2 + int.from_bytes(part[start + 2 : start + 4])]
+    fragments.parts[-1] = part[:end] + header + letters + part[end:]
+
+
+def _after_restart(fragments: Fragments, letters: bytes) -> None:
+    """Letters behind a restart marker that no interval asks for."""
+    part = fragments.parts[-1]
+    end = part.rindex(b"\xff\xd9")
+    fragments.parts[-1] = part[:end] + b"\xff\xd0" + letters + b"\x01\x02" + part[end:]
+
+
+def _extra_tile(fragments: Fragments, letters: bytes) -> None:
+    """A part of a tile that the image does not have."""
+    part = fragments.parts[-1]
+    end = part.rindex(b"\xff\xd9")
+    tile = struct.pack(">HHHLBB", 0xFF90, 10, 999, 14 + len(letters), 0, 1) + b"\xff\x93" + letters
+    fragments.parts[-1] = part[:end] + tile + part[end:]
+
+
+def _rle_overrun(fragments: Fragments, letters: bytes) -> None:
+    """The last run of the last segment gives more bytes than the frame has."""
+    part = fragments.parts[-1].rstrip(b"\0")
+    fragments.parts[-1] = part + bytes((len(letters) - 1,)) + letters
+
+
 ENCAPSULATED: tuple[tuple[str, Callable[[Fragments, bytes], None], frozenset[str]], ...] = (
     ("offset table", _table, frozenset()),
     ("longer offset table", _longer_table, frozenset()),
@@ -187,6 +241,12 @@ ENCAPSULATED: tuple[tuple[str, Callable[[Fragments, bytes], None], frozenset[str
     ("J2K COM", _segment(0xFF64), frozenset(J2K)),
     ("J2K COM late", _segment(0xFF64, "late"), frozenset(J2K)),
     ("J2K tile COM", _tile_comment, frozenset(J2K)),
+    ("before the end, UTF-16", _wide_before_end, frozenset(JPEG | JPEG_LS | J2K)),
+    ("after the image, UTF-16", _wide_after, frozenset()),
+    ("second scan", _second_scan, frozenset(JPEG | JPEG_LS)),
+    ("restart", _after_restart, frozenset(JPEG | JPEG_LS)),
+    ("extra tile", _extra_tile, frozenset(J2K)),
+    ("RLE overrun", _rle_overrun, frozenset({RLE})),
     ("RLE header", _rle_header, frozenset({RLE})),
     ("RLE gap", _rle_gap, frozenset({RLE})),
 )
@@ -356,6 +416,112 @@ def _icc(token: Token) -> Elem:
     return Elem(0x00282000, "OB", bytes(profile) + b"\0" * (len(profile) % 2))
 
 
+Table = list[int]
+RAMP = [level << 8 for level in range(128)]
+
+
+def _low_bytes(letters: bytes) -> Table:
+    """Letters below a ramp."""
+    return [word | (letters[at - 20] if 0 <= at - 20 < len(letters) else 0) for at, word in enumerate(RAMP)]
+
+
+def _wide_letters(letters: bytes) -> Table:
+    """UTF-16, most of the table."""
+    return [*letters * 3, *RAMP[30:]]
+
+
+def _wide_letters_swapped(letters: bytes) -> Table:
+    """UTF-16, the bytes of each character the other way."""
+    return [letter << 8 for letter in letters * 3] + RAMP[30:]
+
+
+def _every_second(letters: bytes) -> Table:
+    """Letters as every second entry of a ramp of 8 bits that are stored twice."""
+    table = [word | word >> 8 for word in RAMP]
+    table[40 : 40 + 2 * len(letters) : 2] = [letter * 257 for letter in letters]
+    return table
+
+
+def _lowest_bits(letters: bytes) -> Table:
+    """Letters in the lowest bit plane, a bit an entry."""
+    bits = [letter >> bit & 1 for letter in letters for bit in range(7, -1, -1)]
+    return [word | (bits[at - 16] if 0 <= at - 16 < len(bits) else 0) for at, word in enumerate(RAMP)]
+
+
+TABLES: tuple[tuple[str, Callable[[bytes], Table]], ...] = (
+    ("low bytes", _low_bytes),
+    ("UTF-16", _wide_letters),
+    ("UTF-16 swapped", _wide_letters_swapped),
+    ("every second", _every_second),
+    ("lowest bits", _lowest_bits),
+)
+
+
+def _words(table: Table) -> bytes:
+    return struct.pack(f"<{len(table)}H", *table)
+
+
+def _spelt(table: Table) -> bytes:
+    """The part of a table where it is no ramp: what must not come through as it is."""
+    plain = [(word, word | word >> 8) for word in RAMP]
+    places = [at for at, word in enumerate(table) if word not in plain[at]]
+    return _words(table[places[0] : places[-1] + 1])
+
+
+def _lookup(tag: int, make: Callable[[bytes], Table]) -> Planter:
+    """A lookup table, its letters among numbers, in an item of a sequence (VOI LUT, Modality LUT)."""
+
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        table = make(token.text.encode())
+        descriptor = Elem(0x00283002, "US", struct.pack("<HHH", len(table), 0, 16))
+        put(draft.items, sequence(tag, [descriptor, Elem(0x00283006, "OW", _words(table))]))
+        return (_spelt(table),)
+
+    return plant
+
+
+def _colours(make: Callable[[bytes], Table], photometric: str) -> Planter:
+    """A palette of 16 bits with letters among its reds, for pixels that are its indices or are not."""
+
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        if find(draft.items, 0x00280010) is None:
+            return ()
+        table = make(token.text.encode())
+        for channel in range(3):
+            descriptor = struct.pack("<HHH", len(table), 0, 16)
+            put(draft.items, Elem(0x00281101 + channel, "US", descriptor))
+            put(draft.items, Elem(0x00281201 + channel, "OW", _words(RAMP if channel else table)))
+        if photometric:
+            put(draft.items, text(0x00280004, "CS", photometric))
+        return (_spelt(table),)
+
+    return plant
+
+
+def _wide(tag: int, vr: str, number: bytes, stored: int) -> Planter:
+    """Pixels of eight bytes, the token in their upper halves."""
+
+    def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
+        pixels, rows, columns = _native(draft), find(draft.items, 0x00280010), find(draft.items, 0x00280011)
+        samples = find(draft.items, 0x00280002)
+        if pixels is None or rows is None or columns is None or draft.syntax == BIG:
+            return ()
+        if samples is None or samples.raw != b"\1\0":
+            return ()
+        count = struct.unpack("<H", rows.raw)[0] * struct.unpack("<H", columns.raw)[0]
+        letters = (token.text.encode() * 4)[:40]
+        halves = b"".join(number[:4] + letters[at : at + 4] for at in range(0, len(letters), 4))
+        draft.items.remove(pixels)
+        frames = find(draft.items, 0x00280008)
+        count *= int(frames.raw) if frames is not None else 1
+        put(draft.items, Elem(tag, vr, (halves + number * count)[: 8 * count]))
+        for bits, value in ((0x00280100, 64), (0x00280101, stored), (0x00280102, stored - 1)):
+            put(draft.items, Elem(bits, "US", struct.pack("<H", value)))
+        return (letters[:4] + number[:4] + letters[4:8],)
+
+    return plant
+
+
 def image_places(draft: Draft) -> Iterator[Place]:
     """Everything around pixels that are not coded, and what lies beside them."""
     if _native(draft) is not None:
@@ -368,6 +534,16 @@ def image_places(draft: Draft) -> Iterator[Place]:
             yield Place("native-bits", f"pixels/unused bits from {start}", _unused_bits(start))
         yield Place("native-low-bits", "pixels/unused low bits", _low_bits)
         yield Place("native-overlay", "pixels/embedded overlay", _embedded_overlay)
+        one = struct.pack("<d", 1.5)
+        yield Place("wide-double", "pixels/upper half of doubles", _wide(0x7FE00009, "OD", one, 64))
+        integer = struct.pack("<Q", 5)
+        yield Place("wide-all", "pixels/upper half of 64 bits", _wide(PIXEL_DATA, "OW", integer, 64))
+        yield Place("native-wide", "pixels/above 12 of 64 bits", _wide(PIXEL_DATA, "OW", integer, 12))
+    for name, make in TABLES:
+        yield Place(f"voi-{name}", f"pixels/VOI LUT, {name}", _lookup(0x00283010, make))
+        yield Place(f"lut-{name}", f"pixels/Modality LUT, {name}", _lookup(0x00283000, make))
+        yield Place(f"colours-{name}", f"pixels/palette, {name}", _colours(make, "PALETTE COLOR"))
+        yield Place(f"unused-colours-{name}", f"pixels/unused palette, {name}", _colours(make, ""))
     for group in (0x6000, 0x6002, 0x601E, 0x6001, 0x60FE):
         yield Place("overlay", f"pixels/overlay {group:04X}", _overlay(group))
     yield Place("icon", "pixels/icon", _put(_icon))

@@ -164,7 +164,11 @@ def numeric_places(draft: Draft) -> Iterator[Place]:
             ("id", lambda t: t.digits),
             ("date", lambda t: t.date),
         ):
-            yield Place(f"numeric-{name}", f"numeric/{name}/{tag:08X}", _valued(tag, "IS", make, make))
+            yield Place(
+                f"{'frames' if tag == 0x00280008 else 'numeric'}-{name}",
+                f"numeric/{name}/{tag:08X}",
+                _valued(tag, "IS", make, make),
+            )
 
 
 def person_places(draft: Draft) -> Iterator[Place]:
