@@ -99,7 +99,7 @@ def diff(
     if as_json:
         shared.print_json({**asdict(found), "same": found.same})
     elif markdown:
-        typer.echo(_markdown(found))
+        typer.echo(shared.visible(_markdown(found)))
     else:
         _print_diff(found)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from curate import beneath
 from curate.errors import HubError, InputError
 from curate.hub.folder import FolderHub
-from curate.hub.protocol import RELEASE_FILE, is_tag, parse_release
+from curate.hub.protocol import LARGEST_RELEASE, RELEASE_FILE, is_tag, parse_release
 from curate.hub.retry import Patience
 from curate.version import normal, parse, tag
 
@@ -57,9 +60,12 @@ class Source:
         if self.folder is None:
             return _read_hub(self, path, offset, length)
         try:
-            with (self.folder / path).open("rb") as file:
+            with beneath.opened(self.folder, path) as file:
+                left = os.fstat(file.fileno()).st_size - offset
+                if offset < 0 or left < 0:
+                    return b""
                 file.seek(offset)
-                return file.read(-1 if length is None else length)
+                return file.read(left if length is None else max(0, min(length, left)))
         except OSError as error:
             raise InputError(
                 f"{path} of {self.folder} cannot be read: {error.strerror}.",
@@ -96,7 +102,7 @@ def find(reference: str | Path, version: str | None = None) -> Source:
 
 def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
     if (folder / RELEASE_FILE).is_file():
-        found, _ = parse_release((folder / RELEASE_FILE).read_bytes())
+        found, _ = parse_release(beneath.read(folder, RELEASE_FILE, LARGEST_RELEASE))
         _same_version(reference, found, version)
         hub = FolderHub(folder.parent)
         newest = (
@@ -108,8 +114,14 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
     place = FolderHub(folder).folder_of(wanted)
     if not place.name.startswith("v"):  # closed to readers: renamed
         raise HubError(f"{reference} is closed to readers.", hint="Ask the archive when it opens again.")
-    found, _ = parse_release((place / RELEASE_FILE).read_bytes())
+    sealed = beneath.read(place, RELEASE_FILE, LARGEST_RELEASE)
+    found, _ = parse_release(sealed)
     _same_version(reference, found, wanted)
+    if FolderHub(folder).digest_of(wanted) != hashlib.sha256(sealed).hexdigest():
+        raise HubError(
+            f"{reference} serves another release.json under {tag(wanted)} than refs.json names.",
+            hint="Do not use it; tell the archive.",
+        )
     return Source(reference, wanted, versions[-1], place)
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from curate import arrays, contract
 from curate.findings import Finding, merge
 from curate.records import CheckResult
+from curate.verify import limits
 from curate.verify.seal import Seal
 
 MEMORY = "300MB"
@@ -30,16 +31,24 @@ def check_contract(seal: Seal) -> CheckResult:
     findings: list[Finding] = []
     rows = 0
     for name in contract.MANIFEST_TABLES:
+        if refused := limits.of_table(seal.folder, table_path(name)):
+            findings += refused
+            continue
         found, count = _check_file(name, seal.folder / table_path(name), table_path(name))
         findings += found
         rows += count
     for config in ("images", "previews"):
         for path in shard_paths(seal, config):
+            if refused := limits.of_table(seal.folder, path, pack=config == "images"):
+                findings += refused
+                continue
             schema = _schema(seal.folder / path)
             if schema is None:
                 findings.append(Finding("TABLE_UNREADABLE", path))
             else:
                 findings += [Finding(f.rule, path, f.tag) for f in contract.check_schema(config, schema)]
+    if not findings:
+        findings += [*limits.places(seal), *limits.evidence(seal)]
     return CheckResult("contract", "Every table obeys the contract", rows, tuple(findings))
 
 
