@@ -22,7 +22,7 @@ from curate.errors import DamagedError
 from curate.thrift import Fields, fields
 
 FOOTER_BYTES = 64 << 20
-GROUPS = 200_000
+GROUPS, ENTRIES = 200_000, 10_000_000  # row groups, and entries of any list, of a footer
 GROUP_VALUES = 4_000_000  # of one column in one row group; ours have 20,000 rows
 PAGE_BYTES = 64 << 20  # after decompression
 PACK_PAGE_BYTES = 4 << 30  # a page of a pack is one instance, as it lies there
@@ -71,7 +71,7 @@ def check(path: Path, name: str = "", *, pack: bool = False) -> None:
         size = path.stat().st_size
         with path.open("rb") as raw:
             _footer(raw, size, name)
-        with pq.ParquetFile(path, thrift_string_size_limit=FOOTER_BYTES, thrift_container_size_limit=10_000_000) as file:
+        with pq.ParquetFile(path, thrift_string_size_limit=FOOTER_BYTES, thrift_container_size_limit=ENTRIES) as file:
             _metadata(file.metadata, size, name)
             with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 _pages(file.metadata, data, name, PACK_PAGE_BYTES if pack else PAGE_BYTES)

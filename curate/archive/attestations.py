@@ -184,13 +184,23 @@ def _write_json(folder: Path, name: str, content: dict[str, Any]) -> None:
 
 def read_keys(folder: Path) -> tuple[PublicKey, tuple[str, ...]] | None:
     """The archive's public key and its rotations; None where the file is not exactly one."""
-    found = _read_json(folder, KEYS, _KEYS_FORMAT)
+    return keys_of(_small(folder, KEYS))
+
+
+def keys_of(data: bytes | None) -> tuple[PublicKey, tuple[str, ...]] | None:
+    """The same of the file's bytes."""
+    found = _parsed(data, _KEYS_FORMAT)
     return _key_of(found) if found is not None and found.keys() == {"format", "public", "rotations"} else None
 
 
 def read_approvals(folder: Path) -> list[Approved] | None:
     """What reviewers signed, unverified; None where the file is not exactly one."""
-    found = _read_json(folder, APPROVALS, _APPROVALS_FORMAT)
+    return approvals_of(_small(folder, APPROVALS))
+
+
+def approvals_of(data: bytes | None) -> list[Approved] | None:
+    """The same of the file's bytes."""
+    found = _parsed(data, _APPROVALS_FORMAT)
     if found is None or not isinstance(found.get("approvals"), list):
         return None
     made = []
@@ -212,11 +222,18 @@ def _key_of(found: Mapping[str, Any]) -> tuple[PublicKey, tuple[str, ...]] | Non
         return None
 
 
-def _read_json(folder: Path, name: str, wanted: str) -> dict[str, Any] | None:
+def _small(folder: Path, name: str) -> bytes | None:
     try:
-        text = beneath.read(folder, f"{FOLDER}/{name}", LARGEST).decode()
+        return beneath.read(folder, f"{FOLDER}/{name}", LARGEST)
+    except (UnsafeFileError, OSError):  # None: the caller tells it as a finding
+        return None
+
+
+def _parsed(data: bytes | None, wanted: str) -> dict[str, Any] | None:
+    try:
+        text = (data or b"").decode()
         found = json.loads(text)
         same = isinstance(found, dict) and canonical_json(found) + "\n" == text
-    except (UnsafeFileError, OSError, ValueError, RecursionError):  # no file of ours: the caller tells it as a finding
+    except (ValueError, RecursionError):  # no file of ours: the caller tells it as a finding
         return None
     return found if same and found.get("format") == wanted else None

@@ -32,6 +32,9 @@ SchedulerOption = Annotated[
         metavar="ADDRESS",
     ),
 ]
+KeyOption = Annotated[
+    str, typer.Option("--key", help="The archive's public key, or a file with it.", metavar="PUBLIC")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 

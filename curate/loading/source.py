@@ -31,7 +31,8 @@ patience = Patience()
 class Source:
     """One version of a release, on disk (`folder`) or on the Hub (`repository` at `commit`).
 
-    `newest` is the newest published version beside it; `read` gives bytes of one of its files.
+    `newest` is the newest published version beside it; `home` the address of its hub, if it is from one; `read`
+    gives bytes of one of its files.
     """
 
     reference: str
@@ -40,6 +41,7 @@ class Source:
     folder: Path | None = None
     repository: str = ""
     commit: str = ""
+    home: str = ""
 
     @property
     def place(self) -> str:
@@ -122,7 +124,7 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
             f"{reference} serves another release.json under {tag(wanted)} than refs.json names.",
             hint="Do not use it; tell the archive.",
         )
-    return Source(reference, wanted, versions[-1], place)
+    return Source(reference, wanted, versions[-1], place, home=folder.resolve().as_uri())
 
 
 def _on_hub(reference: str, name: str, version: str | None) -> Source:
@@ -131,7 +133,7 @@ def _on_hub(reference: str, name: str, version: str | None) -> Source:
     tags = {ref.name: ref.target_commit for ref in refs.tags}
     versions = sorted((normal(tag) for tag in tags if is_tag(tag)), key=parse)
     wanted = _choose(reference, versions, version)
-    return Source(reference, wanted, versions[-1], None, name, tags[tag(wanted)])
+    return Source(reference, wanted, versions[-1], None, name, tags[tag(wanted)], f"hf://{name}")
 
 
 def _choose(reference: str, versions: Sequence[str], asked: str | None) -> str:
