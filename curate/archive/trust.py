@@ -56,7 +56,7 @@ class Offer:
     @property
     def names(self) -> str:
         """The archive as an archive of this publisher and title is called when it is made."""
-        return "/".join(notes.key_name(str(self.content[key])) for key in ("publisher", "title"))
+        return "/".join(notes.key_name(str(self.content.get(key, ""))) for key in ("publisher", "title"))
 
     @property
     def digests(self) -> list[str]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from pathlib import Path
 
 from curate.archive import trust
 from curate.archive.attestations import APPROVALS, CHECKPOINT, FOLDER, KEYS, LEAVES
 from curate.archive.trust import Offer, Origin
-from curate.hub.protocol import RELEASE_FILE
 from curate.loading import source as sources
 from curate.loading import stated, verified
 from curate.loading.source import Source
@@ -48,7 +45,7 @@ def confirm(source: Source, *, newest: bool = False, key: str = "") -> Origin:
     Raises:
         UntrustedError: it is not what its archive's key has signed for.
     """
-    raw = verified.small(source, [RELEASE_FILE])[RELEASE_FILE]
+    facts, digest = verified.release_facts(source)
     there = stated.held(source, _PROOFS)
 
     def read(name: str) -> Path | None:
@@ -57,8 +54,8 @@ def confirm(source: Source, *, newest: bool = False, key: str = "") -> Origin:
     folder = source.folder
     offer = Offer(
         source.reference,
-        json.loads(raw),
-        hashlib.sha256(raw).hexdigest(),
+        facts,
+        digest,
         trust.reader(folder) if folder else read,
         source.home,
         newest and bool(source.home),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate import beneath, bounded
 from curate.describe import markup
+from curate.digests import parse_json
 from curate.errors import DamagedError, HubError
 from curate.hub.protocol import RELEASE_FILE, parse_release
 from curate.loading import source as sources
@@ -101,4 +101,4 @@ def release_facts(source: Source) -> tuple[dict[str, Any], str]:
     """What `release.json` says, and its own SHA-256: the digest of the release."""
     raw = small(source, [RELEASE_FILE])[RELEASE_FILE]
     parse_release(raw)
-    return json.loads(raw), hashlib.sha256(raw).hexdigest()
+    return parse_json(raw), hashlib.sha256(raw).hexdigest()

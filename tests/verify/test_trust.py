@@ -18,8 +18,8 @@ from curate.errors import HubError, InputError
 from curate.findings import has_errors
 from curate.hub import open_target
 from curate.steps.check import check
-from tests.verify.hostile import GOLDEN, reseal, rewrite
 from tests.verify.histories import History
+from tests.verify.hostile import GOLDEN, reseal, rewrite
 
 PERSONS = "persons"
 
