@@ -22,6 +22,14 @@ os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="curate-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def configuration_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same for what a module's tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def configuration(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The person's configuration is a new folder in each test: what one has pinned, no other knows."""
