@@ -168,21 +168,22 @@ def connect(seal: Seal) -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables of a release as views of a database whose memory is limited: above it, it spills to disk."""
     with tempfile.TemporaryDirectory(prefix="curate-check-") as spill, duckdb.connect(":memory:") as db:
         db.execute(
-            f"SET threads = 2; SET memory_limit = '{MEMORY}'; SET temp_directory = {_quoted(Path(spill))}"
+            f"SET threads = 2; SET memory_limit = '{MEMORY}'; SET temp_directory = {quoted(Path(spill))}"
         )
         _make_views(db, seal)
         yield db
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """A path as duckdb takes it in a query."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
 def _make_views(db: duckdb.DuckDBPyConnection, seal: Seal) -> None:
     for name in contract.MANIFEST_TABLES:
-        path = _quoted(seal.folder / table_path(name))
+        path = quoted(seal.folder / table_path(name))
         db.execute(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet({path})')
-    names = ", ".join(_quoted(seal.folder / path) for path in shard_paths(seal, "previews"))
+    names = ", ".join(quoted(seal.folder / path) for path in shard_paths(seal, "previews"))
     if names:
         db.execute(f"CREATE VIEW previews AS SELECT * FROM read_parquet([{names}])")
     else:

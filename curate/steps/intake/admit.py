@@ -14,6 +14,7 @@ from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
+from curate.dicom.series import contradictions, keywords
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify_rewritten
 from curate.donation import faces, pixels
@@ -24,7 +25,6 @@ from curate.remote import ahead
 from curate.steps.intake import account, keep
 from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
-from curate.steps.intake.series import contradictions, keywords
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 from curate.steps.intake.work import Work
 
