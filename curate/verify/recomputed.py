@@ -77,7 +77,8 @@ class Recomputed:
         differing = ", ".join(f"CASE WHEN s.\"{n}\" IS DISTINCT FROM r.\"{n}\" THEN '{n}' END" for n in names)
         query = (
             "SELECT uid, unnest(list_distinct(columns)), tool IS NOT DISTINCT FROM ? FROM ("
-            f"SELECT s.SeriesInstanceUID uid, [{differing}] AS columns, json_extract_string(e.payload, '$.tool') AS tool"
+            f"SELECT s.SeriesInstanceUID uid, [{differing}] AS columns,"
+            " json_extract_string(e.payload, '$.tool') AS tool"
             f" FROM series s JOIN read_parquet({quoted(self._path)}) r USING (SeriesInstanceUID)"
             " JOIN evidence e ON e.study_id = s.study_id)"
             " WHERE len(list_distinct(columns)) > 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from curate.describe import card_check, changelog, citation, croissant_check, da
 from curate.digests import sha256_set
 from curate.errors import DamagedError
 from curate.findings import Finding, merge
+from curate.identity import TOOL
 from curate.records import CheckResult, FileEntry
 from curate.verify.previews import rows as count_rows
 from curate.verify.seal import Seal
@@ -27,8 +29,18 @@ def check_licenses(seal: Seal) -> CheckResult:
         used = {str(row[0]) for row in db.execute("SELECT DISTINCT license FROM studies").fetchall()}
         count = len(used)
     digests = {path: entry["sha256"] for path, entry in seal.files.items()}
-    findings = licenses.check_files(used, digests)
+    findings = [*licenses.check_files(used, digests), *_terms(seal, digests)]
     return CheckResult("licenses", "Every row's licence has its text", count, merge(findings))
+
+
+def _terms(seal: Seal, digests: dict[str, str]) -> list[Finding]:
+    """The terms of use are those that this version writes; where another wrote the release, a warning names it."""
+    written = hashlib.sha256(licenses.terms().encode()).hexdigest()
+    if digests.get(licenses.TERMS_PATH, written) == written:
+        return []
+    ours = seal.content["tool"] == TOOL
+    rule = "LICENSE_TERMS_CHANGED" if ours else "LICENSE_TERMS_OTHER_TOOL"
+    return [Finding(rule, licenses.TERMS_PATH, "" if ours else seal.content["tool"])]
 
 
 def check_texts(seal: Seal) -> CheckResult:
