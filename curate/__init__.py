@@ -76,6 +76,10 @@ if TYPE_CHECKING:
     from curate.steps.sheet import sheet as sheet
     from curate.steps.status import Status as Status
     from curate.steps.status import status as status
+    from curate.steps.trust import Pin as Pin
+    from curate.steps.trust import add_trust as add_trust
+    from curate.steps.trust import list_trust as list_trust
+    from curate.steps.trust import remove_trust as remove_trust
     from curate.steps.unseal import receipts as receipts
     from curate.steps.unseal import unseal as unseal
     from curate.steps.verify_copy import CopyReport as CopyReport
@@ -105,6 +109,7 @@ _HOME = {
     "Key": "curate.steps.keys",
     "LedgerLine": "curate.steps.ledger",
     "Publication": "curate.steps.publish",
+    "Pin": "curate.steps.trust",
     "QuarantineEntry": "curate.archive.ledger",
     "Recall": "curate.steps.recall",
     "RecutWarning": "curate.loading.load",
@@ -120,6 +125,7 @@ _HOME = {
     "Volume": "curate.loading.volume",
     "Withdrawal": "curate.steps.withdraw",
     "approve": "curate.steps.approve",
+    "add_trust": "curate.steps.trust",
     "audit": "curate.steps.audit",
     "check": "curate.steps.check",
     "deidentify": "curate.steps.deidentify",
@@ -135,6 +141,7 @@ _HOME = {
     "inspect": "curate.steps.inspect",
     "intake": "curate.steps.intake",
     "ledger": "curate.steps.ledger",
+    "list_trust": "curate.steps.trust",
     "load": "curate.loading.load",
     "new_key": "curate.steps.keys",
     "paths": "curate.steps.quarantine",
@@ -144,6 +151,7 @@ _HOME = {
     "reject": "curate.steps.reject",
     "release": "curate.steps.release",
     "release_risk": "curate.verify.disclosure",
+    "remove_trust": "curate.steps.trust",
     "report": "curate.steps.report",
     "review": "curate.steps.review",
     "risk": "curate.steps.risk",

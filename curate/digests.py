@@ -39,6 +39,18 @@ def _refuse_floats(value: Any) -> None:
                     waiting.append(tuple(entry))
 
 
+def parse_json(data: bytes | str) -> Any:
+    """JSON that somebody else wrote.
+
+    Raises:
+        ValueError: it is none, or is nested so deeply that no reader takes it.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def sha256_json(value: Any) -> str:
     """SHA-256, in hex, of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +19,27 @@ pytest_plugins = ["tests.hub.fixtures"]
 
 _MEMORY = Path("/dev/shm")
 _ROOM = 1 << 30
+
+
+# never the person's own: keys are pinned there
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="curate-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def configuration_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same for what a module's tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def configuration(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The person's configuration is a new folder in each test: what one has pinned, no other knows."""
+    folder = tmp_path_factory.mktemp("configuration")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,9 @@ LEVELS = (
     ("errors",),
     (
         *("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
-        *("policies", "remote", "arrays", "arguments", "lasting", "extended"),
+        *("policies", "remote", "arrays", "arguments", "lasting", "extended", "beneath", "thrift"),
     ),
-    ("contract", "licenses", "parallel"),
+    ("contract", "licenses", "parallel", "bounded"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),
     ("stacks",),
     ("verify", "loading", "pages", "donation", "cutting"),

@@ -15,12 +15,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from curate import contract, durable
+from curate import beneath, contract, durable
 from curate.archive import notes
 from curate.archive.config import Approval
 from curate.archive.keys import KeyFile
 from curate.archive.log import Opening
 from curate.archive.notes import Checkpoint, PublicKey, Signer
+from curate.beneath import UnsafeFileError
 from curate.digests import canonical_json, sha256_file
 from curate.errors import DamagedError, InputError
 
@@ -30,6 +31,7 @@ KEYS, APPROVALS = "keys.json", "approvals.json"
 _KEYS_FORMAT, _APPROVALS_FORMAT = "curate/keys/v1", "curate/approvals/v1"
 _NAME = re.compile(r"[a-z]+\.(json|parquet)|(sheets|decisions)/[0-9a-f]{64}\.json")
 _BATCH = 50_000
+LARGEST = 64 << 20  # bytes of a file that is no table
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,9 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint, Statement]:
     """
     path = folder / FOLDER / CHECKPOINT
     try:
-        point = notes.checkpoint(path.read_text(encoding="utf-8").partition("\n\n")[0] + "\n")
-    except (OSError, UnicodeDecodeError):
+        text = beneath.read(folder, f"{FOLDER}/{CHECKPOINT}", LARGEST).decode()
+        point = notes.checkpoint(text.partition("\n\n")[0] + "\n")
+    except (UnsafeFileError, OSError, UnicodeDecodeError):
         point = None
     said = statement(point) if point else None
     if point is None or said is None:
@@ -181,13 +184,23 @@ def _write_json(folder: Path, name: str, content: dict[str, Any]) -> None:
 
 def read_keys(folder: Path) -> tuple[PublicKey, tuple[str, ...]] | None:
     """The archive's public key and its rotations; None where the file is not exactly one."""
-    found = _read_json(folder / FOLDER / KEYS, _KEYS_FORMAT)
+    return keys_of(_small(folder, KEYS))
+
+
+def keys_of(data: bytes | None) -> tuple[PublicKey, tuple[str, ...]] | None:
+    """The same of the file's bytes."""
+    found = _parsed(data, _KEYS_FORMAT)
     return _key_of(found) if found is not None and found.keys() == {"format", "public", "rotations"} else None
 
 
 def read_approvals(folder: Path) -> list[Approved] | None:
     """What reviewers signed, unverified; None where the file is not exactly one."""
-    found = _read_json(folder / FOLDER / APPROVALS, _APPROVALS_FORMAT)
+    return approvals_of(_small(folder, APPROVALS))
+
+
+def approvals_of(data: bytes | None) -> list[Approved] | None:
+    """The same of the file's bytes."""
+    found = _parsed(data, _APPROVALS_FORMAT)
     if found is None or not isinstance(found.get("approvals"), list):
         return None
     made = []
@@ -209,11 +222,18 @@ def _key_of(found: Mapping[str, Any]) -> tuple[PublicKey, tuple[str, ...]] | Non
         return None
 
 
-def _read_json(path: Path, wanted: str) -> dict[str, Any] | None:
+def _small(folder: Path, name: str) -> bytes | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        return beneath.read(folder, f"{FOLDER}/{name}", LARGEST)
+    except (UnsafeFileError, OSError):  # None: the caller tells it as a finding
+        return None
+
+
+def _parsed(data: bytes | None, wanted: str) -> dict[str, Any] | None:
+    try:
+        text = (data or b"").decode()
         found = json.loads(text)
         same = isinstance(found, dict) and canonical_json(found) + "\n" == text
-    except (OSError, ValueError, RecursionError):  # no file of ours: the caller tells it as a finding
+    except (ValueError, RecursionError):  # no file of ours: the caller tells it as a finding
         return None
     return found if same and found.get("format") == wanted else None

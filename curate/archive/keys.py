@@ -51,8 +51,13 @@ class KeyFile:
 
 def default_path(name: str) -> Path:
     """Where a person's key lies unless a path is given."""
+    return configuration() / f"{notes.key_name(name)}.key"
+
+
+def configuration() -> Path:
+    """The folder of a person's own configuration."""
     home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(home) / "curate" / f"{notes.key_name(name)}.key"
+    return Path(home) / "curate"
 
 
 def make(path: Path, name: str, *, under_passphrase: bool = False, variable: str = VARIABLE) -> KeyFile:

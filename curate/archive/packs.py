@@ -21,6 +21,7 @@ from curate import durable
 from curate.archive import parquet
 from curate.archive.stores import Store
 from curate.errors import DamagedError
+from curate.thrift import fields
 
 ROW_GROUP_BYTES = 16 << 20
 Bytes = bytes | memoryview
@@ -194,59 +195,11 @@ def instance_places(path: Path) -> Iterable[tuple[int, int]]:
 
 def page_header(data: Any, position: int) -> tuple[int, int]:
     """(compressed page size, offset of the page's bytes) from a Parquet page header (Thrift compact)."""
-    size = -1
-    for field, kind, start in _fields(data, position):
-        if field == 3 and kind == 5:
-            size = _zigzag(_varint(data, start)[0])
-    end = _skip(data, position, 12)
-    if size < 0:
+    head = fields(data, position)
+    size = head.values.get(3, -1)
+    if not isinstance(size, int) or size < 0:
         raise ValueError("a page header without a size")
-    return size, end
-
-
-def _fields(data: Any, position: int) -> Iterable[tuple[int, int, int]]:
-    field = 0
-    while head := data[position]:
-        field = field + (head >> 4) if head >> 4 else _zigzag(_varint(data, position + 1)[0])
-        position = position + 1 if head >> 4 else _varint(data, position + 1)[1]
-        yield field, head & 15, position
-        position = _skip(data, position, head & 15)
-
-
-def _varint(data: Any, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-        shift += 7
-
-
-def _zigzag(value: int) -> int:
-    return (value >> 1) ^ -(value & 1)
-
-
-def _skip(data: Any, position: int, kind: int) -> int:
-    """Offset behind a Thrift compact value: booleans lie in the head, numbers are varints."""
-    if kind in (1, 2):
-        return position
-    if kind == 3:
-        return position + 1
-    if kind in (4, 5, 6):
-        return _varint(data, position)[1]
-    if kind == 7:
-        return position + 8
-    if kind == 8:
-        length, position = _varint(data, position)
-        return position + length
-    if kind == 12:
-        while head := data[position]:
-            position = position + 1 if head >> 4 else _varint(data, position + 1)[1]
-            position = _skip(data, position, head & 15)
-        return position + 1
-    raise ValueError("a page header with an unknown field")
+    return size, head.end
 
 
 def read_instance(path: Path, offset: int, size: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -75,7 +74,7 @@ def inspect(
     else:
         for verdict in tally.of(verdicts):
             if show_paths and verdict.findings:
-                typer.echo(f"{verdict.place}\t{verdict.path}")
+                typer.echo(shared.visible(f"{verdict.place}\t{verdict.path}"))
         _print_tally(tally)
     if tally.failed:
         raise typer.Exit(1)
@@ -129,7 +128,7 @@ def _print_json(verdicts: Iterable[curate.Verdict], tally: _Tally, show_paths: b
     try:
         for verdict in verdicts:
             if verdict.findings:
-                typer.echo(before + json.dumps(_verdict(verdict, show_paths), ensure_ascii=False), nl=False)
+                typer.echo(before + shared.json_text(_verdict(verdict, show_paths)), nl=False)
                 before = ",\n"
     except CurateError as error:
         if not tally.codes:
@@ -137,7 +136,7 @@ def _print_json(verdicts: Iterable[curate.Verdict], tally: _Tally, show_paths: b
         shared.say(error)
         last = shared.error_json(error)
     opened = "\n" if tally.codes else before
-    typer.echo(opened + "], " + json.dumps({**tally.totals(), **last}, ensure_ascii=False)[1:])
+    typer.echo(opened + "], " + shared.json_text({**tally.totals(), **last})[1:])
     if last:
         raise typer.Exit(CurateError.exit_code)
 

@@ -12,7 +12,7 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.progress import progress
-from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption
+from curate.cli.shared import ArchiveArgument, JsonOption, KeyOption, QuietOption
 from curate.errors import InputError
 from curate.findings import has_errors
 
@@ -30,6 +30,7 @@ def verify_copy(
     version: Annotated[str | None, typer.Option(help="Such as 1.2.0; the newest by default.")] = None,
     purge: Annotated[bool, typer.Option("--purge", help="Delete the revoked files, after asking.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    key: KeyOption = "",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,7 +38,7 @@ def verify_copy(
 
     Example: curate verify-copy chest/ --release org/name --purge
     """
-    report = curate.verify_copy(folder, release, version, progress(quiet=quiet))
+    report = curate.verify_copy(folder, release, version, progress(quiet=quiet), key)
     if not as_json:
         _print_copy(report)
     deleted = 0
@@ -99,7 +100,7 @@ def diff(
     if as_json:
         shared.print_json({**asdict(found), "same": found.same})
     elif markdown:
-        typer.echo(_markdown(found))
+        typer.echo(shared.visible(_markdown(found)))
     else:
         _print_diff(found)
 

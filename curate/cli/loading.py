@@ -12,7 +12,7 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.progress import progress
-from curate.cli.shared import JsonOption, QuietOption
+from curate.cli.shared import JsonOption, KeyOption, QuietOption
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,6 +33,7 @@ def fetch(
     ] = None,
     flat: Annotated[bool, typer.Option("--flat", help="No study and series folders.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched.")] = False,
+    key: KeyOption = "",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,6 +48,7 @@ def fetch(
         version=version,
         flat=flat,
         dry_run=dry_run,
+        key=key,
         progress=progress(quiet=quiet),
     )
     if as_json:

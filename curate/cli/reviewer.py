@@ -10,8 +10,9 @@ from rich.text import Text
 import curate
 from curate.cli import shared
 from curate.cli.progress import progress
-from curate.cli.shared import JsonOption, QuietOption, SchedulerOption, WorkersOption
+from curate.cli.shared import JsonOption, KeyOption, QuietOption, SchedulerOption, WorkersOption
 from curate.findings import has_errors
+from curate.verify.origin import sentence
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,22 +28,23 @@ def check(
     pixels: Annotated[
         bool, typer.Option("--pixels", help="Look for text in every frame and for faces in the volumes, too.")
     ] = False,
+    key: KeyOption = "",
     workers: WorkersOption = None,
     scheduler: SchedulerOption = "",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove from a release's own bytes that it is whole, consistent and obeys the profile.
+    """Prove from a release's own bytes that it is whole, consistent and obeys the profile; tell who made it.
 
     Example: curate check archive/releases/1.0.0
     """
     by = shared.workers_of(workers, scheduler)
-    results = curate.check(release, version, workers=by, pixels=pixels, progress=progress(quiet=quiet))
+    results = curate.check(release, version, workers=by, pixels=pixels, key=key, progress=progress(quiet=quiet))
     failed = any(has_errors(result.findings) for result in results)
     if as_json:
         shared.print_json(results_json(release, results, failed))
     else:
-        print_results(results, "The release passes.", "The release does not pass.", failed)
+        print_results(results, "The release passes.", "The release does not pass.", failed, sentence(results))
     if failed:
         raise typer.Exit(1)
 
@@ -63,8 +65,10 @@ def results_json(release: str, results: list[curate.CheckResult], failed: bool) 
     return {"release": release, "passed": not failed, "checks": checks, "codes": shared.codes(found)}
 
 
-def print_results(results: list[curate.CheckResult], passed: str, bad: str, failed: bool) -> None:
-    """Results of checks as a table, then the findings, then one of two sentences."""
+def print_results(
+    results: list[curate.CheckResult], passed: str, bad: str, failed: bool, last: str = ""
+) -> None:
+    """Results of checks as a table, then the findings, then one of two sentences, and a last one."""
     out = shared.console()
     table = shared.columns("", "check", "looked at", right=("looked at",))
     for result in results:
@@ -77,3 +81,5 @@ def print_results(results: list[curate.CheckResult], passed: str, bad: str, fail
         shared.print_findings(findings, out)
     out.print()
     out.print(Text(bad, "bold red") if failed else Text(passed, "bold green"))
+    if last:
+        out.print(Text(last), soft_wrap=True)

@@ -15,6 +15,7 @@ from typing import IO, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 from typer.main import get_command
@@ -33,6 +34,9 @@ SchedulerOption = Annotated[
         help="tls://HOST:PORT of a Dask scheduler: its workers do the work. tcp:// on this machine.",
         metavar="ADDRESS",
     ),
+]
+KeyOption = Annotated[
+    str, typer.Option("--key", help="The archive's public key, or a file with it.", metavar="PUBLIC")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
@@ -57,15 +61,32 @@ STOPPED = 130  # as shells have it for SIGINT
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3
 _WHOLE = 1 << 16  # columns
+_OBEYED = re.compile(  # C0 and C1 but line ends and tabs, marks that turn writing, line separators, half characters
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
 _BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
 def console(*, err: bool = False) -> Console:
     """Where text goes; where that is no terminal, a record is one line, however long."""
-    plain = Console(stderr=err, highlight=False)
+    plain = _Console(stderr=err, highlight=False)
     if plain.is_terminal:
         return plain
-    return Console(file=_Trimmed(sys.stderr if err else sys.stdout), highlight=False, width=_WHOLE)
+    return _Console(file=_Trimmed(sys.stderr if err else sys.stdout), highlight=False, width=_WHOLE)
+
+
+def visible(text: str) -> str:
+    """Text without what a terminal would obey: control characters, turned writing, halves of characters."""
+    return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class _Console(Console):
+    """A console that shows what others wrote, and does not obey it."""
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        """The segments of what is shown; those that the console itself makes to steer a terminal stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 class _Trimmed(io.StringIO):
@@ -92,12 +113,18 @@ def columns(*names: str, right: Sequence[str] = (), header: bool = True) -> Tabl
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """One JSON document on standard output."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    typer.echo(json_text(value, 2))
 
 
 def print_line(value: Mapping[str, Any]) -> None:
     """One JSON object on a line of its own."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(json_text(value))
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """JSON in which what a terminal would obey is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _OBEYED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def stopped() -> NoReturn:

@@ -30,6 +30,12 @@ keys = typer.Typer(
 )
 
 
+pinned = typer.Typer(
+    help="Pin, list and forget the keys of archives whose releases you read.\n\nExample: curate trust list",
+    no_args_is_help=True,
+)
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     for command in (sheet, approve, reject):
@@ -37,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel="Maintainer")(ledger)
     app.command(rich_help_panel="Anybody")(audit)
     app.add_typer(keys, name="key", rich_help_panel="Reviewer")
+    app.add_typer(pinned, name="trust", rich_help_panel="Anybody")
 
 
 def sheet(
@@ -188,6 +195,7 @@ def audit(
         str, typer.Option(help="The archive's public key, or a file with it.", metavar="PUBLIC")
     ] = "",
     version: Annotated[str | None, typer.Option(help="One version of a hub; all of them by default.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read every pack, not a sample of them.")] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -195,7 +203,7 @@ def audit(
 
     Example: curate audit hf://my-org/my-archive --key "hospital-x/chest-ct+1a2b3c4d+AbC..."
     """
-    found = curate.audit(releases, key, version=version, progress=progress(quiet=quiet))
+    found = curate.audit(releases, key, version=version, full=full, progress=progress(quiet=quiet))
     failed = any(has_errors(result.findings) for result in found)
     if as_json:
         shared.print_json(results.results_json(", ".join(releases), found, failed))
@@ -245,3 +253,53 @@ def _print_key(key: curate.Key, as_json: bool) -> None:
         return
     typer.echo(key.public)
     shared.console(err=True).print(Text(f"Its file, which only you may read: {key.path}"))
+
+
+@pinned.command("add")
+def add_trust(
+    key: Annotated[str, typer.Argument(help="The public key, or a file with it.", metavar="PUBLIC")],
+    as_json: JsonOption = False,
+) -> None:
+    """Pin an archive's key that it told you itself, before its first release is read.
+
+    Example: curate trust add "hospital-x/chest-ct+1a2b3c4d+AbC..."
+    """
+    _print_pins([curate.add_trust(key)], as_json)
+
+
+@pinned.command("list")
+def list_trust(as_json: JsonOption = False) -> None:
+    """List the archives whose keys are pinned, since when, and what was seen of each.
+
+    Example: curate trust list
+    """
+    _print_pins(curate.list_trust(), as_json)
+
+
+@pinned.command("remove")
+def remove_trust(
+    name: Annotated[str, typer.Argument(help="The archive, as the list names it.", metavar="NAME")],
+    as_json: JsonOption = False,
+) -> None:
+    """Forget an archive's key, such as when the archive has told you a new one.
+
+    Example: curate trust remove hospital-x/chest-ct
+    """
+    gone = curate.remove_trust(name)
+    if as_json:
+        shared.print_json(gone.as_dict())
+        return
+    shared.console().print(Text(f"Forgot the key of {gone.name}: {gone.key}"), soft_wrap=True)
+
+
+def _print_pins(pins: list[curate.Pin], as_json: bool) -> None:
+    if as_json:
+        shared.print_json([pin.as_dict() for pin in pins])
+        return
+    out = shared.console()
+    for pin in pins:
+        seen = f", seen up to {pin.version}, {pin.size:,} entries of its log" if pin.version else ""
+        out.print(Text(f"{pin.name}: pinned since {pin.since} ({pin.how}){seen}", style="bold"), soft_wrap=True)
+        out.print(Text(f"  {pin.key}"), soft_wrap=True)
+    if not pins:
+        out.print(Text("No key is pinned: that of the first release that you read of an archive will be."))

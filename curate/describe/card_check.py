@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from curate import licenses
-from curate.describe import body
+from curate.describe import body, markup
 from curate.describe.card import configs as expected_configs
 from curate.errors import CurateError
 from curate.findings import Finding
@@ -44,8 +42,8 @@ def read_card(text: str) -> CardFacts | None:
     if parts is None:
         return None
     try:
-        document = yaml.safe_load(parts[1])
-    except (yaml.YAMLError, RecursionError, ValueError):
+        document = markup.load_yaml(parts[1])
+    except ValueError:
         return None
     ours = document.get("curate") if isinstance(document, dict) else None
     if not isinstance(ours, dict):

@@ -6,8 +6,6 @@ import re
 import unicodedata
 from typing import Any
 
-import yaml
-
 from curate import licenses
 from curate.describe import markup
 from curate.records import ReleaseSummary
@@ -108,8 +106,8 @@ def _abstract(summary: ReleaseSummary) -> str:
 def read_version(text: str) -> str | None:
     """The version that a CITATION.cff states, or None where it is not readable."""
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError:
+        document = markup.load_yaml(text)
+    except ValueError:
         return None
     found = document.get("version") if isinstance(document, dict) else None
     return found if isinstance(found, str) else None

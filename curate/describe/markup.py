@@ -13,6 +13,7 @@ _INLINE = re.compile(r"[\\`*\[\]<>#|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _START = re.compile(r"^(?:[-+=](?=\s|[-+=]|$)|\d+(?=[.)](?:\s|$)))")
 _BIDI = frozenset("\u200e\u200f\u061c\u2028\u2029\ufeff") | {chr(c) for c in range(0x202A, 0x202F)}
 _HIDDEN = _BIDI | {chr(c) for c in range(0x2066, 0x206A)}
+_LARGEST_YAML, _DEEPEST_YAML = 2 << 20, 20  # characters, levels
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -66,6 +67,38 @@ def dump_yaml(document: Mapping[str, Any]) -> str:
         default_flow_style=False,
         width=4096,
     )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as this project writes it: little nesting, and no alias, with which a few lines stand for gigabytes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent) or self._depth > _DEEPEST_YAML:
+            raise yaml.YAMLError("an alias, or nested too deeply")
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def load_yaml(text: str | bytes) -> Any:
+    """YAML that somebody else wrote.
+
+    Raises:
+        ValueError: it is none, is large, nested deeply, or has aliases.
+    """
+    decoded = text.decode() if isinstance(text, bytes) else text
+    if len(decoded) > _LARGEST_YAML:
+        raise ValueError("too large")
+    try:
+        return yaml.load(decoded, _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError, TypeError, AttributeError) as error:
+        raise ValueError("not such YAML") from error
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -38,7 +38,10 @@ def download(
         digest = hashlib.sha256()
         with durable.storage_errors("download the release"), path.open("wb") as out:
             for offset in range(0, entry.size_bytes, _PIECE):
-                piece = target.read(version, entry.path, offset, min(_PIECE, entry.size_bytes - offset))
+                wanted_bytes = min(_PIECE, entry.size_bytes - offset)
+                piece = target.read(version, entry.path, offset, wanted_bytes)
+                if len(piece) != wanted_bytes:  # it states more than it has: asking on would take for ever
+                    raise HubError(f"{entry.path} is shorter than {RELEASE_FILE} says.", hint="Ask the archive.")
                 digest.update(piece)
                 out.write(piece)
                 progress.add(size_bytes=len(piece))

@@ -85,6 +85,14 @@ class FolderHub:
         """
         return store.place(self.root, _known(self, version))
 
+    def digest_of(self, version: str) -> str:
+        """The SHA-256 of a version's `release.json`, in hex, as `refs.json` names it.
+
+        Raises:
+            HubError: no such version.
+        """
+        return store.refs(self.root)[_known(self, version)]
+
     def holds(self, version: str) -> dict[str, FileEntry]:
         """The files under a tag, each hashed."""
         folder = store.place(self.root, _known(self, version))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from curate import beneath
 from curate import version as versions
-from curate.digests import sha256_file
+from curate.digests import parse_json, sha256_file
 from curate.errors import DamagedError, InputError
 from curate.progress import Progress, silent
 from curate.records import FileEntry
 
 RELEASE_FILE = "release.json"
 ATTESTATIONS = "attestations/"
+LARGEST_RELEASE = 64 << 20  # bytes of a release.json: ten times what 90,000 files take
 BLOCK = 1 << 20
 
 Gated = Literal["auto", "manual", False]
@@ -208,7 +209,7 @@ def parse_release(raw: bytes) -> tuple[str, tuple[FileEntry, ...]]:
         InputError: it is not what `curate release` writes.
     """
     try:
-        found = json.loads(raw)
+        found = parse_json(raw)
         listed = tuple(_entry(item) for item in _items(found["files"]))
         return versions.normal(found["version"]), listed
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -227,9 +228,9 @@ def _items(files: Any) -> list[Mapping[str, Any]]:
 def _entry(item: Mapping[str, Any]) -> FileEntry:
     path, sha256 = item["path"], item["sha256"]
     size = item["size_bytes"] if "size_bytes" in item else item["size"]
-    if not isinstance(size, int) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
+    if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError("size or digest")
-    if PurePosixPath(path).is_absolute() or {"", ".", ".."} & set(path.split("/")) or "\\" in path:
+    if not beneath.is_name(path):
         raise ValueError("path")
     return FileEntry(path, size, sha256)
 

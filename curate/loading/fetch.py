@@ -12,8 +12,7 @@ from pathlib import Path
 
 from curate import durable
 from curate.errors import InputError
-from curate.loading import ranges, subset, tables, verified
-from curate.loading import source as sources
+from curate.loading import ranges, subset, tables, trusted, verified
 from curate.loading.ranges import Span, Wanted
 from curate.loading.select import TABLES, select
 from curate.loading.source import Source
@@ -56,20 +55,23 @@ def fetch(
     version: str | None = None,
     flat: bool = False,
     dry_run: bool = False,
+    key: str = "",
     progress: Progress = silent,
 ) -> Fetched:
     """Fetch the instances that `where` chooses into `to`, as study/series/instance.dcm, or flat.
 
     Range requests of the wanted bytes; each instance is verified as it arrives; the same call again goes on
     where it stopped. What has been withdrawn, by the newest version too, is neither fetched nor kept.
+    The archive's key is pinned when it is first met; `key` is its public key, or a file with it.
     `where` is an SQL condition over the manifest: see `curate.loading.select.select`.
 
     Raises:
         HubError: the hub fails, or serves other bytes than were published.
         InputError: the condition or the folder cannot be used.
         StorageError: the disk is full or read-only.
+        UntrustedError: it is not signed by the key that is pinned for its archive, or given.
     """
-    source = sources.find(reference, version)
+    source = trusted.find(reference, version, key)
     folder = Path(to).expanduser().absolute()
     # (1) the folder is ours: empty, or holds the same selection
     chosen: dict[str, object] = {"version": source.version, "where": where, "flat": flat}

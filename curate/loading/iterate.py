@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from curate.errors import InputError
-from curate.loading import join, ranges, tables
-from curate.loading import source as sources
+from curate.loading import join, ranges, tables, trusted
 from curate.loading.ranges import Wanted
 from curate.loading.select import TABLES, select
 from curate.loading.source import Source
@@ -103,7 +102,7 @@ def volumes(
     """
     if unreadable not in get_args(Unreadable):
         raise InputError(f"unreadable cannot be {unreadable!r}.", hint='Use "stop" or "skip".')
-    source = sources.find(reference, version)
+    source = trusted.find(reference, version)
     rows = select(tables.local(source, *TABLES), where).to_pylist()
     wanted = sorted((Wanted.of(row) for row in rows), key=lambda one: (one.pack, one.offset))
     grouped = tuple(tuple(group) for _, group in groupby(wanted, key=lambda one: one.series))

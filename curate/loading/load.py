@@ -12,8 +12,7 @@ from datasets.builder import DatasetBuilder
 
 from curate import contract
 from curate.errors import HubError, InputError
-from curate.loading import join, library, tables, verified
-from curate.loading import source as sources
+from curate.loading import join, library, tables, trusted, verified
 from curate.loading.source import Source
 
 
@@ -30,6 +29,7 @@ def load(
     streaming: bool = False,
     labels: bool = False,
     verify: bool = True,
+    key: str = "",
     **options: Any,
 ) -> Any:
     """What `datasets.load_dataset` returns, of the version asked for (the newest without one).
@@ -38,6 +38,7 @@ def load(
     card's (`studies`, `series`, `instances`, `references`, `images`, `previews`). `labels` adds fold, age
     band, sex, region and diagnosis of the study to each row of `series`, `instances` or `images`. Every
     byte is compared with its published digest (`verify`): whole files, or each image while it streams.
+    The archive's key is pinned when it is first met; `key` is its public key, or a file with it.
     `options` go to `load_dataset`: `columns`, `filters`, `cache_dir`, `num_proc` and the like.
     `HF_ENDPOINT` is honoured where it was set before `datasets` was imported, as by every client.
 
@@ -45,8 +46,9 @@ def load(
         HubError: the hub fails, is gated, has no such version, or served another one than asked for.
         InputError: no release there, or no such config.
         DamagedError: a release on disk is not what was released.
+        UntrustedError: it is not signed by the key that is pinned for its archive, or given.
     """
-    source = sources.find(reference, version)
+    source = trusted.find(reference, version, key)
     if source.commit:
         _check_endpoint()
     described = verified.card(source)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from curate.dicom import geometry
+from curate.dicom.geometry import Plane, group
 from curate.errors import InputError
-from curate.loading import geometry
-from curate.loading.geometry import Plane, group
 from curate.loading.images import Row, dicom, pixels
 from curate.loading.volume import Volume, volume
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate import contract
 from curate.errors import InputError
@@ -24,10 +27,12 @@ _WANTED = (
     "license",
 )
 _SHARED = ("study_id", "SeriesInstanceUID", "license", "release_version")
+MEMORY, SECONDS = "500MB", 120.0  # of a condition; the join of a million instances takes two seconds
+_MOST_BYTES = 1 << 42
 _PACK = re.compile(r"packs/[0-9a-f]{2}/[0-9a-f]{64}\.parquet")
 
 
-def select(paths: Mapping[str, Path], where: str | None = None) -> pa.Table:
+def select(paths: Mapping[str, Path], where: str | None = None, seconds: float = SECONDS) -> pa.Table:
     """The instances that a condition chooses, by pack and offset; all of them without one.
 
     Columns of `instances` have their names; of `series` and `studies` too, but those that an earlier table
@@ -36,19 +41,38 @@ def select(paths: Mapping[str, Path], where: str | None = None) -> pa.Table:
     `paths` are the local files of the three tables.
 
     Raises:
-        InputError: the condition is no single expression over these columns.
+        InputError: the condition is no single expression over these columns, or takes too long or too much memory.
     """
     with duckdb.connect() as database:
         _prepare(database, paths)
         try:
-            found = database.view("manifest")
-            if where is not None:
-                found = found.filter(duckdb.SQLExpression(where))
-            rows = found.project(", ".join(_WANTED)).order("pack, offset_bytes").to_arrow_table()
-        except duckdb.Error as error:
+            with _limited(database, seconds):
+                found = database.view("manifest")
+                if where is not None:
+                    found = found.filter(duckdb.SQLExpression(where))
+                rows = found.project(", ".join(_WANTED)).order("pack, offset_bytes").to_arrow_table()
+        except duckdb.InterruptException:
+            told = f"The condition took more than {seconds:,.0f} seconds, and was stopped."
+            raise InputError(told, hint="Ask for less at once; a condition needs no recursion.") from None
+        except (duckdb.OutOfMemoryException, MemoryError):
+            told = f"The condition took more than {MEMORY}, and was stopped."
+            raise InputError(told, hint="Ask for less at once.") from None
+        except (duckdb.Error, ValueError) as error:
             raise InputError(f"The condition cannot be used: {_line(error)}", hint=_columns_hint()) from None
     _check_ids(rows)
     return rows
+
+
+@contextmanager
+def _limited(database: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Stop what a database does when its time is over."""
+    watch = threading.Timer(seconds, database.interrupt)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def _prepare(database: duckdb.DuckDBPyConnection, paths: Mapping[str, Path]) -> None:
@@ -59,6 +83,9 @@ def _prepare(database: duckdb.DuckDBPyConnection, paths: Mapping[str, Path]) -> 
     database.execute(f"CREATE VIEW manifest AS {_joined()}")
     allowed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in map(paths.__getitem__, TABLES))
     for setting in (
+        f"memory_limit = '{MEMORY}'",
+        "temp_directory = ''",  # what is above that is refused, not spilled
+        "threads = 2",
         f"allowed_paths = [{allowed}]",
         "autoinstall_known_extensions = false",
         "autoload_known_extensions = false",
@@ -108,6 +135,10 @@ def _check_ids(rows: pa.Table) -> None:
             )
     if not _all(_PACK.fullmatch(path) for path in rows["pack"].unique().to_pylist()):
         raise InputError("The manifest's pack is not in order.", hint="Run `curate check` on the release.")
+    for name in ("offset_bytes", "size_bytes"):
+        bounds = pc.min_max(rows[name]).as_py()
+        if rows.num_rows and not 0 <= bounds["min"] <= bounds["max"] <= _MOST_BYTES:
+            raise InputError(f"The manifest's {name} is not in order.", hint="Run `curate check` on the release.")
 
 
 def _all(found: Iterable[object]) -> bool:

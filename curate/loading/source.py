@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from curate import beneath
 from curate.errors import HubError, InputError
 from curate.hub.folder import FolderHub
-from curate.hub.protocol import RELEASE_FILE, is_tag, parse_release
+from curate.hub.protocol import LARGEST_RELEASE, RELEASE_FILE, is_tag, parse_release
 from curate.hub.retry import Patience
 from curate.version import normal, parse, tag
 
@@ -28,7 +31,8 @@ patience = Patience()
 class Source:
     """One version of a release, on disk (`folder`) or on the Hub (`repository` at `commit`).
 
-    `newest` is the newest published version beside it; `read` gives bytes of one of its files.
+    `newest` is the newest published version beside it; `home` the address of its hub, if it is from one; `read`
+    gives bytes of one of its files.
     """
 
     reference: str
@@ -37,6 +41,7 @@ class Source:
     folder: Path | None = None
     repository: str = ""
     commit: str = ""
+    home: str = ""
 
     @property
     def place(self) -> str:
@@ -57,9 +62,12 @@ class Source:
         if self.folder is None:
             return _read_hub(self, path, offset, length)
         try:
-            with (self.folder / path).open("rb") as file:
+            with beneath.opened(self.folder, path) as file:
+                left = os.fstat(file.fileno()).st_size - offset
+                if offset < 0 or left < 0:
+                    return b""
                 file.seek(offset)
-                return file.read(-1 if length is None else length)
+                return file.read(left if length is None else max(0, min(length, left)))
         except OSError as error:
             raise InputError(
                 f"{path} of {self.folder} cannot be read: {error.strerror}.",
@@ -96,7 +104,7 @@ def find(reference: str | Path, version: str | None = None) -> Source:
 
 def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
     if (folder / RELEASE_FILE).is_file():
-        found, _ = parse_release((folder / RELEASE_FILE).read_bytes())
+        found, _ = parse_release(beneath.read(folder, RELEASE_FILE, LARGEST_RELEASE))
         _same_version(reference, found, version)
         hub = FolderHub(folder.parent)
         newest = (
@@ -108,9 +116,15 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
     place = FolderHub(folder).folder_of(wanted)
     if not place.name.startswith("v"):  # closed to readers: renamed
         raise HubError(f"{reference} is closed to readers.", hint="Ask the archive when it opens again.")
-    found, _ = parse_release((place / RELEASE_FILE).read_bytes())
+    sealed = beneath.read(place, RELEASE_FILE, LARGEST_RELEASE)
+    found, _ = parse_release(sealed)
     _same_version(reference, found, wanted)
-    return Source(reference, wanted, versions[-1], place)
+    if FolderHub(folder).digest_of(wanted) != hashlib.sha256(sealed).hexdigest():
+        raise HubError(
+            f"{reference} serves another release.json under {tag(wanted)} than refs.json names.",
+            hint="Do not use it; tell the archive.",
+        )
+    return Source(reference, wanted, versions[-1], place, home=folder.resolve().as_uri())
 
 
 def _on_hub(reference: str, name: str, version: str | None) -> Source:
@@ -119,7 +133,7 @@ def _on_hub(reference: str, name: str, version: str | None) -> Source:
     tags = {ref.name: ref.target_commit for ref in refs.tags}
     versions = sorted((normal(tag) for tag in tags if is_tag(tag)), key=parse)
     wanted = _choose(reference, versions, version)
-    return Source(reference, wanted, versions[-1], None, name, tags[tag(wanted)])
+    return Source(reference, wanted, versions[-1], None, name, tags[tag(wanted)], f"hf://{name}")
 
 
 def _choose(reference: str, versions: Sequence[str], asked: str | None) -> str:

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from curate import contract, durable, licenses
+from curate.describe import markup
+from curate.errors import DamagedError
 from curate.loading import verified
 from curate.loading.source import Source
 
@@ -69,7 +71,12 @@ def _matching(path: Path, column: str, values: pa.Array) -> pa.Table:
 
 def _citation(raw: bytes, used: list[str], part: str, digest: str) -> str:
     """CITATION.cff of the release, which says what of it this is, with the licences of these rows alone."""
-    document = yaml.safe_load(raw)
+    try:
+        document = markup.load_yaml(raw)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("identifiers", []), list):
+        raise DamagedError(f"{CITATION} of the release cannot be read.", hint="Run `curate check` on the release.")
     document["abstract"] = f"{document.get('abstract') or ''} {part}.".strip()
     if document.get("license") != used[0] or len(used) > 1:  # CFF reads a list as a choice: the rows say it
         document.pop("license", None)

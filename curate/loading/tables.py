@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import HubError
 from curate.loading import source as sources
-from curate.loading import stated, verified
+from curate.loading import stated, trusted, verified
 from curate.loading.source import Source
 from curate.version import parse
 
@@ -52,7 +52,9 @@ def revoked(source: Source) -> frozenset[bytes]:
     found = _revoked(source)
     if source.newest != source.version:
         reference = source.folder.parent if source.folder else source.reference
-        found |= _revoked(sources.find(reference, source.newest))
+        newest = sources.find(reference, source.newest)
+        trusted.confirm(newest)
+        found |= _revoked(newest)
     return found
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from curate import beneath, bounded
+from curate.describe import markup
+from curate.digests import parse_json
 from curate.errors import DamagedError, HubError
 from curate.hub.protocol import RELEASE_FILE, parse_release
 from curate.loading import source as sources
@@ -34,22 +34,33 @@ def files(source: Source, paths: Sequence[str]) -> list[Path]:
     """
     wanted = stated.digests(source, paths)
     if source.folder is not None:
-        return [_on_disk(source.folder / path, wanted.get(path)) for path in paths]
+        return [_readable(_on_disk(source.folder, path, wanted.get(path)), path) for path in paths]
     repo = sources.connect(source.repository)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return sources.asked(
             repo,
             "fetching",
-            lambda: list(pool.map(lambda path: _from_hub(repo, source, path, wanted[path]), paths)),
+            lambda: list(pool.map(lambda path: _readable(_from_hub(repo, source, path, wanted[path]), path), paths)),
         )
 
 
-def _on_disk(path: Path, digest: str | None) -> Path:
-    if digest is None or not path.is_file() or not stated.has(path, digest):
+def _on_disk(folder: Path, path: str, digest: str | None) -> Path:
+    if digest is None or beneath.problem(folder, path) or not stated.has(folder / path, digest):
         raise DamagedError(
-            f"{path} is not what was released.", hint="Run `curate check` on the release; fetch it again."
+            f"{folder / path} is not what was released.", hint="Run `curate check` on the release; fetch it again."
         )
-    return path
+    return folder / path
+
+
+def _readable(local: Path, path: str) -> Path:
+    """A file whose tables, if it holds any, take no more to read than they can need.
+
+    Raises:
+        TooMuchError: they would.
+    """
+    if path.endswith(".parquet"):
+        bounded.check(local, path, pack=path.startswith("packs/"))
+    return local
 
 
 def _from_hub(repo: Repository, source: Source, path: str, digest: str) -> Path:
@@ -80,8 +91,8 @@ def card(source: Source) -> dict[str, Any]:
     text = small(source, [_CARD])[_CARD].decode("utf-8", "replace")
     match = re.match(r"---\n(.*?\n)---\n", text, re.S)
     try:
-        found = yaml.safe_load(match.group(1)) if match else None
-    except yaml.YAMLError:
+        found = markup.load_yaml(match.group(1)) if match else None
+    except ValueError:
         found = None
     return found if isinstance(found, dict) else {}
 
@@ -90,4 +101,4 @@ def release_facts(source: Source) -> tuple[dict[str, Any], str]:
     """What `release.json` says, and its own SHA-256: the digest of the release."""
     raw = small(source, [RELEASE_FILE])[RELEASE_FILE]
     parse_release(raw)
-    return json.loads(raw), hashlib.sha256(raw).hexdigest()
+    return parse_json(raw), hashlib.sha256(raw).hexdigest()

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 
+from curate.dicom import geometry
+from curate.dicom.parts import Grid, grid_of, part_of
 from curate.errors import InputError
-from curate.loading import geometry
 from curate.loading.images import Row, datasets_of, pixels
-from curate.loading.parts import Grid, grid_of, part_of
 
 _MAX_FLOAT32 = 16  # stored bits that float32 scales without visible loss
 

@@ -87,7 +87,7 @@ def write_page(folder: Path, name: str, template: str, **values: Any) -> None:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     root = "../" * (len(PurePosixPath(name).parts) - 1)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
         for part in environment().get_template(template).generate(root=root, **values):
             file.write(part)
 

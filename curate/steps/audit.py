@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from curate import hub
+from curate import beneath, hub
 from curate import version as versions
-from curate.archive import attestations
-from curate.archive.attestations import CHECKPOINT, FOLDER
-from curate.errors import DamagedError, HubError, InputError
-from curate.hub.download import copy, download
+from curate.errors import HubError, InputError
+from curate.hub.download import download
 from curate.hub.folder import FolderHub
-from curate.hub.protocol import RELEASE_FILE, Target, parse_release
+from curate.hub.protocol import LARGEST_RELEASE, RELEASE_FILE, Target, parse_release
 from curate.progress import Progress, silent
 from curate.records import CheckResult
-from curate.verify.attested import TABLES
+from curate.verify import fetched
 from curate.verify.audit import audit_releases, read_key
+from curate.verify.sealed import to_read
+
+_BROUGHT = "curate-audit-"  # what the folder is called that holds what was fetched
 
 
 def audit(
@@ -26,12 +27,13 @@ def audit(
     key: str = "",
     *,
     version: str | None = None,
+    full: bool = False,
     progress: Progress = silent,
 ) -> list[CheckResult]:
     """The checks of one or several releases of one archive: folders, or hubs with all their versions or one.
 
     `key` is the archive's public key, or a file with it; without it the releases' own is believed, and a note
-    says so.
+    says so. Every file's digest is compared, of packs those of a sample, or with `full` of all.
 
     Raises:
         InputError: no release there, or no key.
@@ -41,12 +43,15 @@ def audit(
     with ExitStack() as stack:
         folders: list[Path] = []
         for reference in references:
-            temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="curate-audit-")))
-            folders += _folders(str(reference), version, temporary, progress)
-        return audit_releases(folders, trusted)
+            temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_BROUGHT)))
+            folders += _folders(str(reference), version, temporary, full, progress)
+        brought = [folder for folder in folders if folder.parent.name.startswith(_BROUGHT)] if not full else []
+        return audit_releases(folders, trusted, full=full, partly=brought)
 
 
-def _folders(reference: str, version: str | None, temporary: Path, progress: Progress) -> list[Path]:
+def _folders(
+    reference: str, version: str | None, temporary: Path, full: bool, progress: Progress
+) -> list[Path]:
     path = Path(reference)
     if "://" not in reference and (path / "release.json").is_file():
         return [path]
@@ -60,8 +65,8 @@ def _folders(reference: str, version: str | None, temporary: Path, progress: Pro
     for each in chosen:
         folder = target.folder_of(each) if isinstance(target, FolderHub) else temporary / each
         if not isinstance(target, FolderHub):
-            _fetch(target, each, folder, progress)
-        held, _ = parse_release((folder / RELEASE_FILE).read_bytes())
+            _fetch(target, each, folder, full, progress)
+        held, _ = parse_release(beneath.read(folder, RELEASE_FILE, LARGEST_RELEASE))
         if held != each:
             raise HubError(
                 f"{reference} holds version {held} under {versions.tag(each)}.", hint="Ask the archive."
@@ -70,13 +75,9 @@ def _folders(reference: str, version: str | None, temporary: Path, progress: Pro
     return found
 
 
-def _fetch(target: Target, version: str, folder: Path, progress: Progress) -> None:
-    """What an audit reads of a version: no pack, no preview."""
-    download(target, version, folder, progress, wanted=TABLES.__contains__)
-    copy(target, version, f"{FOLDER}/{CHECKPOINT}", folder)
-    try:
-        _, said = attestations.read_checkpoint(folder)
-    except DamagedError:
-        return  # the audit says what is wrong with it
-    for name in said.files:
-        copy(target, version, f"{FOLDER}/{name}", folder)
+def _fetch(target: Target, version: str, folder: Path, full: bool, progress: Progress) -> None:
+    """What an audit reads of a version: of its packs a sample, unless all are to be read."""
+    _, listed = parse_release(target.read(version, RELEASE_FILE))
+    chosen = to_read([entry.path for entry in listed], full=full)
+    download(target, version, folder, progress, wanted=chosen.__contains__)
+    fetched.bring(target, version, folder)

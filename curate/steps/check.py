@@ -1,4 +1,4 @@
-"""`curate check`: everything that a release's own bytes prove."""
+"""`curate check`: everything that a release's own bytes prove, and who made it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 from curate import hub
 from curate import version as versions
 from curate.errors import InputError
+from curate.findings import Finding
 from curate.hub.download import download
 from curate.hub.folder import FolderHub
 from curate.parallel import Workers
 from curate.pixels import extra
 from curate.progress import Progress, silent
 from curate.records import CheckResult
+from curate.verify import fetched, seal
+from curate.verify.origin import check_origin
 from curate.verify.release import check_release
 
 
@@ -23,19 +26,24 @@ def check(
     *,
     workers: Workers = None,
     pixels: bool = False,
+    key: str = "",
     progress: Progress = silent,
 ) -> list[CheckResult]:
     """The checks of a release: a folder, or a hub's reference with a version; with `pixels`, a look at every frame.
 
+    The last one says who made it: the archive's key is pinned when it is first met; `key` is its public key, or a
+    file with it.
+
     Raises:
-        InputError: no release there, or nothing is installed that looks at pixels.
+        InputError: no release there, nothing is installed that looks at pixels, or no key.
         HubError: the hub cannot be read.
     """
     if pixels and not extra.installed():
         raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
     path = Path(reference)
     if "://" not in str(reference) and (path / "release.json").is_file():
-        return check_release(path, workers=workers, pixels=pixels, progress=progress)
+        results = check_release(path, workers=workers, pixels=pixels, progress=progress)
+        return [*results, *_origin(path, str(reference), "", key)]
     if version is None:
         if "://" not in str(reference) and not (path / "refs.json").is_file():
             raise InputError(
@@ -45,8 +53,28 @@ def check(
         raise InputError(told, hint="Add --version 1.0.0, for instance.")
     target = hub.open_target(str(reference))
     if isinstance(target, FolderHub):
-        return check_release(target.folder_of(version), workers=workers, pixels=pixels, progress=progress)
+        folder = target.folder_of(version)
+        results = check_release(folder, workers=workers, pixels=pixels, progress=progress)
+        served = _served(folder, version, target.digest_of(version))
+        return [*results, *served, *_origin(folder, str(reference), target.root.resolve().as_uri(), key)]
     with tempfile.TemporaryDirectory(prefix="curate-check-") as temporary:
         folder = Path(temporary) / versions.normal(version)
         download(target, version, folder, progress)
-        return check_release(folder, workers=workers, pixels=pixels, progress=progress)
+        fetched.bring(target, version, folder)
+        results = check_release(folder, workers=workers, pixels=pixels, progress=progress)
+        return [*results, *_served(folder, version), *_origin(folder, str(reference), target.url, key)]
+
+
+def _served(folder: Path, version: str, digest: str = "") -> list[CheckResult]:
+    """Whether a hub serves the version that was asked for, by the digest that it names where it names one."""
+    found, _ = seal.read(folder)
+    if found is None:
+        return []
+    wrong = found.version != versions.normal(version) or (digest and found.digest != digest)
+    findings = (Finding("VERSION_SERVED", versions.tag(version), found.version),) if wrong else ()
+    return [CheckResult("served", "The hub serves the version that was asked for", 1, findings)]
+
+
+def _origin(folder: Path, reference: str, place: str, key: str) -> list[CheckResult]:
+    found, _ = seal.read(folder)
+    return [check_origin(found, reference, place, key=key)] if found else []

@@ -15,7 +15,7 @@ import pydicom
 
 from curate import contract, durable
 from curate.errors import InputError
-from curate.loading import source, tables
+from curate.loading import tables, trusted
 from curate.progress import Progress, silent
 
 
@@ -46,7 +46,7 @@ class _Held:
 
 
 def verify_copy(
-    folder: Path, release: str, version: str | None = None, progress: Progress = silent
+    folder: Path, release: str, version: str | None = None, progress: Progress = silent, key: str = ""
 ) -> CopyReport:
     """Compare every file below a folder with a release; revocations are those of the newest version too.
 
@@ -58,8 +58,8 @@ def verify_copy(
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder.", hint="Name the folder that holds your files.")
-    found = source.find(release, version)
-    newest = found if found.newest == found.version else source.find(release, found.newest)
+    found = trusted.find(release, version, key)
+    newest = found if found.newest == found.version else trusted.find(release, found.newest, key)
     held: list[_Held] = []
     other = 0
     for path in progress.over(sorted(p for p in folder.rglob("*") if p.is_file()), "files", None):

@@ -11,14 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import contract
+from curate import beneath, contract
 from curate import version as versions
 from curate.archive import attestations, commitments, keys, merkle, notes
 from curate.archive.attestations import APPROVALS, CHECKPOINT, FOLDER, KEYS, LEAVES, OPENINGS, Statement
 from curate.archive.notes import Checkpoint, PublicKey
-from curate.digests import sha256_file
+from curate.beneath import UnsafeFileError
+from curate.digests import sha256_stream
 from curate.errors import InputError
 from curate.findings import Finding
+from curate.verify import limits
 from curate.verify import seal as sealing
 from curate.verify.seal import Seal
 
@@ -82,7 +84,7 @@ def read(folder: Path, found: Found) -> Attested | None:
     if seal is None or signed is None:
         return None
     point, said, key, rotations = signed
-    digest = sha256_file(folder / "release.json")
+    digest = seal.digest
     found.count("files")
     if (said.release, said.version) != (digest, seal.version) or not _is_version(seal.version):
         found.tell("files", "ATTESTATION_OTHER_RELEASE", name)
@@ -115,8 +117,8 @@ def _signed(
     found.count("signature")
     held = attestations.read_keys(folder)
     try:
-        note = (folder / FOLDER / CHECKPOINT).read_bytes().decode()
-    except (OSError, UnicodeDecodeError):
+        note = beneath.read(folder, f"{FOLDER}/{CHECKPOINT}", attestations.LARGEST).decode()
+    except (UnsafeFileError, OSError, UnicodeDecodeError):
         found.tell("signature", "ATTESTATION_FILE_MISSING", name, CHECKPOINT)
         return None
     if held is None:
@@ -142,11 +144,8 @@ def _files(seal: Seal, said: Statement, name: str, found: Found) -> bool:
     bad = [("ATTESTATION_FILE_MISSING", f"{FOLDER}/{path}") for path in sorted(_ALWAYS - said.files.keys())]
     for path, digest in wanted.items():
         found.count("files")
-        file = seal.folder / path
-        if not file.is_file() or file.is_symlink():
-            bad.append(("ATTESTATION_FILE_MISSING", path))
-        elif sha256_file(file) != digest:
-            bad.append(("ATTESTATION_FILE_CHANGED", path))
+        if rule := _fault(seal.folder, path, digest):
+            bad.append((rule, path))
     here = (path for path in inside.rglob("*") if path.is_symlink() or not path.is_dir())
     listed = {*said.files, CHECKPOINT}
     extra = [p for p in (path.relative_to(inside).as_posix() for path in here) if p not in listed]
@@ -154,6 +153,18 @@ def _files(seal: Seal, said: Statement, name: str, found: Found) -> bool:
     for rule, path in bad:
         found.tell("files", rule, name, path)
     return not any(path.endswith(".parquet") for _, path in bad)
+
+
+def _fault(folder: Path, path: str, digest: str) -> str:
+    """The rule that a file breaks: it is not there, is another, or is a table that must not be read."""
+    try:
+        with beneath.opened(folder, path) as file:
+            if sha256_stream(file) != digest:
+                return "ATTESTATION_FILE_CHANGED"
+    except (UnsafeFileError, OSError):
+        return "ATTESTATION_FILE_MISSING"
+    found = limits.of_table(folder, path) if path.endswith(".parquet") else []
+    return found[0].rule if found else ""
 
 
 def _leaves(folder: Path, name: str, found: Found) -> tuple[list[str], list[bytes]] | None:
@@ -182,7 +193,7 @@ def batches(path: Path, table: str, columns: Sequence[str] | None = None) -> Ite
     with pq.ParquetFile(path) as file:
         if contract.check_schema(table, file.schema_arrow):
             raise ValueError
-        yield from file.iter_batches(batch_size=65_536, columns=list(columns) if columns else None)
+        yield from file.iter_batches(batch_size=8_192, columns=list(columns) if columns else None)
 
 
 def rows(path: Path, table: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -20,10 +20,12 @@ from curate.records import CheckResult
 from curate.verify import attested
 from curate.verify.attested import Attested, Found
 from curate.verify.seal import Seal
+from curate.verify.sealed import check_sealed
 
 _TITLES = {
     "signature": "Each checkpoint is signed by the archive's key",
     "files": "Each checkpoint signs this release, and for all that lies beside it",
+    "sealed": "Every file has its digest; of many packs, a sample",
     "tree": "The leaves of each log are those of its signed head",
     "openings": "Each opening fits its leaf, which is in the log",
     "consents": "Every published study has one logged consent, under its licence",
@@ -34,8 +36,14 @@ _TITLES = {
 _OF_AUDIT = {"ATTESTATION_APPROVALS_LACKING", "ATTESTATION_KEY_NOT_GIVEN", "CHAIN_UNKNOWN"}
 
 
-def audit_releases(folders: Sequence[Path], key: PublicKey | None = None) -> list[CheckResult]:
+def audit_releases(
+    folders: Sequence[Path], key: PublicKey | None = None, *, files: bool = True, full: bool = False,
+    partly: Collection[Path] = (),
+) -> list[CheckResult]:
     """All checks of releases of one archive, whatever their order; without a key, theirs is believed.
+
+    `files`: the digests of all files that are no packs, and of a sample of these, or of all (`full`); of the folders
+    `partly`, of those packs that are there.
 
     Raises:
         InputError: a folder is no release at all.
@@ -63,11 +71,15 @@ def audit_releases(folders: Sequence[Path], key: PublicKey | None = None) -> lis
         known.setdefault(release.name, set()).update([release.digest, *release.replaces])
     for before, after in pairwise(releases):
         _growth(before, after, found)
+    if files:
+        for release in releases:
+            check_sealed(release, found, full=full, partly=release.seal.folder in partly)
     for release in releases:
         _chain(release, known, releases[0].name, found)
     return [
         CheckResult(name, title, found.looked_at.get(name, 0), merge(found.findings.get(name, ())))
         for name, title in _TITLES.items()
+        if files or name != "sealed"
     ]
 
 
@@ -76,7 +88,7 @@ def check_attestations(seal: Seal) -> CheckResult:
     title = "The attestations beside it, if any, are sound"
     if not (seal.folder / FOLDER).is_dir():
         return CheckResult("attestations", title, 0, ())
-    results = audit_releases([seal.folder])
+    results = audit_releases([seal.folder], files=False)
     findings = merge(f for result in results for f in result.findings if f.rule not in _OF_AUDIT)
     looked = sum(r.looked_at for r in results if r.name == "openings")
     return CheckResult("attestations", title, looked, findings)

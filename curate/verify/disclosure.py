@@ -17,6 +17,7 @@ from curate.findings import Finding
 from curate.policies import DEFAULT_K
 from curate.privacy.risk import DONOR, STUDY, Risk, class_sizes, risk
 from curate.records import CheckResult
+from curate.verify import limits
 from curate.verify import seal as sealing
 from curate.verify.seal import Seal
 from curate.verify.tables import connect
@@ -65,9 +66,10 @@ def release_risk(folder: Path) -> ReleaseRisk:
     seal, _ = sealing.read(folder)
     if seal is None:
         raise DamagedError(f"{folder} has no seal that can be read.", hint=f"See why: curate check {quoted(folder)}")
+    limits.guard(folder)
     try:
         return _counted(seal)
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException) as error:
         raise DamagedError(
             f"The tables of {folder} can't be read.", hint=f"See why: curate check {quoted(folder)}"
         ) from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,8 @@ from curate.findings import Finding, merge
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
-from curate.verify import remembered
+from curate.verify import recomputed, remembered
+from curate.verify.recomputed import Recomputed
 from curate.verify.remembered import Remembered
 from curate.verify.seal import Seal
 from curate.verify.tables import connect, shard_paths
@@ -49,6 +51,8 @@ class _PackVerdict:
     sha256: str
     instances: int
     findings: tuple[Finding, ...]
+    series: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    parts: recomputed.Parts = field(default_factory=dict)
 
 
 def check_instances(
@@ -59,16 +63,24 @@ def check_instances(
     digests: dict[str, str] = {}
     listed = set(shard_paths(seal, "images"))
     before: dict[str, int] = {}
+    fresh_marks: list[str] = []
     fresh = _not_known(_tasks(seal), known, before)
     done = parallel.map_unordered(_check_pack, fresh, workers, [seal.folder / "release.json"])
     count = 0
-    for task, verdict in progress.over(done, "packs", len(listed)):
-        digests[task.place] = verdict.sha256
-        count += verdict.instances
-        progress.add(instances=verdict.instances, size_bytes=sum(row[2] for row in task.rows))
-        findings += verdict.findings
-        if known is not None and not verdict.findings and verdict.sha256 == task.path.stem:
-            known.add(_mark(task))
+    with Recomputed(recomputed.counts(seal)) as series:
+        for task, verdict in progress.over(done, "packs", len(listed)):
+            digests[task.place] = verdict.sha256
+            count += verdict.instances
+            progress.add(instances=verdict.instances, size_bytes=sum(row[2] for row in task.rows))
+            findings += verdict.findings
+            series.add(verdict.series, verdict.parts)
+            if known is not None and not verdict.findings and verdict.sha256 == task.path.stem:
+                fresh_marks.append(_mark(task))
+        said = series.findings(seal)
+    findings += said
+    if known is not None and not said:
+        for one in fresh_marks:
+            known.add(one)
     findings += [Finding("PACK_UNKNOWN", path) for path in sorted(listed - digests.keys() - before.keys())]
     count += sum(before.values())
     digests |= {place: Path(place).stem for place in before}
@@ -94,9 +106,11 @@ def _not_known(
 def _tasks(seal: Seal) -> Iterable[_PackTask]:
     query = (
         "SELECT pack, offset_bytes, i.size_bytes, i.sha256, i.study_id, SeriesInstanceUID, SOPInstanceUID,"
-        f" SOPClassUID, transfer_syntax, frames, donor_id, days_from_first, {', '.join(_counted().values())}"
+        " SOPClassUID, transfer_syntax, frames, donor_id, days_from_first, slice_index, series.instance_count,"
+        f" hashed, {', '.join(_counted().values())}"
         " FROM instances i LEFT JOIN studies s USING (study_id)"
-        " LEFT JOIN series USING (study_id, SeriesInstanceUID) ORDER BY pack, offset_bytes"
+        " LEFT JOIN (SELECT *, hash(series) AS hashed FROM series) AS series USING (study_id, SeriesInstanceUID)"
+        " ORDER BY pack, offset_bytes"
     )
     with connect(seal) as db:
         cursor = db.execute(query)
@@ -121,11 +135,16 @@ def _check_pack(task: _PackTask) -> _PackVerdict:
         return _PackVerdict("", 0, (Finding("PACK_UNREADABLE", task.place),))
     findings = _check_places(task, places, ids)
     policy = Policy.from_mapping(task.profile)
+    parts: recomputed.Parts = defaultdict(list)
     with task.path.open("rb") as file:
         for row in task.rows:
             file.seek(row[1])
-            findings += _check_instance(row, file.read(max(row[2], 0)), policy)
-    return _PackVerdict(digest, len(places), tuple(findings))
+            found, facts = _check_instance(row, file.read(max(row[2], 0)), policy)
+            findings += found
+            if facts is not None:
+                parts[row[5]].append((row[12], facts))
+    series, rest = recomputed.whole(parts, {row[5]: row[13] for row in task.rows})
+    return _PackVerdict(digest, len(places), tuple(findings), series, rest)
 
 
 def _ids(path: Path) -> list[tuple[str, str, str, str]]:
@@ -168,14 +187,17 @@ def _study_date(days: int | None) -> str | None:
     return None if days is None else f"{_FIRST_STUDY + timedelta(days=days):%Y%m%d}"
 
 
-def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> list[Finding]:
+def _check_instance(
+    row: tuple[Any, ...], data: bytes, policy: Policy
+) -> tuple[list[Finding], dict[str, Any] | None]:
+    """What is wrong with an instance, and what it tells of its series."""
     instance = f"instance {row[6]}"
     if hashlib.sha256(data).digest() != bytes(row[3]):
-        return [Finding("INSTANCE_DIGEST", instance)]
+        return [Finding("INSTANCE_DIGEST", instance)], None
     try:
         parsed = parse(data)
     except MalformedError as error:
-        return [Finding(error.rule, instance, error.tag)]
+        return [Finding(error.rule, instance, error.tag)], None
     findings = [Finding(f.rule, instance, f.tag, f.count) for f in verify_parsed(parsed, data, policy)]
     facts = facts_of(parsed.dataset, (*_FACTS, *_counted()))
     stated = dict(zip(_FACTS, (row[4], row[5], row[6], row[7], row[10], _study_date(row[11])), strict=True))
@@ -183,4 +205,4 @@ def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> list[F
     findings += [Finding("ROW_DIFFERS", instance, name) for name in _uncounted(facts, row)]
     if parsed.transfer_syntax != row[8]:
         findings.append(Finding("ROW_DIFFERS", instance, "transfer_syntax"))
-    return findings
+    return findings, recomputed.facts(parsed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from curate.dicom import profile
 from curate.findings import Finding
+from curate.identity import TOOL
 from curate.records import CheckResult
 from curate.verify.seal import Seal
 from curate.verify.tables import connect, scalar
@@ -30,5 +32,9 @@ def check_looks(seal: Seal) -> CheckResult:
         for option, query in _UNSEEN:
             if seal.profile.get(option) != "allow" and (count := scalar(db, f"SELECT count(*) {query}")):
                 findings.append(Finding(_RULE, "evidence", option, count))
+        stated = ("json_extract_string(payload, '$.tool') = ?", "json_extract_string(payload, '$.table.sha256')")
+        query = f"SELECT count(*) FROM evidence WHERE {stated[0]} AND {stated[1]} IS DISTINCT FROM ?"
+        if count := scalar(db, query, (TOOL, profile.rules_digest())):
+            findings.append(Finding("EVIDENCE_TABLE", "evidence", "table", count))
         total = scalar(db, "SELECT count(*) FROM evidence")
     return CheckResult("looks", "Pixels were looked at as the profile says", total, tuple(findings))

@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from curate.errors import DamagedError
 from curate.findings import Finding, has_errors
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
+from curate.verify import previews, tables, texts
 from curate.verify import seal as sealing
-from curate.verify import tables, texts
 from curate.verify.audit import check_attestations
 from curate.verify.disclosure import check_disclosure
 from curate.verify.faces import check_faces
@@ -61,7 +62,7 @@ def check_release(
     rest: dict[str, Callable[[Seal], CheckResult]] = {
         "joins": tables.check_joins,
         "digests": texts.check_digests,
-        "previews": partial(texts.check_previews, known=known),
+        "previews": partial(previews.check_previews, known=known),
         "licenses": texts.check_licenses,
         "texts": texts.check_texts,
         "looks": check_looks,
@@ -78,5 +79,5 @@ def _guarded(check: Callable[[Seal], CheckResult], seal: Seal, name: str) -> Che
     """A check that meets what no reader can read says so as a finding."""
     try:
         return check(seal)
-    except (duckdb.Error, DamagedError, OSError):
+    except (duckdb.Error, pa.ArrowException, DamagedError, OSError, ValueError, MemoryError):
         return CheckResult(name, "The tables can be read", 0, (Finding("TABLE_UNREADABLE", name),))

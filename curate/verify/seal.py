@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from curate.digests import canonical_json, sha256_file
+from curate import beneath
+from curate import version as versions
+from curate.beneath import UnsafeFileError
+from curate.dicom.types import Policy
+from curate.digests import canonical_json, parse_json, sha256_stream
 from curate.errors import InputError
 from curate.findings import Finding
 from curate.records import CheckResult
 from curate.verify.remembered import Remembered, digest_of
 
 OUTSIDE = "attestations"
+LARGEST_SEAL = 64 << 20  # bytes: ten times what 90,000 files take
+MOST_FILES = 200_000
 _KEYS = {
     "version": str,
     "date": str,
@@ -38,6 +45,15 @@ class Seal:
     content: dict[str, Any]
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of `release.json`, in hex: the release's identity.
+
+        Raises:
+            UnsafeFileError: it is not there any more.
+        """
+        return hashlib.sha256(beneath.read(self.folder, "release.json", LARGEST_SEAL)).hexdigest()
+
+    @property
     def files(self) -> dict[str, dict[str, Any]]:
         """Path -> {sha256, size_bytes} of every sealed file."""
         return dict(self.content["files"])
@@ -46,7 +62,7 @@ class Seal:
     def profile(self) -> Mapping[str, Any]:
         """The options of the profile that the release states; an unusable statement is a finding elsewhere."""
         stated = self.content.get("profile")
-        return stated if isinstance(stated, dict) else {}
+        return stated if isinstance(stated, dict) and _usable_profile(self.content) else {}
 
 
 def read(folder: Path) -> tuple[Seal | None, list[Finding]]:
@@ -55,37 +71,77 @@ def read(folder: Path) -> tuple[Seal | None, list[Finding]]:
     Raises:
         InputError: there is no folder, or no `release.json` in it.
     """
-    path = folder / "release.json"
-    if not path.is_file():
+    try:
+        text = beneath.read(folder, "release.json", LARGEST_SEAL)
+    except UnsafeFileError as error:
+        if error.rule != "FILE_MISSING":
+            return None, [Finding(error.rule, "release.json")]
         raise InputError(
             f"{folder} is not a release: it has no release.json.", hint="Name a release's folder."
-        )
-    text = path.read_bytes()
+        ) from None
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError:
         return None, [Finding("RELEASE_JSON_INVALID", "release.json")]
     if not isinstance(content, dict):
         return None, [Finding("RELEASE_JSON_INVALID", "release.json")]
-    bad = [key for key, kind in _KEYS.items() if not isinstance(content.get(key), kind)]
-    if bad:
+    if bad := list(_unusable(content)):
         return None, [Finding("RELEASE_JSON_INVALID", "release.json", key) for key in bad]
-    findings = [
-        Finding("RELEASE_JSON_INVALID", "release.json", "files")
-        for name, entry in content["files"].items()
-        if not _valid_entry(name, entry)
-    ]
-    if findings:
-        return None, findings
-    if (canonical_json(content) + "\n").encode() != text:
-        findings.append(Finding("RELEASE_JSON_NOT_CANONICAL", "release.json"))
+    findings = [] if _is_canonical(content, text) else [Finding("RELEASE_JSON_NOT_CANONICAL", "release.json")]
+    if not _usable_profile(content):
+        findings.append(Finding("RELEASE_JSON_INVALID", "release.json", "profile"))
     return Seal(folder, content["version"], content), findings
 
 
+def _is_canonical(content: dict[str, Any], text: bytes) -> bool:
+    try:
+        return (canonical_json(content) + "\n").encode() == text
+    except (ValueError, RecursionError):  # a float, half of a surrogate pair: the answer asked for
+        return False
+
+
+def _unusable(content: Mapping[str, Any]) -> Iterator[str]:
+    """The keys without which, or with which, nothing else can be checked."""
+    wrong = [key for key, kind in _KEYS.items() if not isinstance(content.get(key), kind)]
+    yield from wrong
+    if wrong:
+        return
+    texts = (*(content[key] for key, kind in _KEYS.items() if kind is str), *content["statements"])
+    if not all(isinstance(text, str) and _is_text(text) for text in texts):
+        yield "statements"
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in content["counts"].values()):
+        yield "counts"
+    if not _is_version(content["version"]):
+        yield "version"
+    if len(content["files"]) > MOST_FILES or not all(_valid_entry(*item) for item in content["files"].items()):
+        yield "files"
+
+
+def _is_text(text: str) -> bool:
+    try:
+        return len(text.encode()) <= 1 << 20
+    except UnicodeEncodeError:  # half of a surrogate pair: False
+        return False
+
+
+def _is_version(text: str) -> bool:
+    try:
+        return len(text) < 64 and versions.normal(text) == text
+    except InputError:  # False: the answer asked for
+        return False
+
+
+def _usable_profile(content: Mapping[str, Any]) -> bool:
+    """Whether the options of the profile, if it is a table, are ones that a check can apply."""
+    stated = content.get("profile")
+    try:
+        return not isinstance(stated, dict) or bool(Policy.from_mapping(stated))
+    except InputError:  # False: the answer asked for
+        return False
+
+
 def _valid_entry(name: str, entry: Any) -> bool:
-    path = PurePosixPath(name)
-    safe = not path.is_absolute() and ".." not in path.parts and str(path) == name
-    if not isinstance(entry, dict) or not safe:
+    if not isinstance(entry, dict) or not beneath.is_name(name):
         return False
     digest, size = entry.get("sha256"), entry.get("size_bytes")
     hexadecimal = isinstance(digest, str) and len(digest) == 64 and set(digest) <= set("0123456789abcdef")
@@ -101,23 +157,29 @@ def check_files(
     """
     findings: list[Finding] = []
     for name, entry in seal.files.items():
-        path = seal.folder / name
-        if path.is_symlink():
-            findings.append(Finding("FILE_LINK", name))
-        elif not path.is_file():
-            findings.append(Finding("FILE_MISSING", name))
-        elif path.stat().st_size != entry["size_bytes"]:
-            findings.append(Finding("FILE_SIZE", name))
-        elif ((digests or {}).get(name) or _digest(path, name, known)) != entry["sha256"]:
-            findings.append(Finding("FILE_DIGEST", name))
+        if rule := _fault(seal.folder, name, entry, (digests or {}).get(name), known):
+            findings.append(Finding(rule, name))
     findings += [Finding("FILE_EXTRA", name) for name in extra_files(seal)]
     return CheckResult(
         "files", "Every file has its digest; none is missing or extra", len(seal.files), tuple(findings)
     )
 
 
-def _digest(path: Path, name: str, known: Remembered | None) -> str:
-    return digest_of(path, name, known) if name.startswith("previews/") else sha256_file(path)
+def _fault(
+    folder: Path, name: str, entry: Mapping[str, Any], digest: str | None, known: Remembered | None
+) -> str:
+    """The rule that a listed file breaks, or nothing."""
+    try:
+        with beneath.opened(folder, name) as file:
+            if os.fstat(file.fileno()).st_size != entry["size_bytes"]:
+                return "FILE_SIZE"
+            if digest is None and known is not None and name.startswith("previews/"):
+                digest = digest_of(folder / name, name, known)
+            return "" if (digest or sha256_stream(file)) == entry["sha256"] else "FILE_DIGEST"
+    except UnsafeFileError as error:
+        return error.rule
+    except OSError:  # such as a disk that fails
+        return "FILE_UNREADABLE"
 
 
 def extra_files(seal: Seal) -> list[str]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from curate import arrays, contract
 from curate.findings import Finding, merge
 from curate.records import CheckResult
+from curate.verify import limits
 from curate.verify.seal import Seal
 
 MEMORY = "300MB"
@@ -30,16 +31,24 @@ def check_contract(seal: Seal) -> CheckResult:
     findings: list[Finding] = []
     rows = 0
     for name in contract.MANIFEST_TABLES:
+        if refused := limits.of_table(seal.folder, table_path(name)):
+            findings += refused
+            continue
         found, count = _check_file(name, seal.folder / table_path(name), table_path(name))
         findings += found
         rows += count
     for config in ("images", "previews"):
         for path in shard_paths(seal, config):
+            if refused := limits.of_table(seal.folder, path, pack=config == "images"):
+                findings += refused
+                continue
             schema = _schema(seal.folder / path)
             if schema is None:
                 findings.append(Finding("TABLE_UNREADABLE", path))
             else:
                 findings += [Finding(f.rule, path, f.tag) for f in contract.check_schema(config, schema)]
+    if not findings:
+        findings += [*limits.places(seal), *limits.evidence(seal)]
     return CheckResult("contract", "Every table obeys the contract", rows, tuple(findings))
 
 
@@ -159,21 +168,22 @@ def connect(seal: Seal) -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables of a release as views of a database whose memory is limited: above it, it spills to disk."""
     with tempfile.TemporaryDirectory(prefix="curate-check-") as spill, duckdb.connect(":memory:") as db:
         db.execute(
-            f"SET threads = 2; SET memory_limit = '{MEMORY}'; SET temp_directory = {_quoted(Path(spill))}"
+            f"SET threads = 2; SET memory_limit = '{MEMORY}'; SET temp_directory = {quoted(Path(spill))}"
         )
         _make_views(db, seal)
         yield db
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """A path as duckdb takes it in a query."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
 def _make_views(db: duckdb.DuckDBPyConnection, seal: Seal) -> None:
     for name in contract.MANIFEST_TABLES:
-        path = _quoted(seal.folder / table_path(name))
+        path = quoted(seal.folder / table_path(name))
         db.execute(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet({path})')
-    names = ", ".join(_quoted(seal.folder / path) for path in shard_paths(seal, "previews"))
+    names = ", ".join(quoted(seal.folder / path) for path in shard_paths(seal, "previews"))
     if names:
         db.execute(f"CREATE VIEW previews AS SELECT * FROM read_parquet([{names}])")
     else:

@@ -1,63 +1,26 @@
-"""Checks (6) to (8): previews, licences, and what card, Croissant, citation, DataCite and changelog state."""
+"""Checks (7) and (8): licences, and what card, Croissant, citation, DataCite and changelog state."""
 
 from __future__ import annotations
 
-import io
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from PIL import Image
 
-from curate import contract, licenses
+from curate import beneath, contract, licenses
 from curate.describe import card_check, changelog, citation, croissant_check, datacite, markup
 from curate.digests import sha256_set
+from curate.errors import DamagedError
 from curate.findings import Finding, merge
+from curate.identity import TOOL
 from curate.records import CheckResult, FileEntry
-from curate.verify.remembered import Remembered, mark
+from curate.verify.previews import rows as count_rows
 from curate.verify.seal import Seal
-from curate.verify.tables import connect, shard_paths, table_path
+from curate.verify.tables import connect, table_path
 
-SIDE_PIXELS = 192
-_PNG_INFO: frozenset[str] = frozenset()
-
-
-def check_previews(seal: Seal, known: Remembered | None = None) -> CheckResult:
-    """Every preview is a small PNG without any text in it."""
-    findings: list[Finding] = []
-    count = 0
-    for path in shard_paths(seal, "previews"):
-        held = mark(seal.folder / path, path, "previews")
-        if known is not None and known.holds(held):
-            count += max(0, _rows(seal.folder / path))
-            continue
-        before = len(findings)
-        try:
-            for batch in pq.ParquetFile(seal.folder / path).iter_batches(256):
-                for row in batch.to_pylist():
-                    count += 1
-                    if not _small_png(row["image"]["bytes"]):
-                        findings.append(Finding("PREVIEW_INVALID", f"series {row['SeriesInstanceUID']}"))
-        except (pa.ArrowException, OSError, KeyError, TypeError):
-            findings.append(Finding("TABLE_UNREADABLE", path))
-        if known is not None and held and len(findings) == before:
-            known.add(held)
-    return CheckResult(
-        "previews", "Every preview is a small PNG with nothing else in it", count, merge(findings)
-    )
-
-
-def _small_png(data: bytes) -> bool:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            plain = image.format == "PNG" and set(image.info) <= _PNG_INFO
-            return plain and max(image.size) <= SIDE_PIXELS and data.endswith(b"IEND\xaeB`\x82")
-    except (OSError, ValueError, SyntaxError):  # the answer asked for
-        return False
+_LARGEST_TEXT = 64 << 20  # bytes
 
 
 def check_licenses(seal: Seal) -> CheckResult:
@@ -66,8 +29,18 @@ def check_licenses(seal: Seal) -> CheckResult:
         used = {str(row[0]) for row in db.execute("SELECT DISTINCT license FROM studies").fetchall()}
         count = len(used)
     digests = {path: entry["sha256"] for path, entry in seal.files.items()}
-    findings = licenses.check_files(used, digests)
+    findings = [*licenses.check_files(used, digests), *_terms(seal, digests)]
     return CheckResult("licenses", "Every row's licence has its text", count, merge(findings))
+
+
+def _terms(seal: Seal, digests: dict[str, str]) -> list[Finding]:
+    """The terms of use are those that this version writes; where another wrote the release, a warning names it."""
+    written = hashlib.sha256(licenses.terms().encode()).hexdigest()
+    if digests.get(licenses.TERMS_PATH, written) == written:
+        return []
+    ours = seal.content["tool"] == TOOL
+    rule = "LICENSE_TERMS_CHANGED" if ours else "LICENSE_TERMS_OTHER_TOOL"
+    return [Finding(rule, licenses.TERMS_PATH, "" if ours else seal.content["tool"])]
 
 
 def check_texts(seal: Seal) -> CheckResult:
@@ -113,8 +86,8 @@ def _check_outside(seal: Seal, card: str) -> list[Finding]:
 
 def _text(seal: Seal, name: str) -> str:
     try:
-        return (seal.folder / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):  # the seal tells what is missing or altered
+        return beneath.read(seal.folder, name, _LARGEST_TEXT).decode()
+    except (DamagedError, OSError, UnicodeDecodeError):  # the seal tells what is missing or altered
         return ""
 
 
@@ -130,17 +103,10 @@ def _counts(seal: Seal) -> tuple[dict[str, int], dict[str, int]]:
         name = Path(path).stem if path.startswith("manifest/") else path.split("/")[0]
         if path.endswith(".parquet"):
             name = {"packs": "images"}.get(name, name)
-            rows[name] = rows.get(name, 0) + _rows(seal.folder / path)
+            rows[name] = rows.get(name, 0) + count_rows(seal.folder / path)
     with connect(seal) as db:
         found = db.execute("SELECT license, count(*) FROM studies GROUP BY license").fetchall()
     return rows, {str(name): int(count) for name, count in found}
-
-
-def _rows(path: Path) -> int:
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowException, OSError):
-        return -1
 
 
 def check_digests(seal: Seal) -> CheckResult:

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from curate.archive.trust import UntrustedError
 from curate.errors import CurateError, DamagedError, HubError, InputError
 from tests.hub.server import HubServer
 
@@ -51,7 +53,9 @@ for line in sys.stdin:
     said["warnings"] = [str(w.message) for w in caught if w.category.__name__ == "RecutWarning"]
     print("SAID " + json.dumps(said, default=str), flush=True)
 """
-_ERRORS = {kind.__name__: kind for kind in (CurateError, DamagedError, HubError, InputError)}
+_KINDS = (CurateError, DamagedError, HubError, InputError)
+_ERRORS: dict[str, Callable[..., CurateError]] = {kind.__name__: kind for kind in _KINDS}
+_ERRORS["UntrustedError"] = lambda message, hint: UntrustedError("", message, hint=hint)
 
 
 class Client:

@@ -13,10 +13,10 @@ import pytest
 from pydicom.dataset import Dataset
 
 from curate.dicom.header import Header
+from curate.dicom.parts import UNREADABLE, part_of
+from curate.dicom.parts import regular as regular_of
 from curate.dicom.reader import parse
 from curate.errors import InputError
-from curate.loading.parts import UNREADABLE, part_of
-from curate.loading.parts import regular as regular_of
 from curate.loading.volume import Volume, volume
 from tests import corpus, synth
 from tests.loading.test_volume import REFUSED, _item, enhanced, series

@@ -13,6 +13,7 @@ from curate import contract
 from curate.archive import packs, tables
 from curate.archive.ledger import StudyRecord
 from curate.dicom import profile, references
+from curate.dicom.series import series_row
 from curate.dicom.types import Policy
 from curate.digests import sha256_set
 from curate.donation import disclosure
@@ -21,7 +22,6 @@ from curate.findings import Severity
 from curate.pixels.preview import preview
 from curate.records import Row
 from curate.steps.intake import notes
-from curate.steps.intake.series import series_row
 from curate.steps.intake.tasks import StudyTask
 from curate.steps.intake.work import Work
 

@@ -14,19 +14,19 @@ from curate.dicom import identifiers, profile, references
 from curate.dicom.facts import facts_of
 from curate.dicom.header import Header
 from curate.dicom.numbering import of_study
+from curate.dicom.parts import part_of
 from curate.dicom.reader import parse
+from curate.dicom.series import GRID, contradictions, keywords
 from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
 from curate.dicom.verify import verify_rewritten
 from curate.donation import coded, faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined
 from curate.findings import Finding, Severity, has_errors, merge
-from curate.loading.parts import part_of
 from curate.records import Row
 from curate.remote import ahead
 from curate.steps.intake import account, keep
 from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
-from curate.steps.intake.series import GRID, contradictions, keywords
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 from curate.steps.intake.work import Work
 

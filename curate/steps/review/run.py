@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
-from curate import parallel
+from curate import contract, parallel
 from curate.archive import sheets
 from curate.archive.evidence import bound, sampled
 from curate.archive.sheets import Decisions, Sheet
-from curate.digests import sha256_file
 from curate.errors import InputError, quoted
 from curate.findings import has_errors, rule
 from curate.pages import charts, site
@@ -23,9 +22,10 @@ from curate.steps.review import tables
 from curate.steps.review.look import Looked, look
 from curate.verify import seal
 from curate.verify.disclosure import ReleaseRisk, release_risk
+from curate.verify.previews import is_small_png
 from curate.verify.release import check_release
 from curate.verify.seal import Seal
-from curate.verify.tables import connect
+from curate.verify.tables import connect, shard_paths
 
 STUDIES_A_PAGE = 250
 SAMPLE_SERIES = 60
@@ -107,11 +107,11 @@ def review(
     sealed, found = seal.read(release)
     if sealed is None:
         raise InputError(f"{release} cannot be read: {found[0].rule}.", hint=f"See: curate check {quoted(release)}")
-    digest = sha256_file(release / "release.json")
+    digest = sealed.digest
     signed = _of(sheets.read_sheet, sheet, digest), _of(sheets.read_decisions, decisions, digest)
     count = workers or parallel.default_workers()
     results = check_release(release, workers=count, progress=progress)
-    if len(results) < 4:
+    if len(results) < 4 or not {"studies", "series"} <= sealed.content["counts"].keys():
         raise InputError(f"{release} does not obey the contract.", hint=f"See: curate check {quoted(release)}")
     total = int(sealed.content["counts"]["series"])
     if sample is None:
@@ -121,7 +121,7 @@ def review(
     with site.building(out) as folder:
         shown = _Shown(folder, sealed, digest, results, numbers)
         frames = _series_pages(shown, count, progress)
-        _previews(release, folder)
+        _previews(sealed, folder)
         parts = _study_pages(shown)
         _other_pages(shown, parts, against, *signed)
     passed = not any(has_errors(result.findings) for result in results)
@@ -170,14 +170,15 @@ def _series_page(shown: _Shown, looked: Looked, row: tables.Row, evidence: table
     )
 
 
-def _previews(release: Path, folder: Path) -> None:
-    """One PNG a series, under its UID."""
+def _previews(sealed: Seal, folder: Path) -> None:
+    """One PNG a series, under its UID; what is no UID or no such PNG, a finding says so, is not written."""
     (folder / "previews").mkdir()
-    for path in sorted((release / "previews").glob("*.parquet")):
-        with pq.ParquetFile(path) as file:
+    for name in shard_paths(sealed, "previews"):
+        with pq.ParquetFile(sealed.folder / name) as file:
             for batch in file.iter_batches(64, columns=["SeriesInstanceUID", "image"]):
                 for uid, image in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-                    (folder / "previews" / f"{uid}.png").write_bytes(image["bytes"])
+                    if contract.is_published_uid(uid) and is_small_png(image["bytes"]):
+                        (folder / "previews" / f"{uid}.png").write_bytes(image["bytes"])
 
 
 def _study_pages(shown: _Shown) -> int:

@@ -15,7 +15,7 @@ from curate.archive.sheets import Decisions
 from curate.errors import InputError
 from curate.findings import Finding, Severity, rule
 from curate.steps.review.look import SeriesTask
-from curate.verify import seal
+from curate.verify import limits, seal
 from curate.verify.compare import TableDiff, compare
 from curate.verify.seal import Seal
 from curate.verify.tables import connect
@@ -154,6 +154,7 @@ def changes(sealed: Seal, against: Path | None) -> Changes | None:
         raise InputError(
             f"{against} cannot be compared with: {found[0].rule}.", hint="Name a release's folder."
         )
+    limits.guard(against)
     before, after = (
         {name: folder / "manifest" / f"{name}.parquet" for name in contract.MANIFEST_TABLES}
         for folder in (against, sealed.folder)

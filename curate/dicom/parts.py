@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from curate.dicom import geometry
+from curate.dicom.geometry import Plane, group
 from curate.dicom.header import Header
 from curate.errors import InputError
-from curate.loading import geometry
-from curate.loading.geometry import Plane, group
 
 Readable = Dataset | Header
 _SAME = (

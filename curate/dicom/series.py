@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from curate import contract
-from curate.loading import parts
+from curate.dicom import parts
 from curate.records import Row
 
 Facts = Mapping[str, Any]

@@ -1,0 +1,30 @@
+"""What lies beside a release on a hub, and signs it, brought beside the release's files that were downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curate.archive import attestations
+from curate.archive.attestations import CHECKPOINT, FOLDER
+from curate.errors import DamagedError
+from curate.hub.download import copy
+from curate.hub.protocol import Target
+
+
+def bring(target: Target, version: str, folder: Path) -> None:
+    """Fetch the checkpoint, if the version has one, and every file that it names; what is wrong is told by checks.
+
+    Raises:
+        HubError: the hub fails.
+    """
+    held = target.holds(version)
+    if f"{FOLDER}/{CHECKPOINT}" not in held:
+        return
+    copy(target, version, f"{FOLDER}/{CHECKPOINT}", folder)
+    try:
+        _, said = attestations.read_checkpoint(folder)
+    except DamagedError:
+        return  # the checks say what is wrong with it
+    for name in said.files:
+        if f"{FOLDER}/{name}" in held:
+            copy(target, version, f"{FOLDER}/{name}", folder)
