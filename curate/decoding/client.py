@@ -78,7 +78,7 @@ class _Process:
             _Gone: there is none.
         """
         words = json.dumps({**request, "size": len(payload)}).encode()
-        until = time.monotonic() + _PATIENCE * int(request["seconds"])
+        until = time.monotonic() + _START_SECONDS + _PATIENCE * float(request["seconds"])
         self._write(struct.pack("<I", len(words)) + words, until)
         self._write(payload, until)
         return self._answer(until)

@@ -55,7 +55,7 @@ def _limit() -> bool:
     return _idle_bytes > 0
 
 
-def allow(memory: int, seconds: int) -> None:
+def allow(memory: int, seconds: float) -> None:
     """Bound what one request may take: bytes beyond the idle process, and processor time, after which it ends."""
     if _idle_bytes:
         _, most = resource.getrlimit(resource.RLIMIT_AS)
