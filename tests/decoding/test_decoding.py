@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -195,14 +196,13 @@ def test_the_process_knows_no_secret_and_no_path(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, "secretsecret")
     client.close()
     process = client._running()._popen
-    proc = f"/proc/{process.pid}"
-    if not os.path.exists(f"{proc}/environ"):
+    proc = Path(f"/proc/{process.pid}")
+    if not (proc / "environ").exists():
         pytest.skip("no /proc here")
     for part in ("environ", "cmdline"):
-        with open(f"{proc}/{part}", "rb") as file:
-            assert b"secretsecret" not in file.read()
-    assert os.readlink(f"{proc}/cwd") == "/"
-    assert len(os.listdir(f"{proc}/fd")) == 3
+        assert b"secretsecret" not in (proc / part).read_bytes()
+    assert (proc / "cwd").readlink() == Path("/")
+    assert len(list((proc / "fd").iterdir())) == 3
 
 
 def test_the_process_ends_with_who_asked() -> None:
@@ -216,9 +216,10 @@ def test_the_process_ends_with_who_asked() -> None:
         decoder = int(asker.stdout.readline())
         asker.kill()
     until = time.monotonic() + 30
-    while os.path.exists(f"/proc/{decoder}/exe") and time.monotonic() < until:
+    process = Path(f"/proc/{decoder}/exe")
+    while process.exists() and time.monotonic() < until:
         time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{decoder}/exe")
+    assert not process.exists()
 
 
 @pytest.mark.parametrize("decoder", decoders.FAMILIES)
