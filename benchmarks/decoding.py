@@ -64,6 +64,7 @@ def cpu(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    """Print the two ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds

@@ -148,6 +148,7 @@ def _paths() -> list[str]:
 
 
 def _has_cwd() -> bool:
+    """Whether the working folder is still there."""
     try:
         return bool(Path.cwd())
     except OSError:

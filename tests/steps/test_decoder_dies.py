@@ -92,8 +92,9 @@ def test_intake_holds_the_one_study(
 
 def test_a_volume_whose_decoder_died_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """The study waits, and the reason is the decoder's death, not the head that nobody could see."""
+    slow = parse(deadly())
     monkeypatch.setenv("CURATE_DECODER_SECONDS", SHORT["CURATE_DECODER_SECONDS"])
-    plan = heads.plan([parse(deadly())], Policy(head="hold"))
+    plan = heads.plan([slow], Policy(head="hold"))
     assert (plan.held, plan.failed) == (True, DIED)
 
 
