@@ -1,12 +1,9 @@
-"""JPEG Extended of 12 bits for pydicom: its own GDCM plugin refuses what GDCM decodes bit by bit."""
+"""JPEG Extended of 12 bits for pydicom: its own GDCM plugin refuses what GDCM decodes bit by bit.
+
+GDCM tries its 8-bit codec first, whose complaint goes to standard error: the decoder process has none.
+"""
 
 from __future__ import annotations
-
-import contextlib
-import os
-import sys
-import threading
-from collections.abc import Iterator
 
 import gdcm
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
@@ -14,7 +11,6 @@ from pydicom.uid import JPEGExtended12Bit
 
 LABEL = "curate-gdcm"
 DECODER_DEPENDENCIES = {JPEGExtended12Bit: ("gdcm>=3.0.10",)}  # pydicom asks its plugins for this name
-_silencing = threading.Lock()
 
 
 def is_available(uid: str) -> bool:
@@ -23,7 +19,7 @@ def is_available(uid: str) -> bool:
 
 
 def register() -> None:
-    """Let pydicom decode 12-bit JPEG Extended in this process, from now on."""
+    """Let pydicom decode 12-bit JPEG Extended in this process, which is the decoder's, from now on."""
     decoder = get_decoder(JPEGExtended12Bit)
     if LABEL not in decoder.available_plugins:
         decoder.add_plugin(LABEL, (__name__, "decode_frame"))
@@ -44,8 +40,7 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(JPEGExtended12Bit))))
     bits = (runner.bits_allocated, runner.bits_stored, runner.bits_stored - 1)
     image.SetPixelFormat(gdcm.PixelFormat(runner.samples_per_pixel, *bits, runner.pixel_representation))
-    with _silent():
-        data: bytes = image.GetBuffer().encode("utf-8", "surrogateescape")  # GDCM's str holds bytes
+    data: bytes = image.GetBuffer().encode("utf-8", "surrogateescape")  # GDCM's str holds bytes
     if len(data) < runner.frame_length(unit="bytes"):
         raise ValueError("GDCM gave less than a frame")
     return data
@@ -59,18 +54,3 @@ def _element(frame: bytes) -> gdcm.DataElement:
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
     element.SetValue(fragments.__ref__())
     return element
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """GDCM tries its 8-bit codec first, whose complaint goes to the process's own standard error."""
-    with _silencing:
-        sys.stderr.flush()
-        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nowhere)

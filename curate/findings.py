@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,6 +71,13 @@ def rule(code: str) -> Rule:
         KeyError: no such rule; a defect of the program, not of data.
     """
     return rules()[code]
+
+
+def defect(place: str = "") -> Finding:
+    """What an unexpected error is told as, where it is caught; under CURATE_DEBUG it is raised instead."""
+    if os.environ.get("CURATE_DEBUG"):
+        raise
+    return Finding("PROGRAM_DEFECT", place)
 
 
 def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:

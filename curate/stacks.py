@@ -9,19 +9,23 @@ from curate.dicom.picture import pixels_of
 from curate.dicom.place import is_localizer, kind_of, place_of, series_of
 from curate.dicom.sopclasses import face_likely
 from curate.dicom.types import MalformedError, Parsed
-from curate.pixels.image import Image, UndecodableError
+from curate.pixels.image import DecoderDiedError, Image, UndecodableError
 from curate.pixels.plane import Verdict
 from curate.pixels.stack import Stack, matrix_of
 
 
 @dataclass(slots=True)
 class Series:
-    """One series as it is read: its slices, its frame of reference, whether its header names a head."""
+    """One series as it is read: its slices, its frame of reference, whether its header names a head.
+
+    `died`: the decoder of one of its slices died, and none after it was read.
+    """
 
     stack: Stack
     reference: str
     likely: bool = False
     verdict: Verdict = field(default_factory=lambda: Verdict(False))
+    died: bool = False
 
 
 def stacked(instances: Iterable[Parsed]) -> dict[str, Series]:
@@ -41,6 +45,8 @@ def add(found: dict[str, Series], parsed: Parsed) -> None:
     uid, reference = series_of(item)
     one = found.setdefault(uid, Series(Stack(kind), reference or uid))
     one.likely |= face_likely(item)
+    if one.died:
+        return
     try:
         place = place_of(item)
         fields = pixels_of(parsed)
@@ -48,5 +54,7 @@ def add(found: dict[str, Series], parsed: Parsed) -> None:
             raise ValueError
         matrix = matrix_of(place.position, place.orientation, place.spacing)
         one.stack.add(matrix, Image(**fields), place.slope, place.intercept)
+    except DecoderDiedError:
+        one.stack.odd = one.died = True
     except (ValueError, UndecodableError, MalformedError):
         one.stack.odd = True

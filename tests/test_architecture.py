@@ -18,7 +18,7 @@ LEVELS = (
     ("errors",),
     (
         *("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
-        *("policies", "remote", "arrays", "arguments", "lasting", "extended", "beneath", "thrift"),
+        *("policies", "remote", "arrays", "arguments", "lasting", "extended", "beneath", "thrift", "decoding"),
     ),
     ("contract", "licenses", "parallel", "bounded"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),

@@ -60,11 +60,14 @@ def review(
         progress=progress(quiet=quiet),
     )
     if as_json:
-        shared.print_json({**asdict(made), "out": str(made.out)})
+        found = [shared.finding_json(finding) for finding in made.findings]
+        shared.print_json({**asdict(made), "out": str(made.out), "findings": found})
     else:
         verdict = "passes its checks" if made.passed else "does not pass its checks"
         shown = f"{made.drawn:,} of {made.series:,} series drawn, {made.frames:,} frames"
         shared.console().print(Text(f"The release {verdict}; {shown}. Open {made.out / 'index.html'}"))
+        if made.findings:
+            shared.print_findings(list(made.findings), shared.console())
     if not made.passed:
         raise typer.Exit(1)
 

@@ -21,8 +21,9 @@ from curate.dicom.reader import parse
 from curate.dicom.rewrite import rewrite_parsed
 from curate.dicom.types import Item, MalformedError, Parsed, Policy, Rewritten
 from curate.dicom.verify import released_context
+from curate.donation.pixels import DIED
 from curate.findings import Finding
-from curate.pixels.image import Image, UndecodableError
+from curate.pixels.image import DecoderDiedError, Image, UndecodableError
 from curate.remote import RemoteFile
 
 if TYPE_CHECKING:  # what finds and paints faces takes half a second to import, and few archives ask for it
@@ -42,7 +43,8 @@ _AIR_HU = -1000
 class Plan:
     """What to do with a study: planes by series, series without a head, series that are left out.
 
-    `head`: it shows one, so that whatever else is no clear series is left out too; `held`: a person must look.
+    `head`: it shows one, so that whatever else is no clear series is left out too; `held`: a person must look;
+    `failed`: the rule by which it could not be judged.
     """
 
     planes: dict[str, Plane] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Plan:
     refused: frozenset[str] = frozenset()
     head: bool = False
     held: bool = False
+    failed: str = ""
 
     def leaves(self, series: str) -> bool:
         """Whether a series enters as if nobody had looked for heads."""
@@ -105,6 +108,8 @@ def clean(parsed: Parsed, rewritten: Rewritten, known: Plan, policy: Policy) -> 
         return rewritten, 0
     try:
         other, count = _cut(parsed, rewritten, known.planes[series])
+    except DecoderDiedError:
+        raise MalformedError(DIED, "PixelData") from None
     except (ValueError, ZeroDivisionError, UndecodableError):
         raise MalformedError("PIXELS_FACE_REFUSED", "PixelData") from None
     made = rewrite_parsed(other, released_context(other.dataset, policy), policy)

@@ -17,7 +17,7 @@ from curate.dicom.scan import FIRST_READ, nothing, scan
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Scan
 from curate.donation.looked import Looked, StoredStudy
-from curate.findings import Finding
+from curate.findings import Finding, defect
 from curate.parallel import Pool
 from curate.progress import Progress
 from curate.remote import RemoteFile
@@ -106,7 +106,8 @@ def gather(paths: Sequence[Path | str], unpack_to: Path, pool: Pool[Keys], progr
     parts = _parts(found.usable(sources.find(paths, unpack_to, keep)))
     first = next(parts, ())
     several = len(first) == _AT_A_TIME
-    done = (pool if several else pool.here()).map(_scan_part, chain([first] if first else (), parts))
+    every = chain([first] if first else (), parts)
+    done = (pool if several else pool.here()).map(_scan_part, every, _lost)
     for part, scans in progress.over(done, f"batches of {_AT_A_TIME} files"):
         found.take(part, scans)
     return Donation(
@@ -134,14 +135,21 @@ def _scan_part(part: _Part, keys: Keys) -> list[Scan]:
     return [_scan_one(file, keys) for file in files]
 
 
+def _lost(part: _Part) -> list[Scan]:
+    """What is known of files that two workers died of."""
+    return [nothing("WORKER_DIED", file.size) for _, file in part]
+
+
 def _scan_one(file: SourceFile, keys: Keys) -> Scan:
-    if file.content:
-        return scan(io.BytesIO(file.content), file.size, keys)
     try:
+        if file.content:
+            return scan(io.BytesIO(file.content), file.size, keys)
         with _opened(file.path) as opened:
             return scan(opened, file.size, keys)
     except OSError:
         return nothing("FILE_UNREADABLE", file.size)
+    except Exception:  # a defect of our own is told as one of this file; the rest is looked at
+        return nothing(defect().rule, file.size)
 
 
 def _opened(path: Path | RemoteFile) -> BinaryIO:

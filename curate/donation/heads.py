@@ -10,6 +10,7 @@ from curate.dicom.place import series_of
 from curate.dicom.sopclasses import admit_sop_class, face_likely
 from curate.dicom.types import Parsed, Policy
 from curate.donation.faces import Plan
+from curate.donation.pixels import DIED
 from curate.findings import has_errors
 from curate.pixels.plane import Verdict
 from curate.stacks import Series, stacked
@@ -21,6 +22,8 @@ def plan(instances: Iterable[Parsed], policy: Policy) -> Plan:
     """Judge each series of a study; the largest of a frame of reference tells the others their plane."""
     named: set[str] = set()
     series = stacked(_noted(instances, policy, named))
+    if any(one.died for one in series.values()):
+        return Plan(held=True, failed=DIED)
     known = _judged(series)
     return _planned(series, known, named - series.keys(), policy)
 

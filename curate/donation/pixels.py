@@ -25,7 +25,8 @@ LOOKS = frozenset(("mask", "hold", "refuse"))
 
 _MOST_SHARE = 0.25  # of a frame: more text than that is a page, which a person should see
 _LIKELY = "PIXELS_TEXT_LIKELY"
-WAITS = frozenset(("PIXELS_NOT_LOOKED_AT", "PIXELS_UNREADABLE", "PIXELS_MOSTLY_TEXT"))
+DIED = "PIXELS_DECODER_DIED"
+WAITS = frozenset(("PIXELS_NOT_LOOKED_AT", "PIXELS_UNREADABLE", "PIXELS_MOSTLY_TEXT", DIED))
 """Findings of the look for which a person decides, whatever the policy."""
 
 
@@ -79,7 +80,7 @@ def clean(rewritten: Rewritten, policy: Policy, tally: Tally, decision: str = ""
         f for f in rewritten.findings if f.rule != _LIKELY or (policy.burned_in == "hold" and not decision)
     ]
     if seen.unread:
-        return _with(rewritten, [*kept, Finding("PIXELS_UNREADABLE", tag="PixelData")])
+        return _with(rewritten, [*kept, Finding(_unread(seen), tag="PixelData")])
     wanted = [one for one in seen.found if one.kind != "mark" or policy.marks == "mask" or decision == "mask"]
     if not wanted:
         return _with(rewritten, kept)
@@ -93,6 +94,11 @@ def clean(rewritten: Rewritten, policy: Policy, tally: Tally, decision: str = ""
     tally.masked.update(one.kind for one in wanted)
     masked = _masked(parsed, wanted, policy)
     return _with(masked, [*kept, Finding("PIXELS_TEXT_MASKED", tag="PixelData", count=len(wanted))])
+
+
+def _unread(seen: Look) -> str:
+    """The rule that says why frames were not looked at."""
+    return DIED if seen.died else "PIXELS_UNREADABLE"
 
 
 def waits(rule: str, policy: Policy) -> bool:
@@ -114,7 +120,7 @@ def _look(parsed: Parsed, *, thorough: bool) -> Look | None:
         return None
     image = Image(**fields)
     seen = look(image, thorough=thorough)
-    if not thorough:
+    if seen.died or not thorough:
         return seen
     return by_layout(seen, image, _device(parsed), _regions(parsed))
 
@@ -155,13 +161,15 @@ def _mostly(parsed: Parsed, found: list[Found]) -> bool:
 
 
 def _masked(parsed: Parsed, found: list[Found], policy: Policy) -> Rewritten:
-    from curate.pixels.image import Image, UndecodableError
+    from curate.pixels.image import DecoderDiedError, Image, UndecodableError
     from curate.pixels.mask import mask
 
     fields = pixels_of(parsed)
     assert fields is not None
     try:
         done = mask(Image(**fields), found)
+    except DecoderDiedError:
+        raise MalformedError(DIED, "PixelData") from None
     except UndecodableError:
         raise MalformedError("PIXELS_UNREADABLE", "PixelData") from None
     other = with_pixels(
@@ -185,7 +193,7 @@ def findings_of(data: bytes, *, marks: bool = False) -> tuple[Finding, ...]:
     seen = _look(parse(data), thorough=True)
     if seen is None:
         return ()
-    found = [Finding("PIXELS_UNREADABLE", tag="PixelData")] if seen.unread else []
+    found = [Finding(_unread(seen), tag="PixelData")] if seen.unread else []
     count = sum(one.kind in ("text", "barcode") or (marks and one.kind == "mark") for one in seen.found)
     if count:
         found.append(Finding("PIXELS_TEXT_FOUND", tag="PixelData", count=count))
@@ -194,7 +202,7 @@ def findings_of(data: bytes, *, marks: bool = False) -> tuple[Finding, ...]:
 
 def pictures(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Frames (from 1) with something found in them, as PNG with the boxes drawn; for the owner alone."""
-    from curate.pixels.image import Image
+    from curate.pixels.image import Image, UndecodableError
     from curate.pixels.show import show
 
     try:
@@ -207,4 +215,8 @@ def pictures(data: bytes) -> Iterator[tuple[int, bytes]]:
         return
     image = Image(**fields)
     for index in sorted({one.frame for one in seen.found}):
-        yield index + 1, show(image, index, [one for one in seen.found if one.frame == index])
+        try:
+            drawn = show(image, index, [one for one in seen.found if one.frame == index])
+        except UndecodableError:  # it could be decoded a moment ago; the entry's findings say what is known
+            continue
+        yield index + 1, drawn

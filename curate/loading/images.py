@@ -13,13 +13,11 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels.utils import pixel_array
 
-from curate import extended
+from curate.decoding import DecoderDiedError, UndecodableError, pixel_array
 from curate.errors import InputError
 
 Row = Mapping[str, Any] | Dataset | bytes | str | Path
-extended.register()
 
 
 def dicom(row: Row) -> Dataset:
@@ -76,11 +74,16 @@ def pixels(dataset: Dataset, *, raw: bool = False) -> npt.NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return pixel_array(dataset, raw=raw)
+    except DecoderDiedError:
+        raise InputError(
+            "The pixels cannot be decoded: the decoder's process ended over them.",
+            hint="Leave the instance out: it is damaged, or made to break decoders.",
+        ) from None
     except Exception as error:  # decoders raise what they like
         syntax = dataset.file_meta.TransferSyntaxUID if "TransferSyntaxUID" in dataset.file_meta else None
+        reason = error.reason if isinstance(error, UndecodableError) else type(error).__name__
         raise InputError(
-            f"The pixels cannot be decoded: transfer syntax {syntax.name if syntax else 'unknown'}"
-            f" ({type(error).__name__}).",
+            f"The pixels cannot be decoded: transfer syntax {syntax.name if syntax else 'unknown'} ({reason}).",
             hint="Install a decoder for it: see pydicom's page on compressed pixel data.",
         ) from error
 

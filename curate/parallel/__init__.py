@@ -27,11 +27,14 @@ def default_workers() -> int:
 
 
 @contextmanager
-def opened(workers: Workers, private: Private, shared: Sequence[Path] = ()) -> Iterator[Pool[Private]]:
+def opened(
+    workers: Workers, private: Private, shared: Sequence[Path] = (), *, remote: bool = False
+) -> Iterator[Pool[Private]]:
     """A pool for a step's work; `private` (keys) reaches each worker once, beside the tasks and never in one.
 
     `workers` is how many processes of this machine (one for each processor by default), or the address of a Dask
-    scheduler. `shared` are paths at which each worker must see what is seen here.
+    scheduler. `shared` are paths at which each worker must see what is seen here. `remote`: what they read or write
+    lies in a store of objects, so that they need its login; nothing else secret of the environment reaches them.
 
     Raises:
         InputError: the scheduler cannot be used, or a worker may not have the keys, or does not see what is shared.
@@ -44,18 +47,25 @@ def opened(workers: Workers, private: Private, shared: Sequence[Path] = ()) -> I
     elif (count := workers or default_workers()) <= 1:
         yield Pool(private)
     else:
-        with closing(Processes(count, private)) as processes:
+        with closing(Processes(count, private, remote=remote)) as processes:
             yield Pool(private, processes)
 
 
 def map_unordered(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers, shared: Sequence[Path] = ()
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: Workers,
+    shared: Sequence[Path] = (),
+    lost: Callable[[Task], Result] | None = None,
 ) -> Iterator[tuple[Task, Result]]:
-    """Each task with its result, as they finish, of a function that needs no keys; one task alone runs here."""
+    """Each task with its result, as they finish, of a function that needs no keys; one task alone runs here.
+
+    `lost` gives the result of a task that ended two workers, as in `Pool.map`.
+    """
     rest = iter(tasks)
     first = list(islice(rest, 2))
     with opened(workers if len(first) > 1 or isinstance(workers, str) else 1, None, shared) as pool:
-        yield from pool.map(partial(_plainly, function), chain(first, rest))
+        yield from pool.map(partial(_plainly, function), chain(first, rest), lost)
 
 
 def _plainly(function: Callable[[Task], Result], task: Task, private: None) -> Result:

@@ -33,6 +33,7 @@ def connected(address: str, private: Any, shared: Sequence[Path] = ()) -> Iterat
     """
     refuse_open_road(address, "The scheduler")
     client = _client(address)
+    _lose_once(client)
     cluster = Cluster(client, address, Session(uuid.uuid4().hex, os.urandom(32), private, sealed.proofs(shared)))
     try:
         yield cluster
@@ -86,6 +87,17 @@ def _client(address: str) -> Any:
             f"No Dask scheduler answers at {address} ({type(error).__name__}).",
             hint="Start one (dask scheduler), or check the address and the certificates.",
         ) from None
+
+
+def _lose_once(client: Any) -> None:
+    """Let the scheduler tell of a task whose worker died at once: Dask would send it to three more.
+
+    Where the scheduler's environment lacks curate, its own setting (`allowed-failures`) holds.
+    """
+    from curate.parallel.once import LostAtOnce
+
+    with suppress(Exception):  # whatever it lacks, it goes on as Dask does by itself
+        client.register_plugin(LostAtOnce())
 
 
 def _silence() -> None:

@@ -1,7 +1,12 @@
-"""A pool of workers: tasks go out, results come back as they are done, and what a dead worker had is sent again."""
+"""A pool of workers: tasks go out, results come back as they are done, and what a dead worker had is sent again.
+
+Who dies takes tasks along that are innocent. So what a dead worker had is sent again alone, with nothing else under
+way: a task during which a worker dies once more has ended two, and is never sent a third time.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
@@ -11,7 +16,6 @@ from curate.errors import CurateError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Private = TypeVar("Private")
-_TRIES = 3
 _ROUNDS = 100
 _LOOK_SECONDS = 5.0
 
@@ -60,28 +64,42 @@ class Pool(Generic[Private]):
         return Pool(self.private)
 
     def map(
-        self, function: Callable[[Task, Private], Result], tasks: Iterable[Task]
+        self,
+        function: Callable[[Task, Private], Result],
+        tasks: Iterable[Task],
+        lost: Callable[[Task], Result] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
         """Each task with its result, as they finish; at most four tasks a worker wait, so memory stays flat.
 
-        The function must be idempotent: a task whose worker died is sent again, and may then run twice.
+        The function must be idempotent: a task whose worker died is sent again, and may then run twice. `lost` gives
+        the result of one that ended two workers.
 
         Raises:
-            CurateError: a worker died three times on the same task, or what the function raised.
+            CurateError: a task ended two workers and nothing is `lost`, or what the function raised.
         """
         if self._engine is None:
             for task in tasks:
                 yield task, function(task, self.private)
         else:
-            yield from _Round(self._engine, function).over(tasks)
+            yield from _Round(self._engine, function, lost or _stop).over(tasks)
+
+
+def _stop(task: object) -> Any:
+    raise CurateError(
+        "Two worker processes died on the same task.",
+        hint="Give each worker more memory, or use fewer; then run the same command again.",
+    )
 
 
 class _Round(Generic[Task, Result]):
     """One mapping: what was sent and not yet answered."""
 
-    def __init__(self, engine: Engine, function: Callable[[Task, Any], Result]) -> None:
-        self._engine, self._function = engine, function
-        self._waiting: dict[int, tuple[Any, Task, int, int]] = {}
+    def __init__(
+        self, engine: Engine, function: Callable[[Task, Any], Result], lost: Callable[[Task], Result]
+    ) -> None:
+        self._engine, self._function, self._lost = engine, function, lost
+        self._waiting: dict[int, tuple[Any, Task, int]] = {}
+        self._suspects: deque[Task] = deque()
         self._done: SimpleQueue[Any] = SimpleQueue()
 
     def over(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
@@ -90,32 +108,46 @@ class _Round(Generic[Task, Result]):
                 self._send(task)
                 while len(self._waiting) >= 4 * self._engine.size():
                     yield from self._next()
-            while self._waiting:
-                yield from self._next()
+                if self._suspects:
+                    yield from self._one_by_one()
+            yield from self._one_by_one()
         finally:
             for future, *_ in self._waiting.values():
                 future.cancel()
 
-    def _send(self, task: Task, faults: int = 0, rounds: int = 0) -> None:
+    def _one_by_one(self) -> Iterator[tuple[Task, Result]]:
+        """Everything that is under way, then what dead workers had, each alone."""
+        while self._waiting:
+            yield from self._next()
+        while self._suspects:
+            self._send(self._suspects.popleft())
+            while self._waiting:
+                yield from self._next(alone=True)
+
+    def _send(self, task: Task, rounds: int = 0) -> None:
         future = self._engine.send(self._function, task)
-        self._waiting[id(future)] = (future, task, faults, rounds)
+        self._waiting[id(future)] = (future, task, rounds)
         future.add_done_callback(self._done.put)
 
-    def _next(self) -> Iterator[tuple[Task, Result]]:
+    def _next(self, *, alone: bool = False) -> Iterator[tuple[Task, Result]]:
+        """The next answer; `alone`: nothing else was under way, so a death is this task's, and its second."""
         try:
             future = self._done.get(timeout=_LOOK_SECONDS)
         except Empty:
             self._engine.look()
             return
-        _, task, faults, rounds = self._waiting.pop(id(future))
+        _, task, rounds = self._waiting.pop(id(future))
         try:
             result = self._engine.answer(future)
         except LostError as lost:
-            if faults + lost.fault >= _TRIES or rounds >= _ROUNDS:
-                raise CurateError(
-                    "A worker died three times on the same study.",
-                    hint="Give each worker more memory, or use fewer; then run the same command again.",
-                ) from None
-            self._send(task, faults + lost.fault, rounds + 1)
+            if lost.fault and alone:
+                yield task, self._lost(task)
+            elif lost.fault:
+                self._suspects.append(task)
+            elif rounds >= _ROUNDS:
+                hint = "See the workers' logs; then run the same command again."
+                raise CurateError("No worker took a task on, though it was offered often.", hint=hint) from None
+            else:
+                self._send(task, rounds + 1)
         else:
             yield task, result

@@ -15,6 +15,7 @@ from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 from curate import lasting
+from curate.parallel import environment
 from curate.parallel.pool import LostError
 
 _private: Any = None
@@ -26,9 +27,11 @@ def hush() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def _begin(private: Any) -> None:
+def _begin(private: Any, login: dict[str, str]) -> None:
     global _private  # a process has no other place for what it is given once
     _private = private
+    environment.forget()
+    os.environ.update(login)
     lasting.prepare()
     hush()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -50,7 +53,8 @@ def _serve_deaf() -> None:
     resource_tracker.ensure_running()  # which would unblock it in passing
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        with environment.without_secrets():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -62,15 +66,16 @@ def _call(function: Callable[[Any, Any], Any], task: Any) -> Any:
 class Processes:
     """A process pool that is made anew when a worker dies: by itself it would lose the whole job."""
 
-    def __init__(self, workers: int, private: Any) -> None:
+    def __init__(self, workers: int, private: Any, *, remote: bool = False) -> None:
         self._workers, self._private = workers, private
+        self._login = environment.of_stores() if remote else {}
         self._pool = self._new()
 
     def _new(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("forkserver")  # no lock or connection of this process gets over
         _serve_deaf()
         return ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=_begin, initargs=(self._private,)
+            self._workers, mp_context=context, initializer=_begin, initargs=(self._private, self._login)
         )
 
     def size(self) -> int:

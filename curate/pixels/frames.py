@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-from pydicom.pixels.utils import pixel_array
 
-from curate import extended
+from curate.decoding import DecoderDiedError, pixel_array
 
-extended.register()
 _CT_WINDOWS = (("soft tissue", 40.0, 400.0), ("lung", -600.0, 1500.0), ("bone", 500.0, 2000.0))
 
 
@@ -50,6 +48,7 @@ def frames(dataset: pydicom.Dataset) -> Iterator[npt.NDArray[np.generic]]:
     """Every frame of an instance, one decoded at a time: (rows, columns) or (rows, columns, 3).
 
     Raises:
+        DecoderDiedError: its decoder died of it.
         ValueError: no decoder serves the transfer syntax, or the pixels are damaged.
     """
     count = int(dataset.get("NumberOfFrames") or 1)
@@ -58,6 +57,8 @@ def frames(dataset: pydicom.Dataset) -> Iterator[npt.NDArray[np.generic]]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield pixel_array(dataset, index=index if count > 1 else None)
+        except DecoderDiedError:
+            raise
         except Exception:  # decoders raise what they like
             raise ValueError("the pixels cannot be decoded") from None
 

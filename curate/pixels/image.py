@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from curate import decoding
+from curate.decoding import DecoderDiedError as DecoderDiedError
+from curate.decoding import UndecodableError as UndecodableError
+
 Frame = npt.NDArray[np.generic]
 Bytes = bytes | memoryview
 _PERCENTILES = (0.1, 99.9)
 _LITTLE = "1.2.840.10008.1.2.1"
-
-
-class UndecodableError(Exception):
-    """No decoder that is installed reads these pixels."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,7 +75,7 @@ def stored(image: Image, index: int) -> Frame:
     """The stored values of a frame: (rows, columns), or (rows, columns, samples) in the colours that a reader shows.
 
     Raises:
-        UndecodableError: no decoder reads it.
+        UndecodableError: no decoder reads it; DecoderDiedError: its decoder died of it.
     """
     plain = not image.encoded and (image.floating or image.allocated in (8, 16, 32))
     if plain and image.samples == 1:
@@ -99,23 +99,18 @@ def _view(image: Image, index: int) -> Frame:
 
 
 def _decoded(image: Image, index: int) -> Frame:
-    from pydicom.encaps import encapsulate
+    """Coded frames in the decoder's process; uncompressed ones of odd forms by pydicom, which is no native code."""
+    if image.encoded:
+        return decoding.decoded(bytes(image.encoded[index]), image.transfer_syntax, image.options())
     from pydicom.pixels.decoders.base import get_decoder
 
-    from curate import extended
-
-    extended.register()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             decoder = get_decoder(image.transfer_syntax)
-            if image.encoded:
-                source: Bytes = encapsulate([bytes(image.encoded[index])], has_bot=False)
-                values, _ = decoder.as_array(source, index=0, **image.options())
-            else:
-                options = {**image.options(image.frames), "pixel_keyword": "PixelData"}
-                values, _ = decoder.as_array(bytes(image.native), index=index, **options)
-    except Exception as error:  # decoders raise what they like
+            options = {**image.options(image.frames), "pixel_keyword": "PixelData"}
+            values, _ = decoder.as_array(bytes(image.native), index=index, **options)
+    except Exception as error:  # pydicom raises what it likes
         raise UndecodableError from error
     return np.asarray(values)
 

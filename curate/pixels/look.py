@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from curate.pixels import ocr, screen, words
 from curate.pixels.barcodes import barcodes
-from curate.pixels.image import Frame, Image, UndecodableError, colours, grey, stored
+from curate.pixels.image import DecoderDiedError, Frame, Image, UndecodableError, colours, grey, stored
 
 Box = tuple[int, int, int, int]
 Picture = npt.NDArray[np.uint8]
@@ -38,12 +38,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at an instance gave: `read` frames reached the network, `unread` could not be decoded."""
+    """What a look at an instance gave: `read` frames reached the network, `unread` could not be decoded.
+
+    `died`: a decoder died of a frame, and nothing after it was looked at.
+    """
 
     frames: int
     read: int
     unread: int
     found: tuple[Found, ...]
+    died: bool = False
 
     def counts(self) -> dict[str, int]:
         """How many boxes of each kind, for the evidence."""
@@ -82,6 +86,8 @@ def look(image: Image, *, thorough: bool) -> Look:
     for index in range(image.frames):
         try:
             frame = stored(image, index)
+        except DecoderDiedError:
+            return Look(image.frames, read, image.frames - index + unread, _everywhere(image, found), died=True)
         except UndecodableError:
             unread += 1
             continue

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydicom.encaps import encapsulate
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.encoders.base import get_encoder
-from pydicom.uid import UID
+
+from curate import decoding
 
 SYNTAXES = {"jpeg-ls": "1.2.840.10008.1.2.4.80", "jpeg-2000": "1.2.840.10008.1.2.4.90"}
 
@@ -29,11 +26,11 @@ class Grey:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The same in pydicom's words."""
+        """The same of one frame, in pydicom's words."""
         return {
             "rows": self.rows,
             "columns": self.columns,
-            "number_of_frames": self.frames,
+            "number_of_frames": 1,
             "samples_per_pixel": 1,
             "bits_allocated": self.allocated,
             "bits_stored": self.stored,
@@ -45,17 +42,16 @@ class Grey:
 
 def encoded(pixels: bytes | memoryview, grey: Grey, syntax: str) -> list[bytes] | None:
     """Each frame in a transfer syntax of `SYNTAXES`; None where that is not smaller, or not the same when decoded."""
-    raw = bytes(pixels)[: grey.rows * grey.columns * grey.frames * grey.allocated // 8]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            encoder = get_encoder(UID(syntax))
-            frames = [encoder.encode(raw, index=index, **grey.options) for index in range(grey.frames)]
-            decoder = get_decoder(UID(syntax))
-            packed = encapsulate(frames)
-            back, _ = decoder.as_array(packed, raw=True, **grey.options)
-    except Exception:  # encoders raise what they like; the pixels stay as they are
-        return None
+    size = grey.rows * grey.columns * grey.allocated // 8
+    raw = [bytes(pixels[start : start + size]) for start in range(0, size * grey.frames, size)]
     kind = np.dtype(f"<{'i' if grey.signed else 'u'}{grey.allocated // 8}")
-    same = np.array_equal(np.frombuffer(raw, kind), np.asarray(back).ravel())
-    return frames if same and sum(map(len, frames)) < len(raw) else None
+    frames: list[bytes] = []
+    try:
+        for frame in raw:
+            frames.append(decoding.encoded(frame, syntax, grey.options))
+            back = decoding.decoded(frames[-1], syntax, grey.options, raw=True)
+            if not np.array_equal(np.frombuffer(frame, kind), back.ravel()):
+                return None
+    except decoding.UndecodableError:  # the pixels stay as they are
+        return None
+    return frames if sum(map(len, frames)) < sum(map(len, raw)) else None

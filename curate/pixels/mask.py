@@ -7,7 +7,6 @@ all frames are coded again without loss, from exactly what a reader decodes: JPE
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from curate import decoding
 from curate.pixels.image import Bytes, Frame, Image, UndecodableError, stored
 from curate.pixels.look import Box, Found
 
@@ -160,8 +160,6 @@ def _photometric(image: Image) -> str:
 
 
 def _encoded(image: Image, frame: Frame, syntax: str) -> bytes:
-    from pydicom.pixels.encoders.base import get_encoder
-
     options = image.options() | {
         "photometric_interpretation": "RGB" if image.samples == 3 else image.photometric
     }
@@ -169,6 +167,4 @@ def _encoded(image: Image, frame: Frame, syntax: str) -> bytes:
         options["planar_configuration"] = 0
         if syntax == JPEG_2000_LOSSLESS and image.photometric != "RGB":
             options["photometric_interpretation"] = "YBR_RCT"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return bytes(get_encoder(syntax).encode(np.ascontiguousarray(frame), **options))
+    return decoding.encoded(frame, syntax, options)

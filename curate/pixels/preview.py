@@ -1,4 +1,4 @@
-"""One small PNG of an instance: the only place of the main job that decodes pixels."""
+"""One small PNG of an instance."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy.typing as npt
 import pydicom
 from PIL import Image
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-from pydicom.pixels.utils import pixel_array
 
-from curate import extended
+from curate.decoding import DecoderDiedError, pixel_array
 
 SIDE_PIXELS = 192
-extended.register()
 
 
 def preview(data: bytes) -> bytes | None:
     """A PNG, 8 bit, at most 192 pixels a side, of the middle frame; None where nothing can be decoded.
 
     Grey images are shown through their first window, or between their 1st and 99th percentile (PS3.3 C.11).
+
+    Raises:
+        DecoderDiedError: the decoder died of the frame.
     """
     try:
         with warnings.catch_warnings():
@@ -32,6 +33,8 @@ def preview(data: bytes) -> bytes | None:
             frames = int(dataset.get("NumberOfFrames") or 1)
             pixels = pixel_array(dataset, index=frames // 2 if frames > 1 else None)
             shown = pixels if pixels.ndim == 3 else _grey(dataset, pixels)
+    except DecoderDiedError:
+        raise
     except Exception:  # decoders raise what they like; a study without a preview is still a study
         return None
     return _png(_eight_bit(shown))

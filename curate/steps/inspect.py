@@ -25,7 +25,7 @@ from curate.donation import pixels as looks
 from curate.donation import policy as policies
 from curate.donation.gather import kind_of
 from curate.errors import DamagedError, InputError
-from curate.findings import Finding
+from curate.findings import Finding, defect
 from curate.pixels import extra
 from curate.progress import Progress, silent
 
@@ -86,7 +86,9 @@ def inspect(
         skipped: list[Verdict] = []
         parts = (replace(part, pixels=pixels) for part in _parts(paths, folder, by_source, skipped))
         volumes: dict[str, list[_Part]] = {}
-        for batch, looked in parallel.map_unordered(_look_at_all, _batches(parts), workers):
+        for batch, looked in parallel.map_unordered(
+            _look_at_all, _batches(parts), workers, lost=_lost
+        ):
             for part, (_, series) in zip(batch, looked, strict=True):
                 if series:
                     volumes.setdefault(series, []).append(part)
@@ -94,7 +96,7 @@ def inspect(
             yield from _taken(skipped)
         yield from _taken(skipped)
         tasks = (tuple(volumes.pop(series)) for series in sorted(volumes))
-        for _, found in parallel.map_unordered(_judged, tasks, workers):
+        for _, found in parallel.map_unordered(_judged, tasks, workers, lost=_unjudged):
             yield from found
 
 
@@ -166,12 +168,14 @@ def _look_at(part: _Part) -> tuple[Verdict, str]:
     except (OSError, DamagedError):
         return _verdict(part, "unusable", Finding("FILE_UNREADABLE")), ""
     except Exception:  # a defect of our own is told as one of this file; the rest is looked at
-        if os.environ.get("CURATE_DEBUG"):
-            raise
-        return _verdict(part, "instance", Finding("PROGRAM_DEFECT")), series
+        return _verdict(part, "instance", defect()), series
     if not kind:
         return _verdict(part, kind_of(part.path), Finding(_NO_DICOM)), ""
     return _verdict(part, kind, *findings), series
+
+
+def _lost(parts: tuple[_Part, ...]) -> list[tuple[Verdict, str]]:
+    return [(_verdict(part, "instance", Finding("WORKER_DIED")), "") for part in parts]
 
 
 def _verdict(part: _Part, kind: str, *findings: Finding) -> Verdict:
@@ -196,7 +200,13 @@ def _judged(parts: tuple[_Part, ...]) -> list[Verdict]:
         rules = faces.rules_of(parse(_read(part)) for part in parts)
     except (OSError, DamagedError, MalformedError):  # it was there a moment ago
         return [_verdict(parts[0], "series", Finding("FILE_UNREADABLE"))]
+    except Exception:  # a defect of our own is told as one of this series; the others are judged
+        return [_verdict(parts[0], "series", defect())]
     return [_verdict(parts[0], "series", Finding(rule, tag="PixelData")) for rule in rules]
+
+
+def _unjudged(parts: tuple[_Part, ...]) -> list[Verdict]:
+    return [_verdict(parts[0], "series", Finding("WORKER_DIED"))]
 
 
 def _read(part: _Part) -> bytes:

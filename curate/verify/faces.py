@@ -13,7 +13,7 @@ from curate.dicom.place import KINDS
 from curate.dicom.reader import parse
 from curate.dicom.types import MalformedError, Parsed
 from curate.errors import DamagedError
-from curate.findings import Finding, merge
+from curate.findings import Finding, defect, merge
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
@@ -39,10 +39,18 @@ def check_faces(seal: Seal, workers: Workers, progress: Progress = silent) -> Ch
     """Faces that are found, and volumes of which it cannot be told: warnings, since a person may have decided."""
     findings: list[Finding] = []
     count = 0
-    for _, found in progress.over(parallel.map_unordered(_look, _tasks(seal), workers), "series judged"):
+    for _, found in progress.over(_judged(seal, workers), "series judged"):
         count += 1
         findings += found
     return CheckResult("faces", "No volume shows a face", count, merge(findings))
+
+
+def _judged(seal: Seal, workers: Workers) -> Iterator[tuple[_Task, list[Finding]]]:
+    return parallel.map_unordered(_look, _tasks(seal), workers, lost=_lost)
+
+
+def _lost(task: _Task) -> list[Finding]:
+    return [Finding("WORKER_DIED", f"series {task.series}", "PixelData")]
 
 
 def _tasks(seal: Seal) -> Iterator[_Task]:
@@ -60,6 +68,8 @@ def _look(task: _Task) -> list[Finding]:
         rules = rules_of(parse(packs.read_instance(*place)) for place in task.places)
     except (OSError, DamagedError, MalformedError):  # another check says so
         return []
+    except Exception:  # a defect of our own is told as one of this series; the others are judged
+        return [defect(f"series {task.series}")]
     return [Finding(rule, f"series {task.series}", "PixelData") for rule in rules]
 
 
@@ -75,6 +85,8 @@ def rules_of(instances: Iterable[Parsed]) -> list[str]:
 
 
 def _rule(series: Series) -> str:
+    if series.died:
+        return "PIXELS_DECODER_DIED"
     shows = series.stack.shows_face()
     if shows is None:
         return "" if series.stack.short else "PIXELS_FACE_UNSURE"

@@ -21,7 +21,7 @@ from curate.dicom.reader import parse
 from curate.dicom.types import MalformedError, Policy
 from curate.dicom.verify import verify_parsed
 from curate.errors import DamagedError
-from curate.findings import Finding, merge
+from curate.findings import Finding, defect, merge
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
@@ -65,7 +65,7 @@ def check_instances(
     before: dict[str, int] = {}
     fresh_marks: list[str] = []
     fresh = _not_known(_tasks(seal), known, before)
-    done = parallel.map_unordered(_check_pack, fresh, workers, [seal.folder / "release.json"])
+    done = parallel.map_unordered(_check_pack, fresh, workers, [seal.folder / "release.json"], _lost)
     count = 0
     with Recomputed(recomputed.counts(seal)) as series:
         for task, verdict in progress.over(done, "packs", len(listed)):
@@ -139,7 +139,7 @@ def _check_pack(task: _PackTask) -> _PackVerdict:
     with task.path.open("rb") as file:
         for row in task.rows:
             file.seek(row[1])
-            found, facts = _check_instance(row, file.read(max(row[2], 0)), policy)
+            found, facts = _checked(row, file.read(max(row[2], 0)), policy)
             findings += found
             if facts is not None:
                 parts[row[5]].append((row[12], facts))
@@ -185,6 +185,20 @@ def _uncounted(facts: Mapping[str, Any], row: tuple[Any, ...]) -> Iterator[str]:
 def _study_date(days: int | None) -> str | None:
     """The date that the images must state: it says how far apart a donor's studies are, as the manifest does."""
     return None if days is None else f"{_FIRST_STUDY + timedelta(days=days):%Y%m%d}"
+
+
+def _lost(task: _PackTask) -> _PackVerdict:
+    return _PackVerdict("", 0, (Finding("WORKER_DIED", task.place),))
+
+
+def _checked(
+    row: tuple[Any, ...], data: bytes, policy: Policy
+) -> tuple[list[Finding], dict[str, Any] | None]:
+    """What is wrong with an instance, whatever happens: the pack's others are checked."""
+    try:
+        return _check_instance(row, data, policy)
+    except Exception:  # a defect of our own is told as one of this instance
+        return [defect(f"instance {row[6]}")], None
 
 
 def _check_instance(

@@ -12,7 +12,7 @@ from curate.dicom.reader import parse
 from curate.dicom.sopclasses import text_likely
 from curate.dicom.types import MalformedError
 from curate.errors import DamagedError
-from curate.findings import Finding, merge
+from curate.findings import Finding, defect, merge
 from curate.parallel import Workers
 from curate.progress import Progress, silent
 from curate.records import CheckResult
@@ -32,7 +32,7 @@ def check_pixels(seal: Seal, workers: Workers, progress: Progress = silent) -> C
     findings: list[Finding] = []
     count = 0
     for _, (looked, found) in progress.over(
-        parallel.map_unordered(_look, tasks, workers), "packs", len(tasks)
+        parallel.map_unordered(_look, tasks, workers, lost=_lost), "packs", len(tasks)
     ):
         count += looked
         findings += found
@@ -44,11 +44,25 @@ def _look(pack: _Pack) -> tuple[int, list[Finding]]:
     try:
         places = list(packs.instance_places(pack.path))
         for number, (offset, size) in enumerate(places):
-            found = _of(packs.read_instance(pack.path, offset, size))
+            found = _found(packs.read_instance(pack.path, offset, size))
             findings += [Finding(rule, f"{pack.place}:{number}", "PixelData", count) for rule, count in found]
-    except (OSError, DamagedError, MalformedError):  # another check says so
+    except (OSError, DamagedError):  # another check says so
         return 0, findings
     return len(places), findings
+
+
+def _lost(pack: _Pack) -> tuple[int, list[Finding]]:
+    return 0, [Finding("WORKER_DIED", pack.place)]
+
+
+def _found(data: bytes) -> list[tuple[str, int]]:
+    """What is found in one instance, whatever happens: the pack's others are looked at."""
+    try:
+        return _of(data)
+    except MalformedError:  # nothing: another check says so
+        return []
+    except Exception:  # a defect of our own is told as one of this instance
+        return [(defect().rule, 1)]
 
 
 def _of(data: bytes) -> list[tuple[str, int]]:
@@ -61,5 +75,6 @@ def _of(data: bytes) -> list[tuple[str, int]]:
         return []
     seen = look(Image(**fields), thorough=text_likely(parsed.dataset))
     text = sum(one.kind != "mark" for one in seen.found)
-    unread = [("PIXELS_UNREADABLE", seen.unread)] if seen.unread else []
+    rule = "PIXELS_DECODER_DIED" if seen.died else "PIXELS_UNREADABLE"
+    unread = [(rule, 1 if seen.died else seen.unread)] if seen.unread else []
     return unread + ([("PIXELS_TEXT_FOUND", text)] if text else [])

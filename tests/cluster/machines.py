@@ -32,6 +32,11 @@ def until(what: Callable[[], bool], seconds: float = 90) -> None:
         time.sleep(0.02)
 
 
+def _written(path: Path) -> bool:
+    """Whether a file is there and not empty."""
+    return path.exists() and path.stat().st_size > 0
+
+
 @dataclass
 class Cluster:
     """A scheduler and its workers; what each process writes goes to files in `folder`."""
@@ -56,7 +61,7 @@ class Cluster:
         """The scheduler, on a free port of this machine."""
         where = ("--host", f"{self.protocol}://127.0.0.1:0", "--scheduler-file", str(self.folder / "scheduler.json"))
         self.start("scheduler", "distributed.cli.dask_scheduler", *where, *_NO_PAGE)
-        until(lambda: (self.folder / "scheduler.json").exists())
+        until(lambda: _written(self.folder / "scheduler.json"))
 
     def start_worker(self, name: str) -> None:
         """A worker of one thread, without a nanny that would start it again."""

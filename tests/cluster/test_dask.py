@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from curate import parallel
 from curate.dicom.types import Keys
 from curate.errors import InputError
 from curate.parallel import sealed
@@ -252,3 +253,25 @@ def test_a_lost_scheduler_and_a_killed_coordinator_end_in_the_bytes_of_a_local_r
         run.communicate()
         end_of(start_intake(archive, given, table, machines.address))
     assert release_of(archive) == expected
+
+
+def die_at_two(task: tuple[int, Path], private: None) -> int:
+    """End this process by SIGKILL whenever it sees task 2, and leave a mark."""
+    del private
+    number, marks = task
+    if number == 2:
+        (marks / f"{os.getpid()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_task_that_kills_two_workers_is_not_sent_again_on_dask(tmp_path: Path) -> None:
+    """Dask would let it kill four: two workers die, the third does all other tasks, and what is lost is told."""
+    (tmp_path / "marks").mkdir()
+    with cluster(tmp_path / "cluster", workers=3) as machines:
+        machines.wait_for("worker0", "worker1", "worker2")
+        with parallel.opened(machines.address, None) as pool:
+            tasks = [(number, tmp_path / "marks") for number in range(6)]
+            done = dict(pool.map(die_at_two, tasks, lambda task: -task[0]))
+    assert {task[0]: result for task, result in done.items()} == {n: -n if n == 2 else n for n in range(6)}
+    assert len(list((tmp_path / "marks").iterdir())) == 2

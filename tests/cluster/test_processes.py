@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
@@ -44,14 +45,56 @@ def test_what_a_killed_worker_had_is_done_by_others(tmp_path: Path) -> None:
     assert all(result == f"told {task[0]}" for task, result in done)
 
 
-def test_a_task_that_kills_every_worker_ends_the_step_with_one_message() -> None:
-    """After three deaths over one task the step stops, and says what to do."""
-    with (
-        parallel.opened(2, None) as pool,
-        pytest.raises(CurateError, match="died three times on the same study") as stopped,
-    ):
+def die_and_count(task: tuple[int, Path], private: None) -> int:
+    """End this process by SIGKILL whenever it sees task 2, and leave a mark."""
+    del private
+    number, marks = task
+    if number == 2:
+        (marks / f"{os.getpid()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_task_that_kills_two_workers_is_not_sent_again(tmp_path: Path) -> None:
+    """It has the result of what is lost; every other task, those that died along with it too, has its own."""
+    with parallel.opened(2, None) as pool:
+        done = dict(pool.map(die_and_count, [(n, tmp_path) for n in range(12)], lambda task: -task[0]))
+    assert {task[0]: result for task, result in done.items()} == {n: -n if n == 2 else n for n in range(12)}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_where_nothing_is_lost_the_step_ends_with_one_message() -> None:
+    """A step that must have every result stops, and says what to do."""
+    with parallel.opened(2, None) as pool, pytest.raises(CurateError, match="Two worker processes") as stopped:
         list(pool.map(die, range(4)))
     assert "memory" in stopped.value.hint
+
+
+def environment_of(task: int, private: None) -> tuple[str, bytes]:
+    """What this process knows of its environment."""
+    del task, private
+    started = Path("/proc/self/environ")
+    return repr(sorted(os.environ.items())), started.read_bytes() if started.exists() else b""
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_workers_inherit_no_token(monkeypatch: pytest.MonkeyPatch, remote: bool) -> None:
+    """No token or passphrase reaches them; a store's login does where they read from it, and by the pipe alone."""
+    for name in ("HF_TOKEN", "ZENODO_TOKEN", "CURATE_PASSPHRASE"):
+        monkeypatch.setenv(name, "neverneverever")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "storestorestore")
+    monkeypatch.setattr("multiprocessing.forkserver._forkserver", forkserver.ForkServer())  # started anew
+    server = forkserver._forkserver
+    monkeypatch.setattr("multiprocessing.forkserver.ensure_running", server.ensure_running)
+    monkeypatch.setattr("multiprocessing.forkserver.connect_to_new_process", server.connect_to_new_process)
+    with parallel.opened(2, None, remote=remote) as pool:
+        for _, (now, started) in pool.map(environment_of, range(3)):
+            assert "neverneverever" not in now
+            assert b"neverneverever" not in started
+            assert b"storestorestore" not in started
+            assert ("storestorestore" in now) is remote
+    server._stop()
+    assert os.environ["HF_TOKEN"] == "neverneverever"
 
 
 def test_a_killed_coordinator_takes_its_workers_along_and_the_next_run_ends_the_intake(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 
 from curate import clock
 from curate.archive import sealed_log
@@ -15,15 +16,16 @@ from curate.donation import faces
 from curate.donation.coding import code_study
 from curate.donation.gate import RowIndex, judge
 from curate.donation.looked import StoredStudy
-from curate.findings import Finding, has_errors
+from curate.findings import Finding, defect, has_errors
 from curate.metadata.table import StudyRow
 from curate.parallel import Pool
 from curate.records import Row
 from curate.steps.deidentify import coded_table
 from curate.steps.deidentify.beside import Beside
-from curate.steps.deidentify.work import Look, Seen, Volumes, look
+from curate.steps.deidentify.work import Look, Seen, Volumes, look, unjudged, unseen
 from curate.steps.deidentify.work import judge as judge_heads
 
+_DIED = "WORKER_DIED"
 _TRIED = 4  # files of a series, until one can be read
 _FEW = 32  # studies, which are looked at sooner than processes start
 
@@ -52,7 +54,7 @@ class Plan:
     def reason(self) -> str:
         """The rule that forbids it; at the hospital nobody decides about a head that waits at an archive."""
         errors = (f.rule for f in self.findings if has_errors([f]))
-        return next(errors, faces.UNSURE if self.heads.held else "")
+        return next(errors, (self.heads.failed or faces.UNSURE) if self.heads.held else "")
 
 
 def plans(
@@ -67,16 +69,22 @@ def plans(
         )
         for study in studies
     ]
-    done = (pool if len(looks) > _FEW else pool.here()).map(look, looks)
+    done = (pool if len(looks) > _FEW else pool.here()).map(look, looks, partial(unseen, rule=_DIED))
     seen = {task.study_uid: found for task, found in done}
     for study in studies:
-        yield _plan(keys, study, rows, seen[study.study_uid])
+        try:
+            plan = _plan(keys, study, rows, seen[study.study_uid])
+        except Exception:  # a defect of our own, met at odd data, keeps this study here; the others go on
+            plan = Plan(study, identifiers.new_uid(keys, study.study_uid), "", (defect(study.place),))
+        yield plan
 
 
 def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> Plan:
     place = study.place
     study_id = identifiers.new_uid(keys, study.study_uid)
     findings = [Finding(f.rule, place, f.tag) for f in study.findings]
+    if seen.failed:
+        findings.append(Finding(seen.failed, place))
     if seen.conflict:
         findings.append(Finding("INSTANCE_UID_CONFLICT", place))
     if rows is None:
@@ -98,7 +106,7 @@ def with_heads(planned: list[Plan], policy: Policy, pool: Pool[Keys]) -> list[Pl
     if policy.head == "allow":
         return planned
     tasks = (_volumes(plan, policy) for plan in planned if not plan.refused)
-    found = {task.study_id: heads for task, heads in pool.map(judge_heads, tasks)}
+    found = {task.study_id: heads for task, heads in pool.map(judge_heads, tasks, partial(unjudged, rule=_DIED))}
     return [_with(plan, found[plan.study_id]) if plan.study_id in found else plan for plan in planned]
 
 
@@ -108,7 +116,8 @@ def _volumes(plan: Plan, policy: Policy) -> Volumes:
 
 
 def _with(plan: Plan, heads: faces.Plan) -> Plan:
-    unsure = (Finding(faces.UNSURE, plan.study.place, "PixelData"),) if heads.held else ()
+    rule = heads.failed or faces.UNSURE
+    unsure = (Finding(rule, plan.study.place, "PixelData"),) if heads.held else ()
     return replace(plan, heads=heads, findings=(*plan.findings, *unsure))
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from curate import durable, parallel
@@ -26,7 +27,7 @@ from curate.steps.deidentify import beside as private
 from curate.steps.deidentify import coded_table, handover
 from curate.steps.deidentify.beside import Beside
 from curate.steps.deidentify.plans import Plan, anchored, plans, with_heads
-from curate.steps.deidentify.work import PARTIAL, Batch, File, Outcome, clean
+from curate.steps.deidentify.work import PARTIAL, Batch, File, Outcome, clean, refuse
 
 _BATCH = 64
 
@@ -151,7 +152,8 @@ class _Run:
             handover.write_mapping(self.beside.keys, mapping, good)
         self._refuse_all(planned)
         total = sum(-(-plan.study.instances // _BATCH) for plan in good)
-        done = (self.pool if total > 1 else self.pool.here()).map(clean, self._batches(good))
+        pool, lost = self.pool if total > 1 else self.pool.here(), partial(refuse, rule="WORKER_DIED")
+        done = pool.map(clean, self._batches(good), lost)
         for batch, outcome in self.progress.over(done, "batches", total):
             self._count(batch, outcome)
         if self.rows is not None:

@@ -18,7 +18,7 @@ from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, St
 from curate.dicom.verify import verify
 from curate.donation import coded, faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, joined
-from curate.findings import Finding, Severity, merge
+from curate.findings import Finding, Severity, defect, merge
 
 PARTIAL = ".partial"
 
@@ -34,11 +34,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Seen:
-    """What the first readable header of each series says; whether files of one UID differ."""
+    """What the first readable header of each series says; whether files of one UID differ.
+
+    `failed` is the rule by which it could not be looked at.
+    """
 
     header: Mapping[str, Any]
     names: frozenset[str]
     conflict: bool
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -92,6 +96,18 @@ class Outcome:
 def look(task: Look, keys: Keys) -> Seen:
     """The first readable header of each series, and whether the study's doubles are copies."""
     del keys  # what is looked at here needs none
+    try:
+        return _look(task)
+    except Exception:  # a defect of our own keeps this study here; the others go on
+        return unseen(task, defect().rule)
+
+
+def unseen(task: Look, rule: str) -> Seen:
+    """What is known of a study that could not be looked at."""
+    return Seen({}, frozenset(), False, rule)
+
+
+def _look(task: Look) -> Seen:
     conflict = any(len({_digest(path) for path in same}) > 1 for same in task.doubles)
     headers: list[Mapping[str, Any]] = []
     names: set[str] = set()
@@ -122,7 +138,23 @@ def _digest(path: Path) -> bytes:
 def judge(task: Volumes, keys: Keys) -> faces.Plan:
     """What the study's volumes show, as intake judges them."""
     del keys  # what is judged here needs none
-    return faces.plan(task.files, task.policy)
+    try:
+        return faces.plan(task.files, task.policy)
+    except Exception:  # a defect of our own keeps this study here; the others go on
+        return unjudged(task, defect().rule)
+
+
+def unjudged(task: Volumes, rule: str) -> faces.Plan:
+    """What is known of a study whose heads could not be judged: it does not leave."""
+    return faces.Plan(held=True, failed=rule)
+
+
+def refuse(batch: Batch, rule: str) -> Outcome:
+    """A batch that is left where it was, by a rule; nothing of it stays in DEST."""
+    for file in batch.files:
+        _drop(batch.dest / file.target)
+    refused = tuple((file, rule) for file in batch.files)
+    return Outcome(0, 0, 0, refused, tuple(Finding(rule, file.place) for file in batch.files))
 
 
 def clean(batch: Batch, keys: Keys) -> Outcome:
@@ -187,7 +219,7 @@ def _reason(error: Exception, place: str) -> Finding:
         return Finding(error.rule, place, error.tag)
     if isinstance(error, OSError):
         return Finding("FILE_UNREADABLE", place)
-    return Finding("PROGRAM_DEFECT", place)
+    return defect(place)
 
 
 def target(rewritten: Rewritten) -> str:

@@ -12,13 +12,15 @@ import pyarrow as pa
 from curate import contract
 from curate.archive import packs, tables
 from curate.archive.ledger import StudyRecord
+from curate.decoding import DecoderDiedError
 from curate.dicom import profile, references
 from curate.dicom.series import series_row
 from curate.dicom.types import Policy
 from curate.digests import sha256_set
 from curate.donation import disclosure
 from curate.donation.coding import terms
-from curate.findings import Severity
+from curate.donation.pixels import DIED
+from curate.findings import Finding, Severity
 from curate.pixels.preview import preview
 from curate.records import Row
 from curate.steps.intake import notes
@@ -128,10 +130,19 @@ def _series_rows(task: StudyTask, work: Work, instances: list[Row]) -> tuple[lis
         )
         number, middle = members[len(members) // 2]
         data = packs.read_instance(paths[number], middle["offset_bytes"], middle["size_bytes"])
-        if middle["frames"] and (png := preview(data)) is not None:
+        if middle["frames"] and (png := _preview(work, middle["SOPInstanceUID"], data)) is not None:
             image = {"bytes": png, "path": f"{uid}.png"}
             previews.append({"study_id": task.study_id, "SeriesInstanceUID": uid, "image": image})
     return rows, previews
+
+
+def _preview(work: Work, instance: str, data: bytes) -> bytes | None:
+    """The preview of an instance, or None; that its decoder died is a finding of the instance."""
+    try:
+        return preview(data)
+    except DecoderDiedError:
+        work.findings.append(Finding(DIED, work.came.get(instance, ""), "PixelData"))
+        return None
 
 
 def evidence(task: StudyTask, work: Work) -> dict[str, Any]:

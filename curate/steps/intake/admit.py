@@ -21,7 +21,8 @@ from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, St
 from curate.dicom.verify import verify_rewritten
 from curate.donation import coded, faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, code_study, joined
-from curate.findings import Finding, Severity, has_errors, merge
+from curate.errors import CurateError
+from curate.findings import Finding, Severity, defect, has_errors, merge
 from curate.records import Row
 from curate.remote import ahead
 from curate.steps.intake import account, keep
@@ -47,10 +48,11 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
             return _finished(task, work, taken(task, work))
         except StudyRefusedError:
             return keep.refuse(task, keys, (*task.findings, *work.findings))
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            # a defect of our own, met at odd data, must not stop the batch either
+        except (CurateError, OSError):
+            raise
+        except Exception:  # a defect of our own, met at odd data, must not stop the batch either
             place = task.instances[0].place if task.instances else ""
-            return keep.refuse(task, keys, (*task.findings, *work.findings, Finding("PROGRAM_DEFECT", place)))
+            return keep.refuse(task, keys, (*task.findings, *work.findings, defect(place)))
 
 
 def taken(task: StudyTask, work: Work) -> StudyRecord | None:
@@ -115,6 +117,8 @@ def _plan_faces(task: StudyTask, work: Work, policy: Policy) -> None:
     if policy.head == "allow" or task.heads == "admit" or not task.whole:
         return
     work.faces = faces.plan(((i.instance_uid, i.path) for i in task.instances), policy)
+    if work.faces.failed:
+        work.findings.append(Finding(work.faces.failed, task.instances[0].place, "PixelData"))
     if work.faces.held:
         work.findings.append(Finding(faces.UNSURE, task.instances[0].place, "PixelData"))
         raise StudyRefusedError
@@ -173,6 +177,7 @@ def _clean(
         return None
     found = [Finding(f.rule, instance.place, f.tag, f.count) for f in rewritten.findings]
     work.findings += found
+    work.came[rewritten.sop_instance_uid] = instance.place
     if has_errors(found) or any(_held(f.rule, policy, task) for f in found):
         raise StudyRefusedError
     return taken_row(task, work, rewritten, verified.dataset)
@@ -244,7 +249,10 @@ def made(task: StudyTask, work: Work, evidence: Row) -> StudyRecord:
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
         raise StudyRefusedError
-    return account.record(task, work, coded, evidence)
+    record = account.record(task, work, coded, evidence)
+    if any(finding.rule == pixels.DIED for finding in work.findings) and not task.decision:
+        raise StudyRefusedError  # the preview's decoder died
+    return record
 
 
 def _finished(task: StudyTask, work: Work, record: StudyRecord | None) -> StudyResult:

@@ -21,7 +21,8 @@ from curate.dicom.hierarchy import has_time
 from curate.dicom.reader import parse
 from curate.dicom.types import Keys, MalformedError, Policy
 from curate.donation import faces
-from curate.findings import Finding, has_errors, merge
+from curate.errors import CurateError
+from curate.findings import Finding, defect, has_errors, merge
 from curate.remote import ahead
 from curate.steps.intake import admit, keep
 from curate.steps.intake.admit import StudyRefusedError
@@ -72,9 +73,20 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
             return _result(task, keys, batch, [], [])
         try:
             return _taken_in(task, keys, batch, scratch)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            # a defect of our own, met at odd data, must not stop the batch either
-            return _result(task, keys, batch, batch.late, [Finding("PROGRAM_DEFECT", batch.late[0].place)])
+        except (CurateError, OSError):
+            raise
+        except Exception:  # a defect of our own, met at odd data, must not stop the batch either
+            return _result(task, keys, batch, batch.late, [defect(batch.late[0].place)])
+
+
+def refuse(task: StudyTask, keys: Keys, rule: str) -> StudyResult:
+    """What a batch brings is kept by a rule, and nothing of it is read but its bytes; what is there stays."""
+    place = task.instances[0].place if task.instances else ""
+    if task.admitted is None or has_errors(task.findings):
+        return keep.refuse(task, keys, (*task.findings, Finding(rule, place)))
+    batch = _looked_at(task, task.admitted, keys)
+    found = [Finding(rule, batch.late[0].place)] if batch.late else []
+    return _result(task, keys, batch, batch.late, found)
 
 
 def _looked_at(task: StudyTask, record: StudyRecord, keys: Keys) -> _Batch:

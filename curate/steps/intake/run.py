@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -25,14 +25,14 @@ from curate.dicom.types import Keys, Policy, Scan
 from curate.donation.gate import RowIndex, judge
 from curate.donation.gather import Donation, count_kinds, gather
 from curate.donation.looked import StoredStudy
-from curate.errors import InputError
-from curate.findings import Finding, has_errors, merge
+from curate.errors import CurateError, InputError
+from curate.findings import Finding, defect, has_errors, merge
 from curate.identity import TOOL, who
 from curate.metadata import table
 from curate.parallel import Workers
 from curate.pixels import extra
 from curate.progress import Progress, silent
-from curate.steps.intake import receipts, remembered
+from curate.steps.intake import joining, receipts, remembered
 from curate.steps.intake.joining import process
 from curate.steps.intake.keep import quarantine_id
 from curate.steps.intake.notes import Order
@@ -69,7 +69,8 @@ def intake(
             return IntakeReport.from_plain(known)
         listed = table.open_table(studies)
         shared = _shared(archive, sources) if isinstance(workers, str) else []
-        pool = stack.enter_context(parallel.opened(workers, keys.of_worker(), shared))
+        away = archive.packs.is_remote or archive.quarantine.is_remote or any(map(remote.is_url, map(str, sources)))
+        pool = stack.enter_context(parallel.opened(workers, keys.of_worker(), shared, remote=away))
         donation = gather(sources, folder, pool, progress)
         if isinstance(workers, str) and archive.quarantine.is_remote and folder.exists():
             hint = "Unpack it beside the source, and take in the folder."
@@ -81,7 +82,7 @@ def intake(
         tasks = list(run.tasks(donation))
         run.anchor(tasks)
         run.receipts(tasks)
-        done = pool.map(process, run.placed(tasks))
+        done = pool.map(process, run.placed(tasks), partial(joining.refuse, keys=keys.of_worker(), rule="WORKER_DIED"))
         for task, result in progress.over(done, "studies", len(tasks)):
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
@@ -134,7 +135,15 @@ class _Run:
     def tasks(self, donation: Donation) -> Iterator[StudyTask]:
         """A task for each study, and one for all instances that belong to none."""
         for study in donation.studies:
-            yield self._task(study)
+            try:
+                task = self._task(study)
+            except (CurateError, OSError):
+                raise
+            except Exception:  # a defect of our own, met at odd data: this study waits, the others go on
+                study_id = identifiers.new_uid(self.keys, study.study_uid)
+                self.studies[study_id] = study
+                task = self._new(study.study_uid, study_id, "", (), [defect(study.place)])
+            yield task
         for file, finding in donation.loose:
             yield self._loose(file, finding)
 
@@ -271,15 +280,21 @@ class _Run:
     def placed(self, tasks: list[StudyTask]) -> Iterator[StudyTask]:
         """The tasks with their files and their place in the donor's time."""
         for task in map(self._whole, tasks):
-            anchor = self.archive.ledger.anchor(task.donor_id)
-            moment = self.earliest.get(task.study_id)
-            task = replace(task, moment=moment)
-            if anchor is None or moment is None or self.policy.dates == "remove":
-                yield task
-            else:
-                shift, day = rebased(moment, date.fromisoformat(anchor))
-                days = (date(int(day[:4]), int(day[4:6]), int(day[6:])) - _EPOCH_DAY).days
-                yield replace(task, shift_us=shift, study_date=day, day=days)
+            try:
+                yield self._in_time(task)
+            except (ArithmeticError, ValueError):  # no calendar has the day: this study waits, the others go on
+                yield replace(task, findings=(*task.findings, defect(task.instances[0].place)))
+
+    def _in_time(self, task: StudyTask) -> StudyTask:
+        """A task with its place in the donor's time."""
+        anchor = self.archive.ledger.anchor(task.donor_id)
+        moment = self.earliest.get(task.study_id)
+        task = replace(task, moment=moment)
+        if anchor is None or moment is None or self.policy.dates == "remove":
+            return task
+        shift, day = rebased(moment, date.fromisoformat(anchor))
+        days = (date(int(day[:4]), int(day[4:6]), int(day[6:])) - _EPOCH_DAY).days
+        return replace(task, shift_us=shift, study_date=day, day=days)
 
     def record(self, task: StudyTask, result: StudyResult) -> None:
         """Write what became of a study; the ledger comes last, in one transaction."""

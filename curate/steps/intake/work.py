@@ -40,6 +40,7 @@ class Work:
     already: int = 0
     size_bytes: int = 0
     looked: pixels.Tally = field(default_factory=pixels.Tally)
+    came: dict[str, str] = field(default_factory=dict)
     places: dict[str, Row] = field(default_factory=dict)
     faces: faces.Plan = field(default_factory=faces.Plan)
     renumbered: bool = False

@@ -16,8 +16,10 @@ from PIL import Image
 from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 
+from curate.decoding import DecoderDiedError
 from curate.dicom.reader import parse
 from curate.dicom.types import MalformedError
+from curate.findings import Finding, defect
 from curate.pixels.frames import Window, frames, shown, windows
 from curate.pixels.surface import surface
 from curate.stacks import Series, add
@@ -66,6 +68,7 @@ class Attribute:
 class Looked:
     """What came of a series: strips by window, frames in all, instances that no decoder serves, the header.
 
+    `died` are those of them of which a decoder died; `failed` is the rule by which the series could not be drawn.
     `surface` is the path of a picture, where the volume may show a head; `faceless`: it says that its face is gone.
     """
 
@@ -77,13 +80,40 @@ class Looked:
     header: tuple[Attribute, ...]
     surface: str = ""
     faceless: bool = False
+    died: int = 0
+    failed: str = ""
+
+    def findings(self) -> list[Finding]:
+        """Why the series is not drawn whole, where that is no matter of its transfer syntax."""
+        died = [Finding("PIXELS_DECODER_DIED", self.place, "PixelData", self.died)] if self.died else []
+        return died + ([Finding(self.failed, self.place)] if self.failed else [])
+
+    @property
+    def place(self) -> str:
+        """The series, as findings name it."""
+        return f"series {self.series}"
 
 
 def look(task: SeriesTask) -> Looked:
-    """Draw a series; an instance that no decoder serves is counted, and the rest goes on."""
+    """Draw a series, whatever happens: a defect of our own is told as one of this series, and the others are drawn."""
+    try:
+        return _drawn(task)
+    except OSError:
+        raise
+    except Exception:
+        return undrawn(task, defect().rule)
+
+
+def undrawn(task: SeriesTask, rule: str) -> Looked:
+    """A series of which nothing can be shown, by a rule."""
+    return Looked(task.number, task.series, (), 0, 0, (), failed=rule)
+
+
+def _drawn(task: SeriesTask) -> Looked:
+    """The series; an instance that no decoder serves is counted, and the rest goes on."""
     drawers: dict[str, _Drawer] = {}
     header = _Header()
-    undecoded = count = 0
+    undecoded = died = count = 0
     series: dict[str, Series] = {}
     for place in task.places:
         data = _read(*place)
@@ -99,12 +129,14 @@ def look(task: SeriesTask) -> Looked:
                     drawer = drawers.setdefault(window.name, _Drawer(task, window))
                     drawer.add(shown(dataset, frame, window))
                 count += 1
+        except DecoderDiedError:
+            undecoded, died = undecoded + 1, died + 1
         except ValueError:
             undecoded += 1
     strips = tuple((name, drawer.finish()) for name, drawer in drawers.items())
     faceless = any("113102" in line.value for line in header.lines() if line.name == "CodeValue")
     drawn = _surface(task, series, faceless)
-    return Looked(task.number, task.series, strips, count, undecoded, header.lines(), drawn, faceless)
+    return Looked(task.number, task.series, strips, count, undecoded, header.lines(), drawn, faceless, died)
 
 
 def _surface(task: SeriesTask, series: dict[str, Series], faceless: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,12 +15,12 @@ from curate.archive import sheets
 from curate.archive.evidence import bound, sampled
 from curate.archive.sheets import Decisions, Sheet
 from curate.errors import InputError, quoted
-from curate.findings import has_errors, rule
+from curate.findings import Finding, has_errors, merge, rule
 from curate.pages import charts, site
 from curate.progress import Progress, silent
 from curate.records import CheckResult
 from curate.steps.review import tables
-from curate.steps.review.look import Looked, look
+from curate.steps.review.look import Looked, look, undrawn
 from curate.verify import seal
 from curate.verify.disclosure import ReleaseRisk, release_risk
 from curate.verify.previews import is_small_png
@@ -45,7 +46,8 @@ _Record = TypeVar("_Record", Sheet, Decisions)
 class Review:
     """The site that was written: whether the release passed its checks, and how much of it can be looked at.
 
-    `bound` is the share of series below which faults lie, at 95%, if none is found in those that were drawn.
+    `findings` say which series could not be drawn whole. `bound` is the share of series below which faults lie, at 95%,
+    if none is found in those that were drawn.
     """
 
     out: Path
@@ -55,6 +57,7 @@ class Review:
     drawn: int
     frames: int
     bound: str
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +123,13 @@ def review(
     numbers = {uid: number for number, uid in enumerate(sorted(chosen), 1)}
     with site.building(out) as folder:
         shown = _Shown(folder, sealed, digest, results, numbers)
-        frames = _series_pages(shown, count, progress)
+        frames, odd = _series_pages(shown, count, progress)
         _previews(sealed, folder)
         parts = _study_pages(shown)
         _other_pages(shown, parts, against, *signed)
     passed = not any(has_errors(result.findings) for result in results)
     studies = int(sealed.content["counts"]["studies"])
-    return Review(out, passed, studies, total, len(numbers), frames, bound(len(numbers), total))
+    return Review(out, passed, studies, total, len(numbers), frames, bound(len(numbers), total), odd)
 
 
 def _of(read: Callable[[Path], _Record], path: Path | None, digest: str) -> _Record | None:
@@ -143,17 +146,19 @@ def _of(read: Callable[[Path], _Record], path: Path | None, digest: str) -> _Rec
     return record
 
 
-def _series_pages(shown: _Shown, workers: int, progress: Progress) -> int:
-    """Draw the sample, a page a series; the number of frames drawn."""
+def _series_pages(shown: _Shown, workers: int, progress: Progress) -> tuple[int, tuple[Finding, ...]]:
+    """Draw the sample, a page a series; the number of frames drawn, and which series could not be drawn whole."""
     for name in ("images", "series"):
         (shown.folder / name).mkdir()
     tasks = list(tables.tasks(shown.seal, shown.folder, shown.numbers))
-    frames = 0
+    frames, findings = 0, list[Finding]()
+    done = parallel.map_unordered(look, tasks, workers, lost=partial(undrawn, rule="WORKER_DIED"))
     with connect(shown.seal) as db:
-        for _, looked in progress.over(parallel.map_unordered(look, tasks, workers), "series drawn", len(tasks)):
+        for _, looked in progress.over(done, "series drawn", len(tasks)):
             frames += looked.frames
+            findings += looked.findings()
             _series_page(shown, looked, *tables.series(db, looked.series))
-    return frames
+    return frames, merge(findings)
 
 
 def _series_page(shown: _Shown, looked: Looked, row: tables.Row, evidence: tables.Row) -> None:
@@ -165,6 +170,7 @@ def _series_page(shown: _Shown, looked: Looked, row: tables.Row, evidence: table
         here="sample.html",
         series=row,
         looked=looked,
+        found=[(rule(one.rule), one.count) for one in looked.findings()],
         applied=tables.applied(evidence.get("applied", {})),
         warnings=warnings,
     )
