@@ -21,6 +21,11 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def stored_json(value: Any) -> bytes:
+    """Canonical JSON that may hold names of files which are not UTF-8, as Python holds them; `json.loads` reads it."""
+    return canonical_json(value).encode("utf-8", "surrogatepass")
+
+
 def _refuse_floats(value: Any) -> None:
     """Look at the types of each list's and object's entries together: most have two or three."""
     waiting: list[tuple[Any, ...]] = [(value,)]

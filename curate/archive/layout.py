@@ -87,6 +87,7 @@ def create(
         StorageError: the folder cannot be written.
     """
     settings = configuration.fresh(info, hub_target, approvals)  # refused before anything is made
+    _refuse_name(root)
     with durable.storage_errors(f"make an archive in {root}"):
         if root.is_file() or (root.is_dir() and any(root.iterdir())):
             raise InputError(f"{root} exists and is not empty.", hint="Name a new folder.")
@@ -100,6 +101,14 @@ def create(
             keys.make(root / keys.LOG_KEY, name, under_passphrase=under_passphrase, variable=secret.VARIABLE)
             Ledger.create(root / "ledger.db")
             durable.write_bytes(root / configuration.NAME, settings.encode())  # last: it makes it an archive
+
+
+def _refuse_name(root: Path) -> None:
+    """Arrow and DuckDB, which read and write the archive's tables, take no path that is not UTF-8."""
+    try:
+        str(root.absolute()).encode()
+    except UnicodeEncodeError:
+        raise InputError("The path of the archive is not UTF-8.", hint="Rename the folder in question.") from None
 
 
 @contextmanager
@@ -125,6 +134,7 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
         DamagedError: key or ledger cannot be used.
     """
     config = configuration.read(root)
+    _refuse_name(root)
     if not (root / "ledger.db").is_file():
         raise DamagedError(f"{root} has no ledger.db.", hint="Restore it from your backup.")
     with _locked(root) if write else _unlocked():

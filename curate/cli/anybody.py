@@ -129,7 +129,7 @@ def _print_json(verdicts: Iterable[curate.Verdict], tally: _Tally, show_paths: b
     try:
         for verdict in verdicts:
             if verdict.findings:
-                typer.echo(before + json.dumps(_verdict(verdict, show_paths), ensure_ascii=False), nl=False)
+                typer.echo(before + shared.json_text(_verdict(verdict, show_paths)), nl=False)
                 before = ",\n"
     except CurateError as error:
         if not tally.codes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -54,6 +55,7 @@ STOPPED = 130  # as shells have it for SIGINT
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3
 _WHOLE = 1 << 16  # columns
+_STRAY = re.compile("[\ud800-\udfff]")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
@@ -87,14 +89,36 @@ def columns(*names: str, right: Sequence[str] = (), header: bool = True) -> Tabl
     return table
 
 
+def prepare_output() -> None:
+    """Let text and errors be written in any locale, and names that are not UTF-8 as the file system has them."""
+    codecs.register_error("curate-shown", _shown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="curate-shown")
+
+
+def _shown(error: UnicodeError) -> tuple[bytes, int]:
+    """Bytes of a name that Python could not decode, as they were; a question mark for what the locale lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = map(ord, error.object[error.start : error.end])
+    return bytes(one - 0xDC00 if 0xDC80 <= one <= 0xDCFF else ord("?") for one in letters), error.end
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """A JSON document that is valid UTF-8, whatever names it holds: their stray bytes are escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text if text.isascii() else _STRAY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """One JSON document on standard output."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    typer.echo(json_text(value, 2))
 
 
 def print_line(value: Mapping[str, Any]) -> None:
     """One JSON object on a line of its own."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(json_text(value))
 
 
 def stopped() -> NoReturn:

@@ -125,8 +125,8 @@ def _holds_instances(path: Path) -> bool:
         with path.open("rb") as file:
             if file.read(4) != b"PAR1":
                 return False
-        with pq.ParquetFile(path) as parquet:
-            return "dicom" in parquet.schema_arrow.names
+            with pq.ParquetFile(file) as parquet:  # Arrow takes no path that is not UTF-8
+                return "dicom" in parquet.schema_arrow.names
     except (OSError, pa.ArrowException):
         return False
 
