@@ -18,7 +18,7 @@ LEVELS = (
     ("errors",),
     (
         *("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
-        *("remote", "arrays", "arguments", "lasting", "extended", "telemetry"),
+        *("remote", "arrays", "arguments", "lasting", "extended", "telemetry", "leftovers"),
     ),
     ("contract", "licenses", "parallel"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),

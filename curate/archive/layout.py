@@ -19,10 +19,11 @@ from curate.archive import keys, notes, secret
 from curate.archive.config import Config
 from curate.archive.ledger import Actor, Ledger
 from curate.archive.stores import Store
-from curate.errors import DamagedError, InputError, LockedError
+from curate.errors import DamagedError, InputError, LockedError, StorageError
 from curate.records import ArchiveInfo
 
 _ASIDE = ".old"
+UNPACKED = "unpacked"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -144,6 +145,8 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
             if write:
                 sweep(root)
                 _claim(archive)
+            else:
+                _clear_left(archive)
             yield archive
         finally:
             ledger.close()
@@ -165,6 +168,20 @@ def _claim(archive: Archive) -> None:
             outside.claim(mark)
             if outside.unfinished:
                 durable.remove(Path(outside.unfinished))
+
+
+def _clear_left(archive: Archive) -> None:
+    """Remove what a killed run left unfinished, identified files above all, at the first command that comes after it.
+
+    A living run holds the lock; where this user may not write, the next one who may does it.
+    """
+    places = [archive.temporary, *{Path(s.unfinished) for s in (archive.packs, archive.quarantine) if s.unfinished}]
+    with suppress(OSError, StorageError, LockedError):
+        if any(next(place.iterdir(), None) for place in places if place.is_dir()):
+            with _locked(archive.root):
+                sweep(archive.root)
+                for place in places[1:]:
+                    durable.remove(place / UNPACKED)
 
 
 @contextmanager

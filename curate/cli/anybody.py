@@ -16,6 +16,7 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, QuietOption, WorkersOption
+from curate.digests import shown_json
 from curate.errors import CurateError
 from curate.findings import Severity, has_errors, rule
 
@@ -129,7 +130,7 @@ def _print_json(verdicts: Iterable[curate.Verdict], tally: _Tally, show_paths: b
     try:
         for verdict in verdicts:
             if verdict.findings:
-                typer.echo(before + shared.json_text(_verdict(verdict, show_paths)), nl=False)
+                typer.echo(before + shown_json(_verdict(verdict, show_paths)), nl=False)
                 before = ",\n"
     except CurateError as error:
         if not tally.codes:

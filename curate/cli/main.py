@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from curate import lasting
+from curate import lasting, leftovers
 from curate.cli import (
     anybody,
     comparing,
@@ -74,6 +74,7 @@ def run() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         _refuse_names(sys.argv[1:])
+        leftovers.clear()
         if shared.as_json():  # Typer prints what is wrong with the words of a command as text only
             sys.exit(app(standalone_mode=False) or 0)
         app()

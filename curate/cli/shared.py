@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 import re
 import sys
 from collections import Counter
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curate.digests import shown_json
 from curate.errors import CurateError, InputError
 from curate.findings import Finding, Severity, rule
 
@@ -55,7 +55,6 @@ STOPPED = 130  # as shells have it for SIGINT
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3
 _WHOLE = 1 << 16  # columns
-_STRAY = re.compile("[\ud800-\udfff]")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
@@ -105,20 +104,14 @@ def _shown(error: UnicodeError) -> tuple[bytes, int]:
     return bytes(one - 0xDC00 if 0xDC80 <= one <= 0xDCFF else ord("?") for one in letters), error.end
 
 
-def json_text(value: Any, indent: int | None = None) -> str:
-    """A JSON document that is valid UTF-8, whatever names it holds: their stray bytes are escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return text if text.isascii() else _STRAY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """One JSON document on standard output."""
-    typer.echo(json_text(value, 2))
+    typer.echo(shown_json(value, 2))
 
 
 def print_line(value: Mapping[str, Any]) -> None:
     """One JSON object on a line of its own."""
-    typer.echo(json_text(value))
+    typer.echo(shown_json(value))
 
 
 def stopped() -> NoReturn:

@@ -10,8 +10,10 @@ from typing import BinaryIO
 
 from curate.dicom.reader import peek
 from curate.dicom.types import Element, Item, Keys, MalformedError, Scan
+from curate.remote import LARGEST_WHOLE
 
 FIRST_READ = 1 << 14
+_LONGEST_HEADER = 1 << 26  # bytes of a file that is refused for its size in any case
 DICOMDIR = "1.2.840.10008.1.3.10"
 _LAST = 0x00280008
 _FIRST_YEAR, _LAST_YEAR = 1850, 2150
@@ -42,6 +44,8 @@ def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
         except MalformedError as error:
             if error.rule != "TRUNCATED" or len(data) >= size:
                 return nothing(error.rule, size)
+        if size > LARGEST_WHOLE and want >= _LONGEST_HEADER:
+            return nothing("INSTANCE_TOO_LARGE", size)
         want *= 8
         more = file.read(min(want, size) - len(data))
         if not more:

@@ -62,9 +62,9 @@ class SourceFile:
         """All bytes.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read, or is too large to be (TooLargeError).
         """
-        return self.path.read_bytes()
+        return remote.whole(self.path)
 
 
 def find(sources: Sequence[Path | str], unpack_to: Path, keep: int = 0) -> Iterator[SourceFile]:
