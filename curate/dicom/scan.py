@@ -13,6 +13,7 @@ from curate.dicom.types import Element, Item, Keys, MalformedError, Scan
 from curate.remote import LARGEST_WHOLE
 
 FIRST_READ = 1 << 14
+_MOST_NUMBERS = 16  # that a place or an orientation is looked for in
 _LONGEST_HEADER = 1 << 26  # bytes of a file that is refused for its size in any case
 DICOMDIR = "1.2.840.10008.1.3.10"
 _LAST = 0x00280008
@@ -131,7 +132,7 @@ def _fingerprint(key: bytes, patient_id: str, name: str, birth_date: str) -> byt
 
 def _number(text: str) -> float | None:
     try:
-        number = float(text.split("\\")[0])
+        number = float(text.split("\\", 1)[0])
     except ValueError:  # sources sort by it where it is one
         return None
     return number if math.isfinite(number) else None
@@ -139,7 +140,7 @@ def _number(text: str) -> float | None:
 
 @lru_cache(maxsize=1 << 10)
 def _numbers(text: str) -> tuple[float, ...]:
-    numbers = [_number(part) for part in text.split("\\")]
+    numbers = [_number(part) for part in text.split("\\", _MOST_NUMBERS)]
     return tuple(number for number in numbers if number is not None)
 
 

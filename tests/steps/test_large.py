@@ -16,7 +16,7 @@ from curate.archive import layout
 from tests import synth
 from tests.corpus import write_table
 from tests.steps.archives import curate as command
-from tests.steps.archives import curate_json, donation, make_archive
+from tests.steps.archives import donation, make_archive
 
 _LARGE = 2_254_857_830  # 2.1 GiB
 _HUGE = 4_831_838_208  # 4.5 GiB
@@ -68,24 +68,22 @@ def test_an_instance_of_4_5_gigabytes_passes_every_step(tmp_path: Path) -> None:
     folder, _ = donation(tmp_path / "in", studies=1, instances=2)
     table = write_table(tmp_path / "in.csv", [synth.uid(0, 0), synth.uid(7, 0)])
     huge = _grown(folder / "huge.dcm", _HUGE, 7, 0, 0, 0)
-    given = ("intake", archive, folder, "--studies", table, "--deidentify", "--workers", "1")
-    report = curate_json(*given)
-    assert (report["admitted_instances"], report["quarantined_instances"]) == (2, 1)
-    assert report["codes"]["INSTANCE_TOO_LARGE"] == 1
-    (entry,) = curate_json("quarantine", archive)
-    assert curate_json("doctor", archive)["sound"]
+    report = curate.intake(archive, [folder], table, deidentify=True, workers=1)
+    assert (report.admitted_instances, report.quarantined_instances) == (2, 1)
+    assert report.codes["INSTANCE_TOO_LARGE"] == 1
+    (entry,) = curate.waiting(archive)
+    assert not curate.doctor(archive).damaged
     out = tmp_path / "decide"
-    command("quarantine", archive, "--export", entry["id"], "--to", out)
+    curate.export(archive, entry.id, out)
     (back,) = out.glob("*.dcm")
     assert back.stat().st_size == _HUGE
     assert _equal(back, huge)
     shutil.rmtree(out)
-    command("quarantine", archive, "--discard", entry["id"], "--reason", "TOO_LARGE")
-    assert not curate_json("quarantine", archive)
-    command("release", archive)
-    command("check", archive / "releases" / "1.0.0")
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert children < 1_000_000  # kB
+    curate.discard(archive, entry.id, "TOO_LARGE")
+    assert not list(curate.waiting(archive))
+    cut = curate.release(archive)
+    assert not any(result.findings for result in curate.check(cut.path, workers=1))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1_500_000  # kB
 
 
 def _equal(one: Path, other: Path) -> bool:
