@@ -15,6 +15,7 @@ from pydicom.pixels.utils import pixel_array
 from curate import extended
 
 SIDE_PIXELS = 192
+_MOST_PIXELS = 1 << 24  # of a frame that is windowed whole; of larger ones a grid is
 extended.register()
 
 
@@ -31,6 +32,8 @@ def preview(data: bytes) -> bytes | None:
                 return None
             frames = int(dataset.get("NumberOfFrames") or 1)
             pixels = pixel_array(dataset, index=frames // 2 if frames > 1 else None)
+            step = int((pixels.shape[0] * pixels.shape[1] / _MOST_PIXELS) ** 0.5) + 1
+            pixels = pixels[::step, ::step] if step > 1 else pixels
             shown = pixels if pixels.ndim == 3 else _grey(dataset, pixels)
     except Exception:  # decoders raise what they like; a study without a preview is still a study
         return None
