@@ -45,13 +45,13 @@ def remove(folder: Path, lock: Path) -> None:
             durable.remove(folder)
     except BlockingIOError:  # a living run's
         return
-    except FileNotFoundError:
+    except FileNotFoundError:  # killed before it made its lock
         durable.remove(folder)
 
 
 def clear(key: Path | None = None) -> None:
     """Remove what was left in the user's cache, or beside a hospital's key; where it cannot be, the next one tries."""
-    with suppress(OSError, InputError):
+    with suppress(OSError, InputError):  # the next command tries again
         if key is None:
             sweep(cache())
         else:

@@ -176,7 +176,7 @@ def _clear_left(archive: Archive) -> None:
     A living run holds the lock; where this user may not write, the next one who may does it.
     """
     places = [archive.temporary, *{Path(s.unfinished) for s in (archive.packs, archive.quarantine) if s.unfinished}]
-    with suppress(OSError, StorageError, LockedError):
+    with suppress(OSError, StorageError, LockedError):  # the next command that may will do it
         if any(next(place.iterdir(), None) for place in places if place.is_dir()):
             with _locked(archive.root):
                 sweep(archive.root)
