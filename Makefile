@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # as many test processes as processors
 JOBS ?= auto
 
-.PHONY: browser screenshots demo test test-long check lint types fuzz bench bench-pixels golden lock clean
+.PHONY: audit dist sbom browser screenshots demo test test-long check lint types fuzz bench bench-pixels golden lock clean
 
 demo: $(VENV)/ready
 	@rm -rf demo
@@ -44,6 +44,19 @@ bench: $(VENV)/ready
 bench-pixels: $(VENV)/ready
 	$(BIN)/python -m benchmarks.pixels
 	$(BIN)/python -m benchmarks.faces
+
+# the wheel, the same wherever it is built, with its bill of materials (CycloneDX) beside it
+dist: $(VENV)/ready
+	@rm -rf dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build -t wheel -d dist
+	$(BIN)/python -m tests.supply.sbom dist
+
+sbom: $(VENV)/ready
+	$(BIN)/python -m tests.supply.sbom sbom.cdx.json
+
+# what is known of the pinned versions, by the package index's own data
+audit: $(VENV)/ready
+	$(BIN)/python -m tests.supply.audit
 
 golden: $(VENV)/ready
 	$(BIN)/python -m tests.regenerate_golden

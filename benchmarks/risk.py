@@ -19,8 +19,8 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.privacy.hierarchy import Hierarchy
 from curate.policies import PrivacyPolicy
+from curate.privacy.hierarchy import Hierarchy
 from curate.privacy.prepare import prepare, studies
 from curate.privacy.recode import hopeless_rows, recode
 from curate.privacy.risk import risk

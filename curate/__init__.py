@@ -11,6 +11,8 @@ from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from curate import telemetry
+
 if TYPE_CHECKING:
     from curate.archive.ledger import QuarantineEntry as QuarantineEntry
     from curate.errors import CurateError as CurateError
@@ -170,6 +172,7 @@ _HOME = {
     "withdraw": "curate.steps.withdraw",
 }
 __all__ = sorted(_HOME)
+telemetry.off()  # here, since nothing of curate is imported before it
 
 
 def __getattr__(name: str) -> Any:

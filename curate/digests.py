@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+_STRAY = re.compile("[\ud800-\udfff]")
 _PLAIN = {str, int, bool, type(None)}
 
 
@@ -19,6 +21,17 @@ def canonical_json(value: Any) -> str:
     """
     _refuse_floats(value)
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def stored_json(value: Any) -> bytes:
+    """Canonical JSON that may hold names of files which are not UTF-8, as Python holds them; `json.loads` reads it."""
+    return canonical_json(value).encode("utf-8", "surrogatepass")
+
+
+def shown_json(value: Any, indent: int | None = None) -> str:
+    """JSON for people and programs, with letters as they are; stray bytes of names that are not UTF-8 are escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text if text.isascii() else _STRAY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _refuse_floats(value: Any) -> None:

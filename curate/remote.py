@@ -6,6 +6,7 @@ The login and the endpoint are those of the machine's environment, as each libra
 from __future__ import annotations
 
 import io
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,24 @@ def call(url: str, doing: str, act: Callable[[Any], T]) -> T:
         raise StorageError(f"Cannot {doing} {where}: {type(error).__name__}.", hint=_AGAIN) from None
 
 
+LARGEST_WHOLE = 0x7FFFF000
+"""The most bytes that one call of Linux reads or writes (2,147,479,552); little less than a page of Parquet holds."""
+
+
+class TooLargeError(OSError):
+    """A file that is larger than what is read in one piece."""
+
+
+def whole(path: Path | RemoteFile) -> bytes:
+    """All bytes of a file, in one piece.
+
+    Raises:
+        TooLargeError: they are more than `LARGEST_WHOLE`.
+        OSError: it cannot be read.
+    """
+    return path.read_bytes() if isinstance(path, RemoteFile) else _read_file(path)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class RemoteFile:
     """One object to read, with as much of `Path` as a source needs; its URL may hold a name, so it is not shown."""
@@ -81,8 +100,11 @@ class RemoteFile:
 
         Raises:
             FileNotFoundError: it is gone.
+            TooLargeError: they are more than `LARGEST_WHOLE`.
             StorageError: the store refused or failed.
         """
+        if self.size > LARGEST_WHOLE:
+            raise TooLargeError
         return read(self.url, 0, self.size) if self.size else b""  # with its size known, one request is enough
 
     def open(self, mode: str = "rb", buffering: int = 1 << 22) -> BinaryIO:
@@ -145,6 +167,8 @@ def ahead(files: Iterable[Path | RemoteFile]) -> Iterator[Callable[[], bytes]]:
 
 def _read_file(path: Path) -> bytes:
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123  half the time of a path's own
+        if os.fstat(file.fileno()).st_size > LARGEST_WHOLE:
+            raise TooLargeError
         return file.read()
 
 

@@ -19,6 +19,7 @@ LEVELS = (
     (
         *("resources", "findings", "records", "clock", "identity", "progress", "digests", "durable", "version"),
         *("policies", "remote", "arrays", "arguments", "lasting", "extended", "beneath", "thrift", "decoding"),
+        *("telemetry", "leftovers"),
     ),
     ("contract", "licenses", "parallel", "bounded"),
     ("dicom", "pixels", "metadata", "privacy", "archive", "hub", "describe"),

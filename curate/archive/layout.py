@@ -19,10 +19,11 @@ from curate.archive import keys, notes, secret
 from curate.archive.config import Config
 from curate.archive.ledger import Actor, Ledger
 from curate.archive.stores import Store
-from curate.errors import DamagedError, InputError, LockedError
+from curate.errors import DamagedError, InputError, LockedError, StorageError
 from curate.records import ArchiveInfo
 
 _ASIDE = ".old"
+UNPACKED = "unpacked"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -87,6 +88,7 @@ def create(
         StorageError: the folder cannot be written.
     """
     settings = configuration.fresh(info, hub_target, approvals)  # refused before anything is made
+    _refuse_name(root)
     with durable.storage_errors(f"make an archive in {root}"):
         if root.is_file() or (root.is_dir() and any(root.iterdir())):
             raise InputError(f"{root} exists and is not empty.", hint="Name a new folder.")
@@ -100,6 +102,14 @@ def create(
             keys.make(root / keys.LOG_KEY, name, under_passphrase=under_passphrase, variable=secret.VARIABLE)
             Ledger.create(root / "ledger.db")
             durable.write_bytes(root / configuration.NAME, settings.encode())  # last: it makes it an archive
+
+
+def _refuse_name(root: Path) -> None:
+    """Arrow and DuckDB, which read and write the archive's tables, take no path that is not UTF-8."""
+    try:
+        str(root.absolute()).encode()
+    except UnicodeEncodeError:
+        raise InputError("The path of the archive is not UTF-8.", hint="Rename the folder in question.") from None
 
 
 @contextmanager
@@ -125,6 +135,7 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
         DamagedError: key or ledger cannot be used.
     """
     config = configuration.read(root)
+    _refuse_name(root)
     if not (root / "ledger.db").is_file():
         raise DamagedError(f"{root} has no ledger.db.", hint="Restore it from your backup.")
     with _locked(root) if write else _unlocked():
@@ -134,6 +145,8 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
             if write:
                 sweep(root)
                 _claim(archive)
+            else:
+                _clear_left(archive)
             yield archive
         finally:
             ledger.close()
@@ -155,6 +168,20 @@ def _claim(archive: Archive) -> None:
             outside.claim(mark)
             if outside.unfinished:
                 durable.remove(Path(outside.unfinished))
+
+
+def _clear_left(archive: Archive) -> None:
+    """Remove what a killed run left unfinished, identified files above all, at the first command that comes after it.
+
+    A living run holds the lock; where this user may not write, the next one who may does it.
+    """
+    places = [archive.temporary, *{Path(s.unfinished) for s in (archive.packs, archive.quarantine) if s.unfinished}]
+    with suppress(OSError, StorageError, LockedError):  # the next command that may will do it
+        if any(next(place.iterdir(), None) for place in places if place.is_dir()):
+            with _locked(archive.root):
+                sweep(archive.root)
+                for place in places[1:]:
+                    durable.remove(place / UNPACKED)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from curate.archive.stores import Store
 from curate.errors import DamagedError
 from curate.thrift import fields
 
+_PIECES = 1024  # that the system takes at once (IOV_MAX)
 ROW_GROUP_BYTES = 16 << 20
 Bytes = bytes | memoryview
 _BYTES = "dicom.bytes"
@@ -134,11 +135,13 @@ class PackWriter:
     def _write(self, pieces: Sequence[Bytes]) -> None:
         for piece in pieces:
             self._sha256.update(piece)
-        size = sum(map(len, pieces))
-        written = os.writev(self._file.fileno(), pieces)
-        if written != size:
-            self._write_rest(b"".join(pieces), written)
-        self.size += size
+        for start in range(0, len(pieces), _PIECES):
+            part = pieces[start : start + _PIECES]
+            size = sum(map(len, part))
+            written = os.writev(self._file.fileno(), part)
+            if written != size:
+                self._write_rest(b"".join(part), written)
+            self.size += size
 
     def _write_rest(self, data: bytes, written: int) -> None:
         """What the system did not take at once: a nearly full disk takes a part before it refuses."""

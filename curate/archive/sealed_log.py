@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from curate import clock, durable
-from curate.digests import canonical_json
+from curate.digests import stored_json
 from curate.errors import DamagedError, InputError
 
 _MAGIC = "curate-log-1"
@@ -126,7 +126,7 @@ def _records(path: Path, cipher: AESGCM, file: IO[bytes]) -> Iterator[tuple[int,
 
 def _sealed(cipher: AESGCM, number: int, record: Mapping[str, Any]) -> bytes:
     nonce = os.urandom(12)
-    closed = cipher.encrypt(nonce, canonical_json(dict(record)).encode(), number.to_bytes(8, "big"))
+    closed = cipher.encrypt(nonce, stored_json(dict(record)), number.to_bytes(8, "big"))
     return base64.b64encode(nonce + closed) + b"\n"
 
 

@@ -72,7 +72,7 @@ def demo(
     _say(out, "check", f"{len(results)} checks passed over {cut.instances} instances")
     done = curate.publish(archive, cut.version)
     _say(out, "publish", f"{done.tag} at {done.url}: {done.sent_files} files, {shared.size(done.sent_bytes)}")
-    _load(out, hub, done.tag)
+    _load(out, folder, hub, done.tag)
     _say(out, "try next", shared.as_typed(f"curate check {quoted(cut.path)}"))
     out.print(shared.hint(f"            curate quarantine {quoted(archive)}"))
     out.print(Text(f"            less {quoted(cut.path / 'README.md')}"))
@@ -94,12 +94,12 @@ def donate(
     return [root / name for name in sources], table
 
 
-def _load(out: Console, hub: Path, tag: str) -> None:
+def _load(out: Console, folder: Path, hub: Path, tag: str) -> None:
     """Load what was published as any researcher would, and show its first study."""
     from datasets import disable_progress_bars, load_dataset
 
     disable_progress_bars()
-    studies = load_dataset(str(hub / tag), "studies", split="train")
+    studies = load_dataset(str(hub / tag), "studies", split="train", cache_dir=str(folder / "cache"))
     first = {name: value for name, value in studies[0].items() if isinstance(value, int | str | list)}
     _say(out, "load", f'load_dataset("{hub / tag}", "studies"): {len(studies)} studies, the first:')
     for name, value in first.items():

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from curate import lasting
+from curate import lasting, leftovers
 from curate.cli import (
     anybody,
     comparing,
@@ -36,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+_ANYWHERE = frozenset(("deidentify", "intake", "inspect", "unseal", "receipts", "vocabulary"))
 hospital.add_to(app)
 maintainer.add_to(app)
 risk.add_to(app)
@@ -70,9 +71,12 @@ def run() -> None:
     """Run the command: 0 done, 1 findings that are errors, 2 refusal or usage, 3 hub."""
     warnings.simplefilter("ignore")  # libraries' warnings can quote values of a file
     lasting.prepare()
+    shared.prepare_output()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     on_waiting(shared.note)
     try:
+        _refuse_names(sys.argv[1:])
+        leftovers.clear()
         if shared.as_json():  # Typer prints what is wrong with the words of a command as text only
             sys.exit(app(standalone_mode=False) or 0)
         app()
@@ -98,11 +102,26 @@ def run() -> None:
         sys.exit(2)
 
 
+def _refuse_names(words: list[str]) -> None:
+    """Arrow and DuckDB open the tables of archives and releases at paths of UTF-8 only; donations may lie anywhere."""
+    if words and words[0] not in _ANYWHERE and any("\udc80" <= c <= "\udcff" for c in "".join(words)):
+        raise _no_table_there()
+
+
+def _no_table_there() -> InputError:
+    return InputError(
+        "The name of a file or folder on the way is not UTF-8, and tables cannot be read or written there.",
+        hint="Rename it, then run the same command again.",
+    )
+
+
 def _defect(error: Exception) -> CurateError:
     if isinstance(error, OSError) and error.strerror:
         return CurateError(
             f"The system refused: {error.strerror}.", hint="Mend the cause, then run it again."
         )
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return _no_table_there()
     hint = "Please report this place; CURATE_DEBUG=1 shows the details, which may hold values of a file."
     return CurateError(
         f"curate met a defect of its own: {type(error).__name__} in {_place(error)}.", hint=hint

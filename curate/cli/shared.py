@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -109,6 +110,22 @@ def columns(*names: str, right: Sequence[str] = (), header: bool = True) -> Tabl
     for name in names:
         table.add_column(name, overflow="fold", justify="right" if name in right else "left")
     return table
+
+
+def prepare_output() -> None:
+    """Let text and errors be written in any locale, and names that are not UTF-8 as the file system has them."""
+    codecs.register_error("curate-shown", _shown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="curate-shown")
+
+
+def _shown(error: UnicodeError) -> tuple[bytes, int]:
+    """Bytes of a name that Python could not decode, as they were; a question mark for what the locale lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = map(ord, error.object[error.start : error.end])
+    return bytes(one - 0xDC00 if 0xDC80 <= one <= 0xDCFF else ord("?") for one in letters), error.end
 
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from curate import resources
+from curate.dicom.numerals import MOST_NAMED, all_within, each
 
 TEXT_NUMBERS = ("DS", "IS")
 _BULK = frozenset(("LT", "OB", "OD", "OF", "OL", "OV", "OW", "ST", "UN", "UR", "UT"))
@@ -34,6 +35,7 @@ BINARY = {
     "OW": "H",
 }
 _DIGITS = 6
+_NO_VALUE = "\ufffd"  # what no grammar has
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
 _TEXTUAL = re.compile(rb"[A-Za-z0-9 .,:;/^_=+*&()@'\\\\!?#%-]{4,}\x00{0,7}")
 _LETTERS = 4  # numbers such as 36.4 repeat a printable byte; text has more different ones
@@ -73,6 +75,8 @@ def even(value: bytes, pad: bytes) -> bytes:
 
 def split(raw: bytes) -> list[str]:
     """The values of a multi-valued ASCII element, trimmed; text beyond ASCII becomes what no grammar has."""
+    if len(raw) > MOST_NAMED and raw.count(b"\\") > MOST_NAMED:
+        return [_NO_VALUE]
     return [part.strip(" \0") for part in raw.decode("ascii", "replace").split("\\")]
 
 
@@ -120,7 +124,7 @@ def big(argument: str, vr: str, raw: bytes) -> bytes | None:
     if not checked:
         return checked
     if vr in TEXT_NUMBERS:
-        return even("\\".join(_rounded_text(part, vr) for part in split(checked)).encode(), b" ")
+        return even(each(checked, lambda part: _rounded_text(part, vr)), b" ")
     kind = BINARY[vr]
     values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
     rounded = [_rounded(value) if kind in "fd" else int(_rounded(value)) for value in values]
@@ -133,8 +137,9 @@ def measured(argument: str, vr: str, raw: bytes) -> bytes | None:
     if not checked:
         return checked
     if vr in TEXT_NUMBERS:
-        parts = [part if abs(float(part or 0)) < 1e6 else _rounded_text(part, vr) for part in split(checked)]
-        return even("\\".join(parts).encode(), b" ")
+        return even(
+            each(checked, lambda part: part if abs(float(part or 0)) < 1e6 else _rounded_text(part, vr)), b" "
+        )
     kind = BINARY[vr]
     values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
     rounded = [value if abs(value) < 1e6 else _rounded(value) for value in values]
@@ -176,10 +181,17 @@ def _rounded_text(text: str, vr: str) -> str:
 def _decimal(low: float, high: float, vr: str, raw: bytes, digits: int) -> bytes | None:
     if not raw.strip(b" \0"):
         return b""
-    parts = [_canonical(part, low, high, vr, digits) for part in split(raw)]
-    if any(part is None for part in parts):
+    try:
+        return even(each(raw, lambda part: _number_or_fail(part, low, high, vr, digits)), b" ")
+    except ValueError:  # one of them is none
         return None
-    return even("\\".join(part or "" for part in parts).encode(), b" ")
+
+
+def _number_or_fail(text: str, low: float, high: float, vr: str, digits: int) -> str:
+    found = _canonical(text, low, high, vr, digits)
+    if found is None:
+        raise ValueError
+    return found
 
 
 @lru_cache(maxsize=65536)
@@ -222,10 +234,7 @@ def _binary(low: float, high: float, kind: str, raw: bytes) -> bytes | None:
         return b""
     if len(raw) % size:
         return None
-    values = struct.unpack(f"<{len(raw) // size}{kind}", raw)
-    if not all(low <= value <= high for value in values):  # a NaN is in no range
-        return None
-    if kind in "fd" and any(value and abs(value) < 1e-20 for value in values):
+    if not all_within(low, high, kind, raw):
         return None
     several = len(raw) > size or (size == 8 and high > 5e5)
     return None if several and reads_as_text(raw) else raw

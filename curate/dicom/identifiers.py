@@ -80,7 +80,7 @@ def fold(keys: Keys, donor: str) -> int:
 
 def order(keys: Keys, text: str) -> bytes:
     """A keyed place in an order that shows neither dates nor neighbours (32 bytes)."""
-    return _keyed(keys.order, text.encode())
+    return _keyed(keys.order, text.encode("utf-8", "surrogatepass"))  # a path need not be UTF-8
 
 
 def source_mark(keys: Keys, data: bytes) -> bytes:

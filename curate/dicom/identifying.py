@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 from pydicom.datadict import keyword_dict
 
 from curate.dicom.dictionary import TEXT
-from curate.dicom.grammar import decimal_string, even, split
+from curate.dicom.grammar import decimal_string, even
+from curate.dicom.numerals import each
 from curate.dicom.terms import words_of
 from curate.dicom.text import decode_text
 from curate.dicom.types import Element, Item
@@ -144,8 +145,8 @@ def without_numbers(item: Item, numbers: tuple[bytes, ...]) -> Item:
     changed: dict[int, Element] = {}
     for tag, element in item.items():
         if element.vr in ("DS", "IS") and any(number in item.raw(tag) for number in numbers):
-            parts = (_coarse(part, element.vr, numbers) for part in split(item.raw(tag)))
-            changed[tag] = Element(tag, element.vr, even("\\".join(parts).encode(), b" "))
+            made = each(item.raw(tag), partial(_coarse, vr=element.vr, numbers=numbers))
+            changed[tag] = Element(tag, element.vr, even(made, b" "))
         elif element.items:
             inner = [without_numbers(one, numbers) for one in element.items]
             if any(new is not old for new, old in zip(inner, element.items, strict=True)):

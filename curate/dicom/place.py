@@ -71,7 +71,7 @@ def place_of(item: Item) -> Place:
 
 
 def _numbers(item: Item, tag: int, count: int) -> Numbers:
-    found = tuple(float(part.replace(",", ".")) for part in item.text(tag).split("\\"))
+    found = tuple(float(part.replace(",", ".")) for part in item.text(tag).split("\\", count))
     if len(found) != count or not all(map(math.isfinite, found)):
         raise ValueError
     return found

@@ -21,6 +21,7 @@ from curate.dicom.types import (
     StudyContext,
 )
 from curate.findings import Finding, Severity
+from curate.remote import LARGEST_WHOLE
 
 _DIRECTORY_RECORDS = 0x00041220
 # What an instance is known by: each must come out as one keyed UID, whatever was there.
@@ -109,9 +110,11 @@ def assemble(parsed: Parsed, clean: Clean, report: Report) -> Rewritten:
         header(parsed, clean, encapsulated=encapsulated),
         *(pixels.chunks if pixels else ()),
     ]
+    if (size := sum(map(len, chunks))) > LARGEST_WHOLE:
+        raise MalformedError("INSTANCE_TOO_LARGE")
     return Rewritten(
         chunks=tuple(chunks),
-        size=sum(map(len, chunks)),
+        size=size,
         study_uid=item.text(0x0020000D),
         series_uid=item.text(0x0020000E),
         sop_instance_uid=item.text(0x00080018),

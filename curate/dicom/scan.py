@@ -12,9 +12,12 @@ from curate.dicom.dates import date_text, moved, parse_datetime, parse_offset, t
 from curate.dicom.numbering import whole
 from curate.dicom.reader import peek
 from curate.dicom.types import Element, Item, Keys, MalformedError, Scan
+from curate.remote import LARGEST_WHOLE
 
 FIRST_READ = 1 << 14
 MARK = 16  # bytes of a keyed mark of a patient
+_MOST_NUMBERS = 16  # that a place or an orientation is looked for in
+_LONGEST_HEADER = 1 << 26  # bytes of a file that is refused for its size in any case
 DICOMDIR = "1.2.840.10008.1.3.10"
 _LAST = 0x00280008
 _FIRST_YEAR, _LAST_YEAR = 1850, 2150
@@ -45,6 +48,8 @@ def scan(file: BinaryIO, size: int, keys: Keys) -> Scan:
         except MalformedError as error:
             if error.rule != "TRUNCATED" or len(data) >= size:
                 return nothing(error.rule, size)
+        if size > LARGEST_WHOLE and want >= _LONGEST_HEADER:
+            return nothing("INSTANCE_TOO_LARGE", size)
         want *= 8
         more = file.read(min(want, size) - len(data))
         if not more:
@@ -141,7 +146,7 @@ def _mark(key: bytes, told: str) -> bytes:
 
 def _number(text: str) -> float | None:
     try:
-        number = float(text.split("\\")[0].replace(",", "."))
+        number = float(text.split("\\", 1)[0].replace(",", "."))
     except ValueError:  # sources sort by it where it is one
         return None
     return number if math.isfinite(number) else None
@@ -149,7 +154,7 @@ def _number(text: str) -> float | None:
 
 @lru_cache(maxsize=1 << 10)
 def _numbers(text: str) -> tuple[float, ...]:
-    numbers = [_number(part) for part in text.split("\\")]
+    numbers = [_number(part) for part in text.split("\\", _MOST_NUMBERS)]
     return tuple(number for number in numbers if number is not None)
 
 

@@ -7,30 +7,23 @@ so that no member's name, link or path can reach outside the folder given for it
 
 from __future__ import annotations
 
-import lzma
 import os
 import stat
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from curate import remote
+from curate.dicom import containers, tars
+from curate.dicom.containers import BombError, Member, Readable
 from curate.errors import InputError
 from curate.findings import Finding
 from curate.remote import RemoteFile
 
 MAX_MEMBER_BYTES = 8 << 30
-MAX_RATIO = 200
 _HEAD = 512  # bytes that tell a container
-RATIO_FREE_BYTES = 64 << 20
-_DAMAGE = (
-    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
-    *(EOFError, NotImplementedError, RuntimeError, ValueError),
-)
+_LONGEST_NAME = 4096  # bytes; no file system takes a longer path
 _TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
@@ -69,9 +62,9 @@ class SourceFile:
         """All bytes.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read, or is too large to be (TooLargeError).
         """
-        return self.path.read_bytes()
+        return remote.whole(self.path)
 
 
 def find(sources: Sequence[Path | str], unpack_to: Path, keep: int = 0) -> Iterator[SourceFile]:
@@ -126,6 +119,15 @@ def _of_url(url: str, number: int, unpack_to: Path) -> Iterator[SourceFile]:
         raise InputError(f"Nothing lies below {url}.", hint="Check the URL of the source.")
 
 
+def readable(name: str) -> str:
+    """A folder's name as a table would name it: one that is not UTF-8 is an older system's, of Western Europe."""
+    return name if name.isascii() or _is_utf8(name) else os.fsencode(name).decode("cp1252", "replace")
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def _walk(folder: Path, folders: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Files below a folder, sorted by name; links to folders are not followed, so no loop can arise."""
     try:
@@ -135,7 +137,7 @@ def _walk(folder: Path, folders: tuple[str, ...]) -> Iterator[tuple[Path, tuple[
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), (*folders, entry.name))
+            yield from _walk(Path(entry.path), (*folders, readable(entry.name)))
         else:
             yield Path(entry.path), folders
 
@@ -157,9 +159,9 @@ def _one(
         yield SourceFile(place, path, 0, folders, path.name, "FILE_UNREADABLE")
         return
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        yield from _unpacked(path, folders, place, unpack_to, _zip_members)
+        yield from _unpacked(path, folders, place, unpack_to, containers.zip_members)
     elif _is_tar(path, head):
-        yield from _unpacked(path, folders, place, unpack_to, _tar_members)
+        yield from _unpacked(path, folders, place, unpack_to, tars.tar_members)
     else:
         content = head if len(head) == status.st_size <= keep else b""
         yield SourceFile(
@@ -185,97 +187,70 @@ def _is_tar(path: Path, head: bytes) -> bool:
     return head[257:262] == b"ustar" or path.name.lower().endswith(_TAR_ENDINGS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A member of a container: its name for sorting and folders, its stream, or why it is refused."""
-
-    name: str
-    size: int
-    stream: IO[bytes] | None
-    rule: str = ""
-
-
 def _unpacked(
     path: Path,
     folders: tuple[str, ...],
     place: str,
     unpack_to: Path,
-    members: Callable[[Path], Iterator[_Member]],
+    members: Callable[[Path], Iterator[Member]],
 ) -> Iterator[SourceFile]:
     folder = unpack_to / place.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    count = total = 0
-    packed_size = path.stat().st_size
+    count, left = 0, containers.room(path)
     try:
         for member in members(path):
             count += 1
-            inner = PurePosixPath(member.name.replace("\\", "/"))
-            inside = (*folders, *inner.parts[:-1])
-            here = f"{place}.{count}"
-            rule = member.rule or _unsafe(inner)
-            if not rule and member.stream is not None:
-                target = folder / f"{count:08d}"
-                written = _copy(member.stream, target, max(RATIO_FREE_BYTES, MAX_RATIO * packed_size) - total)
-                total += max(written, 0)
-                if written < 0:
-                    target.unlink()
-                    yield SourceFile(here, path, 0, inside, inner.name, "CONTAINER_BOMB")
-                    return
-                yield SourceFile(here, target, written, inside, inner.name, member=f"{path}/{inner}")
-            else:
+            here, target = f"{place}.{count}", folder / f"{count:08d}"
+            rule = member.rule or _unsafe(member.name)
+            inner = PurePosixPath("" if rule == "CONTAINER_PATH" else member.name.replace("\\", "/"))
+            inside = (*folders, *map(readable, inner.parts[:-1]))
+            if rule or member.stream is None:
                 yield SourceFile(here, path, 0, inside, inner.name, rule)
+                continue
+            with _gone_if_not_whole(target):
+                written = _copy(member.stream, target, left)
+            left -= written
+            yield SourceFile(here, target, written, inside, inner.name, member=f"{path}/{inner}")
+    except (BombError, MemoryError):
+        yield SourceFile(f"{place}.{count or 1}", path, 0, folders, path.name, "CONTAINER_BOMB")
     except OSError as error:
         if error.errno is not None:  # the disk's own errors; gzip and its like give none
             raise
         yield SourceFile(f"{place}.{count + 1}", path, 0, folders, path.name, "CONTAINER_DAMAGED")
-    except _DAMAGE:
+    except containers.DAMAGE:
         yield SourceFile(f"{place}.{count + 1}", path, 0, folders, path.name, "CONTAINER_DAMAGED")
 
 
-def _unsafe(name: PurePosixPath) -> str:
-    drive = len(name.parts) > 0 and name.parts[0].endswith(":")
-    return "CONTAINER_PATH" if name.is_absolute() or drive or ".." in name.parts else ""
+def _unsafe(name: str) -> str:
+    parts = name.replace("\\", "/").split("/")
+    drive = parts[0].endswith(":")
+    outside = name.startswith(("/", "\\")) or drive or ".." in parts
+    return "CONTAINER_PATH" if outside or len(os.fsencode(name)) > _LONGEST_NAME or "\0" in name else ""
 
 
-def _copy(stream: IO[bytes], target: Path, room: int) -> int:
-    """Bytes copied; -1 where the member is larger than a container of this size may hold."""
+@contextmanager
+def _gone_if_not_whole(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _copy(stream: Readable, target: Path, room: int) -> int:
+    """Bytes copied.
+
+    Raises:
+        BombError: the member is larger than what is left of what its container may hold.
+    """
     written = 0
     with target.open("wb") as out:
         while piece := stream.read(1 << 20):
             written += len(piece)
             if written > min(room, MAX_MEMBER_BYTES):
-                return -1
+                raise BombError
             out.write(piece)
     return written
-
-
-def _zip_members(path: Path) -> Iterator[_Member]:
-    with zipfile.ZipFile(path) as container:
-        for info in container.infolist():
-            if info.is_dir():
-                continue
-            mode = info.external_attr >> 16
-            if stat.S_ISLNK(mode):
-                yield _Member(info.filename, 0, None, "CONTAINER_LINK")
-            elif info.flag_bits & 1:
-                yield _Member(info.filename, 0, None, "CONTAINER_ENCRYPTED")
-            else:
-                with container.open(info) as stream:
-                    yield _Member(info.filename, info.file_size, stream)
-
-
-def _tar_members(path: Path) -> Iterator[_Member]:
-    with tarfile.open(path, "r:*") as container:
-        for info in container:
-            if info.isdir():
-                continue
-            if info.issym() or info.islnk():
-                yield _Member(info.name, 0, None, "CONTAINER_LINK")
-            elif not info.isreg():
-                yield _Member(info.name, 0, None, "FILE_NOT_REGULAR")
-            else:
-                with container.extractfile(info) as stream:  # type: ignore[union-attr]
-                    yield _Member(info.name, info.size, stream)
 
 
 def finding(file: SourceFile) -> Finding:

@@ -24,7 +24,7 @@ from curate.dicom.verify import released_context
 from curate.donation.pixels import DIED
 from curate.findings import Finding
 from curate.pixels.image import DecoderDiedError, Image, UndecodableError
-from curate.remote import RemoteFile
+from curate.remote import RemoteFile, whole
 
 if TYPE_CHECKING:  # what finds and paints faces takes half a second to import, and few archives ask for it
     from curate.pixels.plane import Plane
@@ -78,7 +78,7 @@ def _readable(files: Iterable[tuple[str, Path | RemoteFile]]) -> Iterator[Parsed
         if uid in seen:
             continue
         with suppress(OSError, MalformedError):  # refused, with its finding, when it is rewritten
-            yield parse(path.read_bytes())
+            yield parse(whole(path))
             seen.add(uid)
 
 

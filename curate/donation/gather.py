@@ -29,7 +29,9 @@ _UNUSABLE = {
     "CONTAINER_LINK": "unsafe member",
     "CONTAINER_BOMB": "container",
     "CONTAINER_DAMAGED": "container",
+    "CONTAINER_DEFLATE64": "unread member",
     "CONTAINER_ENCRYPTED": "encrypted member",
+    "CONTAINER_METHOD": "unread member",
     "FILE_NOT_REGULAR": "special file",
     "FOLDER_LINK": "link",
 }

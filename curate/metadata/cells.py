@@ -73,14 +73,22 @@ def _tidied(rows: Iterator[Row]) -> Iterator[Row]:
 
 def _rows(path: Path, start: bytes, names: frozenset[str]) -> Iterator[Row]:
     if start.startswith(b"PAR1"):
-        return _parquet(path)
+        return map(_encodable, _parquet(path))
     if start.startswith(b"PK"):
-        return _xlsx(path)
+        return map(_encodable, _xlsx(path))
     if start.startswith(b"\xd0\xcf\x11\xe0"):
         raise _ole(path, start)
     if kind := _ENDINGS.get(path.suffix.lower()):  # as text it would seem to lack its columns
         raise _damaged(path, kind)
-    return _csv(path, _encoding(start), names)
+    return map(_encodable, _csv(path, _encoding(start), names))
+
+
+def _encodable(row: Row) -> Row:
+    """The row with halves of letters, which no encoding has, as the mark for what is no letter."""
+    number, cells = row
+    if cells is None or "".join(cells).isascii():
+        return row
+    return number, [re.sub("[\ud800-\udfff]", "\ufffd", cell) for cell in cells]
 
 
 def _ole(path: Path, start: bytes) -> InputError:
@@ -212,14 +220,14 @@ def _quietly(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
 
 def _parquet(path: Path) -> Iterator[Row]:
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as raw, pq.ParquetFile(raw) as file:  # Arrow takes no path that is not UTF-8
             yield 1, list(file.schema_arrow.names)
             number = 2
             for batch in file.iter_batches(batch_size=20_000):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     yield number, [_shown(value) for value in values]
                     number += 1
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise _damaged(path, "Parquet") from None
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curate.pixels import ocr, screen, words
+from curate.pixels import large, ocr, screen, words
 from curate.pixels.barcodes import barcodes
 from curate.pixels.image import DecoderDiedError, Frame, Image, UndecodableError, colours, grey, stored
 
@@ -21,6 +21,7 @@ Kind = Literal["text", "mark", "barcode", "layout"]
 _MOST_PIXELS = (
     1 << 20
 )  # of a whole frame that is read at once; larger ones are read smaller, and their regions whole
+_SAMPLED = 8  # of a large frame, down and across, for the range of its values
 _ENLARGED = 2  # regions are read at twice their size: letters of 8 pixels need it
 _LARGE_REGION = 1 << 16
 _LEAST_GROWTH, _GROWTH = 3, 0.25  # boxes cover part of the ink: they grow by this share of their height
@@ -91,9 +92,11 @@ def look(image: Image, *, thorough: bool) -> Look:
         except UndecodableError:
             unread += 1
             continue
-        seen = _read_frame(
-            colours(image, frame), before, whole=thorough and (index == 0 or not image.frames > 1)
-        )
+        whole = thorough and (index == 0 or not image.frames > 1)
+        if large.is_large(frame):
+            seen = _read_large(image, frame, whole=whole)
+        else:
+            seen = _read_frame(colours(image, frame), before, whole=whole)
         read += seen.read
         before = seen.regions
         found += [Found(index, kind, box) for kind, box in seen.found]
@@ -121,6 +124,46 @@ def _read_frame(frame: Frame, before: list[_Seen], *, whole: bool) -> _Frame:
     shape = (values.shape[0], values.shape[1])
     found = _judged(spots, shape) + [("barcode", _grown(box, shape)) for box in codes]
     return _Frame(found, regions, whole or bool(regions))
+
+
+def _read_large(image: Image, frame: Frame, *, whole: bool) -> _Frame:
+    """A frame tile by tile; `whole`: small, too, since what is larger than a tile shows only there."""
+    shape = (frame.shape[0], frame.shape[1])
+    spots: list[_Spot] = []
+    codes: list[Box] = []
+    least = screen.least_height(grey(colours(image, frame[::_SAMPLED, ::_SAMPLED])))
+    read = whole
+    for tile in large.tiles(frame):
+        values = grey(colours(image, tile.frame))
+        regions = [_of_region(values, region, []) for region in screen.regions(values, least)]
+        read = read or bool(regions)
+        spots += [_moved(spot, tile.left, tile.top) for seen in regions for spot in seen.spots]
+        if whole or regions:
+            found = barcodes(_scaled(values, *_limits(values)))
+            codes += [_moved(_Spot(box, "", 0), tile.left, tile.top).box for box in found]
+    if whole:
+        small, factor = large.shrunk(frame, _MOST_PIXELS)
+        if image.palette is not None:  # between two entries of a palette lies no colour
+            step = int(1 / factor) + 1
+            small, factor = frame[::step, ::step], 1 / step
+        shown = colours(image, small)
+        picture = _picture(shown, grey(shown))
+        spots += [_scaled_up(spot, factor, shape) for spot in _read(picture, 1, [])]
+        codes += [_scaled_up(_Spot(box, "", 0), factor, shape).box for box in barcodes(picture)]
+    found_here = _judged(spots, shape) + [("barcode", _grown(box, shape)) for box in codes]
+    return _Frame(found_here, [], read)
+
+
+def _moved(spot: _Spot, left: int, top: int) -> _Spot:
+    box = spot.box
+    return _Spot((box[0] + left, box[1] + top, box[2] + left, box[3] + top), spot.text, spot.score)
+
+
+def _scaled_up(spot: _Spot, factor: float, shape: tuple[int, int]) -> _Spot:
+    """A spot of a smaller picture where it lies in the whole one."""
+    left, top = (int(value / factor) for value in spot.box[:2])
+    right, bottom = (int(np.ceil(value / factor)) for value in spot.box[2:])
+    return _Spot((left, top, min(right, shape[1]), min(bottom, shape[0])), spot.text, spot.score)
 
 
 def _judged(spots: list[_Spot], shape: tuple[int, int]) -> list[tuple[Kind, Box]]:
@@ -158,11 +201,7 @@ def _of_region(values: screen.Grey, region: screen.Region, before: list[_Seen]) 
         spots += _read(_scaled(crop, low, high), scale, spots)
         if not spots:  # where the ink's own window shows no line, a wider one shows none either
             break
-    placed = [
-        _Spot((b[0] + left, b[1] + top, b[2] + left, b[3] + top), s.text, s.score)
-        for s in spots
-        for b in (s.box,)
-    ]
+    placed = [_moved(spot, left, top) for spot in spots]
     return _Seen(region, np.array(crop), placed)
 
 
@@ -179,12 +218,10 @@ def _of_picture(picture: Picture, known: list[_Spot]) -> list[_Spot]:
     if shrink < 1:
         size = (max(int(width * shrink), 1), max(int(height * shrink), 1))
         smaller = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    spots = []
-    for spot in _read(smaller, 1, known if shrink == 1 else []):
-        left, top = (int(value / shrink) for value in spot.box[:2])
-        right, bottom = (int(np.ceil(value / shrink)) for value in spot.box[2:])
-        spots.append(_Spot((left, top, min(right, width), min(bottom, height)), spot.text, spot.score))
-    return spots
+    return [
+        _scaled_up(spot, shrink, (height, width))
+        for spot in _read(smaller, 1, known if shrink == 1 else [])
+    ]
 
 
 def _read(picture: Picture, scale: int, known: list[_Spot]) -> list[_Spot]:

@@ -14,6 +14,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from curate.decoding import DecoderDiedError, pixel_array
 
 SIDE_PIXELS = 192
+_MOST_PIXELS = 1 << 24  # of a frame that is windowed whole; of larger ones a grid is
 
 
 def preview(data: bytes) -> bytes | None:
@@ -32,6 +33,8 @@ def preview(data: bytes) -> bytes | None:
                 return None
             frames = int(dataset.get("NumberOfFrames") or 1)
             pixels = pixel_array(dataset, index=frames // 2 if frames > 1 else None)
+            step = int((pixels.shape[0] * pixels.shape[1] / _MOST_PIXELS) ** 0.5) + 1
+            pixels = pixels[::step, ::step] if step > 1 else pixels
             shown = pixels if pixels.ndim == 3 else _grey(dataset, pixels)
     except DecoderDiedError:
         raise

@@ -43,12 +43,15 @@ class Region:
     high: float
 
 
-def regions(grey: Grey) -> list[Region]:
-    """The parts of a frame (rows, columns; stored values) that may hold text; none: nothing to read."""
+def regions(grey: Grey, least: int | None = None) -> list[Region]:
+    """The parts of a frame (rows, columns; stored values) that may hold text; none: nothing to read.
+
+    `least` is what `least_height` gives of the whole frame, where `grey` is a part of it.
+    """
     if min(grey.shape) < 2 * _CELL:
         return []
     room, found = _prepared(grey), []
-    least = _least(grey)
+    least = least_height(grey) if least is None else least
     for dark in (False, True):
         ink = _ink(grey, room, least, dark)
         found += [_region(grey, room.height, ink, box, dark) for box in _dense(ink)]
@@ -100,7 +103,7 @@ def _prepared(grey: Grey) -> _Room:
     return room
 
 
-def _least(grey: Grey) -> int:
+def least_height(grey: Grey) -> int:
     """The height that ink has at least among noise: a share of the range of the frame's values, but for outliers."""
     sampled = grey[::_SAMPLED, ::_SAMPLED]
     first, last = sampled.size // 50, sampled.size - 1 - sampled.size // 100

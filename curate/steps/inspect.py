@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import durable, parallel
+from curate import durable, leftovers, parallel
 from curate.archive import packs
 from curate.dicom import sources
 from curate.dicom.inspection import inspect_bytes
@@ -28,6 +28,7 @@ from curate.errors import DamagedError, InputError
 from curate.findings import Finding, defect
 from curate.pixels import extra
 from curate.progress import Progress, silent
+from curate.remote import TooLargeError, whole
 
 _BATCH = 32
 _NO_DICOM = "NOT_DICOM"
@@ -127,8 +128,8 @@ def _holds_instances(path: Path) -> bool:
         with path.open("rb") as file:
             if file.read(4) != b"PAR1":
                 return False
-        with pq.ParquetFile(path) as parquet:
-            return "dicom" in parquet.schema_arrow.names
+            with pq.ParquetFile(file) as parquet:  # Arrow takes no path that is not UTF-8
+                return "dicom" in parquet.schema_arrow.names
     except (OSError, pa.ArrowException):
         return False
 
@@ -165,6 +166,8 @@ def _look_at(part: _Part) -> tuple[Verdict, str]:
         if part.pixels and kind == "instance":
             more, series = _of_pixels(data)
             findings += more
+    except TooLargeError:
+        return _verdict(part, "unusable", Finding("INSTANCE_TOO_LARGE")), ""
     except (OSError, DamagedError):
         return _verdict(part, "unusable", Finding("FILE_UNREADABLE")), ""
     except Exception:  # a defect of our own is told as one of this file; the rest is looked at
@@ -211,7 +214,7 @@ def _unjudged(parts: tuple[_Part, ...]) -> list[Verdict]:
 
 def _read(part: _Part) -> bytes:
     if part.size < 0:
-        return part.path.read_bytes()
+        return whole(part.path)
     return packs.read_instance(part.path, part.offset, part.size)
 
 
@@ -227,36 +230,15 @@ def judge(data: bytes, policy: Policy) -> tuple[str, tuple[Finding, ...]]:
 @contextmanager
 def _private_folder(given: Path | None) -> Iterator[Path]:
     """A folder for unpacked members: never the system's temporary one, since what is in them is not yet safe."""
-    base = given or _cache()
+    base = given or leftovers.cache()
     with durable.storage_errors("make a folder to unpack containers in; name another with --temporary"):
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _sweep(base)
-        folder = base / f"inspect-{os.getpid()}"
+        leftovers.sweep(base)
+        folder = base / f"{leftovers.PREFIX}{os.getpid()}"
         folder.mkdir(mode=0o700)
-        with (folder / "lock").open("w", encoding="utf-8") as lock:
+        with (folder / leftovers.LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
                 yield folder / "unpacked"
             finally:
                 durable.remove(folder)
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(home) if home else Path.home() / ".cache") / "curate"
-    except RuntimeError:
-        raise InputError("This account has no home folder.", hint="Name a folder with --temporary.") from None
-
-
-def _sweep(base: Path) -> None:
-    """Remove what a killed run unpacked; a living run holds its lock."""
-    for folder in base.glob("inspect-*"):
-        try:
-            with (folder / "lock").open("r+", encoding="utf-8") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                durable.remove(folder)
-        except BlockingIOError:  # a living run's
-            continue
-        except FileNotFoundError:
-            durable.remove(folder)

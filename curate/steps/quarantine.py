@@ -18,10 +18,12 @@ from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
 from curate.dicom.reader import parse
 from curate.dicom.types import Keys, MalformedError
+from curate.digests import shown_json
 from curate.donation import faces, pixels
 from curate.errors import DamagedError, InputError, quoted
 from curate.identity import TOOL, who
 from curate.pixels import extra
+from curate.remote import LARGEST_WHOLE
 
 if TYPE_CHECKING:
     from curate.stacks import Series
@@ -110,7 +112,8 @@ def show(root: Path, entry_id: str, to: Path) -> int:
             to.mkdir(mode=0o700, parents=True)
             for name, stream in members:
                 if _MEMBER.fullmatch(name):
-                    data = stream.read()
+                    if len(data := stream.read(LARGEST_WHOLE + 1)) > LARGEST_WHOLE:
+                        continue  # nobody draws it in one piece
                     for frame, png in pixels.pictures(data):
                         _write(to / f"{name.removesuffix('.dcm')}-{frame:05d}.png", png)
                         count += 1
@@ -233,7 +236,7 @@ def _pretty(index: bytes) -> bytes:
     content["files"] = [
         {"name": f"{number:06d}.dcm", **file} for number, file in enumerate(content["files"], 1)
     ]
-    return json.dumps(content, ensure_ascii=False, indent=1).encode()
+    return shown_json(content, 1).encode()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from curate import leftovers
 from curate.archive import receipts as receipt_files
 from curate.archive import sealed_log, secret
 from curate.dicom.types import Keys
@@ -18,6 +19,7 @@ def unseal(file: Path, key: Path) -> Iterator[dict[str, Any]]:
         InputError: no such file, or the key is another one.
         DamagedError: it is damaged.
     """
+    leftovers.clear(key)
     yield from sealed_log.read(file, Keys.from_secret(secret.read(key)).storage)
 
 
@@ -28,5 +30,6 @@ def receipts(file: Path, key: Path) -> list[dict[str, str]]:
         InputError: no such file, another key, or it holds something else.
         DamagedError: it is damaged.
     """
+    leftovers.clear(key)
     found = receipt_files.read(file, Keys.from_secret(secret.read(key)).storage)
     return sorted(map(receipt_files.record, found), key=lambda entry: (entry["donor"], entry["study"]))

@@ -76,7 +76,7 @@ def compare_tables(name: str, before: Path, after: Path, key: Sequence[str]) -> 
     if missing:
         raise InputError(f"{name} has no column {missing[0]} on both sides.", hint="Name another --key.")
     common = [column for column in old if column in new and column not in {*key, *IGNORED}]
-    with tempfile.TemporaryDirectory() as spill, duckdb.connect() as db:
+    with tempfile.TemporaryDirectory(prefix="curate-diff-") as spill, duckdb.connect() as db:
         db.execute(f"SET memory_limit='{_MEMORY}'; SET preserve_insertion_order=false")
         db.execute(f"SET temp_directory={_text(spill)}")
         try:

@@ -110,3 +110,12 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(StorageError, match="the disk is full"):
         packs.store_pack(_rows([(1, 500)]), store(tmp_path, ""))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_instance_of_many_pieces_is_written(tmp_path: Path) -> None:
+    """More pieces than the system takes in one call, as a clip of many frames gives."""
+    pieces = [bytes([n % 251]) * (n % 5) for n in range(5000)]
+    writer = packs.PackWriter(tmp_path / "pack")
+    writer.add(packs.Ids("2.25.1", "2.25.10", "2.25.100"), pieces)
+    (place,) = writer.close().places
+    assert packs.read_instance(tmp_path / "pack", *place) == b"".join(pieces)

@@ -94,6 +94,17 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "many references": lambda: _references(10_000, False),
     "many different references": lambda: _references(10_000, True),
     "many numbers": lambda: _with(text(0x30060050, "DS", "1\\" * 500_000 + "1")),
+    "nothing but backslashes": lambda: _with(text(0x30060050, "DS", "\\" * 2_000_000)),
+    "nothing but backslashes, as integers": lambda: _with(text(0x00181145, "IS", "\\" * 1_000_000)),
+    "many different decimals": lambda: _with(text(0x30060050, "DS", "\\".join(map(str, range(150_000))))),
+    "many backslashes in places": lambda: _with(
+        text(0x00200032, "DS", "1\\" * 500_000), text(0x00200037, "DS", "\\" * 500_000)
+    ),
+    "many short names": lambda: _with(text(0x00080008, "CS", "AB\\" * 300_000)),
+    "many uids": lambda: _with(text(0x00081155, "UI", "1.2\\" * 200_000)),
+    "many small integers": lambda: _with(Elem(0x00281201, "US", bytes(range(256)) * 4_000)),
+    "many reals": lambda: _with(Elem(0x00189087, "FD", struct.pack("<d", 1.5) * 120_000)),
+    "many tags": lambda: _with(Elem(0x00080006, "AT", struct.pack("<HH", 8, 0x20) * 15_000)),
     "many values": lambda: _with(text(0x00080008, "CS", "A\\" * 200_000)),
     "a long text": lambda: _with(
         text(0x00204000, "LT", "T1 SAG " * 60_000), text(0x0008103E, "LO", "a1_" * 20_000)

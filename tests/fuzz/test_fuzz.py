@@ -29,7 +29,7 @@ def test_damaged_files_are_released_clean_or_refused() -> None:
     not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc"
 )
 def test_hostile_files_are_bounded_in_time_and_memory() -> None:
-    """Ten times the file and a constant are enough for any file, and seconds."""
+    """Ten times the file and a constant are enough for any file, and seconds: two more for each megabyte."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz.memory"], cwd=ROOT, capture_output=True, text=True
     )
@@ -38,7 +38,7 @@ def test_hostile_files_are_bounded_in_time_and_memory() -> None:
     over = {
         name: row
         for name, row in measured.items()
-        if row["peak"] > memory.TIMES * row["size"] + memory.BESIDE or row["seconds"] > 10
+        if row["peak"] > memory.TIMES * row["size"] + memory.BESIDE or row["seconds"] > 8 + 2 * row["size"] / 1e6
     }
     assert len(measured) > 50
     assert not over

@@ -181,3 +181,25 @@ def test_text_in_floating_point_pixels_is_found_and_made_blank(clean: list[Base]
         inside[top:bottom, left:right] = True
     assert masked[inside].max() < 0.6
     assert np.array_equal(masked[~inside], shown[~inside], equal_nan=True)
+
+
+def test_a_very_large_frame_is_looked_at_in_tiles() -> None:
+    """A name is found wherever it stands, across the edge of two tiles too; memory grows with the tile."""
+    frame = np.full((4400, 4200), 200, np.uint8)
+    lines = []
+    for at in ((10, 10), (3830, 3700), (4300, 3600)):
+        frame, line = written(frame, "PUIGDOMENECH MONTSERRAT", 20, size=24, at=at)
+        lines.append(line)
+    for image in (grey_image(frame), grey_image(np.asarray(frame, np.uint16) * 100)):
+        seen = look(image, thorough=False)
+        assert seen.read == 1
+        for line in lines:
+            assert share(line, boxes_of(seen)) > 0.9
+
+
+def test_letters_larger_than_a_tile_are_found_in_the_whole() -> None:
+    """Where each frame is read as a whole, so is a very large one, made small."""
+    frame = np.full((4400, 4200), 200, np.uint8)
+    frame, line = written(frame, "ROCA", 20, size=1200, at=(900, 200))
+    seen = look(grey_image(frame), thorough=True)
+    assert share(line, [one.box for one in seen.found]) > 0.9

@@ -71,7 +71,7 @@ def test_ink_is_what_the_definition_says(seed: int) -> None:
     """In frames of uneven sizes and of the widest values, bright and dark ink are the definition's, pixel by pixel."""
     grey = frame(seed)
     for dark in (False, True):
-        ink = screen._ink(grey, screen._prepared(grey), screen._least(grey), dark)
+        ink = screen._ink(grey, screen._prepared(grey), screen.least_height(grey), dark)
         np.testing.assert_array_equal(ink > 0, by_definition(grey, dark=dark))
 
 

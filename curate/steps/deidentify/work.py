@@ -19,6 +19,7 @@ from curate.dicom.verify import verify
 from curate.donation import coded, faces, pixels
 from curate.donation.coding import HEADER_KEYWORDS, joined
 from curate.findings import Finding, Severity, defect, merge
+from curate.remote import TooLargeError, whole
 
 PARTIAL = ".partial"
 
@@ -121,7 +122,7 @@ def _look(task: Look) -> Seen:
 def _first(paths: tuple[Path, ...]) -> Item | None:
     for path in paths:
         try:
-            return parse(path.read_bytes()).dataset
+            return parse(whole(path)).dataset
         except (OSError, MalformedError):  # refused when it is cleaned; another says the same of the study
             continue
     return None
@@ -174,7 +175,7 @@ def clean(batch: Batch, keys: Keys) -> Outcome:
             unchanged += 1
             continue
         try:
-            rewritten, found = _safe(file.path.read_bytes(), context, batch)
+            rewritten, found = _safe(whole(file.path), context, batch)
         except Exception as error:
             findings.append(_reason(error, file.place))
             refused.append((file, findings[-1].rule))
@@ -217,6 +218,8 @@ def _reason(error: Exception, place: str) -> Finding:
     """Why a file is refused; a defect of our own must not stop the batch either."""
     if isinstance(error, MalformedError):
         return Finding(error.rule, place, error.tag)
+    if isinstance(error, TooLargeError):
+        return Finding("INSTANCE_TOO_LARGE", place)
     if isinstance(error, OSError):
         return Finding("FILE_UNREADABLE", place)
     return defect(place)
@@ -256,7 +259,7 @@ def _is_done(batch: Batch, file: File) -> bool:
         made = path.stat().st_mtime_ns
         if made <= batch.since or made < file.path.stat().st_mtime_ns:
             return False
-        dataset = parse(path.read_bytes()).dataset
+        dataset = parse(whole(path)).dataset
     except (OSError, MalformedError):
         return False
     return dataset.text(0x00080018) == Path(file.target).stem and dataset.text(0x00100020) == batch.donor_id

@@ -24,7 +24,7 @@ from curate.donation.coding import HEADER_KEYWORDS, code_study, joined
 from curate.errors import CurateError
 from curate.findings import Finding, Severity, defect, has_errors, merge
 from curate.records import Row
-from curate.remote import ahead
+from curate.remote import TooLargeError, ahead, whole
 from curate.steps.intake import account, keep
 from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
@@ -91,8 +91,9 @@ def clean_rows(task: StudyTask, work: Work) -> Iterator[Clean]:
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
             data = read()
-        except OSError:
-            _set_aside(work, instance, Finding("FILE_UNREADABLE", instance.place))
+        except OSError as error:
+            rule = "INSTANCE_TOO_LARGE" if isinstance(error, TooLargeError) else "FILE_UNREADABLE"
+            _set_aside(work, instance, Finding(rule, instance.place))
             continue
         digest = identifiers.source_mark(work.keys, data)
         if instance.duplicate and work.digests.get(instance.instance_uid) not in (None, digest):
@@ -132,7 +133,7 @@ def names_of(task: StudyTask) -> frozenset[str]:
         if instance.series_uid in seen:
             continue
         with contextlib.suppress(OSError, MalformedError):  # set aside, with its finding, when it is rewritten
-            names |= profile.identifying_words(parse(instance.path.read_bytes()).dataset)
+            names |= profile.identifying_words(parse(whole(instance.path)).dataset)
             seen.add(instance.series_uid)
     return frozenset(names)
 

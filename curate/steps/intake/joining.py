@@ -23,7 +23,7 @@ from curate.dicom.types import Keys, MalformedError, Policy
 from curate.donation import faces
 from curate.errors import CurateError
 from curate.findings import Finding, defect, has_errors, merge
-from curate.remote import ahead
+from curate.remote import TooLargeError, ahead, whole
 from curate.steps.intake import admit, keep
 from curate.steps.intake.admit import StudyRefusedError
 from curate.steps.intake.notes import Notes, row_mark, with_notes, word_marks
@@ -101,8 +101,8 @@ def _looked_at(task: StudyTask, record: StudyRecord, keys: Keys) -> _Batch:
                 batch.already += 1
                 continue
             rule = _CONFLICT if identifiers.new_uid(keys, instance.instance_uid) in own else ""
-        except OSError:
-            rule = "FILE_UNREADABLE"
+        except OSError as error:
+            rule = "INSTANCE_TOO_LARGE" if isinstance(error, TooLargeError) else "FILE_UNREADABLE"
         if rule:
             batch.aside.append(instance)
             batch.findings.append(Finding(rule, instance.place))
@@ -216,7 +216,7 @@ def _repeated(part: StudyTask, keys: Keys, notes: Notes) -> frozenset[str]:
     words: set[str] = set()
     for instance in part.instances if wanted else ():
         with suppress(OSError, MalformedError):  # set aside, with its finding, when it is rewritten
-            words |= profile.words_in(parse(instance.path.read_bytes()).dataset)
+            words |= profile.words_in(parse(whole(instance.path)).dataset)
     return frozenset(word for mark, word in word_marks(keys, words).items() if mark in wanted)
 
 

@@ -14,7 +14,7 @@ from curate.archive.layout import vault_name
 from curate.archive.ledger import QuarantineEntry
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
-from curate.digests import canonical_json
+from curate.digests import stored_json
 from curate.findings import Finding, Severity, merge
 from curate.remote import RemoteFile
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
@@ -42,7 +42,7 @@ def keep(
             codes[finding.rule] += finding.count
     size = 0
     index = [{"place": i.place, "path": i.origin} for i in kept]
-    listed = canonical_json({"files": index, "findings": _plain(findings)}).encode()
+    listed = stored_json({"files": index, "findings": _plain(findings)})
     with durable.storage_errors("write to the quarantine"), task.quarantine.scratch() as folder:
         with (
             vault.sealing(folder / "vault", keys.quarantine) as out,

@@ -97,7 +97,7 @@ def intake(
 @contextmanager
 def _unpacking(archive: Archive) -> Iterator[Path]:
     """Where containers are unpacked: identified data, so in the archive, and gone when the intake ends."""
-    folder = Path(archive.quarantine.unfinished or archive.temporary) / "unpacked"
+    folder = Path(archive.quarantine.unfinished or archive.temporary) / layout.UNPACKED
     try:
         yield folder
     finally:
