@@ -128,9 +128,11 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
     if not (root / "ledger.db").is_file():
         raise DamagedError(f"{root} has no ledger.db.", hint="Restore it from your backup.")
     with _locked(root) if write else _unlocked():
-        ledger = Ledger(root / "ledger.db", Actor(config.people, _log_key(root), config.digest))
+        known = secret.read(root / "secret.key")
+        actor = Actor(config.people, _log_key(root), config.digest, secret.derived(known, "ledger rows"))
+        ledger = Ledger(root / "ledger.db", actor)
         try:
-            archive = Archive(root, config, secret.read(root / "secret.key"), ledger)
+            archive = Archive(root, config, known, ledger)
             if write:
                 sweep(root)
                 _claim(archive)

@@ -51,8 +51,12 @@ class Log:
 
     def withdraw(self, study_id: str, revoked: Iterable[bytes]) -> None:
         """Erase what opens a study's consent; the withdrawal says only which hashed digests it revokes."""
-        self._db.execute("DELETE FROM openings WHERE study_id=?", (study_id,))
+        self.forget(study_id)
         self._put(WITHDRAWAL, "", commitments.withdrawal(revoked))
+
+    def forget(self, study_id: str) -> None:
+        """Erase what opens a study's consent, where the log has its withdrawal already."""
+        self._db.execute("DELETE FROM openings WHERE study_id=?", (study_id,))
 
     def _put(self, kind: str, study_id: str, text: str) -> None:
         self._db.execute(

@@ -7,6 +7,7 @@ published before would tell the withdrawn person's values.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ from curate.cutting.attest import attest_again
 from curate.cutting.history import changes_of, history_before
 from curate.cutting.outside import Outside
 from curate.digests import sha256_file
+from curate.errors import DamagedError
 from curate.records import ReleaseSummary, Row
 
 _Place = tuple[str, int]
@@ -53,16 +55,18 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
 
     Raises:
         StorageError: the disk is full or fails.
-        DamagedError: a pack of the release is cut short.
+        DamagedError: what it is made of is not what was released; nothing damaged is sealed anew.
     """
     folder = archive.releases / version
-    sealed = json.loads((folder / "release.json").read_bytes())
+    sealed = _sealed(folder)
     (out / "manifest").mkdir(parents=True)
     moved = _packs(archive, folder, gone)
     kept = _tables(folder, out, gone, moved)
     _revocations(archive, folder, out, kept)
     for path in sorted(kept.packs):
         (out / path).parent.mkdir(parents=True, exist_ok=True)
+        if (folder / path).is_file():
+            durable.link(folder / path, out / path)
         archive.packs.take(path, out / path, archive.releases)
     _previews(archive, folder, out, gone, kept)
     texts.write_licenses(out, kept.licenses)
@@ -81,6 +85,27 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     )
     attest_again(archive, folder, out, version, digest, gone)
     return digest
+
+
+def _sealed(folder: Path) -> dict[str, Any]:
+    """What the version's seal says; its tables are those that it lists.
+
+    Raises:
+        DamagedError: they are not.
+    """
+    path = "release.json"
+    try:
+        sealed: dict[str, Any] = json.loads((folder / path).read_bytes())
+        for path in (f"manifest/{name}.parquet" for name in contract.MANIFEST_TABLES):
+            if sha256_file(folder / path) != sealed["files"][path]["sha256"]:
+                raise _damaged(f"{path} of {folder.name}")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(f"{path} of {folder.name}") from error
+    return sealed
+
+
+def _damaged(what: str) -> DamagedError:
+    return DamagedError(f"{what} is not what was released.", hint="Run `curate doctor` on the archive.")
 
 
 def _outside(archive: Archive, sealed: Mapping[str, Any]) -> Outside:
@@ -158,7 +183,12 @@ def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
 
 def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
     for row in rows:
-        data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
+        try:
+            data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
+        except OSError as error:
+            raise _damaged(f"{row['pack']} of {folder.name}") from error
+        if hashlib.sha256(data).digest() != row["sha256"]:
+            raise _damaged(f"{row['pack']} of {folder.name}")
         yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
 
 
@@ -226,10 +256,15 @@ def _count_studies(kept: _Kept, rows: pa.Table) -> None:
 def _previews(archive: Archive, folder: Path, out: Path, gone: frozenset[str], kept: _Kept) -> None:
     """Link the shards that held nothing withdrawn; write the others without it."""
     for shard in sorted((folder / "previews").glob("*.parquet")):
-        source, rows = shard, pq.read_table(shard, columns=["study_id"])
+        try:
+            source, rows = shard, pq.read_table(shard, columns=["study_id"])
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(f"previews/{shard.name} of {folder.name}") from error
         leave = _among(rows["study_id"], gone)
         count = rows.num_rows - (pc.sum(leave).as_py() or 0)
         if count and count < rows.num_rows:
+            if sha256_file(shard) != shard.stem:
+                raise _damaged(f"previews/{shard.name} of {folder.name}")
             source = archive.root / write_shard(archive, pq.read_table(shard).filter(pc.invert(leave)))
         if count:
             _link(source, out / "previews" / source.name)

@@ -241,7 +241,7 @@ def _studies(archive: Archive, subject: str, names: tuple[str, ...]) -> set[str]
 
 
 def _is_known(archive: Archive, study: str) -> bool:
-    return archive.ledger.study(study) is not None or any(archive.ledger.events("withdrawn", study))
+    return archive.ledger.has_study(study) or any(archive.ledger.events("withdrawn", study))
 
 
 def _ids(folder: Path) -> set[str]:
