@@ -181,7 +181,15 @@ def _write_json(folder: Path, name: str, content: dict[str, Any]) -> None:
 
 def read_keys(folder: Path) -> tuple[PublicKey, tuple[str, ...]] | None:
     """The archive's public key and its rotations; None where the file is not exactly one."""
-    found = _read_json(folder / FOLDER / KEYS, _KEYS_FORMAT)
+    try:
+        return parse_keys((folder / FOLDER / KEYS).read_bytes())
+    except OSError:  # no file of ours: the caller tells it as a finding
+        return None
+
+
+def parse_keys(data: bytes) -> tuple[PublicKey, tuple[str, ...]] | None:
+    """The same of the file's bytes."""
+    found = _parse_json(data, _KEYS_FORMAT)
     return _key_of(found) if found is not None and found.keys() == {"format", "public", "rotations"} else None
 
 
@@ -211,9 +219,16 @@ def _key_of(found: Mapping[str, Any]) -> tuple[PublicKey, tuple[str, ...]] | Non
 
 def _read_json(path: Path, wanted: str) -> dict[str, Any] | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        return _parse_json(path.read_bytes(), wanted)
+    except OSError:  # no file of ours: the caller tells it as a finding
+        return None
+
+
+def _parse_json(data: bytes, wanted: str) -> dict[str, Any] | None:
+    try:
+        text = data.decode()
         found = json.loads(text)
         same = isinstance(found, dict) and canonical_json(found) + "\n" == text
-    except (OSError, ValueError, RecursionError):  # no file of ours: the caller tells it as a finding
+    except (ValueError, RecursionError):  # no file of ours: the caller tells it as a finding
         return None
     return found if same and found.get("format") == wanted else None

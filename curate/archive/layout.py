@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curate import durable, remote
+from curate.archive import anchor, keys, notes, secret
 from curate.archive import config as configuration
-from curate.archive import keys, notes, secret
 from curate.archive.config import Config
 from curate.archive.ledger import Actor, Ledger
 from curate.archive.stores import Store
@@ -137,6 +137,8 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
                 sweep(root)
                 _claim(archive)
             yield archive
+            if write:
+                anchor.keep(root, ledger)
         finally:
             ledger.close()
 

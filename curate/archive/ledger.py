@@ -258,6 +258,27 @@ class Ledger:
         row = self._db.execute("SELECT chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         return row[0] if row else bytes(32)
 
+    def tip(self) -> tuple[int, bytes]:
+        """The number of the last event, and the digest over all of them."""
+        row = self._db.execute("SELECT seq, chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return (int(row[0]), row[1]) if row else (0, bytes(32))
+
+    def head_at(self, seq: int) -> bytes | None:
+        """The digest over all events up to one; None where there is no such event."""
+        row = self._db.execute("SELECT chain FROM events WHERE seq=?", (seq,)).fetchone()
+        return row[0] if row else (None if seq else bytes(32))
+
+    def comings_and_goings(self) -> Iterator[tuple[str, str]]:
+        """When studies were admitted, joined and withdrawn: kind and study, in their order."""
+        kinds = "('admitted', 'joined', 'withdrawn')"
+        yield from self._db.execute(f"SELECT kind, subject FROM events WHERE kind IN {kinds} ORDER BY seq")  # noqa: S608 (constants)
+
+    def keys(self) -> set[str]:
+        """The ids of the archive's keys under which events were written; reviewers' own apart."""
+        reviewed = "('approved', 'rejected')"
+        found = self._db.execute(f"SELECT DISTINCT key FROM events WHERE kind NOT IN {reviewed}")  # noqa: S608 (constants)
+        return {key for (key,) in found if key}
+
     def broken_chain(self) -> int | None:
         """The first event that is not what was written; None where all are."""
         before = bytes(32)

@@ -176,5 +176,6 @@ def _replaces(folder: Path) -> list[str]:
 
 def recorded(archive: Archive) -> dict[str, str]:
     """The digest of each version's `release.json` as it was cut, or cut again, last."""
-    events = [*archive.ledger.events("released"), *archive.ledger.events("recut")]
+    kinds = ("released", "recut", "restored")
+    events = [event for kind in kinds for event in archive.ledger.events(kind)]
     return {event.subject: event.payload["digest"] for event in sorted(events, key=lambda event: event.seq)}

@@ -6,7 +6,7 @@ What the ledger's transaction leaves behind, in releases, quarantine and receipt
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -37,12 +37,13 @@ def take(
     keys: Keys,
     gone: frozenset[str],
     *,
-    logged: Set[bytes] = frozenset(),
+    revoked_before: bool = False,
     first: Callable[[], None] = lambda: None,
 ) -> Taken:
     """Take studies out, admitted or waiting; `first` writes to the ledger in the same transaction, before.
 
-    What a withdrawal in the log revokes already (`logged`) gets no second one.
+    Of a study that no published version held, no revocation is kept: nobody has a copy; unless it was revoked before,
+    from a version of which this archive does not know. What the log revokes already gets no second withdrawal.
 
     Raises:
         StorageError: the disk is full or fails; nothing was changed.
@@ -62,8 +63,8 @@ def take(
         for study in sorted(gone):
             inside = [v for v, path in released.items() if holding(path, frozenset({study})) is not False]
             waiting = [entry.id for entry in entries if entry.study_id == study]
-            digests = _digests(archive, study, inside, records)
-            _forget(archive, keys, study, inside, donors[study], waiting, digests, logged)
+            digests = _digests(archive, study, inside, records) if inside or revoked_before else []
+            _forget(archive, keys, study, inside, donors[study], waiting, digests)
         left = {entry.donor_id for entry in ledger.quarantined()}
         for donor in set(donors.values()) - left:
             if not ledger.study_ids(donor):
@@ -73,8 +74,6 @@ def take(
 
 def _digests(archive: Archive, study: str, inside: list[str], records: list[StudyRecord]) -> list[bytes]:
     """The digests of a study's instances that somebody may have: as the ledger and as each release states them."""
-    if not inside:
-        return []
     found = set()
     for record in (record for record in records if record.study_id == study):
         try:
@@ -105,12 +104,8 @@ def _forget(
     donor: str,
     entries: list[str],
     digests: list[bytes],
-    logged: Set[bytes],
 ) -> None:
-    """Erase what the ledger holds of a study; what stays is that it was withdrawn, and refused from now on.
-
-    Of a study that no published version held, no revocation is kept: nobody has a copy.
-    """
+    """Erase what the ledger holds of a study; what stays is that it was withdrawn, and refused from now on."""
     ledger = archive.ledger
     mark = identifiers.tombstone(keys, donor).hex()
     payload = {"versions": versions, "entries": entries, "donor": mark}
@@ -119,7 +114,7 @@ def _forget(
     revoked = [hashlib.sha256(digest).digest() for digest in digests]
     for digest in revoked:
         ledger.put_revocation(digest, None)
-    if revoked and logged >= set(revoked):
+    if revoked and ledger.log.revoked() >= set(revoked):
         ledger.log.forget(study)
     else:
         ledger.log.withdraw(study, revoked)

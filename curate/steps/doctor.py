@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from curate import durable
+from curate import durable, hub
 from curate.archive import layout, receipts, vault
 from curate.archive.consolidate import remove_unused, unused
 from curate.archive.layout import Archive
 from curate.archive.stores import Store
+from curate.cutting import ahead, purging, soundness
 from curate.cutting.erase import recorded, settle
 from curate.cutting.mend import Spare, bad_files
 from curate.dicom.types import Keys
@@ -45,10 +46,13 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
         if not archive.ledger.verify():
             health.tell("LEDGER_DAMAGED", "ledger.db", mended=False)
             return health
-        if (broken := archive.ledger.broken_chain()) is not None:
-            health.tell("LEDGER_CHAIN", f"event {broken}", mended=False)
+        for fault in soundness.faults(archive):
+            health.damaged.append(fault)
+        for study in archive.ledger.unsound():
+            health.tell("LEDGER_STUDY", study, mended=False)
         if not dry_run:
             settle(archive)
+        _hubs(archive, health)
         spare = Spare(archive)
         with durable.storage_errors("mend the archive"):
             _stored(archive, spare, health, dry_run, progress)
@@ -57,6 +61,25 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
             _releases(archive, spare, health, dry_run, progress)
             _unused(archive, health, dry_run)
     return health
+
+
+def _hubs(archive: Archive, health: Health) -> None:
+    """No hub knows a later state of the archive, and none serves what was withdrawn."""
+    for url in sorted({event.payload["target"] for event in archive.ledger.events("published")}):
+        target = hub.open_target(url)
+        if not target.can_erase:
+            continue
+        health.looked_at["hubs"] += 1
+        try:
+            seen = ahead.stated(archive, target)
+            gone = ahead.revoked(archive, target, seen) - dict(archive.ledger.revocations()).keys()
+        except CurateError:
+            health.tell("HUB_UNREAD", url, mended=False)
+            continue
+        if ahead.unknown(archive, seen) or gone:
+            health.tell("HUB_AHEAD", url, mended=False)
+        elif purging.to_purge(archive, url):
+            health.tell("HUB_NOT_PURGED", url, mended=False)
 
 
 def _mend_stored(store: Store, name: str, data: bytes | None, dry_run: bool) -> bool:
