@@ -101,9 +101,27 @@ def revocations_of(target: Target, version: str) -> set[bytes]:
         ) from None
 
 
+def there(archive: Archive, url: str) -> dict[str, str]:
+    """The versions that a target holds by the ledger, each with the digest that was sent last."""
+    found: dict[str, str] = {}
+    events = [*archive.ledger.events("published"), *archive.ledger.events("purged")]
+    for event in sorted(events, key=lambda event: event.seq):
+        if event.payload["target"] == url:
+            found[event.subject] = event.payload["digest"]
+            if event.payload.get("dropped"):
+                del found[event.subject]
+    return found
+
+
+def used(archive: Archive) -> set[str]:
+    """The targets that hold a version by the ledger."""
+    urls = {str(event.payload["target"]) for event in archive.ledger.events("published")}
+    return {url for url in urls if there(archive, url)}
+
+
 def hubs_of(archive: Archive, target: Target) -> list[Target]:
     """The target, and every other one that the archive published to, or names as its own."""
-    known = {event.payload["target"] for event in archive.ledger.events("published")}
+    known = used(archive)
     urls = sorted({*known, archive.config.hub_target} - {target.url})
     return [target, *(other for url in urls if (other := hub.open_target(url)).can_erase and other.url != target.url)]
 
@@ -115,7 +133,7 @@ def refuse_behind(archive: Archive, hubs: Iterable[Target]) -> None:
         RefusedError: which hub, and the way out.
         HubError: a hub that the archive published to cannot be read.
     """
-    known = {event.payload["target"] for event in archive.ledger.events("published")}
+    known = used(archive)
     for number, target in enumerate(hubs):
         try:
             seen = stated(archive, target)

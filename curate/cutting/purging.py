@@ -15,6 +15,7 @@ from curate import clock
 from curate import version as versions
 from curate.archive.layout import Archive
 from curate.cutting import ahead
+from curate.cutting.ahead import there
 from curate.cutting.erase import name_revocations, recorded, settle
 from curate.cutting.restore import take_back
 from curate.errors import DamagedError, HubError, RefusedError
@@ -23,18 +24,6 @@ from curate.identity import TOOL, who
 from curate.progress import Progress, silent
 
 NOTHING = Purged((), (), 0, 0, ())
-
-
-def there(archive: Archive, url: str) -> dict[str, str]:
-    """The versions that a target holds by the ledger, each with the digest that was sent last."""
-    found: dict[str, str] = {}
-    events = [*archive.ledger.events("published"), *archive.ledger.events("purged")]
-    for event in sorted(events, key=lambda event: event.seq):
-        if event.payload["target"] == url:
-            found[event.subject] = event.payload["digest"]
-            if event.payload.get("dropped"):
-                del found[event.subject]
-    return found
 
 
 def to_purge(archive: Archive, url: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from curate.archive import anchor, attestations, commitments, layout, merkle, ta
 from curate.archive.cuts import cuts
 from curate.archive.layout import Archive
 from curate.archive.log import Opening
-from curate.cutting import ahead, forget, purging
+from curate.cutting import ahead, forget
 from curate.cutting.ahead import ADOPTED, Stated
 from curate.cutting.erase import recorded, settle
 from curate.cutting.restore import bring
@@ -211,7 +211,7 @@ def _events(
     archive: Archive, target: Target, seen: Iterable[Stated], foreign: Iterable[Stated]
 ) -> Iterator[Event]:
     """What the ledger is to know of the versions on a hub, oldest first."""
-    held, own = purging.there(archive, target.url), recorded(archive)
+    held, own = ahead.there(archive, target.url), recorded(archive)
     brought = {one.version for one in foreign}
     for one in seen:
         digest = {"target": target.url, "digest": one.said.release}

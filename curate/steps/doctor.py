@@ -65,7 +65,7 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
 
 def _hubs(archive: Archive, health: Health) -> None:
     """No hub knows a later state of the archive, and none serves what was withdrawn."""
-    for url in sorted({event.payload["target"] for event in archive.ledger.events("published")}):
+    for url in sorted(ahead.used(archive)):
         target = hub.open_target(url)
         if not target.can_erase:
             continue

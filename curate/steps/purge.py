@@ -9,7 +9,7 @@ from pathlib import Path
 from curate import hub
 from curate.archive import layout
 from curate.archive.layout import Archive
-from curate.cutting import purging
+from curate.cutting import ahead, purging
 from curate.errors import CurateError
 from curate.hub.protocol import Target
 from curate.progress import Progress, silent
@@ -58,6 +58,5 @@ def purge(root: Path, to: str = "", *, progress: Progress = silent) -> tuple[Pur
 
 
 def _targets(archive: Archive, to: str) -> Iterator[Target]:
-    urls = {event.payload["target"] for event in archive.ledger.events("published")}
-    for url in [to] if to else sorted(urls):
+    for url in [to] if to else sorted(ahead.used(archive)):
         yield hub.open_target(url)
