@@ -153,7 +153,7 @@ def without(archive: Archive, records: Iterable[StudyRecord], gone: frozenset[st
     """
     ledger, moved = archive.ledger, dict[str, StudyRecord]()
     leaving = list(records)
-    for path in sorted({path for record in leaving for path in record.files}):
+    for path in sorted({path for record in leaving for path in ledger.places(record.study_id)}):
         here = [study for study in ledger.sharing(path) if study not in gone]
         if not here:
             continue
@@ -194,7 +194,7 @@ def _blank(archive: Archive, path: str, leaving: Iterable[StudyRecord]) -> None:
                         file.seek(row["offset_bytes"])
                         file.write(bytes(row["size_bytes"]))
         durable.fsync_file(place)
-        place.chmod(0o444)
+        place.chmod(0o400)
 
 
 def _shard_without(archive: Archive, shard: str, gone: frozenset[str]) -> str:
@@ -230,7 +230,7 @@ def write_shard(archive: Archive, rows: pa.Table) -> str:
         path = f"previews/{digest}.parquet"
         target = archive.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.chmod(0o444)
+        temporary.chmod(0o400)
         durable.rename(temporary, target)
     return path
 

@@ -204,6 +204,18 @@ class Ledger:
         other.close()
         path.chmod(0o600)
 
+    @contextmanager
+    def readable(self) -> Iterator[None]:
+        """What SQLite says of a damaged file inside is one clear message.
+
+        Raises:
+            DamagedError, StorageError: the ledger cannot be read.
+        """
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _storage(self._path, error) from error
+
     def close(self) -> None:
         """Close the ledger; what was committed is on disk."""
         self._db.close()
@@ -397,6 +409,11 @@ class Ledger:
         query = "SELECT study_id FROM stored WHERE path=? ORDER BY study_id"
         return [r[0] for r in self._db.execute(query, (path,))]
 
+    def places(self, study_id: str) -> list[str]:
+        """The packs and the preview shard in which a study lies, whatever its record says."""
+        query = "SELECT path FROM stored WHERE study_id=? ORDER BY path"
+        return [r[0] for r in self._db.execute(query, (study_id,))]
+
     def put_study(self, record: StudyRecord) -> None:
         """Write a study's record, in place of an older one."""
         self._db.execute("DELETE FROM stored WHERE study_id=?", (record.study_id,))
@@ -501,7 +518,10 @@ class Ledger:
 
     def verify(self) -> bool:
         """Whether SQLite finds its own file in order."""
-        return bool(self._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
+        try:
+            return bool(self._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
+        except sqlite3.DatabaseError:  # so badly that it cannot even look
+            return False
 
 
 def _chained(before: bytes, row: tuple[str, ...]) -> bytes:

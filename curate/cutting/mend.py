@@ -60,7 +60,7 @@ def mend(target: Path, data: bytes | None, dry_run: bool) -> bool:
     if data is not None and not dry_run:
         target.parent.mkdir(parents=True, exist_ok=True)
         durable.remove(target)  # a pack is read-only, and may share its bytes with a release
-        durable.write_bytes(target, data, 0o444 if target.suffix == ".parquet" else 0o644)
+        durable.write_bytes(target, data, 0o400 if target.suffix == ".parquet" else 0o644)
     return data is not None
 
 

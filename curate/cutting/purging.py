@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from curate import clock
+from curate import clock, durable
 from curate import version as versions
 from curate.archive.layout import Archive
 from curate.cutting import ahead
@@ -54,7 +54,8 @@ def purge(archive: Archive, target: Target, progress: Progress = silent) -> Purg
     folders = {v: archive.releases / v for v in sorted(stale - old - lost, key=versions.parse)}
     ahead.refuse_revived(archive, target, folders.values())
     try:
-        purged = target.purge(folders, drop=old | lost, progress=progress)
+        with durable.public():
+            purged = target.purge(folders, drop=old | lost, progress=progress)
     except DamagedError:  # found out as it was sent
         lost |= _lost(archive, target, folders, progress)
         _named(archive, target, folders.keys() - lost, progress)
@@ -70,7 +71,8 @@ def purge(archive: Archive, target: Target, progress: Progress = silent) -> Purg
 
 def _without(target: Target, folders: dict[str, Path], drop: frozenset[str], progress: Progress) -> Purged:
     try:
-        return target.purge(folders, drop=drop, progress=progress)
+        with durable.public():
+            return target.purge(folders, drop=drop, progress=progress)
     except RefusedError:
         _close(target, drop)
         raise

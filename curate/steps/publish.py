@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from curate import clock, hub
+from curate import clock, durable, hub
 from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
@@ -98,7 +98,8 @@ def publish(
         contents = contents_of(folder)
         _refuse_unchecked(archive, folder, workers, progress, full=full)
         # (6) the release, as it was checked
-        published = target.publish(folder, settings=settings, expected=contents, progress=progress)
+        with durable.public():
+            published = target.publish(folder, settings=settings, expected=contents, progress=progress)
         _record(archive, folder, target.url, published.commit)
         return Publication(
             folder.name,
