@@ -74,10 +74,15 @@ def name_revocations(archive: Archive, named: Iterable[str]) -> None:
     known = revoked_since(archive).keys()
     for version in named:
         folder = archive.releases / version
-        if known <= revoked(folder).keys():
+        try:
+            stated = revoked(folder).keys()
+            day = json.loads((folder / "release.json").read_bytes()).get("recut", {}).get("date", clock.stamp()[:10])
+        except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+            told = f"Release {version} is not what was released."
+            raise DamagedError(told, hint="Run `curate doctor` on the archive.") from error
+        if known <= stated:
             continue
         with durable.storage_errors("cut a release again"):
-            day = json.loads((folder / "release.json").read_bytes())["recut"]["date"]
             out = archive.temporary / f"recut-{version}"
             recut(archive, version, frozenset(), day, out)
             layout.put_release(archive.root, out, version)

@@ -24,6 +24,7 @@ from curate import arrays, contract, durable
 from curate.archive import packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
+from curate.archive.ledger import StudyRecord
 from curate.cutting import notices, outside, texts
 from curate.cutting.attest import attest_again
 from curate.cutting.history import changes_of, history_before
@@ -152,7 +153,7 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
     for path, rows in sorted(by_pack.items()):
         rows.sort(key=lambda row: row["offset_bytes"])
         if rows:
-            places = _stored_already(archive, rows) or _stored_now(archive, folder, rows)
+            places = _stored_already(archive, rows, held) or _stored_now(archive, folder, rows)
             for row, place in zip(rows, places, strict=True):
                 moved[path, row["offset_bytes"]] = place
     return moved
@@ -160,10 +161,31 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
 
 def _stored_now(archive: Archive, folder: Path, rows: list[Row]) -> list[_Place]:
     packed = packs.store_pack(_pack_rows(folder, rows), archive.packs)
-    return [(packs.pack_path(packed.sha256), offset) for offset, _ in packed.places]
+    found = [(packs.pack_path(packed.sha256), offset) for offset, _ in packed.places]
+    _repoint(archive, rows, found)
+    return found
 
 
-def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
+def _repoint(archive: Archive, rows: list[Row], places: list[_Place]) -> None:
+    """Let the ledger's records of studies that lie in a damaged pack still name the sound one that was written."""
+    new = {row["sha256"]: place for row, place in zip(rows, places, strict=True)}
+    old, changed = {row["pack"] for row in rows}, []
+    for study in sorted({row["study_id"] for row in rows}):
+        record = _sound(archive, study)
+        if record is None or not old & set(archive.ledger.places(study)):
+            continue
+        table = tables.from_ipc(record.instances)
+        here = [(row["pack"], row["offset_bytes"]) for row in table.to_pylist()]
+        now = [new.get(sha, place) for sha, place in zip(table["sha256"].to_pylist(), here, strict=True)]
+        table = _set(_set(table, "pack", [path for path, _ in now]), "offset_bytes", [at for _, at in now])
+        changed.append(replace(record, instances=tables.to_ipc(table)))
+    if changed:
+        with archive.ledger.transaction():
+            for record in changed:
+                archive.ledger.put_study(record)
+
+
+def _stored_already(archive: Archive, rows: list[Row], held: set[str]) -> list[_Place]:
     """Where the archive holds just these instances in one pack: the withdrawal has written it; else nothing."""
     studies = sorted({row["study_id"] for row in rows})
     places: dict[bytes, _Place] = {}
@@ -177,6 +199,8 @@ def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
     found = [place for row in rows if (place := places.get(row["sha256"])) is not None]
     shared = {path for path, _ in found}
     if not len(found) == len(rows) == count or len(shared) != 1:
+        return []
+    if shared & held:  # a pack that was too damaged to be written again: it holds, or held, what goes
         return []
     return found if archive.ledger.sharing(shared.pop()) == studies else []
 
@@ -265,10 +289,29 @@ def _previews(archive: Archive, folder: Path, out: Path, gone: frozenset[str], k
         if count and count < rows.num_rows:
             if sha256_file(shard) != shard.stem:
                 raise _damaged(f"previews/{shard.name} of {folder.name}")
-            source = archive.root / write_shard(archive, pq.read_table(shard).filter(pc.invert(leave)))
+            path = write_shard(archive, pq.read_table(shard).filter(pc.invert(leave)))
+            _repoint_previews(archive, f"previews/{shard.name}", path)
+            source = archive.root / path
         if count:
             _link(source, out / "previews" / source.name)
             kept.rows["previews"] += count
+
+
+def _sound(archive: Archive, study: str) -> StudyRecord | None:
+    """A study's record, if it is what was written: an edited one never gets a new seal."""
+    try:
+        return archive.ledger.study(study)
+    except DamagedError:  # release and `doctor` tell it
+        return None
+
+
+def _repoint_previews(archive: Archive, old: str, new: str) -> None:
+    """The same of a shard of previews that was too damaged to be written again, and is gone."""
+    records = [r for study in archive.ledger.sharing(old) if (r := _sound(archive, study)) is not None]
+    if records:
+        with archive.ledger.transaction():
+            for record in records:
+                archive.ledger.put_study(replace(record, payload={**record.payload, "preview": new}))
 
 
 def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str) -> ReleaseSummary:
