@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from curate.metadata.table import vocabulary as vocabulary
     from curate.records import ArchiveInfo as ArchiveInfo
     from curate.records import CheckResult as CheckResult
+    from curate.steps.adopt import Adoption as Adoption
+    from curate.steps.adopt import adopt as adopt
     from curate.steps.approve import approve as approve
     from curate.steps.audit import audit as audit
     from curate.steps.check import check as check
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from curate.steps.ledger import ledger as ledger
     from curate.steps.publish import Publication as Publication
     from curate.steps.publish import publish as publish
+    from curate.steps.purge import Purge as Purge
+    from curate.steps.purge import purge as purge
     from curate.steps.quarantine import Decision as Decision
     from curate.steps.quarantine import Kept as Kept
     from curate.steps.quarantine import decide as decide
@@ -93,6 +97,7 @@ if TYPE_CHECKING:
     from curate.verify.disclosure import release_risk as release_risk
 
 _HOME = {
+    "Adoption": "curate.steps.adopt",
     "ArchiveInfo": "curate.records",
     "CheckResult": "curate.records",
     "CopyReport": "curate.steps.verify_copy",
@@ -112,6 +117,7 @@ _HOME = {
     "LedgerLine": "curate.steps.ledger",
     "Publication": "curate.steps.publish",
     "Pin": "curate.steps.trust",
+    "Purge": "curate.steps.purge",
     "QuarantineEntry": "curate.archive.ledger",
     "Recall": "curate.steps.recall",
     "RecutWarning": "curate.loading.load",
@@ -126,6 +132,7 @@ _HOME = {
     "Verdict": "curate.steps.inspect",
     "Volume": "curate.loading.volume",
     "Withdrawal": "curate.steps.withdraw",
+    "adopt": "curate.steps.adopt",
     "approve": "curate.steps.approve",
     "add_trust": "curate.steps.trust",
     "audit": "curate.steps.audit",
@@ -148,6 +155,7 @@ _HOME = {
     "new_key": "curate.steps.keys",
     "paths": "curate.steps.quarantine",
     "publish": "curate.steps.publish",
+    "purge": "curate.steps.purge",
     "recall": "curate.steps.recall",
     "receipts": "curate.steps.unseal",
     "reject": "curate.steps.reject",

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 
 def now() -> datetime:
     """The time in UTC; `SOURCE_DATE_EPOCH` (seconds since 1970) fixes it."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)
+
+
+def today() -> date:
+    """The day in UTC by the machine's own clock: what lasts some days for a person's sake is moved by nothing else."""
+    return datetime.now(UTC).date()
 
 
 def stamp() -> str:

@@ -20,6 +20,7 @@ from curate.errors import CurateError, StorageError
 observer: Callable[[str, Path], None] | None = None
 """Called before each step with its name (`write`, `fsync`, `rename`, `link`, `remove`, `commit`) and path."""
 
+_given: list[int] = []  # the umasks in whose place `private` is
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux: of the working directory; exchange two names
 
 _ADVICE = {
@@ -53,6 +54,32 @@ def storage_errors(what: str) -> Iterator[None]:
             error.errno or 0, (error.strerror or "the system refused", "Mend the cause, then run it again.")
         )
         raise StorageError(f"Cannot {what}: {reason}.", hint=hint) from error
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """What is written inside is readable to its owner only, by this process and those that it starts."""
+    before = os.umask(0o077)
+    os.umask(before | 0o077)
+    _given.append(before)
+    try:
+        yield
+    finally:
+        _given.pop()
+        os.umask(before)
+
+
+@contextmanager
+def public() -> Iterator[None]:
+    """What is written inside is for others to read, as the user's own umask lets them; never to write."""
+    if not _given:
+        yield
+        return
+    now = os.umask(_given[0] | 0o022)
+    try:
+        yield
+    finally:
+        os.umask(now)
 
 
 def fsync_folder(folder: Path) -> None:

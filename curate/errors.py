@@ -60,3 +60,7 @@ class HubError(CurateError):
     """The hub refused, failed, or holds something else than what was sent."""
 
     exit_code = 3
+
+
+class AbsentError(HubError):
+    """There is no such place on the hub, or not for this login."""

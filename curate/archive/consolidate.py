@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -17,6 +18,7 @@ from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
 from curate.archive.stores import Store
 from curate.digests import sha256_file
+from curate.errors import DamagedError
 
 
 def consolidate(archive: Archive, chosen: Collection[str]) -> None:
@@ -108,18 +110,24 @@ def _groups(studies: Iterable[StudyRecord], target: int) -> Iterator[list[StudyR
         yield group
 
 
-def pack_rows(store: Store, record: StudyRecord) -> Iterator[packs.PackRow]:
-    """A study's instances out of its present packs, in their order."""
+def pack_rows(store: Store, record: StudyRecord, *, proven: bool = False) -> Iterator[packs.PackRow]:
+    """A study's instances out of its present packs, in their order; `proven` ones have the digest of their row.
+
+    Raises:
+        DamagedError: one is cut short; or, if all are to be proven, is not what was admitted.
+    """
     for name, rows in groupby(tables.from_ipc(record.instances).to_pylist(), key=itemgetter("pack")):
         with store.local(name) as path:
             for row in rows:
                 data = packs.read_instance(path, row["offset_bytes"], row["size_bytes"])
+                if proven and hashlib.sha256(data).digest() != row["sha256"]:  # nothing damaged gets a new name
+                    raise DamagedError(f"{name} is damaged.", hint="Run `curate doctor` on the archive.")
                 yield packs.PackRow(record.study_id, row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
 
 
-def store(archive: Archive, group: list[StudyRecord]) -> list[StudyRecord]:
+def store(archive: Archive, group: list[StudyRecord], *, proven: bool = False) -> list[StudyRecord]:
     """One new pack of several studies; their records with the new places."""
-    rows = (row for record in group for row in pack_rows(archive.packs, record))
+    rows = (row for record in group for row in pack_rows(archive.packs, record, proven=proven))
     packed = packs.store_pack(rows, archive.packs)
     path, places, result = packs.pack_path(packed.sha256), iter(packed.places), []
     for record in group:
@@ -138,17 +146,55 @@ def _placed(instances: pa.Table, path: str, offsets: list[int]) -> pa.Table:
 
 
 def without(archive: Archive, records: Iterable[StudyRecord], gone: frozenset[str]) -> list[StudyRecord]:
-    """The records that shared a pack or a preview shard with what goes, in new ones without it."""
+    """The records that shared a pack or a preview shard with what goes, in new ones without it.
+
+    A withdrawal waits for no repair: in a pack that is damaged, what goes becomes zeros, and what stays lies there
+    still, as it is; a damaged shard of previews is removed. `doctor` tells both, and mends them.
+    """
     ledger, moved = archive.ledger, dict[str, StudyRecord]()
-    for path in sorted({path for record in records for path in record.files}):
+    leaving = list(records)
+    for path in sorted({path for record in leaving for path in ledger.places(record.study_id)}):
         here = [study for study in ledger.sharing(path) if study not in gone]
-        stay = [record for study in here if (record := moved.get(study) or ledger.study(study)) is not None]
-        if path.startswith("packs/"):
-            moved |= {record.study_id: record for record in store(archive, stay)} if stay else {}
-        else:
-            shard = _shard_without(archive, path, gone) if stay else ""
-            moved |= {r.study_id: replace(r, payload={**r.payload, "preview": shard}) for r in stay}
+        if not here:
+            continue
+        try:
+            stay = [r for study in here if (r := moved.get(study) or ledger.study(study)) is not None]
+            if path.startswith("packs/"):
+                moved |= {record.study_id: record for record in store(archive, stay, proven=True)}
+            else:
+                shard = _shard_without(archive, path, gone)
+                moved |= {r.study_id: replace(r, payload={**r.payload, "preview": shard}) for r in stay}
+        except (DamagedError, FileNotFoundError, pa.ArrowException):
+            _blank(archive, path, leaving)
     return list(moved.values())
+
+
+def _blank(archive: Archive, path: str, leaving: Iterable[StudyRecord]) -> None:
+    """Write zeros where the instances lie that leave a damaged pack; a damaged shard goes as a whole.
+
+    Raises:
+        DamagedError: the pack lies where nothing can be written over.
+    """
+    store = archive.store_of(path)
+    if not store.has(path):
+        return
+    if not path.startswith("packs/"):
+        store.remove(path)
+        return
+    if store.is_remote:
+        raise DamagedError(f"{path} in the store is damaged.", hint="Run `curate doctor`, then withdraw again.")
+    place = store.place(path)
+    with durable.storage_errors("erase from a damaged pack"):
+        durable.step("write", place)
+        place.chmod(0o600)
+        with place.open("r+b") as file:
+            for record in leaving:
+                for row in tables.from_ipc(record.instances).to_pylist():
+                    if row["pack"] == path and row["offset_bytes"] < place.stat().st_size:
+                        file.seek(row["offset_bytes"])
+                        file.write(bytes(row["size_bytes"]))
+        durable.fsync_file(place)
+        place.chmod(0o400)
 
 
 def _shard_without(archive: Archive, shard: str, gone: frozenset[str]) -> str:
@@ -184,7 +230,7 @@ def write_shard(archive: Archive, rows: pa.Table) -> str:
         path = f"previews/{digest}.parquet"
         target = archive.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.chmod(0o444)
+        temporary.chmod(0o400)
         durable.rename(temporary, target)
     return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -14,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curate import durable, remote
+from curate.archive import anchor, keys, notes, secret
 from curate.archive import config as configuration
-from curate.archive import keys, notes, secret
 from curate.archive.config import Config
 from curate.archive.ledger import Actor, Ledger
 from curate.archive.stores import Store
@@ -92,7 +93,7 @@ def create(
     with durable.storage_errors(f"make an archive in {root}"):
         if root.is_file() or (root.is_dir() and any(root.iterdir())):
             raise InputError(f"{root} exists and is not empty.", hint="Name a new folder.")
-        with _whole_or_not(root):
+        with _whole_or_not(root), durable.private():
             root.mkdir(parents=True, exist_ok=True)
             root.chmod(0o700)
             for name in ("packs", "quarantine", "releases", "tmp"):
@@ -138,16 +139,21 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
     _refuse_name(root)
     if not (root / "ledger.db").is_file():
         raise DamagedError(f"{root} has no ledger.db.", hint="Restore it from your backup.")
-    with _locked(root) if write else _unlocked():
-        ledger = Ledger(root / "ledger.db", Actor(config.people, _log_key(root), config.digest))
+    with _writing(root) if write else _unlocked():
+        known = secret.read(root / "secret.key")
+        actor = Actor(config.people, _log_key(root), config.digest, secret.derived(known, "ledger rows"))
+        ledger = Ledger(root / "ledger.db", actor)
         try:
-            archive = Archive(root, config, secret.read(root / "secret.key"), ledger)
+            archive = Archive(root, config, known, ledger)
             if write:
                 sweep(root)
                 _claim(archive)
             else:
                 _clear_left(archive)
-            yield archive
+            with ledger.readable():
+                yield archive
+                if write:
+                    anchor.keep(root, ledger)
         finally:
             ledger.close()
 
@@ -185,29 +191,72 @@ def _clear_left(archive: Archive) -> None:
 
 
 @contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    """Under the lock, and for the owner's eyes alone, whatever the umask."""
+    with durable.private(), _locked(root):
+        if root.stat().st_mode & 0o077:
+            root.chmod(0o700)
+        yield
+
+
+@contextmanager
 def _unlocked() -> Iterator[None]:
     yield
 
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Hold `lock` with the kernel's help: a dead process holds nothing, so a stale lock cannot block."""
-    with durable.storage_errors(f"write to the archive {root}"), (root / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(
-                f"The archive {root} is in use{_holder(root)}.",
-                hint="Wait until it is done.",
-            ) from None
-        file.truncate(0)
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
-        file.flush()
-        try:
-            yield
-        finally:
+    """Hold the archive with the kernel's help: a dead process holds nothing, so a stale lock cannot block.
+
+    Held are the folder, which nobody deletes under a running command, and `lock` in it, which says who holds it.
+    """
+    with durable.storage_errors(f"write to the archive {root}"), _open_folder(root) as folder:
+        _refuse_other_user(root)
+        _hold(root, folder)
+        with (root / "lock").open("a+") as file:
+            _hold(root, file.fileno())
+            os.fchmod(file.fileno(), 0o600)
             file.truncate(0)
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+
+@contextmanager
+def _open_folder(root: Path) -> Iterator[int]:
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _hold(root: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        hint = "Wait until it is done."
+        raise LockedError(f"The archive {root} is in use{_holder(root)}.", hint=hint) from None
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK):
+            raise  # else a file system that holds no folders: the file alone is held
+
+
+def _refuse_other_user(root: Path) -> None:
+    """Refuse to write what the archive's owner could not read afterwards.
+
+    Raises:
+        InputError: the folder is another user's.
+    """
+    owner = root.stat().st_uid
+    if owner != os.geteuid():
+        raise InputError(
+            f"The archive {root} belongs to another user (number {owner}).", hint="Run the command as that user."
+        )
 
 
 def _holder(root: Path) -> str:

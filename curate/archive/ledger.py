@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from curate import durable
-from curate.archive import log, tables
+from curate.archive import log, rows, tables
 from curate.digests import canonical_json
 from curate.errors import DamagedError, StorageError
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
+_UNSEALED = 5  # the layout before it: records of studies had no seals
 _SCHEMA = f"""
 CREATE TABLE events(
   seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
@@ -35,7 +36,7 @@ CREATE TRIGGER events_fixed BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'e
 CREATE TABLE studies(
   study_id TEXT PRIMARY KEY, donor_id TEXT NOT NULL, source BLOB NOT NULL, payload TEXT NOT NULL,
   series BLOB NOT NULL, instances BLOB NOT NULL, links BLOB NOT NULL, previews BLOB, merged INTEGER NOT NULL,
-  notes BLOB NOT NULL);
+  notes BLOB NOT NULL, seal BLOB NOT NULL DEFAULT x'');
 CREATE INDEX studies_donor ON studies(donor_id);
 CREATE INDEX studies_new ON studies(study_id) WHERE merged=0;
 CREATE INDEX studies_bare ON studies(study_id) WHERE previews IS NOT NULL;
@@ -52,15 +53,21 @@ CREATE TABLE revocations(sha256 BLOB PRIMARY KEY, version TEXT);
 CREATE TABLE remarks(sha256 BLOB PRIMARY KEY, text TEXT NOT NULL);
 {log.SCHEMA}"""
 _EVENT = "seq, at, kind, subject, who, key, tool, policy, payload"
+_STUDY = "study_id, donor_id, payload, source, series, instances, links, previews, merged, notes, seal"
+_SMALL = 3  # of these: what an outline shows; the seal covers the others by one digest
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Under what events are written: names by account, the id of the archive's key, its policy's digest."""
+    """Under what events are written: names by account, the id of the archive's key, its policy's digest.
+
+    `seal` is the key under which the records of studies are sealed.
+    """
 
     people: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
     policy: str = ""
+    seal: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +163,24 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA secure_delete=ON")
-            if self._db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == _UNSEALED:
+                self._seal_all()
+            elif version != SCHEMA_VERSION:
                 raise DamagedError(f"{path} has another layout.", hint="Use the version that made it.")
         except sqlite3.DatabaseError as error:
             raise _storage(path, error) from error
         self.log = log.Log(self._db)
+
+    def _seal_all(self) -> None:
+        """Give each record of an older ledger its seal, as it stands."""
+        with self.transaction():
+            self._db.execute("ALTER TABLE studies ADD COLUMN seal BLOB NOT NULL DEFAULT x''")
+            for study in self.study_ids():
+                row = self._db.execute(f"SELECT {_STUDY} FROM studies WHERE study_id=?", (study,)).fetchone()  # noqa: S608
+                made = rows.seal(self._actor.seal, row[:_SMALL], row[_SMALL:-1])
+                self._db.execute("UPDATE studies SET seal=? WHERE study_id=?", (made, study))
+            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @staticmethod
     def create(path: Path) -> None:
@@ -183,6 +203,18 @@ class Ledger:
             self._db.backup(other)
         other.close()
         path.chmod(0o600)
+
+    @contextmanager
+    def readable(self) -> Iterator[None]:
+        """What SQLite says of a damaged file inside is one clear message.
+
+        Raises:
+            DamagedError, StorageError: the ledger cannot be read.
+        """
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _storage(self._path, error) from error
 
     def close(self) -> None:
         """Close the ledger; what was committed is on disk."""
@@ -238,6 +270,27 @@ class Ledger:
         row = self._db.execute("SELECT chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         return row[0] if row else bytes(32)
 
+    def tip(self) -> tuple[int, bytes]:
+        """The number of the last event, and the digest over all of them."""
+        row = self._db.execute("SELECT seq, chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return (int(row[0]), row[1]) if row else (0, bytes(32))
+
+    def head_at(self, seq: int) -> bytes | None:
+        """The digest over all events up to one; None where there is no such event."""
+        row = self._db.execute("SELECT chain FROM events WHERE seq=?", (seq,)).fetchone()
+        return row[0] if row else (None if seq else bytes(32))
+
+    def comings_and_goings(self) -> Iterator[tuple[str, str]]:
+        """When studies were admitted, joined and withdrawn: kind and study, in their order."""
+        kinds = "('admitted', 'joined', 'withdrawn')"
+        yield from self._db.execute(f"SELECT kind, subject FROM events WHERE kind IN {kinds} ORDER BY seq")  # noqa: S608 (constants)
+
+    def keys(self) -> set[str]:
+        """The ids of the archive's keys under which events were written; reviewers' own apart."""
+        reviewed = "('approved', 'rejected')"
+        found = self._db.execute(f"SELECT DISTINCT key FROM events WHERE kind NOT IN {reviewed}")  # noqa: S608 (constants)
+        return {key for (key,) in found if key}
+
     def broken_chain(self) -> int | None:
         """The first event that is not what was written; None where all are."""
         before = bytes(32)
@@ -283,9 +336,34 @@ class Ledger:
         return last, studies, waiting
 
     def study(self, study_id: str) -> StudyRecord | None:
-        """The admitted study of an id."""
-        row = self._db.execute("SELECT * FROM studies WHERE study_id=?", (study_id,)).fetchone()
-        return _study(row) if row else None
+        """The admitted study of an id.
+
+        Raises:
+            DamagedError: its record is not what was written.
+        """
+        row = self._db.execute(f"SELECT {_STUDY} FROM studies WHERE study_id=?", (study_id,)).fetchone()  # noqa: S608
+        return self._sound(row) if row else None
+
+    def study_as_is(self, study_id: str) -> StudyRecord | None:
+        """The same, whoever wrote it: for what must be possible with a damaged record, too."""
+        row = self._db.execute(f"SELECT {_STUDY} FROM studies WHERE study_id=?", (study_id,)).fetchone()  # noqa: S608
+        return _study(row, payload={}) if row else None
+
+    def has_study(self, study_id: str) -> bool:
+        """Whether a study is admitted."""
+        return bool(self._db.execute("SELECT 1 FROM studies WHERE study_id=?", (study_id,)).fetchone())
+
+    def unsound(self) -> Iterator[str]:
+        """Ids of the studies whose records are not what was written, sorted."""
+        for row in self._db.execute(f"SELECT {_STUDY} FROM studies ORDER BY study_id"):  # noqa: S608 (constants)
+            try:
+                self._sound(row)
+            except DamagedError:
+                yield row[0]
+
+    def _sound(self, row: Any) -> StudyRecord:
+        rows.refuse_other(self._actor.seal, row[-1], row[:_SMALL], row[_SMALL:-1])
+        return _study(row)
 
     def study_ids(self, donor_id: str | None = None) -> list[str]:
         """Ids of all admitted studies, sorted; or of one donor."""
@@ -296,13 +374,15 @@ class Ledger:
 
     def studies(self) -> Iterator[StudyRecord]:
         """All admitted studies, sorted by id, as a stream."""
-        for row in self._db.execute("SELECT * FROM studies ORDER BY study_id"):
-            yield _study(row)
+        for row in self._db.execute(f"SELECT {_STUDY} FROM studies ORDER BY study_id"):  # noqa: S608 (constants)
+            yield self._sound(row)
 
     def outlines(self) -> Iterator[Outline]:
         """The same without series, instances and previews."""
-        for row in self._db.execute("SELECT study_id, donor_id, payload FROM studies ORDER BY study_id"):
-            yield Outline(row[0], row[1], json.loads(row[2]))
+        query = "SELECT study_id, donor_id, payload, seal FROM studies ORDER BY study_id"
+        for *small, kept in self._db.execute(query):
+            rows.refuse_other(self._actor.seal, kept, small)
+            yield Outline(small[0], small[1], json.loads(small[2]))
 
     def licenses(self) -> list[str]:
         """The licences that admitted studies are under, sorted."""
@@ -329,25 +409,23 @@ class Ledger:
         query = "SELECT study_id FROM stored WHERE path=? ORDER BY study_id"
         return [r[0] for r in self._db.execute(query, (path,))]
 
+    def places(self, study_id: str) -> list[str]:
+        """The packs and the preview shard in which a study lies, whatever its record says."""
+        query = "SELECT path FROM stored WHERE study_id=? ORDER BY path"
+        return [r[0] for r in self._db.execute(query, (study_id,))]
+
     def put_study(self, record: StudyRecord) -> None:
         """Write a study's record, in place of an older one."""
         self._db.execute("DELETE FROM stored WHERE study_id=?", (record.study_id,))
         places = [(path, record.study_id) for path in sorted(record.files)]
         self._db.executemany("INSERT INTO stored VALUES (?,?)", places)
+        small = (record.study_id, record.donor_id, canonical_json(record.payload))
+        parts = (record.series, record.instances, record.links, record.previews)
+        large = (record.source, *parts, record.merged, record.notes)
+        sealed = rows.seal(self._actor.seal, small, large)
         self._db.execute(
-            "INSERT OR REPLACE INTO studies VALUES (?,?,?,?,?,?,?,?,?,?)",
-            (
-                record.study_id,
-                record.donor_id,
-                record.source,
-                canonical_json(record.payload),
-                record.series,
-                record.instances,
-                record.links,
-                record.previews,
-                record.merged,
-                record.notes,
-            ),
+            f"INSERT OR REPLACE INTO studies({_STUDY}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 (constants)
+            (*small, *large, sealed),
         )
 
     def delete_study(self, study_id: str) -> None:
@@ -440,7 +518,10 @@ class Ledger:
 
     def verify(self) -> bool:
         """Whether SQLite finds its own file in order."""
-        return bool(self._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
+        try:
+            return bool(self._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
+        except sqlite3.DatabaseError:  # so badly that it cannot even look
+            return False
 
 
 def _chained(before: bytes, row: tuple[str, ...]) -> bytes:
@@ -451,8 +532,14 @@ def _entry(row: tuple[Any, ...]) -> QuarantineEntry:
     return QuarantineEntry(row[0], row[1], row[2], json.loads(row[3]), *row[4:])
 
 
-def _study(row: Any) -> StudyRecord:
-    return StudyRecord(row[0], row[1], row[2], json.loads(row[3]), *row[4:])
+def _study(row: Any, payload: dict[str, Any] | None = None) -> StudyRecord:
+    study_id, donor_id, said, source, *large, _ = row
+    try:
+        payload = json.loads(said)
+    except ValueError:
+        if payload is None:
+            raise
+    return StudyRecord(study_id, donor_id, source, payload or {}, *large)
 
 
 def _storage(path: Path, error: sqlite3.Error) -> StorageError | DamagedError:

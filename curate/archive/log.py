@@ -6,8 +6,9 @@ commitments, which are as random as their salts, so that neither dates nor neigh
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from curate import clock
@@ -23,6 +24,7 @@ CREATE TABLE openings(
   json TEXT NOT NULL);
 CREATE INDEX openings_study ON openings(study_id);
 """
+_TRIGGERS = re.findall(r"^(?=CREATE TRIGGER (\w+))(.*END);$", SCHEMA, re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,21 @@ class Log:
 
     def withdraw(self, study_id: str, revoked: Iterable[bytes]) -> None:
         """Erase what opens a study's consent; the withdrawal says only which hashed digests it revokes."""
+        self.forget(study_id)
+        self.revoke(revoked)
+
+    def forget(self, study_id: str) -> None:
+        """Erase what opens a study's consent, where the log has its withdrawal already."""
         self._db.execute("DELETE FROM openings WHERE study_id=?", (study_id,))
+
+    def revoke(self, revoked: Iterable[bytes]) -> None:
+        """Put a withdrawal into the log of what is in the archive no more."""
         self._put(WITHDRAWAL, "", commitments.withdrawal(revoked))
+
+    def revoked(self) -> set[bytes]:
+        """The hashed digests that withdrawals revoke, of leaves and of what waits for one."""
+        texts = self._db.execute("SELECT json FROM openings WHERE kind=?", (WITHDRAWAL,))
+        return {digest for (text,) in texts for digest in commitments.revoked(text) or ()}
 
     def _put(self, kind: str, study_id: str, text: str) -> None:
         self._db.execute(
@@ -67,6 +82,38 @@ class Log:
         for place, (committed, kind, row) in enumerate(new, self.size()):
             self._db.execute("INSERT INTO leaves VALUES (?,?,?)", (place, kind, committed))
             self._db.execute("UPDATE openings SET idx=? WHERE id=?", (place, row))
+
+    def take_over(self, leaves: Sequence[tuple[str, bytes]], openings: Iterable[Opening]) -> None:
+        """Go on from a log that was published: this one's leaves beyond what both begin with wait for new places.
+
+        Only leaves that nobody saw may be among these.
+        """
+        mine = list(self.leaves())
+        same = next((at for at, (a, b) in enumerate(zip(mine, leaves, strict=False)) if a != b), None)
+        same = min(len(mine), len(leaves)) if same is None else same
+        for name, _ in _TRIGGERS:
+            self._db.execute(f"DROP TRIGGER {name}")
+        self._db.execute("DELETE FROM leaves WHERE idx>=?", (same,))
+        self._db.execute("UPDATE openings SET idx=NULL WHERE idx>=?", (same,))
+        for _, text in _TRIGGERS:
+            self._db.execute(text)
+        for at, (kind, made) in enumerate(leaves[same:], same):
+            self._db.execute("INSERT INTO leaves VALUES (?,?,?)", (at, kind, made))
+        for opening in openings:
+            if opening.index >= same:
+                self._take(opening)
+
+    def _take(self, opening: Opening) -> None:
+        """Put what opens a leaf that was taken over in the place of what waits here to say the same."""
+        study_id = (commitments.studied(opening.text) or ("",))[0]
+        if study_id:
+            self._db.execute("DELETE FROM openings WHERE study_id=?", (study_id,))
+        else:
+            self._db.execute("DELETE FROM openings WHERE idx IS NULL AND json=?", (opening.text,))
+        self._db.execute(
+            "INSERT INTO openings(idx, kind, study_id, salt, json) VALUES (?,?,?,?,?)",
+            (opening.index, opening.kind, study_id, opening.salt, opening.text),
+        )
 
     def size(self) -> int:
         """How many leaves there are."""

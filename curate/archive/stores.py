@@ -68,7 +68,7 @@ class Store:
             return remote.size(self._url(name)) is not None
         return self.place(name).is_file()
 
-    def put(self, source: Path, name: str, *, mode: int = 0o444, replace: bool = False) -> None:
+    def put(self, source: Path, name: str, *, mode: int = 0o400, replace: bool = False) -> None:
         """Give a finished, synced file its place; one that is there stays, unless it is to be replaced."""
         if not replace and self.has(name):
             return
@@ -124,7 +124,7 @@ class Store:
             self._fetch(name, partial)
             if sha256_file(partial) != Path(name).stem:
                 raise DamagedError(f"{name} in the store is damaged.", hint="Run `curate doctor`.")
-            partial.chmod(0o444)
+            partial.chmod(0o400)
             durable.fsync_file(partial)
             durable.rename(partial, target)
         finally:

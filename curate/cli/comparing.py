@@ -50,7 +50,7 @@ def verify_copy(
             shared.console().print(Text(f"Deleted {deleted:,} files."))
     if as_json:
         shared.print_json({**asdict(report), "deleted": deleted})
-    if report.altered or len(report.revoked) > deleted:
+    if report.altered or report.unknown or report.unread or len(report.revoked) > deleted:
         raise typer.Exit(1)
 
 
@@ -70,15 +70,17 @@ def _print_copy(report: curate.CopyReport) -> None:
         "revoked": ("withdrawn; delete them", report.revoked, "bold red"),
         "altered": ("an instance's id with other bytes; fetch them again", report.altered, "bold red"),
         "unknown": ("in no row of this version", report.unknown, "yellow"),
+        "unread": ("not known; they may hold images, so look yourself", report.unread, "yellow"),
     }
     for name, (what, paths, style) in told.items():
         if paths:
             files = f"{len(paths):,} {name} files" if len(paths) != 1 else f"1 {name} file"
-            out.print(Text(f"{files} ({counts[name]}): {what}.", style=style))
+            held = f" ({counts[name]})" if name in counts else ""
+            out.print(Text(f"{files}{held}: {what}.", style=style))
             for path in paths:
                 out.print(Text(f"  {path}"), soft_wrap=True)
     if report.other:
-        out.print(Text(f"{report.other:,} other files, no DICOM."), style="dim")
+        out.print(Text(f"{report.other:,} other files, without images."), style="dim")
 
 
 def diff(

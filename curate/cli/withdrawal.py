@@ -1,4 +1,4 @@
-"""The commands that take back: withdraw, status, recall."""
+"""The commands that take back: withdraw, purge, status, recall, adopt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from curate.errors import quoted
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (withdraw, status, recall):
+    for command in (withdraw, purge, status, recall, adopt):
         app.command(rich_help_panel="Maintainer")(command)
 
 
@@ -48,9 +48,72 @@ def withdraw(
         out.print(Text(f"Withdrew {studies}; the archive's packs and releases no longer hold anything of it."))
     if done.versions:
         out.print(Text(f"Cut again without it: {', '.join(done.versions)}."))
-        out.print(shared.hint(f"Next, to take it off the hub: curate release {quoted(archive)}, and publish.", "bold"))
+    if done.damaged:
+        told = f"Too damaged here to be cut again: {', '.join(done.damaged)}. The purge takes them from the hub."
+        out.print(Text(told, style="bold red"))
+    if done.versions or done.damaged:
+        out.print(shared.hint(f"Next, to take it off the hub: curate purge {quoted(archive)}", "bold"))
     if done.dropped:
         out.print(Text(f"Dropped the unpublished {', '.join(done.dropped)}: curate release {quoted(archive)}"))
+
+
+_HubArgument = Annotated[str, typer.Argument(help="All hubs of the archive by default.", metavar="HUB")]
+
+
+def purge(
+    archive: ArchiveArgument,
+    hub: _HubArgument = "",
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take what was withdrawn off the hubs, at once: no new version, approval or check is waited for.
+
+    Example: curate purge archive
+    """
+    done = curate.purge(archive, hub, progress=progress(quiet=quiet))
+    if as_json:
+        shared.print_json([asdict(one) for one in done])
+        return
+    out = shared.console()
+    for one in done:
+        if not one.purged and not one.dropped:
+            out.print(Text(f"{one.url} holds nothing that was withdrawn."))
+        if one.purged:
+            erased = f"{one.erased_files:,} files ({shared.size(one.erased_bytes)})"
+            out.print(Text(f"{one.url} serves {', '.join(one.purged)} without what was withdrawn; erased {erased}."))
+        if one.dropped:
+            out.print(Text(f"Taken off {one.url}: {', '.join(one.dropped)}."))
+        for left in one.remaining:
+            out.print(Text(f"Still there: {left}"), style="bold red")
+    if not done:
+        out.print(Text("Nothing is published yet."))
+
+
+def adopt(
+    archive: ArchiveArgument,
+    hub: _HubArgument = "",
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take over what the hubs know and an archive that was restored from a backup has forgotten: withdrawals, versions.
+
+    Example: curate adopt archive
+    """
+    done = curate.adopt(archive, hub, progress=progress(quiet=quiet))
+    if as_json:
+        shared.print_json([asdict(one) for one in done])
+        return
+    out = shared.console()
+    for one in done:
+        if one.already:
+            out.print(Text(f"{one.url} knows nothing that the archive does not."))
+            continue
+        came = f"versions {', '.join(one.versions)}" if one.versions else "no version"
+        out.print(Text(f"Took over from {one.url}: {came}, {one.leaves:,} leaves of the log."))
+        out.print(Text(f"Withdrawn here, as it was there: {one.studies:,} studies."))
+    if any(not one.already for one in done):
+        out.print(Text("Donations that came after the backup are not on a hub: take them in again."))
+        out.print(Text(f"Next: curate doctor {quoted(archive)}"), style="bold")
 
 
 _TOLD = {

@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
 
 from curate import clock, durable
+from curate import version as versions
 from curate.archive import layout, receipts, sealed_log, shown
 from curate.archive.consolidate import remove_unused
 from curate.archive.cuts import cuts, holds
@@ -19,55 +23,66 @@ from curate.archive.ledger import Event
 from curate.cutting.recut import recut, revoked, revoked_since
 from curate.dicom.types import Keys
 from curate.digests import sha256_file
+from curate.errors import CurateError, DamagedError
 from curate.identity import TOOL, who
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Versions that were cut again, and unpublished cuts that were dropped."""
+    """Versions that were cut again, unpublished cuts that were dropped, and versions too `damaged` to be cut again.
+
+    A damaged one may still hold what was withdrawn: the next run tries again, and a purge does not wait for it.
+    """
 
     recut: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
-def settle(archive: Archive) -> Erased:
-    """Erase what earlier withdrawals left, if a kill left anything.
+def settle(archive: Archive, *, again: bool = False) -> Erased:
+    """Erase what earlier withdrawals left, if a kill left anything; `again` looks for all that was ever withdrawn.
 
     Raises:
         StorageError: the disk is full or fails; the next run goes on.
     """
-    pending = _pending(archive)
+    pending = list(archive.ledger.events("withdrawn")) if again else _pending(archive)
     if not pending:
         return Erased()
     gone = frozenset(event.subject for event in pending)
     with durable.storage_errors("erase what was withdrawn"):
         _vaults(archive, pending)
         _receipts(archive, gone)
-        dropped = _releases(archive, gone, max(event.at for event in pending)[:10])
+        dropped, damaged = _releases(archive, gone, max(event.at for event in pending)[:10])
         shown.prune(archive)
         remove_unused(archive)
-        again = _changed(archive)
+        changed = _changed(archive)
+    done = set() if damaged else {event.subject for event in _pending(archive)}
     with archive.ledger.transaction():
-        for version, digest in again.items():
+        for version, digest in changed.items():
             archive.ledger.append(clock.stamp(), "recut", version, {"digest": digest}, who=who(), tool=TOOL)
-        for study in sorted(gone):
+        for study in sorted(done):
             archive.ledger.append(clock.stamp(), "erased", study, {}, who=who(), tool=TOOL)
     archive.ledger.truncate()
-    return Erased(tuple(again), dropped)
+    return Erased(tuple(changed), dropped, damaged)
 
 
-def name_revocations(archive: Archive, versions: Iterable[str]) -> None:
+def name_revocations(archive: Archive, named: Iterable[str]) -> None:
     """Tell in versions that were cut again which later version is the first without what they lost.
 
     A withdrawal comes before the release that is without the study, so that release's number comes later.
     """
     known = revoked_since(archive).keys()
-    for version in versions:
+    for version in named:
         folder = archive.releases / version
-        if known <= revoked(folder).keys():
+        try:
+            stated = revoked(folder).keys()
+            day = json.loads((folder / "release.json").read_bytes()).get("recut", {}).get("date", clock.stamp()[:10])
+        except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+            told = f"Release {version} is not what was released."
+            raise DamagedError(told, hint="Run `curate doctor` on the archive.") from error
+        if known <= stated:
             continue
         with durable.storage_errors("cut a release again"):
-            day = json.loads((folder / "release.json").read_bytes())["recut"]["date"]
             out = archive.temporary / f"recut-{version}"
             recut(archive, version, frozenset(), day, out)
             layout.put_release(archive.root, out, version)
@@ -105,31 +120,67 @@ def _receipts(archive: Archive, gone: frozenset[str]) -> None:
     durable.rename(temporary, path)
 
 
-def _releases(archive: Archive, gone: frozenset[str], day: str) -> tuple[str, ...]:
-    """Cut published versions again in place; drop cuts that nobody saw, the next one takes their number."""
+def _releases(archive: Archive, gone: frozenset[str], day: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Cut published versions again in place; drop cuts that nobody saw, the next one takes their number.
+
+    Gives those dropped, and those that cannot be cut again, since what they are made of is damaged.
+    """
     published = {event.subject for event in archive.ledger.events("published")}
-    dropped = []
-    for folder in cuts(archive):
-        if not holds(folder, gone):
+    dropped, damaged = [], []
+    for folder in _folders(archive, published):
+        found = holding(folder, gone)
+        if found is False:
             continue
-        if folder.name in published:
-            out = archive.temporary / f"recut-{folder.name}"
-            recut(archive, folder.name, gone, day, out)
-            layout.put_release(archive.root, out, folder.name)
-        else:
+        if folder.name not in published:
             durable.remove(folder)
             dropped.append(folder.name)
-    return tuple(dropped)
+            continue
+        out = archive.temporary / f"recut-{folder.name}"
+        try:
+            recut(archive, folder.name, gone, day, out)
+        except DamagedError:
+            durable.remove(out)
+            damaged.append(folder.name)
+            continue
+        layout.put_release(archive.root, out, folder.name)
+    return tuple(dropped), tuple(damaged)
+
+
+def _folders(archive: Archive, published: Iterable[str]) -> list[Path]:
+    """Every version that is there, or should be."""
+    known = {path.name: path for path in cuts(archive)} | {v: archive.releases / v for v in published}
+    return [known[version] for version in sorted(known, key=versions.parse)]
+
+
+def holding(folder: Path, studies: frozenset[str]) -> bool | None:
+    """Whether a release has a row of one of these studies; None where it is too damaged to tell."""
+    try:
+        return holds(folder, studies)
+    except (OSError, ValueError, LookupError, pa.ArrowException, CurateError):  # the answer is that there is none
+        return None
 
 
 def _changed(archive: Archive) -> dict[str, str]:
-    """Versions whose seal is not the one that the ledger knows, with its digest."""
-    known = recorded(archive)
-    found = {folder.name: sha256_file(folder / "release.json") for folder in cuts(archive)}
-    return {version: digest for version, digest in found.items() if known.get(version, digest) != digest}
+    """Versions that were cut again since the ledger knew their seal, with its digest now; a damaged seal is none."""
+    known, found = recorded(archive), {}
+    for folder in cuts(archive):
+        digest, before = sha256_file(folder / "release.json"), known.get(folder.name)
+        if before not in (None, digest) and before in _replaces(folder):
+            found[folder.name] = digest
+    return found
+
+
+def _replaces(folder: Path) -> list[str]:
+    """The digests that a version had before it was cut again, by its own seal."""
+    try:
+        found = json.loads((folder / "release.json").read_bytes())["recut"]["replaces"]
+    except (OSError, ValueError, LookupError, TypeError):  # damaged, or never cut again
+        return []
+    return list(found) if isinstance(found, list) else []
 
 
 def recorded(archive: Archive) -> dict[str, str]:
     """The digest of each version's `release.json` as it was cut, or cut again, last."""
-    events = [*archive.ledger.events("released"), *archive.ledger.events("recut")]
+    kinds = ("released", "recut", "restored")
+    events = [event for kind in kinds for event in archive.ledger.events(kind)]
     return {event.subject: event.payload["digest"] for event in sorted(events, key=lambda event: event.seq)}

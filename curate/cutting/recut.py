@@ -7,6 +7,7 @@ published before would tell the withdrawn person's values.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,11 +24,13 @@ from curate import arrays, contract, durable
 from curate.archive import packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
+from curate.archive.ledger import StudyRecord
 from curate.cutting import notices, outside, texts
 from curate.cutting.attest import attest_again
 from curate.cutting.history import changes_of, history_before
 from curate.cutting.outside import Outside
 from curate.digests import sha256_file
+from curate.errors import DamagedError
 from curate.records import ReleaseSummary, Row
 
 _Place = tuple[str, int]
@@ -53,16 +56,18 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
 
     Raises:
         StorageError: the disk is full or fails.
-        DamagedError: a pack of the release is cut short.
+        DamagedError: what it is made of is not what was released; nothing damaged is sealed anew.
     """
     folder = archive.releases / version
-    sealed = json.loads((folder / "release.json").read_bytes())
+    sealed = _sealed(folder)
     (out / "manifest").mkdir(parents=True)
     moved = _packs(archive, folder, gone)
     kept = _tables(folder, out, gone, moved)
     _revocations(archive, folder, out, kept)
     for path in sorted(kept.packs):
         (out / path).parent.mkdir(parents=True, exist_ok=True)
+        if (folder / path).is_file():
+            durable.link(folder / path, out / path)
         archive.packs.take(path, out / path, archive.releases)
     _previews(archive, folder, out, gone, kept)
     texts.write_licenses(out, kept.licenses)
@@ -81,6 +86,27 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     )
     attest_again(archive, folder, out, version, digest, gone)
     return digest
+
+
+def _sealed(folder: Path) -> dict[str, Any]:
+    """What the version's seal says; its tables are those that it lists.
+
+    Raises:
+        DamagedError: they are not.
+    """
+    path = "release.json"
+    try:
+        sealed: dict[str, Any] = json.loads((folder / path).read_bytes())
+        for path in (f"manifest/{name}.parquet" for name in contract.MANIFEST_TABLES):
+            if sha256_file(folder / path) != sealed["files"][path]["sha256"]:
+                raise _damaged(f"{path} of {folder.name}")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(f"{path} of {folder.name}") from error
+    return sealed
+
+
+def _damaged(what: str) -> DamagedError:
+    return DamagedError(f"{what} is not what was released.", hint="Run `curate doctor` on the archive.")
 
 
 def _outside(archive: Archive, sealed: Mapping[str, Any]) -> Outside:
@@ -127,7 +153,7 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
     for path, rows in sorted(by_pack.items()):
         rows.sort(key=lambda row: row["offset_bytes"])
         if rows:
-            places = _stored_already(archive, rows) or _stored_now(archive, folder, rows)
+            places = _stored_already(archive, rows, held) or _stored_now(archive, folder, rows)
             for row, place in zip(rows, places, strict=True):
                 moved[path, row["offset_bytes"]] = place
     return moved
@@ -135,10 +161,31 @@ def _packs(archive: Archive, folder: Path, gone: frozenset[str]) -> dict[_Place,
 
 def _stored_now(archive: Archive, folder: Path, rows: list[Row]) -> list[_Place]:
     packed = packs.store_pack(_pack_rows(folder, rows), archive.packs)
-    return [(packs.pack_path(packed.sha256), offset) for offset, _ in packed.places]
+    found = [(packs.pack_path(packed.sha256), offset) for offset, _ in packed.places]
+    _repoint(archive, rows, found)
+    return found
 
 
-def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
+def _repoint(archive: Archive, rows: list[Row], places: list[_Place]) -> None:
+    """Let the ledger's records of studies that lie in a damaged pack still name the sound one that was written."""
+    new = {row["sha256"]: place for row, place in zip(rows, places, strict=True)}
+    old, changed = {row["pack"] for row in rows}, []
+    for study in sorted({row["study_id"] for row in rows}):
+        record = _sound(archive, study)
+        if record is None or not old & set(archive.ledger.places(study)):
+            continue
+        table = tables.from_ipc(record.instances)
+        here = [(row["pack"], row["offset_bytes"]) for row in table.to_pylist()]
+        now = [new.get(sha, place) for sha, place in zip(table["sha256"].to_pylist(), here, strict=True)]
+        table = _set(_set(table, "pack", [path for path, _ in now]), "offset_bytes", [at for _, at in now])
+        changed.append(replace(record, instances=tables.to_ipc(table)))
+    if changed:
+        with archive.ledger.transaction():
+            for record in changed:
+                archive.ledger.put_study(record)
+
+
+def _stored_already(archive: Archive, rows: list[Row], held: set[str]) -> list[_Place]:
     """Where the archive holds just these instances in one pack: the withdrawal has written it; else nothing."""
     studies = sorted({row["study_id"] for row in rows})
     places: dict[bytes, _Place] = {}
@@ -153,12 +200,19 @@ def _stored_already(archive: Archive, rows: list[Row]) -> list[_Place]:
     shared = {path for path, _ in found}
     if not len(found) == len(rows) == count or len(shared) != 1:
         return []
+    if shared & held:  # a pack that was too damaged to be written again: it holds, or held, what goes
+        return []
     return found if archive.ledger.sharing(shared.pop()) == studies else []
 
 
 def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:
     for row in rows:
-        data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
+        try:
+            data = packs.read_instance(folder / row["pack"], row["offset_bytes"], row["size_bytes"])
+        except OSError as error:
+            raise _damaged(f"{row['pack']} of {folder.name}") from error
+        if hashlib.sha256(data).digest() != row["sha256"]:
+            raise _damaged(f"{row['pack']} of {folder.name}")
         yield packs.PackRow(row["study_id"], row["SeriesInstanceUID"], row["SOPInstanceUID"], data)
 
 
@@ -226,14 +280,38 @@ def _count_studies(kept: _Kept, rows: pa.Table) -> None:
 def _previews(archive: Archive, folder: Path, out: Path, gone: frozenset[str], kept: _Kept) -> None:
     """Link the shards that held nothing withdrawn; write the others without it."""
     for shard in sorted((folder / "previews").glob("*.parquet")):
-        source, rows = shard, pq.read_table(shard, columns=["study_id"])
+        try:
+            source, rows = shard, pq.read_table(shard, columns=["study_id"])
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(f"previews/{shard.name} of {folder.name}") from error
         leave = _among(rows["study_id"], gone)
         count = rows.num_rows - (pc.sum(leave).as_py() or 0)
         if count and count < rows.num_rows:
-            source = archive.root / write_shard(archive, pq.read_table(shard).filter(pc.invert(leave)))
+            if sha256_file(shard) != shard.stem:
+                raise _damaged(f"previews/{shard.name} of {folder.name}")
+            path = write_shard(archive, pq.read_table(shard).filter(pc.invert(leave)))
+            _repoint_previews(archive, f"previews/{shard.name}", path)
+            source = archive.root / path
         if count:
             _link(source, out / "previews" / source.name)
             kept.rows["previews"] += count
+
+
+def _sound(archive: Archive, study: str) -> StudyRecord | None:
+    """A study's record, if it is what was written: an edited one never gets a new seal."""
+    try:
+        return archive.ledger.study(study)
+    except DamagedError:  # release and `doctor` tell it
+        return None
+
+
+def _repoint_previews(archive: Archive, old: str, new: str) -> None:
+    """The same of a shard of previews that was too damaged to be written again, and is gone."""
+    records = [r for study in archive.ledger.sharing(old) if (r := _sound(archive, study)) is not None]
+    if records:
+        with archive.ledger.transaction():
+            for record in records:
+                archive.ledger.put_study(replace(record, payload={**record.payload, "preview": new}))
 
 
 def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str) -> ReleaseSummary:

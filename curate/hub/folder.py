@@ -51,7 +51,12 @@ class FolderHub:
         return Plan(plan.tag, plan.send, plan.unchanged, ())
 
     def publish(
-        self, release: Path, *, settings: Settings | None = None, progress: Progress = silent
+        self,
+        release: Path,
+        *,
+        settings: Settings | None = None,
+        expected: Contents | None = None,
+        progress: Progress = silent,
     ) -> Published:
         """Copy a release to `DIR/<tag>/`, verifying each digest on the way, then name the tag.
 
@@ -61,7 +66,7 @@ class FolderHub:
             StorageError: the disk is full or read-only.
         """
         del settings  # a folder's readers are those whom its file system lets in
-        contents = contents_of(release)
+        contents = contents_of(release, expected)
         with durable.storage_errors(f"write to {self.root}"):
             self.root.mkdir(parents=True, exist_ok=True)
             refs = store.refs(self.root)

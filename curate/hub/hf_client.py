@@ -32,7 +32,7 @@ from huggingface_hub.utils.tqdm import (
     enable_progress_bars,
 )
 
-from curate.errors import CurateError, HubError
+from curate.errors import AbsentError, CurateError, HubError
 from curate.hub.retry import Patience, again
 
 T = TypeVar("T")
@@ -239,7 +239,7 @@ def _told_status(error: HfHubHTTPError, doing: str, name: str, again_hint: str) 
             f"{doing} of {name}: the login may not do this", hint="Use a token with write access to it."
         )
     if isinstance(error, RepositoryNotFoundError):
-        return HubError(
+        return AbsentError(
             f"{doing} of {name}: no such repository, or not for this login", hint="Check the name."
         )
     if status == 429:

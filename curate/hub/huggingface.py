@@ -50,7 +50,12 @@ class HuggingFaceHub:
         return plan_for(contents_of(release), contents_of(previous).files if previous else {})
 
     def publish(
-        self, release: Path, *, settings: Settings | None = None, progress: Progress = silent
+        self,
+        release: Path,
+        *,
+        settings: Settings | None = None,
+        expected: Contents | None = None,
+        progress: Progress = silent,
     ) -> Published:
         """One commit and one tag, whatever fails on the way and however often it is run.
 
@@ -58,7 +63,7 @@ class HuggingFaceHub:
             HubError: the hub refuses, fails, or holds something else.
             DamagedError: a file's bytes are not those that `release.json` lists.
         """
-        contents = contents_of(release)
+        contents = contents_of(release, expected)
         repo = client.connect(self.name, self.patience)
         # (1) the repository, and who may read it, before anything is sent
         arrange(repo, settings or Settings())

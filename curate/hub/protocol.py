@@ -134,13 +134,20 @@ class Target(Protocol):
         ...
 
     def publish(
-        self, release: Path, *, settings: Settings | None = None, progress: Progress = silent
+        self,
+        release: Path,
+        *,
+        settings: Settings | None = None,
+        expected: Contents | None = None,
+        progress: Progress = silent,
     ) -> Published:
         """Publish a release as a whole or not at all; its tag comes last. Repeating it finishes the work.
 
+        `expected` is what was checked: bytes that changed since are never sent.
+
         Raises:
             HubError: the hub refuses, fails, or holds something else.
-            DamagedError: the release's bytes are not those that `release.json` lists.
+            DamagedError: the release's bytes are not those that `release.json` lists, or not those expected.
         """
         ...
 
@@ -180,12 +187,12 @@ def is_tag(text: str) -> bool:
     return re.fullmatch(r"v\d+\.\d+\.\d+", text) is not None
 
 
-def contents_of(release: Path) -> Contents:
+def contents_of(release: Path, expected: Contents | None = None) -> Contents:
     """The files of a release folder with the digests that `release.json` states; nothing listed is read.
 
     Raises:
         InputError: the folder is no release.
-        DamagedError: a listed file is missing or has another size.
+        DamagedError: a listed file is missing or has another size; or they are not the `expected` ones.
     """
     source = release / RELEASE_FILE
     if not source.is_file():
@@ -199,7 +206,13 @@ def contents_of(release: Path) -> Contents:
     files[RELEASE_FILE] = FileEntry(RELEASE_FILE, len(raw), digest)
     files |= {entry.path: entry for entry in _attestations(release)}
     _check_sizes(release, files)
-    return Contents(release, version, digest, dict(sorted(files.items())))
+    found = Contents(release, version, digest, dict(sorted(files.items())))
+    if expected is not None and found.files != expected.files:
+        raise DamagedError(
+            f"{release.name} changed since it was checked; nothing was published.",
+            hint="Find out who writes there, then run the same command again.",
+        )
+    return found
 
 
 def parse_release(raw: bytes) -> tuple[str, tuple[FileEntry, ...]]:

@@ -54,7 +54,12 @@ class S3Hub:
         return Plan(plan.tag, plan.send, plan.unchanged, ())
 
     def publish(
-        self, release: Path, *, settings: Settings | None = None, progress: Progress = silent
+        self,
+        release: Path,
+        *,
+        settings: Settings | None = None,
+        expected: Contents | None = None,
+        progress: Progress = silent,
     ) -> Published:
         """Send a release's objects, each refused by S3 unless it has its digest; then name the tag.
 
@@ -62,7 +67,7 @@ class S3Hub:
             HubError: the bucket refuses, fails, holds something else, or can erase nothing.
         """
         del settings  # a bucket's policy says who may read
-        contents, bucket = contents_of(release), self._connect()
+        contents, bucket = contents_of(release, expected), self._connect()
         _refuse_locked(bucket)
         tags, etag = _refs(bucket)
         if tags.get(contents.tag, contents.digest) != contents.digest:

@@ -15,7 +15,7 @@ from curate import version as versions
 from curate.digests import canonical_json
 from curate.errors import HubError, RefusedError
 from curate.hub import zenodo
-from curate.hub.protocol import RELEASE_FILE, Plan, Published, Purged, Settings, contents_of
+from curate.hub.protocol import RELEASE_FILE, Contents, Plan, Published, Purged, Settings, contents_of
 from curate.hub.retry import Patience
 from curate.hub.zenodo import Description
 from curate.progress import Progress, silent
@@ -47,7 +47,12 @@ class ZenodoHub:
         return Plan(versions.tag(version), tuple(entries), (), ())
 
     def publish(
-        self, release: Path, *, settings: Settings | None = None, progress: Progress = silent
+        self,
+        release: Path,
+        *,
+        settings: Settings | None = None,
+        expected: Contents | None = None,
+        progress: Progress = silent,
     ) -> Published:
         """Publish the record whose DOI the release bears; a second run finds it published.
 
@@ -56,7 +61,7 @@ class ZenodoHub:
             HubError: Zenodo refuses, fails, or holds other files.
         """
         del settings  # a record is public
-        contents, sealed = contents_of(release), json.loads((release / RELEASE_FILE).read_bytes())
+        contents, sealed = contents_of(release, expected), json.loads((release / RELEASE_FILE).read_bytes())
         doi = sealed.get("outside", {}).get("doi")
         if not doi:
             raise RefusedError(

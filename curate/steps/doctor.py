@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from curate import durable, hub
@@ -15,9 +11,11 @@ from curate.archive import layout, receipts, vault
 from curate.archive.consolidate import remove_unused, unused
 from curate.archive.layout import Archive
 from curate.archive.stores import Store
+from curate.cutting import ahead, purging, soundness
 from curate.cutting.erase import recorded, settle
+from curate.cutting.mend import Spare, bad_files
 from curate.dicom.types import Keys
-from curate.digests import sha256_file, sha256_stream
+from curate.digests import sha256_stream
 from curate.errors import CurateError
 from curate.findings import Finding
 from curate.progress import Progress, silent
@@ -48,11 +46,14 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
         if not archive.ledger.verify():
             health.tell("LEDGER_DAMAGED", "ledger.db", mended=False)
             return health
-        if (broken := archive.ledger.broken_chain()) is not None:
-            health.tell("LEDGER_CHAIN", f"event {broken}", mended=False)
+        for fault in soundness.faults(archive):
+            health.damaged.append(fault)
+        for study in archive.ledger.unsound():
+            health.tell("LEDGER_STUDY", study, mended=False)
         if not dry_run:
             settle(archive)
-        spare = _Spare(archive)
+        _hubs(archive, health)
+        spare = Spare(archive)
         with durable.storage_errors("mend the archive"):
             _stored(archive, spare, health, dry_run, progress)
             _quarantine(archive, health)
@@ -62,51 +63,23 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
     return health
 
 
-class _Spare:
-    """Where another copy of a file may lie: the archive's releases, and the versions on its hub."""
-
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-        events = reversed(list(archive.ledger.events("published")))
-        self._published = dict.fromkeys((event.subject, event.payload["target"]) for event in events)
-
-    def find(self, path: str, sha256: str, version: str = "") -> bytes | None:
-        """The bytes of a file that has this digest, from wherever they remain."""
-        for candidate in self._candidates(path, version):
-            try:
-                data = candidate()
-            except (OSError, CurateError):  # damaged there too: the next place may have it
-                continue
-            if hashlib.sha256(data).hexdigest() == sha256:
-                return data
-        return None
-
-    def _candidates(self, path: str, version: str) -> Iterator[Callable[[], bytes]]:
-        if path.startswith(("packs/", "previews/")):
-            yield partial(_whole, self._archive.store_of(path), path)
-            for folder in sorted(self._archive.releases.glob("[0-9]*")):
-                yield (folder / path).read_bytes
-        for named, target in self._published:
-            if version in ("", named):
-                yield partial(_remote, target, named, path)
-
-
-def _whole(store: Store, name: str) -> bytes:
-    with store.open(name) as file:
-        return file.read()
-
-
-def _remote(target: str, version: str, path: str) -> bytes:
-    return hub.open_target(target).read(version, path)
-
-
-def _mend(target: Path, data: bytes | None, dry_run: bool) -> bool:
-    """Put a found copy in place; says whether there was one."""
-    if data is not None and not dry_run:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        durable.remove(target)  # a pack is read-only, and may share its bytes with a release
-        durable.write_bytes(target, data, 0o444 if target.suffix == ".parquet" else 0o644)
-    return data is not None
+def _hubs(archive: Archive, health: Health) -> None:
+    """No hub knows a later state of the archive, and none serves what was withdrawn."""
+    for url in sorted(ahead.used(archive)):
+        target = hub.open_target(url)
+        if not target.can_erase:
+            continue
+        health.looked_at["hubs"] += 1
+        try:
+            seen = ahead.stated(archive, target)
+            gone = ahead.revoked(archive, target, seen) - dict(archive.ledger.revocations()).keys()
+        except CurateError:
+            health.tell("HUB_UNREAD", url, mended=False)
+            continue
+        if ahead.unknown(archive, seen) or gone:
+            health.tell("HUB_AHEAD", url, mended=False)
+        elif purging.to_purge(archive, url):
+            health.tell("HUB_NOT_PURGED", url, mended=False)
 
 
 def _mend_stored(store: Store, name: str, data: bytes | None, dry_run: bool) -> bool:
@@ -117,7 +90,7 @@ def _mend_stored(store: Store, name: str, data: bytes | None, dry_run: bool) -> 
     return data is not None
 
 
-def _stored(archive: Archive, spare: _Spare, health: Health, dry_run: bool, progress: Progress) -> None:
+def _stored(archive: Archive, spare: Spare, health: Health, dry_run: bool, progress: Progress) -> None:
     """Every pack and preview shard that a study needs is there, and has the digest that is its name."""
     health.looked_at["studies"] = len(archive.ledger.study_ids())
     needed = {path for path, _ in archive.ledger.stored()}
@@ -155,7 +128,7 @@ def _receipts(archive: Archive, health: Health) -> None:
         health.tell("RECEIPTS_DAMAGED", receipts.NAME, mended=False)
 
 
-def _releases(archive: Archive, spare: _Spare, health: Health, dry_run: bool, progress: Progress) -> None:
+def _releases(archive: Archive, spare: Spare, health: Health, dry_run: bool, progress: Progress) -> None:
     """Every version that was cut is there as the ledger knows it; one that nobody saw may be cut anew."""
     published = {event.subject for event in archive.ledger.events("published")}
     known = recorded(archive)
@@ -164,7 +137,7 @@ def _releases(archive: Archive, spare: _Spare, health: Health, dry_run: bool, pr
         if version not in published and not folder.exists():
             continue  # a cut that was dropped: the next release takes its number
         health.looked_at["releases"] += 1
-        bad = list(_bad_files(folder, known[version], spare, version, dry_run))
+        bad = list(bad_files(folder, known[version], spare, version, dry_run))
         mended = [path for path, found in bad if found]
         lost = [path for path, found in bad if not found]
         if lost and version not in published:
@@ -176,30 +149,6 @@ def _releases(archive: Archive, spare: _Spare, health: Health, dry_run: bool, pr
             health.tell("RELEASE_FILE_DAMAGED", f"releases/{version}/{path}", mended=True)
         for path in lost:
             health.tell("RELEASE_FILE_DAMAGED", f"releases/{version}/{path}", mended=False)
-
-
-def _bad_files(
-    folder: Path, sealed: str, spare: _Spare, version: str, dry_run: bool
-) -> Iterator[tuple[str, bool]]:
-    """Files of a release that are missing, altered or too many, and whether a good copy was found."""
-    seal = folder / "release.json"
-    data: bytes | None = seal.read_bytes() if seal.is_file() else b""
-    if hashlib.sha256(data or b"").hexdigest() != sealed:
-        data = spare.find("release.json", sealed, version)
-        yield "release.json", _mend(seal, data, dry_run)
-    if data is None:
-        return
-    files = json.loads(data)["files"]
-    for path, entry in files.items():
-        target = folder / path
-        if not target.is_file() or sha256_file(target) != entry["sha256"]:
-            yield path, _mend(target, spare.find(path, entry["sha256"], version), dry_run)
-    for extra in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = extra.relative_to(folder).as_posix()
-        if name not in files and name != "release.json" and not name.startswith("attestations/"):
-            if not dry_run:
-                durable.remove(extra)
-            yield name, True
 
 
 def _unused(archive: Archive, health: Health, dry_run: bool) -> None:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from curate import clock, hub
+from curate import clock, durable, hub
 from curate import version as versions
 from curate.archive import layout
 from curate.archive.layout import Archive
 from curate.archive.reviews import lacking, release_folder
-from curate.cutting import outside, recalls
-from curate.cutting.erase import name_revocations, settle
+from curate.cutting import ahead, outside, purging, recalls, soundness
+from curate.cutting.erase import settle
 from curate.digests import sha256_file
 from curate.errors import InputError, RefusedError, quoted
 from curate.findings import Severity
-from curate.hub.protocol import Gated, Plan, Purged, Settings, Target
+from curate.hub.protocol import Gated, Plan, Settings, Target, contents_of
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
 from curate.verify import remembered
@@ -61,34 +59,48 @@ def publish(
     gated: str | None = None,
     private: bool | None = None,
     full: bool = False,
+    alone: bool = False,
     workers: int | None = 1,
     progress: Progress = silent,
 ) -> Publication:
     """Publish a version to `to`, or to the hub that `archive.toml` names; its tag comes last.
 
+    What was withdrawn since leaves the hub first, whatever keeps this version back. The archive's other hubs are
+    asked whether they know a later state of it, unless it is to go on `alone`.
+
     `gated` (auto, manual, off) and `private` say who may read, by default as `[hub]` does. Packs that passed
     before and did not change since are not read again, unless `full`.
 
     Raises:
-        RefusedError: the release does not pass its checks, lacks approvals, or holds a withdrawn study.
+        RefusedError: the release does not pass its checks, lacks approvals, or holds a withdrawn study; or a hub
+            knows a later state of the archive.
+        DamagedError: ledger, log or key are not what they were, or the release changed after its check.
         InputError: no such version or target.
         HubError: the hub refuses, fails, or holds something else than what was sent.
     """
     with layout.opened(root, write=not dry_run) as archive:
         folder = release_folder(archive, version)
         target = hub.open_target(to or archive.config.hub_target)
-        settings = _settings(archive, folder, target, gated, private)
         if dry_run:
+            _settings(archive, folder, target, gated, private)
             return _planned(archive, folder, target)
+        # (1) what older versions must lose, for which nothing waits
         settle(archive)
-        # (1) approved, (2) without what was withdrawn, (3) in order
+        purged = purging.purge(archive, target, progress)
+        settings = _settings(archive, folder, target, gated, private)
+        # (2) the archive is sound, and no older than its hubs, (3) the release approved, (4) without what was
+        # withdrawn, (5) in order
+        soundness.refuse_unsound(archive)
+        ahead.refuse_behind(archive, [target] if alone else ahead.hubs_of(archive, target))
         _refuse_unapproved(archive, folder)
         _refuse_withdrawn(archive, folder)
+        ahead.refuse_revived(archive, target, [folder])
+        contents = contents_of(folder)
         _refuse_unchecked(archive, folder, workers, progress, full=full)
-        # (4) the release, (5) and what older ones must lose
-        published = target.publish(folder, settings=settings, progress=progress)
+        # (6) the release, as it was checked
+        with durable.public():
+            published = target.publish(folder, settings=settings, expected=contents, progress=progress)
         _record(archive, folder, target.url, published.commit)
-        purged = _purge(archive, target, progress)
         return Publication(
             folder.name,
             published.tag,
@@ -111,58 +123,10 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     previous = archive.releases / before[-1] if before else None
     plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
-    stale = tuple(versions.tag(v) for v in (to_purge(archive, target.url) if target.can_erase else {}))
+    stale = tuple(versions.tag(v) for v in (purging.to_purge(archive, target.url) if target.can_erase else {}))
     return Publication(
         folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale
     )
-
-
-def to_purge(archive: Archive, url: str) -> dict[str, str]:
-    """Versions that were cut again since this target got them, with the digest that it should hold."""
-    recorded = {event.subject: event.payload["digest"] for event in archive.ledger.events("recut")}
-    there: dict[str, str] = {}
-    gone: set[str] = set()
-    for kind in ("published", "purged"):
-        for event in archive.ledger.events(kind):
-            if event.payload["target"] == url:
-                there[event.subject] = event.payload["digest"]
-                gone |= {event.subject} if event.payload.get("dropped") else set()
-    there = {version: digest for version, digest in there.items() if version not in gone}
-    return {v: digest for v, digest in recorded.items() if v in there and there[v] != digest}
-
-
-def _purge(archive: Archive, target: Target, progress: Progress) -> Purged:
-    """Serve every version without what was withdrawn since, and erase the rest from the target's history.
-
-    Raises:
-        HubError: the hub fails; the next `publish` of the same version goes on.
-    """
-    stale = to_purge(archive, target.url) if target.can_erase else {}  # what cannot got nothing of a person
-    if not stale:
-        return Purged((), (), 0, 0, ())
-    old = _too_old(archive, stale)
-    folders = {version: release_folder(archive, version) for version in stale if version not in old}
-    name_revocations(archive, stale)
-    purged = target.purge(folders, drop=old, progress=progress)
-    with archive.ledger.transaction():
-        for version, digest in to_purge(archive, target.url).items():
-            payload = {"target": target.url, "digest": digest, "remaining": len(purged.remaining)}
-            payload |= {"dropped": True} if version in old else {}
-            archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
-    return replace(
-        purged, moved=tuple(versions.tag(version) for version in folders)
-    )  # others lost history only
-
-
-def _too_old(archive: Archive, stale: Iterable[str]) -> frozenset[str]:
-    """The versions that the archive's policy drops instead of cutting them again; never the newest."""
-    days = archive.config.drop_after_days
-    if not days:
-        return frozenset()
-    first = clock.now().date() - timedelta(days=days)
-    cuts = {event.subject: event.payload["date"] for event in archive.ledger.events("release_opened")}
-    newest = max((e.subject for e in archive.ledger.events("published")), key=versions.parse)
-    return frozenset(v for v in stale if v != newest and date.fromisoformat(cuts[v]) < first)
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:

@@ -26,6 +26,7 @@ from curate.archive import layout
 from curate.archive.cuts import cuts, holds
 from curate.archive.layout import Archive
 from curate.cutting import notices, recalls
+from curate.cutting.purging import to_purge
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.digests import canonical_json, sha256_file
@@ -34,7 +35,7 @@ from curate.hub.folder import FolderHub
 from curate.hub.protocol import Settings, Target
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
-from curate.steps.publish import publish, to_purge
+from curate.steps.publish import publish
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
 
@@ -241,7 +242,7 @@ def _studies(archive: Archive, subject: str, names: tuple[str, ...]) -> set[str]
 
 
 def _is_known(archive: Archive, study: str) -> bool:
-    return archive.ledger.study(study) is not None or any(archive.ledger.events("withdrawn", study))
+    return archive.ledger.has_study(study) or any(archive.ledger.events("withdrawn", study))
 
 
 def _ids(folder: Path) -> set[str]:
@@ -338,7 +339,7 @@ def _note(root: Path, kind: str, subject: str, payload: dict[str, Any]) -> None:
 
 def _put(root: Path, journal: _Journal, version: str, url: str, progress: Progress) -> None:
     """Publish the corrected version and purge the rest; then look again, as long as something is left."""
-    found = publish(root, version, url, progress=progress)
+    found = publish(root, version, url, alone=True, progress=progress)  # another hub's fault holds up none
     with layout.opened(root, write=False) as archive:
         there = {e.subject for e in archive.ledger.events("published") if e.payload["target"] == url}
         recuts = {name: archive.releases / name for name in journal.versions if name in there}

@@ -43,7 +43,7 @@ def status(root: Path, receipt: str) -> Status:
         if not study:
             return Status("withdrawn")
         versions, reasons = _versions(archive, study), _reasons(archive, study)
-        if archive.ledger.study(study) is not None:
+        if archive.ledger.has_study(study):
             return Status("published" if versions else "waiting", versions, reasons)
         return Status("refused" if reasons else "waiting", versions, reasons)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import pydicom
 
 from curate import contract, durable
 from curate.errors import InputError
-from curate.loading import tables, trusted
+from curate.hub.protocol import RELEASE_FILE, parse_release
+from curate.loading import copies, tables, trusted
+from curate.loading.copies import Held
 from curate.progress import Progress, silent
 
 
@@ -23,9 +23,10 @@ from curate.progress import Progress, silent
 class CopyReport:
     """What a folder holds, by paths from it.
 
-    `current` counts files that hold instances of the release alone, byte for byte; `other` files that are no DICOM.
-    `revoked` must be deleted; `altered` bear an instance's id and other bytes; `unknown` are in no row. `instances`
-    counts instances, not files, of each of these four: a pack is one file of many.
+    `current` counts files that hold instances of the release alone, byte for byte; `other` files without images.
+    `revoked` must be deleted; `altered` bear an instance's id and other bytes; `unknown` hold instances, or rows of
+    studies, that are in no row; `unread` may hold images and cannot be looked into. `instances` counts instances, not
+    files, of the first four: a pack is one file of many.
     """
 
     version: str
@@ -36,13 +37,7 @@ class CopyReport:
     altered: tuple[str, ...]
     unknown: tuple[str, ...]
     instances: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    path: str
-    digest: bytes
-    instance: str | None
+    unread: tuple[str, ...] = ()
 
 
 def verify_copy(
@@ -50,7 +45,8 @@ def verify_copy(
 ) -> CopyReport:
     """Compare every file below a folder with a release; revocations are those of the newest version too.
 
-    A pack counts as its instances: one revoked instance makes the file revoked.
+    Looked into are DICOM files, packs, what `datasets` writes (its caches, `save_to_disk`, `to_parquet`), the hub
+    client's cache, tar and zip files. One revoked instance makes a file of many revoked.
 
     Raises:
         InputError: no such folder or release.
@@ -60,88 +56,75 @@ def verify_copy(
         raise InputError(f"{folder} is no folder.", hint="Name the folder that holds your files.")
     found = trusted.find(release, version, key)
     newest = found if found.newest == found.version else trusted.find(release, found.newest, key)
-    held: list[_Held] = []
+    listed = {entry.sha256 for one in (found, newest) for entry in parse_release(one.read(RELEASE_FILE))[1]}
+    held: list[Held] = []
+    unread: set[str] = set()
     other = 0
     for path in progress.over(sorted(p for p in folder.rglob("*") if p.is_file()), "files", None):
-        inside = list(_instances(folder, path))
-        held += inside
-        other += not inside
+        inside = copies.look(folder, path)
+        held += inside.held
+        if inside.unread and copies.digest(path) not in listed:
+            unread.add(path.relative_to(folder).as_posix())
+        other += not inside.held and not inside.unread
     known, uids = _known(tables.local(found, "instances")["instances"], held)
+    studies = _studies([tables.local(one, "studies")["studies"] for one in (found, newest)], held)
     revoked = _revoked([tables.local(one, "revocations")["revocations"] for one in (found, newest)], held)
+    gone = {one.study for one in held if one.study and _is_revoked(one, revoked)}
     by_state: dict[str, set[str]] = {"current": set(), "revoked": set(), "altered": set(), "unknown": set()}
     instances = dict.fromkeys(by_state, 0)
     for one in held:
-        state = _state(one, known, uids, revoked)
+        state = _state(one, known, uids, studies, revoked, gone)
         by_state[state].add(one.path)
-        instances[state] += 1
+        instances[state] += not one.row
     altered = by_state["altered"] - by_state["revoked"]
     unknown = by_state["unknown"] - by_state["revoked"] - altered
+    whole = {one.path for one in held if not one.row}
     current = by_state["current"] - by_state["revoked"] - altered - unknown
-    listed = [tuple(sorted(paths)) for paths in (by_state["revoked"], altered, unknown)]
+    other += len(current - whole)
+    paths = [tuple(sorted(found)) for found in (by_state["revoked"], altered, unknown)]
     versions = (found.version, newest.version)
-    return CopyReport(*versions, len(current), other, listed[0], listed[1], listed[2], instances)
+    unseen = tuple(sorted(unread - by_state["revoked"]))
+    return CopyReport(
+        *versions, len(current & whole), other, paths[0], paths[1], paths[2], instances, unseen
+    )
 
 
 def delete_revoked(folder: Path, report: CopyReport) -> int:
-    """Delete the revoked files of a report; gives how many.
+    """Delete the revoked files of a report, and what links lead to; gives how many.
 
     Raises:
         StorageError: one cannot be deleted.
     """
     with durable.storage_errors("delete a revoked file"):
         for path in report.revoked:
-            durable.remove(folder / path)
+            file = folder / path
+            if file.is_symlink():  # the hub client's cache: the bytes lie under another name
+                durable.remove(file.resolve())
+            durable.remove(file)
     return len(report.revoked)
 
 
-def _state(one: _Held, known: set[bytes], uids: set[str], revoked: set[bytes]) -> str:
-    if hashlib.sha256(one.digest).digest() in revoked:
+def _is_revoked(one: Held, revoked: set[bytes]) -> bool:
+    return one.digest is not None and hashlib.sha256(one.digest).digest() in revoked
+
+
+def _state(
+    one: Held, known: set[bytes], uids: set[str], studies: set[str], revoked: set[bytes], gone: set[str]
+) -> str:
+    """What a file holds by one instance, or by a row: of a study that is gone, of one of the release, of none."""
+    if _is_revoked(one, revoked) or one.study in gone:
         return "revoked"
+    if one.row:
+        return "current" if one.study in studies else "unknown"
     if one.digest in known:
         return "current"
     return "altered" if one.instance in uids else "unknown"
 
 
-def _instances(folder: Path, path: Path) -> Iterator[_Held]:
-    """The instances that a file holds: one of a DICOM file, all of a pack, none of anything else."""
-    name = path.relative_to(folder).as_posix()
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-            if head[128:] == b"DICM":
-                file.seek(0)
-                digest = hashlib.file_digest(file, "sha256").digest()
-                yield _Held(name, digest, _uid(path))
-    except OSError:
-        raise InputError(f"{name} cannot be read.", hint="Check its permissions.") from None
-    if head.startswith(b"PAR1"):
-        yield from _rows(name, path)
-
-
-def _uid(path: Path) -> str | None:
-    try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-        return str(dataset.get("SOPInstanceUID"))
-    except Exception:  # damaged in whatever way: its bytes are not the release's
-        return None
-
-
-def _rows(name: str, path: Path) -> Iterator[_Held]:
-    try:
-        with pq.ParquetFile(path) as file:
-            if file.schema_arrow.names != contract.table("images").schema.names:
-                return
-            for batch in file.iter_batches(batch_size=16, columns=["SOPInstanceUID", "dicom"]):
-                for row in batch.to_pylist():
-                    yield _Held(name, hashlib.sha256(row["dicom"]["bytes"]).digest(), row["SOPInstanceUID"])
-    except (pa.ArrowException, OSError):
-        yield _Held(name, bytes(32), None)
-
-
-def _known(path: Path, held: Iterable[_Held]) -> tuple[set[bytes], set[str]]:
+def _known(path: Path, held: Iterable[Held]) -> tuple[set[bytes], set[str]]:
     """Those digests and ids of the files that the release has too; memory grows with the files only."""
     held = list(held)
-    digests = pa.array(sorted({one.digest for one in held}), pa.binary(32))
+    digests = pa.array(sorted({one.digest for one in held if one.digest}), pa.binary(32))
     uids = pa.array(sorted({one.instance for one in held if one.instance}), pa.string())
     known: set[bytes] = set()
     named: set[str] = set()
@@ -151,8 +134,18 @@ def _known(path: Path, held: Iterable[_Held]) -> tuple[set[bytes], set[str]]:
     return known, named
 
 
-def _revoked(paths: Iterable[Path], held: Iterable[_Held]) -> set[bytes]:
-    hashed = pa.array(sorted({hashlib.sha256(one.digest).digest() for one in held}), pa.binary(32))
+def _studies(paths: Iterable[Path], held: Iterable[Held]) -> set[str]:
+    """Those studies of which files hold rows that a release has too."""
+    wanted = pa.array(sorted({one.study for one in held if one.study}), pa.string())
+    found: set[str] = set()
+    for path in paths:
+        for batch in contract.read_batches(path, ["study_id"]):
+            found.update(_among(batch["study_id"], wanted))
+    return found
+
+
+def _revoked(paths: Iterable[Path], held: Iterable[Held]) -> set[bytes]:
+    hashed = pa.array(sorted({hashlib.sha256(one.digest).digest() for one in held if one.digest}), pa.binary(32))
     found: set[bytes] = set()
     for path in paths:
         for batch in contract.read_batches(path, ["sha256_of_sha256"]):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate import clock
-from curate.archive import layout, receipts, tables
-from curate.archive.consolidate import without
-from curate.archive.cuts import cuts, holds
+from curate.archive import layout, receipts
 from curate.archive.layout import Archive
 from curate.cutting.erase import Erased, settle
+from curate.cutting.forget import take
 from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.errors import InputError
-from curate.identity import TOOL, who
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +19,8 @@ class Withdrawal:
     """What a withdrawal took out.
 
     `studies` left the archive now; `already` says that an earlier one had taken them; `versions` are the
-    published versions that held one and are cut again; `dropped` cuts were not published yet.
+    published versions that held one and are cut again; `dropped` cuts were not published yet; `damaged` versions
+    cannot be cut again from what the archive holds of them: the purge mends them from the hub, or takes them off it.
     """
 
     studies: int
@@ -31,6 +28,7 @@ class Withdrawal:
     versions: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     quarantined: int = 0
+    damaged: tuple[str, ...] = ()
 
 
 def withdraw(root: Path, subject: str) -> Withdrawal:
@@ -51,10 +49,11 @@ def withdraw(root: Path, subject: str) -> Withdrawal:
             hint = "Give a study's id (published or original), a donor's, or a receipt; check it for typing errors."
             raise InputError("Nothing in this archive goes by that study, donor or receipt.", hint=hint)
         if not studies:
-            return Withdrawal(0, True, before.recut, before.dropped)
-        entries, records = _take(archive, keys, studies)
+            return Withdrawal(0, True, before.recut, before.dropped, damaged=before.damaged)
+        taken = take(archive, keys, studies)
         done: Erased = settle(archive)
-        return Withdrawal(len(studies), False, done.recut, done.dropped, entries if not records else 0)
+        waited = taken.entries if not taken.records else 0
+        return Withdrawal(len(studies), False, done.recut, done.dropped, waited, done.damaged)
 
 
 def _find(archive: Archive, keys: Keys, subject: str) -> tuple[frozenset[str], bool]:
@@ -65,7 +64,7 @@ def _find(archive: Archive, keys: Keys, subject: str) -> tuple[frozenset[str], b
     if held is not None:
         return frozenset({held} if held else ()), not held
     studies = (subject, identifiers.new_uid(keys, subject))
-    here = {study for study in studies if ledger.study(study) is not None or study in waiting}
+    here = {study for study in studies if ledger.has_study(study) or study in waiting}
     if here:
         return frozenset(here), False
     donors = {subject, identifiers.donor_id(keys, subject)}
@@ -93,53 +92,3 @@ def _is_receipt(text: str) -> bool:
         return bool(receipts.normal(text))
     except InputError:  # the answer asked for
         return False
-
-
-def _take(archive: Archive, keys: Keys, gone: frozenset[str]) -> tuple[int, int]:
-    """Write what stays without what goes, then tell the ledger, all at once."""
-    ledger = archive.ledger
-    records = [record for study in sorted(gone) if (record := ledger.study(study)) is not None]
-    entries = [entry for entry in ledger.quarantined() if entry.study_id in gone]
-    donors = dict.fromkeys(gone, "") | {entry.study_id: entry.donor_id for entry in entries}
-    donors |= {record.study_id: record.donor_id for record in records}
-    published = {event.subject for event in ledger.events("published")}
-    released = {path.name: path for path in cuts(archive) if path.name in published}
-    moved = without(archive, records, gone)
-    with ledger.transaction():
-        for record in moved:
-            ledger.put_study(record)
-        for study in sorted(gone):
-            inside = [version for version, path in released.items() if holds(path, frozenset({study}))]
-            _forget(
-                archive, keys, study, inside, donors[study], [e.id for e in entries if e.study_id == study]
-            )
-        left = {entry.donor_id for entry in ledger.quarantined()}
-        for donor in set(donors.values()) - left:
-            if not ledger.study_ids(donor):
-                ledger.delete_donor(donor)
-    return len(entries), len(records)
-
-
-def _forget(
-    archive: Archive, keys: Keys, study: str, versions: list[str], donor: str, entries: list[str]
-) -> None:
-    """Erase what the ledger holds of a study; what stays is that it was withdrawn, and refused from now on.
-
-    Of a study that no published version held, no revocation is kept: nobody has a copy.
-    """
-    ledger = archive.ledger
-    mark = identifiers.tombstone(keys, donor).hex()
-    payload = {"versions": versions, "entries": entries, "donor": mark}
-    ledger.append(clock.stamp(), "withdrawn", study, payload, who=who(), tool=TOOL)
-    ledger.put_tombstone(identifiers.tombstone(keys, study))
-    record, revoked = ledger.study(study), []
-    if record is not None and versions:
-        digests = tables.from_ipc(record.instances)["sha256"].to_pylist()
-        revoked = [hashlib.sha256(digest).digest() for digest in digests]
-    for digest in revoked:
-        ledger.put_revocation(digest, None)
-    ledger.log.withdraw(study, revoked)
-    ledger.unlink_receipts(study)
-    ledger.delete_study(study)
-    for name in entries:
-        ledger.delete_quarantine(name)

@@ -91,13 +91,14 @@ def test_revoked_files_are_named_and_deleted_after_asking(archive: Path, mine: P
     keys = Keys.from_secret(bytes.fromhex("60" * 32))
     study = identifiers.new_uid(keys, synth.uid(1, 0))
     told = curate("verify-copy", mine, "--release", cut.path, code=1)
-    assert "3 revoked files (4 instances)" in told.stdout
+    assert "6 revoked files (4 instances)" in told.stdout
     assert "8 instances of version" in told.stdout
     assert "4 files hold nothing else" in told.stdout
     assert all(path.exists() for path in _dicoms(mine))
     done = curate_json("verify-copy", mine, "--release", cut.path, "--purge", "--yes")
-    assert done["deleted"] == 3  # two instances, and the pack that holds them too
-    assert sorted(done["revoked"])[-1] == "pack.parquet"
+    tables = {f"manifest/{name}.parquet" for name in ("instances", "series", "studies")}
+    assert done["deleted"] == 6  # two instances, the pack that holds them too, and tables with rows of them
+    assert tables | {"pack.parquet"} < set(done["revoked"])
     assert not any(study in path.as_posix() for path in _dicoms(mine))
     assert len(_dicoms(mine)) == 4
 

@@ -24,7 +24,7 @@ from curate.digests import canonical_json
 from tests import synth
 from tests.steps.archives import donation, files_of, make_archive
 
-STAGES = ("intake", "join", "release", "publish", "withdraw", "release again", "publish again")
+STAGES = ("intake", "join", "release", "publish", "withdraw", "purge", "release again", "publish again")
 PARTS = 4  # so that several processes share the exhaustive ones
 FAULTS = {"SIGKILL": "", "ENOSPC": "the disk is full", "EIO": "the device reports an I/O error"}
 _Answer = dict[str, Any]
@@ -57,6 +57,7 @@ class Bench:
             "release": ["release", archive],
             "publish": ["publish", archive, "1.0.0"],
             "withdraw": ["withdraw", archive, synth.uid(1, 0)],
+            "purge": ["purge", archive],
             "release again": ["release", archive],
             "publish again": ["publish", archive, "1.0.1"],
         }[stage]

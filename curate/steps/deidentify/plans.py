@@ -123,7 +123,7 @@ def _with(plan: Plan, heads: faces.Plan) -> Plan:
 
 def _judged(row: StudyRow) -> list[Finding]:
     """What the row forbids here: the archive alone knows its cooling-off time and its licence."""
-    judged, _ = judge(row, clock.now().date(), 0, "")
+    judged, _ = judge(row, clock.today(), 0, "")
     return [f for f in judged if f.rule != "LICENSE_NOT_CHOSEN"] + coded_table.license_findings(row)
 
 

@@ -112,7 +112,7 @@ def remember(archive: Archive, look: Look, report: Mapping[str, Any], *, waiting
 def _state(archive: Archive, waiting: bool) -> str:
     """What has happened to studies, as the ledger counts it; and the day, where the day matters."""
     state = " ".join(map(str, archive.ledger.state()))
-    return f"{state} {clock.now().date()}" if waiting else state
+    return f"{state} {clock.today()}" if waiting else state
 
 
 def _read(archive: Archive) -> dict[str, Any]:

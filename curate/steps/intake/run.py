@@ -157,7 +157,7 @@ class _Run:
             findings.append(Finding("STUDY_WITHDRAWN", place))
         elif len(rows) == 1:
             row = rows[0]
-            judged, spdx = judge(row, clock.now().date(), self.archive.config.cooling_off_days, spdx)
+            judged, spdx = judge(row, clock.today(), self.archive.config.cooling_off_days, spdx)
             findings += judged + self.given.check(row, study_id)
             donor = identifiers.donor_id(self.keys, row.donor) if row.donor.strip() else ""
         else:

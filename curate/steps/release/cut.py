@@ -16,7 +16,7 @@ from curate.archive import layout, reviews, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event, StudyRecord
-from curate.cutting import notices, outside, texts
+from curate.cutting import notices, outside, soundness, texts
 from curate.cutting.attest import attest
 from curate.cutting.erase import settle
 from curate.cutting.further import name_anew
@@ -69,7 +69,9 @@ def release(
     """
     with layout.opened(root, write=True) as archive:
         settle(archive)
+        soundness.refuse_unsound(archive)
         previous = _newest_published(archive)
+        _refuse_earlier(archive, previous)
         decision = decide(archive, _studies_of(archive, previous).keys() if corrected else None)
         if not decision.published and not _cuts(archive):
             raise RefusedError(
@@ -86,6 +88,21 @@ def release(
         opened = _open(archive, decision, content, told)
         number = doi.reserve_for(archive, opened) if wants_doi else None
         return _write(archive, decision, opened, number, progress)
+
+
+def _refuse_earlier(archive: Archive, previous: str | None) -> None:
+    """Refuse a date before that of the version before: a clock that went back, or a fixed date.
+
+    Raises:
+        RefusedError: which two dates.
+    """
+    today = clock.now().date().isoformat()
+    dates = [event.payload["date"] for event in archive.ledger.events("release_opened", previous or "")]
+    if dates and today < dates[-1]:
+        raise RefusedError(
+            f"Today is {today} by this machine, and version {previous} was cut on {dates[-1]}.",
+            hint="Set the clock; or unset SOURCE_DATE_EPOCH, or give it a later date.",
+        )
 
 
 def _cuts(archive: Archive) -> list[Event]:
