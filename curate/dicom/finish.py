@@ -16,7 +16,7 @@ _EMPTY = (
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
 _UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
-_STUDY_DATE, _METHODS, _FEATURES = 0x00080020, 0x00120064, 0x00280302
+_STUDY_DATE, _STUDY_TIME, _METHODS, _FEATURES = 0x00080020, 0x00080030, 0x00120064, 0x00280302
 _OF_PIXELS = (
     ("113101", "Clean Pixel Data Option"),
     ("113102", "Clean Recognizable Visual Features Option"),
@@ -55,8 +55,8 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     for tag, vr in _EMPTY:
         if tag not in item:
             item.put(tag, vr, b"")
-    if not item.raw(_STUDY_DATE) and context.shift_us is not None and dates.within_era(context.study_date):
-        item.put(_STUDY_DATE, "DA", context.study_date.encode())  # other dates are held against it
+    if context.shift_us is not None:
+        _state_first_day(item, context.study_date)
     if WEIGHT in item and not needs_weight(item):
         del item[WEIGHT]
     donor = context.donor_id if identifiers.is_donor_id(context.donor_id) else ""
@@ -67,6 +67,21 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     item[_METHODS] = _method_codes(tuple(_methods(policy, moved, item)))
     item.put(0x00280303, "CS", b"MODIFIED" if moved else b"REMOVED ")
     return item
+
+
+def _state_first_day(item: Item, study_date: str) -> None:
+    """StudyDate is the study's first day, by which `days_from_first` counts and other dates are held against.
+
+    A StudyTime of another day (a study that was opened before it was scanned, or filed after) says nothing then.
+    """
+    known = dates.within_era(study_date)
+    day = dates.date_text(known).encode() if known else b""
+    stated = item.raw(_STUDY_DATE)
+    if stated == day:
+        return
+    if stated.strip():
+        item.put(_STUDY_TIME, "TM", b"")
+    item.put(_STUDY_DATE, "DA", day)
 
 
 def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:

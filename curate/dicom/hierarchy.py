@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 
+from curate.dicom.dates import within_era
 from curate.dicom.types import Keys, Policy, Scan, StudyContext
 from curate.findings import Finding
 
@@ -141,6 +142,12 @@ def rebased(earliest: int, first: date) -> tuple[int, str]:
     day = FIRST_STUDY + (day_of(earliest) - first)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     return (noon - _EPOCH) // _MICROSECOND - earliest, f"{day:%Y%m%d}"
+
+
+def first_day(study_date: str) -> int | None:
+    """A study's date as days since 2000-01-01; None where a damaged date elsewhere has moved it out of all bounds."""
+    day = within_era(study_date)
+    return None if day is None else (day - FIRST_STUDY).days
 
 
 def study_context(

@@ -310,6 +310,17 @@ def test_a_withdrawal_is_never_held(again: Path) -> None:
     assert _together(again).reached
 
 
+def test_nothing_new_is_nothing_new(first: Path, again: Path) -> None:
+    """What is published and unchanged is not cut again: who a version showed first is no news to the next."""
+    versions = [path.name for path in (first / "releases").iterdir()]
+    assert (release(first).version, release(first).new) == ("1.0.0", False)
+    assert [path.name for path in (first / "releases").iterdir()] == versions
+    take_in(again, again.parent / "more", range(DONORS, DONORS + 20))
+    for _ in range(2):
+        publish(again, release(again).version)
+    assert (release(again).version, release(again).new) == ("1.1.0", False)
+
+
 def test_only_what_was_published_counts(tmp_path: Path) -> None:
     """A cut that was never published binds nobody: the next has its number, and may band otherwise."""
     archive = make_archive(tmp_path / "archive")

@@ -18,7 +18,7 @@ from curate.archive.cuts import cuts, held
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
 from curate.dicom import identifiers
-from curate.dicom.hierarchy import StudyGroup, day_of, rebased, slice_order
+from curate.dicom.hierarchy import StudyGroup, day_of, first_day, rebased, slice_order
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Policy, Scan
 from curate.donation.gate import RowIndex, judge
@@ -37,8 +37,6 @@ from curate.steps.intake.keep import quarantine_id
 from curate.steps.intake.notes import Order
 from curate.steps.intake.report import IntakeReport
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
-
-_EPOCH_DAY = date(2000, 1, 1)
 
 
 def intake(
@@ -276,8 +274,7 @@ class _Run:
                 yield task
             else:
                 shift, day = rebased(moment, date.fromisoformat(anchor))
-                days = (date(int(day[:4]), int(day[4:6]), int(day[6:])) - _EPOCH_DAY).days
-                yield replace(task, shift_us=shift, study_date=day, day=days)
+                yield replace(task, shift_us=shift, study_date=day, day=first_day(day))
 
     def record(self, task: StudyTask, result: StudyResult) -> None:
         """Write what became of a study; the ledger comes last, in one transaction."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -77,11 +77,11 @@ def release(
             )
         name_anew(archive, decision.parts)
         consolidate(archive, decision.published.keys())
+        last = _cuts(archive)[-1] if _cuts(archive) else None
         content = _content(archive, decision)
         wants_doi = bool(archive.config.hub_doi if reserve is None else reserve)
         told = notices.pending(archive, previous)
-        last = _cuts(archive)[-1] if _cuts(archive) else None
-        if last and last.payload["content"] == content and _says(archive, last.subject, told, wants_doi):
+        if last and _holds(archive, last, decision) and _says(archive, last.subject, told, wants_doi):
             return _cut_of(archive, last, new=False)
         opened = _open(archive, decision, content, told)
         number = doi.reserve_for(archive, opened) if wants_doi else None
@@ -120,19 +120,34 @@ def _folder(archive: Archive, version: str) -> Path:
     return archive.releases / versions.normal(version)
 
 
-def _content(archive: Archive, decision: Decision) -> str:
-    """One digest over all that a release says, its version and date apart."""
+def _holds(archive: Archive, cut: Event, decision: Decision) -> bool:
+    """Whether a cut says all this already; what it was the first to hold was new to it, published since or not."""
+    said: str = cut.payload["content"]
+    return said in (_content(archive, decision, _first_in(archive, cut.subject)), _content(archive, decision))
+
+
+def _content(archive: Archive, decision: Decision, new: Collection[str] = ()) -> str:
+    """One digest over all that a release says, its version and date apart; `new` studies have no first version yet."""
+    known = decision.first_versions or {}
+    earlier = known.keys() - set(new)
     digest = hashlib.sha256(f"{archive.config.digest} {contract.VERSION} {_contract_digest()}\n".encode())
     for record in archive.ledger.outlines():
         if record.study_id in decision.published:
             row = decision.published[record.study_id]
             facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": row}
-            if decision.first_versions is not None and record.study_id in decision.first_versions:
-                facts["first_version"] = decision.first_versions[record.study_id]
+            if record.study_id in earlier:
+                facts["first_version"] = known[record.study_id]
             digest.update(f"{record.study_id} {record.donor_id} {canonical_json(facts)}\n".encode())
     for revoked, _ in archive.ledger.revocations():
         digest.update(revoked)
     return digest.hexdigest()
+
+
+def _first_in(archive: Archive, version: str) -> set[str]:
+    """The studies that a version was the first to hold, by its own manifest."""
+    if not (_folder(archive, version) / "manifest" / "studies.parquet").is_file():
+        return set()
+    return {study for study, first in _studies_of(archive, version).items() if first == version}
 
 
 def _contract_digest() -> str:
