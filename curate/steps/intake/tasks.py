@@ -20,7 +20,8 @@ class SourceInstance:
     """One file of a study: its safe place, its path, and where the series' order puts it.
 
     `origin` is where it came from, for the owner alone: a container's member has a path of its own in `path`.
-    `order` is its place among the study's clean instances.
+    `order` is its place among the study's clean instances. `conflict` is the rule by which it may not enter: another
+    study claims its series, or its own UID.
     """
 
     place: str
@@ -30,6 +31,7 @@ class SourceInstance:
     duplicate: bool = False
     origin: str = ""
     order: Order = FIRST
+    conflict: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
