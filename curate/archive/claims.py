@@ -44,7 +44,9 @@ class Claims:
 
     def holders(self, kind: Kind, uids: Iterable[str], study_id: str) -> tuple[frozenset[str], frozenset[str]]:
         """Which of these new UIDs this study holds, and which another one does."""
-        ours, others, study = set(), set(), _mark("study", study_id)
+        ours: set[str] = set()
+        others: set[str] = set()
+        study = _mark("study", study_id)
         marks = {_mark(kind, uid): uid for uid in uids}
         for some in _parts(marks):
             places = ",".join("?" * len(some))

@@ -251,6 +251,7 @@ def release(
     doi: Annotated[
         str | None, typer.Option(help="zenodo:// reserves a DOI first, which the texts then bear.")
     ] = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -260,7 +261,7 @@ def release(
     """
     if doi not in (None, "", "zenodo://"):
         raise InputError("--doi takes zenodo://.", hint="Set ZENODO_ENDPOINT for its sandbox.")
-    cut = curate.release(archive, progress(quiet=quiet), reserve=doi)
+    cut = curate.release(archive, progress(quiet=quiet), reserve=doi, workers=workers)
     if as_json:
         shared.print_json({**asdict(cut), "path": str(cut.path)})
         return
