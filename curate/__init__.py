@@ -66,7 +66,9 @@ if TYPE_CHECKING:
     from curate.steps.recall import recall as recall
     from curate.steps.reject import reject as reject
     from curate.steps.release import Cut as Cut
+    from curate.steps.release import Plan as Plan
     from curate.steps.release import release as release
+    from curate.steps.release import release_plan as release_plan
     from curate.steps.report import Report as Report
     from curate.steps.report import report as report
     from curate.steps.review import Review as Review
@@ -105,6 +107,7 @@ _HOME = {
     "Key": "curate.steps.keys",
     "LedgerLine": "curate.steps.ledger",
     "Publication": "curate.steps.publish",
+    "Plan": "curate.steps.release",
     "QuarantineEntry": "curate.archive.ledger",
     "Recall": "curate.steps.recall",
     "RecutWarning": "curate.loading.load",
@@ -143,6 +146,7 @@ _HOME = {
     "receipts": "curate.steps.unseal",
     "reject": "curate.steps.reject",
     "release": "curate.steps.release",
+    "release_plan": "curate.steps.release",
     "release_risk": "curate.verify.disclosure",
     "report": "curate.steps.report",
     "review": "curate.steps.review",

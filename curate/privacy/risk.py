@@ -77,11 +77,19 @@ class Rows:
     unit_person: Ints
 
 
-def risk(table: pa.Table, quasi_identifiers: Sequence[str], k: int, *, sensitive: str | None = None) -> Risk:
+def risk(
+    table: pa.Table,
+    quasi_identifiers: Sequence[str],
+    k: int,
+    *,
+    sensitive: str | None = None,
+    same: Sequence[str] = (),
+) -> Risk:
     """What somebody who knows a donor's quasi-identifiers learns from `table` (one row a study).
 
     Needs `donor_id` and the columns named; `part` (0 where absent) tells a donor's further published
-    ids apart. l-diversity is that of `sensitive` within classes over all other quasi-identifiers.
+    ids apart. l-diversity is that of `sensitive` within classes over all other quasi-identifiers, those apart that
+    say the `same` in other words; a class in which it is null for all tells nothing, and is left out.
 
     Raises:
         InputError: a column is missing.
@@ -89,7 +97,7 @@ def risk(table: pa.Table, quasi_identifiers: Sequence[str], k: int, *, sensitive
     rows = rows_of(table)
     columns = {name: codes(table, name) for name in dict.fromkeys(quasi_identifiers)}
     secret = codes(table, sensitive) if sensitive else None
-    others = [column for name, column in columns.items() if name != sensitive]
+    others = [column for name, column in columns.items() if name != sensitive and name not in same]
     row, _ = dense(list(columns.values()), table.num_rows)
     return Risk(
         k=k,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Cut:
     removed: int
     held: int
     rejected: tuple[str, ...] = ()
-    loss: Loss | None = None
+    loss: Loss | None = field(default=None, compare=False)
 
 
 def release(

@@ -28,7 +28,7 @@ class Plan:
         return {**plain, "loss": self.loss.as_dict() if self.loss else None}
 
 
-def plan(root: Path) -> Plan:
+def release_plan(root: Path) -> Plan:
     """What the next release would show, lose and hold back; nothing is written.
 
     Raises:
