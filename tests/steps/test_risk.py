@@ -25,7 +25,7 @@ from curate.findings import Finding, Severity
 from curate.privacy.history import audit
 from curate.steps.intake import intake
 from curate.steps.publish import publish
-from curate.steps.release import Cut, release
+from curate.steps.release import Cut
 from curate.steps.risk import risk
 from curate.steps.withdraw import withdraw
 from curate.verify.disclosure import release_risk
@@ -33,7 +33,7 @@ from curate.verify.release import check_release
 from tests import synth
 from tests.corpus import write_table
 from tests.steps.archives import curate, curate_json, sealed_files_of
-from tests.steps.donors import RARE, make_archive, take_in
+from tests.steps.donors import RARE, make_archive, release, take_in
 
 K = 5
 DONORS = 60
