@@ -120,7 +120,7 @@ def _released(root: Path, batches: list[list[Drawn]]) -> Path | None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 @settings(
-    deadline=None, max_examples=20, derandomize=True, database=None,
+    deadline=None, max_examples=15, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(first=st.lists(_INSTANCES, min_size=1, max_size=8), second=st.lists(_INSTANCES, max_size=4))
@@ -131,10 +131,10 @@ def test_a_release_that_was_cut_passes_its_own_check(first: list[Drawn], second:
         assert place is None or not errors_of(place)
 
 
-def test_a_study_of_thousands_of_instances_passes(tmp_path: Path) -> None:
-    """Two thousand instances of one place, time and number, in three series, are one study in one order."""
-    drawn = [Drawn(0, place % 3, None, None, long_uid=False, copies=1) for place in range(2000)]
+def test_a_study_of_many_instances_passes(tmp_path: Path) -> None:
+    """A thousand instances of one place, time and number, in three series, are one study in one order."""
+    drawn = [Drawn(0, place % 3, None, None, long_uid=False, copies=1) for place in range(1000)]
     place = _released(tmp_path, [drawn])
     assert place is not None
-    assert [row["instance_count"] for row in rows_of(place, "studies")] == [2000]
+    assert [row["instance_count"] for row in rows_of(place, "studies")] == [1000]
     assert not errors_of(place)
