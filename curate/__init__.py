@@ -72,7 +72,9 @@ if TYPE_CHECKING:
     from curate.steps.recall import recall as recall
     from curate.steps.reject import reject as reject
     from curate.steps.release import Cut as Cut
+    from curate.steps.release import Plan as Plan
     from curate.steps.release import release as release
+    from curate.steps.release import release_plan as release_plan
     from curate.steps.report import Report as Report
     from curate.steps.report import report as report
     from curate.steps.review import Review as Review
@@ -118,6 +120,7 @@ _HOME = {
     "Publication": "curate.steps.publish",
     "Pin": "curate.steps.trust",
     "Purge": "curate.steps.purge",
+    "Plan": "curate.steps.release",
     "QuarantineEntry": "curate.archive.ledger",
     "Recall": "curate.steps.recall",
     "RecutWarning": "curate.loading.load",
@@ -160,6 +163,7 @@ _HOME = {
     "receipts": "curate.steps.unseal",
     "reject": "curate.steps.reject",
     "release": "curate.steps.release",
+    "release_plan": "curate.steps.release",
     "release_risk": "curate.verify.disclosure",
     "remove_trust": "curate.steps.trust",
     "report": "curate.steps.report",

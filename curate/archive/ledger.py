@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from curate import durable
-from curate.archive import log, rows, tables
+from curate.archive import claims, log, rows, tables
 from curate.digests import canonical_json
 from curate.errors import DamagedError, StorageError
 
@@ -51,6 +51,7 @@ CREATE INDEX receipts_study ON receipts(study_id);
 CREATE TABLE tombstones(mark BLOB PRIMARY KEY);
 CREATE TABLE revocations(sha256 BLOB PRIMARY KEY, version TEXT);
 CREATE TABLE remarks(sha256 BLOB PRIMARY KEY, text TEXT NOT NULL);
+{claims.SCHEMA};
 {log.SCHEMA}"""
 _EVENT = "seq, at, kind, subject, who, key, tool, policy, payload"
 _STUDY = "study_id, donor_id, payload, source, series, instances, links, previews, merged, notes, seal"
@@ -170,7 +171,7 @@ class Ledger:
                 raise DamagedError(f"{path} has another layout.", hint="Use the version that made it.")
         except sqlite3.DatabaseError as error:
             raise _storage(path, error) from error
-        self.log = log.Log(self._db)
+        self.log, self.claims = log.Log(self._db), claims.Claims(self._db)
 
     def _seal_all(self) -> None:
         """Give each record of an older ledger its seal, as it stands."""
@@ -416,6 +417,7 @@ class Ledger:
 
     def put_study(self, record: StudyRecord) -> None:
         """Write a study's record, in place of an older one."""
+        self.claims.put(record.study_id, record.instances)
         self._db.execute("DELETE FROM stored WHERE study_id=?", (record.study_id,))
         places = [(path, record.study_id) for path in sorted(record.files)]
         self._db.executemany("INSERT INTO stored VALUES (?,?)", places)
@@ -430,6 +432,7 @@ class Ledger:
 
     def delete_study(self, study_id: str) -> None:
         """Erase a study's record; its events stay."""
+        self.claims.delete(study_id)
         self._db.execute("DELETE FROM stored WHERE study_id=?", (study_id,))
         self._db.execute("DELETE FROM studies WHERE study_id=?", (study_id,))
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 import curate
-from curate.cli import shared
+from curate.cli import losses, shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, SchedulerOption, WorkersOption
 from curate.errors import InputError, quoted
@@ -251,6 +251,13 @@ def release(
     doi: Annotated[
         str | None, typer.Option(help="zenodo:// reserves a DOI first, which the texts then bear.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would show, hold back and lose; write nothing.")
+    ] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Cut it even if a whole column is lost, or more waits than is shown.")
+    ] = False,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -260,9 +267,14 @@ def release(
     """
     if doi not in (None, "", "zenodo://"):
         raise InputError("--doi takes zenodo://.", hint="Set ZENODO_ENDPOINT for its sandbox.")
-    cut = curate.release(archive, progress(quiet=quiet), reserve=doi)
+    if dry_run:
+        _print_plan(archive, curate.release_plan(archive), as_json)
+        return
+    accepted = losses.asked(accepted=accept_loss, as_json=as_json)
+    shown = progress(quiet=quiet)
+    cut = curate.release(archive, shown, reserve=doi, workers=workers, accept_loss=accepted)
     if as_json:
-        shared.print_json({**asdict(cut), "path": str(cut.path)})
+        shared.print_json({**asdict(cut), "path": str(cut.path), "loss": cut.loss.as_dict() if cut.loss else None})
         return
     out = shared.console()
     if not cut.new:
@@ -274,8 +286,23 @@ def release(
         Text(f"Cut {cut.version}: {cut.studies:,} studies, {cut.instances:,} instances, in {cut.path}.")
     )
     out.print(Text(f"{cut.added:,} studies added, {cut.removed:,} removed, {cut.held:,} held back."))
+    if cut.loss is not None and cut.loss.any:
+        losses.print_loss(cut.loss, out)
     out.print(Text(f"Digest {cut.digest}"), style="dim")
     out.print(shared.hint(f"Next: curate check {quoted(cut.path)}"), style="bold")
+
+
+def _print_plan(archive: Path, found: curate.Plan, as_json: bool) -> None:
+    if as_json:
+        shared.print_json(found.as_dict())
+        return
+    out = shared.console()
+    out.print(Text(f"{found.studies:,} studies would be shown, {found.new:,} of them new; {found.held:,} held back."))
+    if found.loss is not None:
+        losses.print_loss(found.loss, out)
+        for sentence in found.loss.grave:
+            out.print(Text(f"{sentence} Cutting it asks, or takes --accept-loss."), style="bold")
+    out.print(Text(f"Nothing was written. To cut it: curate release {quoted(archive)}"), style="bold")
 
 
 def publish(

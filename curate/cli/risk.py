@@ -9,17 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 import curate
-from curate.cli import shared
+from curate.cli import losses, shared
 from curate.cli.shared import ArchiveArgument, JsonOption
 from curate.errors import quoted
-
-_REASONS = {
-    "TOO_FEW_ALIKE": "too few donors resemble theirs",
-    "LATER_STUDY": "a donor's further study that stands out, and may have no donor_id of its own",
-    "SHARE_SUPPRESSED": "too many cells would have to be null (largest_suppressed_share)",
-    "LEAVES_OTHERS_ALONE": "publishing them now would leave others alone",
-    "WITHDRAWALS": "withdrawals left too few alike",
-}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -109,13 +101,10 @@ def _print_forecast(report: curate.RiskReport, out: Console) -> None:
     if not found.waiting:
         return
     for reason, count in report.waiting.items():
-        out.print(Text(f"  {count:,}: {_REASONS.get(reason, reason)}"))
+        out.print(Text(f"  {count:,}: {losses.REASONS.get(reason, reason)}"))
     if alone := report.images_alone["images"]:
         out.print(Text(f"  Of {alone:,} the images state what too few share (kind of scanner, number of series):"))
         out.print(Text("  only more donors like these help, for images are not made coarser."))
     if weight := report.images_alone["weight"]:
         out.print(Text(f"  {weight:,} of these stand out by the weight alone, which PET and NM need for SUV."))
-    table = shared.columns("more donors of the same kind", "studies freed", "then published", right=("studies freed",))
-    for step in found.steps:
-        table.add_row(f"{step.more_donors:,}", f"{step.studies:,}", f"{step.released:,}")
-    out.print(table)
+    losses.print_steps(found.steps, out)

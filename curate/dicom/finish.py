@@ -17,7 +17,7 @@ _EMPTY = (
     (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
 )  # fmt: skip
 _UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
-_STUDY_DATE, _METHODS, _FEATURES = 0x00080020, 0x00120064, 0x00280302
+_STUDY_DATE, _STUDY_TIME, _METHODS, _FEATURES = 0x00080020, 0x00080030, 0x00120064, 0x00280302
 _OF_PIXELS = (
     ("113101", "Clean Pixel Data Option"),
     ("113102", "Clean Recognizable Visual Features Option"),
@@ -64,8 +64,8 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     for tag, vr in _EMPTY:
         if tag not in item:
             item.put(tag, vr, b"")
-    if not item.raw(_STUDY_DATE) and context.shift_us is not None and dates.within_era(context.study_date):
-        item.put(_STUDY_DATE, "DA", context.study_date.encode())  # other dates are held against it
+    if context.shift_us is not None:
+        _state_first_day(item, context.study_date)
     if WEIGHT in item and not needs_weight(item):
         del item[WEIGHT]
     donor = context.donor_id if identifiers.is_donor_id(context.donor_id) else ""
@@ -100,6 +100,21 @@ def _types() -> dict[int, str]:
 
 def _type(tag: int) -> str:
     return _types().get(tag, "3")
+
+
+def _state_first_day(item: Item, study_date: str) -> None:
+    """StudyDate is the study's first day, by which `days_from_first` counts and other dates are held against.
+
+    A StudyTime of another day (a study that was opened before it was scanned, or filed after) says nothing then.
+    """
+    known = dates.within_era(study_date)
+    day = dates.date_text(known).encode() if known else b""
+    stated = item.raw(_STUDY_DATE)
+    if stated == day:
+        return
+    if stated.strip():
+        item.put(_STUDY_TIME, "TM", b"")
+    item.put(_STUDY_DATE, "DA", day)
 
 
 def _methods(policy: Policy, moved: bool, item: Item) -> list[tuple[str, str]]:

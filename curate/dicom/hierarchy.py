@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 
+from curate.dicom.dates import within_era
 from curate.dicom.scan import MARK
 from curate.dicom.types import Keys, Policy, Scan, StudyContext
 from curate.findings import Finding
 
 Place = TypeVar("Place", bound=Hashable)
+SERIES_CONFLICT, INSTANCE_CONFLICT = "SERIES_UID_CONFLICT", "INSTANCE_UID_CONFLICT"
 FIRST_STUDY = date(2000, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY_US = timedelta(days=1) // _MICROSECOND
@@ -35,14 +37,26 @@ class SeriesGroup(Generic[Place]):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Contested:
+    """SeriesInstanceUIDs and SOPInstanceUIDs that more than one study claims: no release could hold them."""
+
+    series: frozenset[str] = frozenset()
+    instances: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class StudyGroup(Generic[Place]):
-    """The series of a study; `doubles` are files that share a SOPInstanceUID, to be compared by digest."""
+    """The series of a study; `doubles` are files that share a SOPInstanceUID, to be compared by digest.
+
+    `contested` are those of its UIDs that another study of the same sources claims too.
+    """
 
     study_uid: str
     series: tuple[SeriesGroup[Place], ...]
     doubles: tuple[tuple[Member[Place], ...], ...]
     earliest: int | None
     findings: tuple[Finding, ...]
+    contested: Contested = Contested()
 
     @property
     def members(self) -> tuple[Member[Place], ...]:
@@ -68,32 +82,41 @@ def group(scans: Iterable[tuple[Place, Scan]]) -> Grouped[Place]:
             studies.setdefault(scan.study_uid, []).append(member)
         else:
             loose.append(member)
-    elsewhere = _in_several_studies(studies)
+    contested = _contested(studies)
     return Grouped(
-        tuple(study_group(uid, members, elsewhere) for uid, members in sorted(studies.items())), tuple(loose)
+        tuple(study_group(uid, members, contested) for uid, members in sorted(studies.items())), tuple(loose)
     )
 
 
-def _in_several_studies(studies: dict[str, list[Member[Place]]]) -> frozenset[str]:
-    """SOP Instance UIDs that more than one study claims."""
-    first: dict[str, str] = {}
-    several = set()
+def _contested(studies: Mapping[str, Iterable[Member[Place]]]) -> Contested:
+    """UIDs that more than one study claims."""
+    series: dict[str, set[str]] = {}
+    instances: dict[str, set[str]] = {}
     for study, members in studies.items():
         for member in members:
-            if first.setdefault(member.scan.sop_instance_uid, study) != study:
-                several.add(member.scan.sop_instance_uid)
-    return frozenset(several)
+            series.setdefault(member.scan.series_uid, set()).add(study)
+            instances.setdefault(member.scan.sop_instance_uid, set()).add(study)
+    several = (
+        frozenset(uid for uid, claim in claims.items() if len(claim) > 1) for claims in (series, instances)
+    )
+    return Contested(*several)
 
 
 def study_group(
-    uid: str, members: list[Member[Place]], elsewhere: frozenset[str] = frozenset()
+    uid: str, members: list[Member[Place]], contested: Contested = Contested()
 ) -> StudyGroup[Place]:
-    """One study of its files; `elsewhere` are SOP Instance UIDs that another study claims too."""
+    """One study of its files; `contested` are UIDs that another study claims too."""
     findings = []
     if len(patients({member.scan.patient for member in members})) > 1:
         findings.append(Finding("STUDY_SEVERAL_PATIENTS"))
-    if any(member.scan.sop_instance_uid in elsewhere for member in members):
-        findings.append(Finding("INSTANCE_UID_CONFLICT"))
+    ours = Contested(
+        contested.series & {member.scan.series_uid for member in members},
+        contested.instances & {member.scan.sop_instance_uid for member in members},
+    )
+    if ours.series:
+        findings.append(Finding(SERIES_CONFLICT))
+    if ours.instances:
+        findings.append(Finding(INSTANCE_CONFLICT))
     by_series: dict[str, list[Member[Place]]] = {}
     by_instance: dict[str, list[Member[Place]]] = {}
     for member in members:
@@ -109,6 +132,7 @@ def study_group(
         doubles=tuple(tuple(same) for _, same in sorted(by_instance.items()) if len(same) > 1),
         earliest=min([moment for moment in moments if has_time(moment)] or moments, default=None),
         findings=tuple(findings),
+        contested=ours,
     )
 
 
@@ -154,6 +178,12 @@ def rebased(earliest: int, first: date) -> tuple[int, str]:
     day = FIRST_STUDY + (day_of(earliest) - first)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     return (noon - _EPOCH) // _MICROSECOND - earliest, f"{day:%Y%m%d}"
+
+
+def first_day(study_date: str) -> int | None:
+    """A study's date as days since 2000-01-01; None where a damaged date elsewhere has moved it out of all bounds."""
+    day = within_era(study_date)
+    return None if day is None else (day - FIRST_STUDY).days
 
 
 def study_context(

@@ -61,25 +61,27 @@ def series_links(
     """Rows of `references` for one study, sorted: pairs of series, with the number of instances named.
 
     A reference to an instance of the study itself gets that instance's series; one that names its series
-    is kept as it is; others say nothing that a reader could follow, and are left out.
+    is kept as it is; others say nothing that a reader could follow, and are left out. A pair is one row, whatever
+    studies a careless object names beside the series: the one that some reference names, if any.
     """
     home = {row["SOPInstanceUID"]: row["SeriesInstanceUID"] for row in instances}
     modality = {row["SeriesInstanceUID"]: row["Modality"] or "" for row in series}
     study = next((row["study_id"] for row in series), "")
-    targets: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    targets: dict[tuple[str, str], set[str]] = defaultdict(set)
+    places: dict[tuple[str, str], set[str]] = defaultdict(set)
     for reference in found:
         source = home[reference.source]
         target = home.get(reference.target) or reference.series
         if target and target != source:
-            place = study if target in modality else reference.study or study
-            targets[(source, target, place)].add(reference.target)
+            places[(source, target)].add(study if target in modality else reference.study)
+            targets[(source, target)].add(reference.target)
     return [
         {
             "SeriesInstanceUID": source,
             "Modality": modality[source],
-            "referenced_study_id": place,
+            "referenced_study_id": min(places[(source, target)] - {""}, default=study),
             "ReferencedSeriesInstanceUID": target,
             "referenced_instance_count": len(named),
         }
-        for (source, target, place), named in sorted(targets.items())
+        for (source, target), named in sorted(targets.items())
     ]

@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from itertools import islice
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate import contract
 from curate.archive import shown, tables
@@ -24,10 +25,11 @@ from curate.archive.layout import Archive
 from curate.archive.ledger import Ledger, Outline
 from curate.digests import canonical_json
 from curate.metadata import diagnosis, region
-from curate.policies import PrivacyPolicy
+from curate.policies import DEFAULT_K, PrivacyPolicy
 from curate.privacy import hierarchy
 from curate.privacy.hierarchy import Hierarchy
 from curate.privacy.history import FIRST
+from curate.privacy.loss import Loss, loss, with_gated
 from curate.privacy.prepare import BOUND
 from curate.privacy.recode import Recoding, recode
 from curate.privacy.risk import PART
@@ -35,6 +37,7 @@ from curate.records import Row
 
 SENSITIVE = "diagnosis"
 QUASI_IDENTIFIERS = ("age", "sex", "region", "diagnosis", "diagnosis_basis", "series", "days_from_first")
+RECODED = ("age", "sex", "region", "diagnosis", "diagnosis_basis")
 _GROUP, _BLOCK, _CHAPTER = "group ", "block ", "chapter "
 _AT_ONCE = 500  # studies whose rows are Python objects at a time
 _INTEGERS = ("age", "days_from_first")
@@ -56,9 +59,38 @@ def recoding(archive: Archive, policy: PrivacyPolicy, only: Collection[str] | No
     Raises:
         RefusedError: no safe result; a defect.
     """
+    return recoding_of(archive, policy, raw_table(archive.ledger, only))
+
+
+def recoding_of(archive: Archive, policy: PrivacyPolicy, raw: pa.Table) -> Recoding:
+    """The same of the studies of a table that `raw_table` gave."""
     past = [table for _, table in shown.history(archive)]
-    raw = raw_table(archive.ledger, only)
     return recode(raw, hierarchies(raw, past), policy, past)
+
+
+def loss_of(archive: Archive, raw: pa.Table, made: Recoding) -> Loss:
+    """What is lost and who waits; where anything is, beside what gated access with its own k would give."""
+    past = [table for _, table in shown.history(archive)]
+    finest = {h.column: h.names[0] for h in hierarchies(raw, past) if h.column in RECODED}
+    found = loss(raw, made, finest, len(past), _kinds(raw, made.held))
+    lower = replace(made.policy, k=DEFAULT_K["gated"], access="gated")
+    if not found.any or lower.k >= made.policy.k:
+        return found
+    other = recoding_of(archive, lower, raw)
+    return with_gated(found, loss(raw, other, finest, len(past), _kinds(raw, other.held)))
+
+
+def _kinds(raw: pa.Table, held: pa.Table) -> dict[str, str]:
+    """What kind of pictures each waiting study has: its modalities, and the group of its region."""
+    waiting = raw.take(pc.index_in(held["study_id"], raw["study_id"]))
+    rows = zip(*(waiting[name].to_pylist() for name in ("study_id", "series", "region")), strict=True)
+    return {study: _kind(series, place) for study, series, place in rows}
+
+
+@lru_cache(maxsize=1 << 12)
+def _kind(series: str, place: str | None) -> str:
+    modalities = {str(json.loads(row).get("Modality") or "unknown") for row in json.loads(series)}
+    return f"{'+'.join(sorted(modalities))}, {_region_path(place)[2].removeprefix(_GROUP) if place else 'no region'}"
 
 
 def images_alone(raw: pa.Table, waiting: Collection[str], k: int) -> dict[str, int]:

@@ -17,7 +17,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from curate import durable
-from curate.dicom.hierarchy import Member, SeriesGroup, StudyGroup, study_group
+from curate.dicom.hierarchy import Contested, Member, SeriesGroup, StudyGroup, study_group
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Scan
 from curate.errors import StorageError
@@ -49,17 +49,14 @@ class Looked:
             path.chmod(0o600)
             path.unlink()
         self._numbers: dict[str, int] = {}
-        self._elsewhere: frozenset[int] | None = None
+        self._series: dict[int, int] = {}  # of each series the study that was the first to claim it
+        self._contested_series: set[int] = set()
+        self._contested: frozenset[int] = frozenset()
 
     def add(self, found: Iterable[tuple[int, SourceFile, Scan]]) -> None:
         """Keep files with their numbers, which give their order."""
         rows = [
-            (
-                number,
-                self._numbers.setdefault(scan.study_uid, len(self._numbers)),
-                _short(scan.sop_instance_uid),
-                _packed(file, scan),
-            )
+            (number, self._claimed(scan), _short(scan.sop_instance_uid), _packed(file, scan))
             for number, file, scan in found
         ]
         with _errors():
@@ -67,13 +64,21 @@ class Looked:
             self._db.executemany("INSERT INTO files VALUES (?,?,?,?)", rows)
             self._db.execute("COMMIT")
 
+    def _claimed(self, scan: Scan) -> int:
+        """The number of a file's study, which claims its series; a series that two studies claim is contested."""
+        study = self._numbers.setdefault(scan.study_uid, len(self._numbers))
+        series = _short(scan.series_uid)
+        if self._series.setdefault(series, study) != study:
+            self._contested_series.add(series)
+        return study
+
     def studies(self) -> Iterator[StoredStudy]:
         """All studies, by UID; each is brought together once to tell what is asked of it often."""
         with _errors():
             self._db.execute("CREATE INDEX by_study ON files(study, number)")
             self._db.execute("CREATE INDEX by_instance ON files(instance, study)")
             several = "SELECT instance FROM files GROUP BY instance HAVING min(study) <> max(study)"
-            self._elsewhere = frozenset(row[0] for row in self._db.execute(several))
+            self._contested = frozenset(row[0] for row in self._db.execute(several))
         for uid in sorted(self._numbers):
             group = self.group(uid)
             members = group.members
@@ -93,9 +98,18 @@ class Looked:
         with _errors():
             rows = self._db.execute(query, (self._numbers[uid],)).fetchall()
         members = [Member(*_unpacked(said, uid)) for (said,) in rows]
-        elsewhere = self._elsewhere or frozenset()
-        claimed = (member.scan.sop_instance_uid for member in members) if elsewhere else ()
-        return study_group(uid, members, frozenset(one for one in claimed if _short(one) in elsewhere))
+        return study_group(uid, members, self._claimed_twice(members))
+
+    def _claimed_twice(self, members: Iterable[Member[SourceFile]]) -> Contested:
+        """Which UIDs of a study's files another study claims too."""
+        if not (self._contested or self._contested_series):
+            return Contested()
+        series = {member.scan.series_uid for member in members}
+        instances = (member.scan.sop_instance_uid for member in members)
+        return Contested(
+            frozenset(uid for uid in series if _short(uid) in self._contested_series),
+            frozenset(uid for uid in instances if _short(uid) in self._contested),
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -76,11 +77,19 @@ class Rows:
     unit_person: Ints
 
 
-def risk(table: pa.Table, quasi_identifiers: Sequence[str], k: int, *, sensitive: str | None = None) -> Risk:
+def risk(
+    table: pa.Table,
+    quasi_identifiers: Sequence[str],
+    k: int,
+    *,
+    sensitive: str | None = None,
+    same: Sequence[str] = (),
+) -> Risk:
     """What somebody who knows a donor's quasi-identifiers learns from `table` (one row a study).
 
     Needs `donor_id` and the columns named; `part` (0 where absent) tells a donor's further published
-    ids apart. l-diversity is that of `sensitive` within classes over all other quasi-identifiers.
+    ids apart. l-diversity is that of `sensitive` within classes over all other quasi-identifiers, those apart that
+    say the `same` in other words; a class in which it is null for all tells nothing, and is left out.
 
     Raises:
         InputError: a column is missing.
@@ -88,7 +97,7 @@ def risk(table: pa.Table, quasi_identifiers: Sequence[str], k: int, *, sensitive
     rows = rows_of(table)
     columns = {name: codes(table, name) for name in dict.fromkeys(quasi_identifiers)}
     secret = codes(table, sensitive) if sensitive else None
-    others = [column for name, column in columns.items() if name != sensitive]
+    others = [column for name, column in columns.items() if name != sensitive and name not in same]
     row, _ = dense(list(columns.values()), table.num_rows)
     return Risk(
         k=k,
@@ -145,9 +154,9 @@ def _by_study(rows: Rows, row: Ints, k: int, others: list[Ints], secret: Ints | 
     group, groups = dense([row], len(row))
     size = persons(group, groups, rows.person)
     below = size[group] < k
-    diversity: tuple[int | None, float | None] = (None, None)
+    diversity: _Diversity = (None, None)
     if secret is not None and len(row):
-        diversity = _diversity(dense(others, len(row))[0], secret)
+        diversity = _diversity(dense(others, len(row))[0], secret, secret > 0)
     return Classes(
         k=int(size.min()) if groups else 0,
         classes=groups,
@@ -164,10 +173,11 @@ def _by_donor(rows: Rows, row: Ints, k: int, others: list[Ints], secret: Ints | 
     group, groups = signatures(rows.unit, rows.units, row)
     size = persons(group, groups, rows.unit_person)
     below = size[group] < k
-    diversity: tuple[int | None, float | None] = (None, None)
+    diversity: _Diversity = (None, None)
     if secret is not None and len(row):
         without, _ = signatures(rows.unit, rows.units, dense(others, len(row))[0])
-        diversity = _diversity(without, signatures(rows.unit, rows.units, secret)[0])
+        stated = np.bincount(rows.unit, weights=secret > 0, minlength=rows.units) > 0
+        diversity = _diversity(without, signatures(rows.unit, rows.units, secret)[0], stated)
     return Classes(
         k=int(size.min()) if groups else 0,
         classes=groups,
@@ -185,8 +195,20 @@ def _count(person: Ints) -> int:
     return int(np.count_nonzero(np.bincount(person)))
 
 
-def _diversity(group: Ints, secret: Ints) -> tuple[int, float]:
-    """The least number of different values in any group, and the least exponential of their entropy."""
+_Diversity = tuple[int | None, float | None]
+
+
+def _diversity(group: Ints, secret: Ints, stated: npt.NDArray[np.bool_]) -> _Diversity:
+    """The least number of different values in any group, and the least exponential of their entropy.
+
+    A group in which nothing is `stated` tells nobody anything; None where all are such.
+    """
+    telling = np.bincount(group, weights=stated) > 0
+    rows = telling[group]
+    if not rows.any():
+        return None, None
+    group, _ = dense([group[rows]], int(rows.sum()))
+    secret = secret[rows]
     pairs, found = dense([group, secret], len(group))
     owner = np.zeros(found, np.int64)
     owner[pairs] = group

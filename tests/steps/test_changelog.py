@@ -12,11 +12,11 @@ from curate.describe import changelog
 from curate.steps.diff import diff
 from curate.steps.intake import intake
 from curate.steps.publish import publish
-from curate.steps.release import release
 from curate.steps.release.changes import changes
 from curate.steps.withdraw import withdraw
 from tests import synth
 from tests.steps.archives import donation, make_archive
+from tests.steps.donors import release
 
 ROWS = {"studies": 30, "series": 30, "instances": 90}
 

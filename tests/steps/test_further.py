@@ -22,11 +22,10 @@ from curate.donation import disclosure
 from curate.errors import StorageError
 from curate.findings import has_errors
 from curate.steps.publish import publish
-from curate.steps.release import release
 from curate.steps.withdraw import withdraw
 from curate.verify.release import check_release
 from tests.steps.archives import curate_json, files_of
-from tests.steps.donors import make_archive, take_in
+from tests.steps.donors import make_archive, release, take_in
 
 DONORS = 40
 UID = re.compile(rb"2\.25\.\d{30,39}")

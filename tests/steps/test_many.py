@@ -17,11 +17,11 @@ from curate.cutting.erase import settle
 from curate.dicom.types import Keys
 from curate.findings import has_errors
 from curate.identity import TOOL, who
-from curate.steps.release import Cut, release
+from curate.steps.release import Cut
 from curate.steps.withdraw import _take
 from curate.verify import seal
 from curate.verify.disclosure import check_disclosure
-from tests.steps.donors import make_archive
+from tests.steps.donors import make_archive, release
 from tests.steps.many import admit, visits
 
 K = 11

@@ -28,7 +28,6 @@ from curate.hub.protocol import Settings
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.recall import recall
-from curate.steps.release import release
 from curate.steps.withdraw import withdraw
 from curate.verify.release import check_release
 from tests import synth
@@ -37,6 +36,7 @@ from tests.hub.server import HubServer
 from tests.hub.store import Repo
 from tests.steps import donors
 from tests.steps.archives import curate, curate_json, donation, files_of, make_archive
+from tests.steps.donors import release
 
 HF = "hf://org/held"
 PARTS = 8  # so that several processes share the exhaustive one

@@ -25,7 +25,7 @@ from curate.findings import Finding, Severity
 from curate.privacy.history import audit
 from curate.steps.intake import intake
 from curate.steps.publish import publish
-from curate.steps.release import Cut, release
+from curate.steps.release import Cut
 from curate.steps.risk import risk
 from curate.steps.withdraw import withdraw
 from curate.verify.disclosure import release_risk
@@ -33,7 +33,7 @@ from curate.verify.release import check_release
 from tests import synth
 from tests.corpus import write_table
 from tests.steps.archives import curate, curate_json, sealed_files_of
-from tests.steps.donors import RARE, make_archive, take_in
+from tests.steps.donors import RARE, make_archive, release, take_in
 
 K = 5
 DONORS = 60
@@ -308,6 +308,17 @@ def test_a_withdrawal_is_never_held(again: Path) -> None:
     assert errors(cut.path) == []
     publish(again, cut.version)
     assert _together(again).reached
+
+
+def test_nothing_new_is_nothing_new(first: Path, again: Path) -> None:
+    """What is published and unchanged is not cut again: who a version showed first is no news to the next."""
+    versions = [path.name for path in (first / "releases").iterdir()]
+    assert (release(first).version, release(first).new) == ("1.0.0", False)
+    assert [path.name for path in (first / "releases").iterdir()] == versions
+    take_in(again, again.parent / "more", range(DONORS, DONORS + 20))
+    for _ in range(2):
+        publish(again, release(again).version)
+    assert (release(again).version, release(again).new) == ("1.1.0", False)
 
 
 def test_only_what_was_published_counts(tmp_path: Path) -> None:

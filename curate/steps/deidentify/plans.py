@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 from curate import clock
 from curate.archive import sealed_log
 from curate.dicom import identifiers
-from curate.dicom.hierarchy import day_of, patients, rebased
+from curate.dicom.hierarchy import SERIES_CONFLICT, day_of, patients, rebased
 from curate.dicom.types import Keys, Policy
 from curate.donation import faces
 from curate.donation.coding import code_study
@@ -99,6 +100,28 @@ def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> 
     findings += [Finding(f.rule, f"row {row.row}", f.tag) for f in gaps]
     donor = identifiers.donor_id(keys, row.donor) if row.donor.strip() else ""
     return Plan(study, study_id, donor, tuple(findings), seen.names, row, coded)
+
+
+def beside_others(keys: Keys, dest: Path, planned: list[Plan]) -> list[Plan]:
+    """The plans, refused where a series of theirs lies in DEST already as another study's.
+
+    The run's own studies are held against each other by what they state.
+    """
+    ours = {plan.study_id for plan in planned}
+    there = {
+        series.name
+        for study in (dest.iterdir() if dest.is_dir() else ())
+        if study.name not in ours and identifiers.is_new_uid(study.name)
+        for series in study.iterdir()
+    }
+    return [_beside(keys, plan, there) for plan in planned] if there else planned
+
+
+def _beside(keys: Keys, plan: Plan, there: set[str]) -> Plan:
+    series = {identifiers.new_uid(keys, one.series_uid) for one in plan.study.series}
+    if plan.refused or series.isdisjoint(there):
+        return plan
+    return replace(plan, findings=(*plan.findings, Finding(SERIES_CONFLICT, plan.study.place)))
 
 
 def with_heads(planned: list[Plan], policy: Policy, pool: Pool[Keys]) -> list[Plan]:

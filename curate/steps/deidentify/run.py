@@ -26,7 +26,7 @@ from curate.progress import Progress, silent
 from curate.steps.deidentify import beside as private
 from curate.steps.deidentify import coded_table, handover
 from curate.steps.deidentify.beside import Beside
-from curate.steps.deidentify.plans import Plan, anchored, plans, with_heads
+from curate.steps.deidentify.plans import Plan, anchored, beside_others, plans, with_heads
 from curate.steps.deidentify.work import PARTIAL, Batch, File, Outcome, clean, refuse
 
 _BATCH = 64
@@ -144,6 +144,7 @@ class _Run:
     def clean_all(self, mapping: Path | None) -> None:
         """Every study: planned, its dates fixed, its files written; the table comes last."""
         planned = list(plans(self.beside.keys, self.donation.studies, self.rows, self.pool))
+        planned = beside_others(self.beside.keys, self.dest, planned)
         planned = with_heads(planned, self.policy, self.pool)
         if self.policy.dates == "rebase":
             planned = anchored(self.beside, planned)

@@ -40,8 +40,12 @@ class StudyRefusedError(Exception):
 
 def process(task: StudyTask, keys: Keys) -> StudyResult:
     """Admit a study, or as much of it as the rules allow; what they refuse is kept for a person to decide."""
-    if has_errors(task.findings):
-        return keep.refuse(task, keys, task.findings)
+    findings = task.findings
+    if not has_errors(findings):
+        conflicts = dict.fromkeys(instance.conflict for instance in task.instances if instance.conflict)
+        findings += tuple(Finding(rule, task.instances[0].place) for rule in conflicts)
+    if has_errors(findings):
+        return keep.refuse(task, keys, findings)
     with durable.storage_errors("use the store of packs"), task.packs.scratch() as scratch:
         work = Work(keys, scratch)
         try:

@@ -100,7 +100,8 @@ def _looked_at(task: StudyTask, record: StudyRecord, keys: Keys) -> _Batch:
             if mark in batch.known:
                 batch.already += 1
                 continue
-            rule = _CONFLICT if identifiers.new_uid(keys, instance.instance_uid) in own else ""
+            ours = identifiers.new_uid(keys, instance.instance_uid) in own
+            rule = _CONFLICT if ours else instance.conflict
         except OSError as error:
             rule = "INSTANCE_TOO_LARGE" if isinstance(error, TooLargeError) else "FILE_UNREADABLE"
         if rule:

@@ -18,7 +18,15 @@ from curate.archive.cuts import cuts, held
 from curate.archive.layout import Archive
 from curate.archive.ledger import QuarantineEntry
 from curate.dicom import identifiers
-from curate.dicom.hierarchy import StudyGroup, day_of, rebased, slice_order
+from curate.dicom.hierarchy import (
+    INSTANCE_CONFLICT,
+    SERIES_CONFLICT,
+    StudyGroup,
+    day_of,
+    first_day,
+    rebased,
+    slice_order,
+)
 from curate.dicom.numbering import numbers
 from curate.dicom.sources import SourceFile
 from curate.dicom.types import Keys, Policy, Scan
@@ -32,14 +40,12 @@ from curate.metadata import table
 from curate.parallel import Workers
 from curate.pixels import extra
 from curate.progress import Progress, silent
-from curate.steps.intake import joining, receipts, remembered
+from curate.steps.intake import conflicts, joining, receipts, remembered
 from curate.steps.intake.joining import process
 from curate.steps.intake.keep import quarantine_id
 from curate.steps.intake.notes import Order
 from curate.steps.intake.report import IntakeReport
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
-
-_EPOCH_DAY = date(2000, 1, 1)
 
 
 def intake(
@@ -151,6 +157,8 @@ class _Run:
         study_id = identifiers.new_uid(self.keys, study.study_uid)
         place = study.place
         findings = [Finding(f.rule, place, f.tag) for f in study.findings]
+        if self.archive.ledger.has_study(study_id):  # what is there stays; of the new instances each is asked
+            findings = [f for f in findings if f.rule not in (SERIES_CONFLICT, INSTANCE_CONFLICT)]
         rows = self.rows.of_study(study)
         donor, spdx, row = "", self.archive.config.info.license, None
         if self.archive.ledger.tombstoned(identifiers.tombstone(self.keys, study_id)):
@@ -194,7 +202,9 @@ class _Run:
         if study is None:
             return task
         known = self.archive.ledger.study(task.study_id)
-        task = replace(task, instances=self._instances(study.group))
+        group = study.group
+        instances = conflicts.found(self.archive.ledger.claims, group, task.study_id, self._instances(group))
+        task = replace(task, instances=instances)
         if known is None:
             return task
         return replace(task, admitted=replace(known, previews=None), released=task.study_id in self.released)
@@ -268,6 +278,7 @@ class _Run:
                 moment = self.earliest[task.study_id]
                 first[task.donor_id] = min(moment, first.get(task.donor_id, moment))
         with self.archive.ledger.transaction():
+            self.archive.ledger.claims.ensure()  # of an archive that an earlier version made
             for donor, moment in sorted(first.items()):
                 self.archive.ledger.put_anchor(donor, day_of(moment).isoformat())
 
@@ -293,8 +304,7 @@ class _Run:
         if anchor is None or moment is None or self.policy.dates == "remove":
             return task
         shift, day = rebased(moment, date.fromisoformat(anchor))
-        days = (date(int(day[:4]), int(day[4:6]), int(day[6:])) - _EPOCH_DAY).days
-        return replace(task, shift_us=shift, study_date=day, day=days)
+        return replace(task, shift_us=shift, study_date=day, day=first_day(day))
 
     def record(self, task: StudyTask, result: StudyResult) -> None:
         """Write what became of a study; the ledger comes last, in one transaction."""

@@ -21,7 +21,8 @@ class SourceInstance:
     """One file of a study: its safe place, its path, and where the series' order puts it.
 
     `origin` is where it came from, for the owner alone: a container's member has a path of its own in `path`.
-    `order` is its place among the study's clean instances, `numbers` are what its header orders it by.
+    `order` is its place among the study's clean instances, `numbers` are what its header orders it by. `conflict` is
+    the rule by which it may not enter: another study claims its series, or its own UID.
     """
 
     place: str
@@ -32,6 +33,7 @@ class SourceInstance:
     origin: str = ""
     order: Order = FIRST
     numbers: Numbers = NONE
+    conflict: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

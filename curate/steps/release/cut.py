@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from curate import clock, contract, durable, resources
+from curate import clock, contract, durable
 from curate import version as versions
 from curate.archive import layout, reviews, shown
 from curate.archive.consolidate import consolidate
@@ -22,13 +21,25 @@ from curate.cutting.erase import settle
 from curate.cutting.further import name_anew
 from curate.cutting.history import history_before
 from curate.dicom.types import Policy
-from curate.digests import canonical_json, sha256_file
+from curate.digests import sha256_file
 from curate.errors import RefusedError, quoted
 from curate.identity import TOOL, who
+from curate.parallel import Workers
+from curate.privacy.loss import Loss
 from curate.progress import Progress, silent
 from curate.records import Changes, FileEntry, ReleaseSummary
 from curate.steps.release import doi, manifest
 from curate.steps.release.changes import changes
+from curate.steps.release.content import (
+    content_of,
+    contract_of,
+    folder_of,
+    holds,
+    newest_published,
+    studies_of,
+)
+from curate.steps.release.losses import Accept, refuse_unaccepted
+from curate.steps.release.proof import prove
 from curate.steps.release.published import Decision, decide
 
 MAX_FILES = 90_000
@@ -38,7 +49,7 @@ MAX_FILES = 90_000
 class Cut:
     """What `release` did: the version, its folder, the digest of `release.json`, and whether it is new.
 
-    `rejected` says who refused these bytes, and why.
+    `rejected` says who refused these bytes, and why; `loss` what a new version of persons will never show.
     """
 
     version: str
@@ -51,43 +62,54 @@ class Cut:
     removed: int
     held: int
     rejected: tuple[str, ...] = ()
+    loss: Loss | None = field(default=None, compare=False)
 
 
 def release(
-    root: Path, progress: Progress = silent, *, reserve: str | None = None, corrected: bool = False
+    root: Path,
+    progress: Progress = silent,
+    *,
+    reserve: str | None = None,
+    corrected: bool = False,
+    workers: Workers = 1,
+    accept_loss: bool | Accept = False,
 ) -> Cut:
     """Cut the next version of an archive, or say that there is nothing new.
 
     The bytes are a function of the ledger up to the `release_opened` event, the keys and the code. A run
     that was killed is finished by the next one under the same version and date. `reserve` (`zenodo://`, by
     default what `[hub] doi` says) reserves a DOI first. A `corrected` version adds no study to the last one.
+    What was cut passes its own check, which reads what is new of it. `accept_loss`, or what it answers, lets a
+    version of persons lose a whole column, or hold back more than it shows.
 
     Raises:
-        RefusedError: no study may be released, a licence forbids it, or there would be too many files.
+        RefusedError: no study may be released, a licence forbids it, there would be too many files, it would
+            lose what nobody accepted, or would not pass its own check.
         HubError: no DOI can be reserved.
         LockedError, StorageError, DamagedError: as their messages say; the archive is as it was.
     """
     with layout.opened(root, write=True) as archive:
         settle(archive)
         soundness.refuse_unsound(archive)
-        previous = _newest_published(archive)
+        previous = newest_published(archive)
         _refuse_earlier(archive, previous)
-        decision = decide(archive, _studies_of(archive, previous).keys() if corrected else None)
+        decision = decide(archive, studies_of(archive, previous).keys() if corrected else None)
         if not decision.published and not _cuts(archive):
             raise RefusedError(
                 "No study may be released.", hint=f"See what waits and why: curate quarantine {quoted(root)}"
             )
         name_anew(archive, decision.parts)
         consolidate(archive, decision.published.keys())
-        content = _content(archive, decision)
+        last = _cuts(archive)[-1] if _cuts(archive) else None
+        content = content_of(archive, decision)
         wants_doi = bool(archive.config.hub_doi if reserve is None else reserve)
         told = notices.pending(archive, previous)
-        last = _cuts(archive)[-1] if _cuts(archive) else None
-        if last and last.payload["content"] == content and _says(archive, last.subject, told, wants_doi):
+        if last and holds(archive, last, decision) and _says(archive, last.subject, told, wants_doi):
             return _cut_of(archive, last, new=False)
+        refuse_unaccepted(archive, decision.loss, accept_loss)
         opened = _open(archive, decision, content, told)
         number = doi.reserve_for(archive, opened) if wants_doi else None
-        return _write(archive, decision, opened, number, progress)
+        return _write(archive, decision, opened, number, progress, workers)
 
 
 def _refuse_earlier(archive: Archive, previous: str | None) -> None:
@@ -109,52 +131,22 @@ def _cuts(archive: Archive) -> list[Event]:
     return list(archive.ledger.events("released"))
 
 
-def _newest_published(archive: Archive) -> str | None:
-    """The newest version that is published, whatever was published last."""
-    published = {event.subject for event in archive.ledger.events("published")}
-    return max(published, key=versions.parse, default=None)
-
-
 def _says(archive: Archive, version: str, told: tuple[str, ...], wants_doi: bool) -> bool:
     """Whether a version's folder is there and bears all notices, and a DOI if it should; a published one stays.
 
     Raises:
         RefusedError: it was published without the DOI that is asked for.
     """
-    path = _folder(archive, version) / "release.json"
+    path = folder_of(archive, version) / "release.json"
     if not path.is_file():
         return False
     stated = outside.of_seal(json.loads(path.read_bytes()))
-    if wants_doi and not stated.doi and version == _newest_published(archive):
+    if wants_doi and not stated.doi and version == newest_published(archive):
         raise RefusedError(
             f"{version} was published without a DOI, and nothing is new.",
             hint="The next version can have one.",
         )
     return set(told) <= set(stated.notices) and (not wants_doi or bool(stated.doi))
-
-
-def _folder(archive: Archive, version: str) -> Path:
-    return archive.releases / versions.normal(version)
-
-
-def _content(archive: Archive, decision: Decision) -> str:
-    """One digest over all that a release says, its version and date apart."""
-    digest = hashlib.sha256(f"{archive.config.digest} {contract.VERSION} {_contract_digest()}\n".encode())
-    for record in archive.ledger.outlines():
-        if record.study_id in decision.published:
-            row = decision.published[record.study_id]
-            facts = {"facts": record.payload["facts"], "license": record.payload["license"], "shown": row}
-            if decision.first_versions is not None and record.study_id in decision.first_versions:
-                facts["first_version"] = decision.first_versions[record.study_id]
-            digest.update(f"{record.study_id} {record.donor_id} {canonical_json(facts)}\n".encode())
-    for revoked, _ in archive.ledger.revocations():
-        digest.update(revoked)
-    return digest.hexdigest()
-
-
-def _contract_digest() -> str:
-    text = "".join(resources.manifest_text(f"{name}.json") for name in contract.MANIFEST_TABLES)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _open(archive: Archive, decision: Decision, content: str, told: tuple[str, ...]) -> Event:
@@ -165,12 +157,12 @@ def _open(archive: Archive, decision: Decision, content: str, told: tuple[str, .
         list(told),
     ):
         return opened[-1]
-    previous = _newest_published(archive)
-    before = _studies_of(archive, previous)
+    previous = newest_published(archive)
+    before = studies_of(archive, previous)
     added = sorted(decision.published.keys() - before)
     version = versions.following(
         previous,
-        contract_changed=previous is not None and _contract_of(archive, previous) != contract.VERSION,
+        contract_changed=previous is not None and contract_of(archive, previous) != contract.VERSION,
         added=bool(added),
     )
     payload = {
@@ -196,22 +188,6 @@ def _withdrawn_since(archive: Archive, version: str | None) -> int:
     return sum(version in event.payload["versions"] for event in archive.ledger.events("withdrawn"))
 
 
-def _studies_of(archive: Archive, version: str | None) -> dict[str, str | None]:
-    """study_id -> first_version of an earlier release of this archive."""
-    if version is None:
-        return {}
-    path = _folder(archive, version) / "manifest" / "studies.parquet"
-    return {
-        row["study_id"]: row["first_version"]
-        for batch in contract.read_batches(path, ["study_id", "first_version"])
-        for row in batch.to_pylist()
-    }
-
-
-def _contract_of(archive: Archive, version: str) -> Any:
-    return json.loads((_folder(archive, version) / "release.json").read_text("utf-8"))["contract"]
-
-
 def _counted(records: Iterable[StudyRecord], total: int, progress: Progress) -> Iterator[StudyRecord]:
     for record in progress.over(records, "studies", total):
         yield record
@@ -220,14 +196,14 @@ def _counted(records: Iterable[StudyRecord], total: int, progress: Progress) -> 
 
 
 def _write(
-    archive: Archive, decision: Decision, opened: Event, number: str | None, progress: Progress
+    archive: Archive, decision: Decision, opened: Event, number: str | None, progress: Progress, workers: Workers
 ) -> Cut:
     version, previous = opened.subject, opened.payload["previous"]
     folder = archive.temporary / f"release-{version}"
     with durable.storage_errors("write the release"):
         (folder / "manifest").mkdir(parents=True)
         known = decision.first_versions
-        before = _studies_of(archive, previous) if known is None else known
+        before = studies_of(archive, previous) if known is None else known
         first = {study: before.get(study, version) for study in decision.published}
         chosen = (s for s in archive.ledger.studies() if s.study_id in decision.published)
         counted = _counted(chosen, len(decision.published), progress)
@@ -250,6 +226,7 @@ def _write(
         texts.write_texts(folder, summary)
         policies = _policies(archive, decision)
         digest = texts.seal(folder, summary, _previous(folder, opened), **policies, **said.sealed())
+        prove(archive, folder, workers, progress)
         attest(archive, folder, version, digest, reviews.asked(archive, version))
         if decision.shown is not None:
             shown.keep(archive, digest, decision.shown, decision.counts)
@@ -259,8 +236,9 @@ def _write(
         payload |= {"studies": totals.rows["studies"], "instances": totals.rows["instances"]}
         payload |= {"added": opened.payload["added"], "removed": opened.payload["removed"]}
         payload |= {"changes": asdict(changed)} if changed else {}
+        payload |= {"accepted_loss": True} if decision.loss and decision.loss.grave else {}
         archive.ledger.append(clock.stamp(), "released", version, payload, who=who(), tool=TOOL)
-    return _cut_of(archive, _cuts(archive)[-1], new=True)
+    return replace(_cut_of(archive, _cuts(archive)[-1], new=True), loss=decision.loss)
 
 
 def _changes(
@@ -270,7 +248,7 @@ def _changes(
     if previous is None:
         return None
     k = decision.privacy["k"] if decision.privacy else None
-    return changes(_folder(archive, previous) / "manifest", folder / "manifest", totals.rows, k)
+    return changes(folder_of(archive, previous) / "manifest", folder / "manifest", totals.rows, k)
 
 
 def _summary(
@@ -317,7 +295,7 @@ def _previous(folder: Path, opened: Event) -> dict[str, str] | None:
 
 def _cut_of(archive: Archive, event: Event, *, new: bool) -> Cut:
     numbers = {key: event.payload[key] for key in ("studies", "instances", "added", "removed", "held")}
-    path, digest = _folder(archive, event.subject), event.payload["digest"]
+    path, digest = folder_of(archive, event.subject), event.payload["digest"]
     refused = reviews.rejections(archive, event.subject, digest)
     told = tuple(f"{r.reviewer}: {r.reason}{f' ({r.text})' if r.text else ''}" for r in refused)
     return Cut(event.subject, path, digest, new, **numbers, rejected=told)

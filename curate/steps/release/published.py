@@ -18,6 +18,7 @@ from curate.errors import RefusedError, quoted
 from curate.metadata import age
 from curate.policies import PrivacyPolicy
 from curate.privacy.counts import TOTAL, CountTable, Key, count_table, suppress_counts
+from curate.privacy.loss import Loss
 from curate.records import Row
 
 DEFAULT_BAND_YEARS = 5
@@ -26,6 +27,13 @@ _FURTHER = (
     " A later study that would single its donor out bears a further donor_id, so fewer people may be in this archive"
     " than it has ids."
 )
+_UNKNOWN = "unknown"
+_TITLES = {
+    "age_low_years": "age",
+    "sex": "sex",
+    "region_codes": "region (its group apart)",
+    "diagnosis_code": "diagnosis",
+}
 Counts = Mapping[str, Mapping[str, int | None]]
 
 
@@ -36,7 +44,7 @@ class Decision:
     `tables` are the counts that the card may show; `statements` sentences about what was done. Of persons,
     `shown` is what the archive keeps for later releases, `counts` the card's tables in full, and
     `first_versions` says in which version a study came first (None: suppressed; new ones are not in it), `parts` under
-    which of its donor's ids a new one goes (0: the donor's own).
+    which of its donor's ids a new one goes (0: the donor's own); `loss` is what nobody will ever be shown.
     """
 
     published: Mapping[str, Row]
@@ -48,6 +56,7 @@ class Decision:
     counts: Mapping[str, Any] = field(default_factory=dict)
     first_versions: Mapping[str, str | None] | None = None
     parts: Mapping[str, int] = field(default_factory=dict)
+    loss: Loss | None = None
 
 
 def decide(archive: Archive, only: Collection[str] | None = None) -> Decision:
@@ -73,7 +82,8 @@ def _of_test_material(archive: Archive, only: Collection[str] | None) -> Decisio
 
 def _of_persons(archive: Archive, policy: PrivacyPolicy, only: Collection[str] | None) -> Decision:
     """What leaves every donor among k alike, in this release alone and in all of them together."""
-    made, past = disclosure.recoding(archive, policy, only), shown.history(archive)
+    raw, past = disclosure.raw_table(archive.ledger, only), shown.history(archive)
+    made = disclosure.recoding_of(archive, policy, raw)
     if (
         not past and not made.table.num_rows and made.held.num_rows
     ):  # a later one can remove what was withdrawn
@@ -81,18 +91,20 @@ def _of_persons(archive: Archive, policy: PrivacyPolicy, only: Collection[str] |
             f"No study can be published yet: fewer than {policy.k} donors resemble each other.",
             hint=f"See how many more it takes: curate risk {quoted(archive.root)} --forecast",
         )
+    loss = disclosure.loss_of(archive, raw, made)
     published = disclosure.columns(made.table)
     counts = _suppressed(_count_tables(published.values()), policy.k, [table for _, table in past])
     return Decision(
         published,
         made.held.num_rows,
-        {name: _for_card(table) for name, table in counts.items() if table.dimensions},
-        (_statement(policy),),
+        {name: _for_card(table) for name, table in counts.items() if table.dimensions and _says(table)},
+        (_statement(policy), *_absent(published.values())),
         {"k": policy.k, "access": policy.access},
         made.table,
         {name: _stored(table) for name, table in counts.items()},
         disclosure.first_versions(made.table, [version for version, _ in past]),
         disclosure.parts(made.table, len(past)),
+        loss,
     )
 
 
@@ -103,6 +115,20 @@ def _statement(policy: PrivacyPolicy) -> str:
         " study that would still stand out waits."
         + (_FURTHER if policy.later_studies == "split" else "")
     )
+
+
+def _absent(rows: Collection[Row]) -> tuple[str, ...]:
+    """A sentence on the columns that say nothing of any study; a table of `unknown` would not say it."""
+    names = [title for column, title in _TITLES.items() if rows and all(row[column] in (None, []) for row in rows)]
+    if not names:
+        return ()
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return (f"Absent from every study of this version: {listed}; it is not known, or too few donors would share it.",)
+
+
+def _says(table: CountTable) -> bool:
+    """Whether a table counts anything but what is unknown."""
+    return any(key[0] not in (_UNKNOWN, TOTAL) for key in table.counts)
 
 
 def _suppressed(tables: Counts, k: int, past: Sequence[pa.Table]) -> dict[str, CountTable]:
@@ -166,5 +192,5 @@ def _count_tables(rows: Iterable[Row]) -> Counts:
     tables: dict[str, Counter[str]] = {"sex": Counter(), "region_group": Counter()}
     for row in rows:
         for name, counts in tables.items():
-            counts[row[name] or "unknown"] += 1
+            counts[row[name] or _UNKNOWN] += 1
     return {name: dict(sorted(counts.items())) for name, counts in tables.items()}
