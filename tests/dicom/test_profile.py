@@ -314,7 +314,9 @@ MADE_ANEW = frozenset(("uid", "donor", "label", "ordinal", "date", "time", "date
 NOTHING = frozenset(("empty", "never", "drop"))
 CHECKED_BESIDE_OTHERS = frozenset(("code", "meaning"))
 """A code passes in itself, and stays where its scheme has it: `codes.clean`."""
-NUMBERS = frozenset(("num", "exact", "big", "floats", "indices", "lut", "pixels", "order", "weight"))
+NUMBERS = frozenset(
+    ("num", "exact", "big", "measured", "padding", "floats", "indices", "lut", "pixels", "order", "weight")
+)
 TEXT_VRS = frozenset(("CS", "SH", "LO", "LT", "ST", "UT", "UC", "UI", "AT", "AE", "PN", "UR", "DA", "TM", "DT"))
 
 
