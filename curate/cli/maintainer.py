@@ -88,7 +88,7 @@ def intake(
 
 
 _INTAKE_NUMBERS = (
-    *("files", "admitted_instances", "quarantined_instances", "not_instances"),
+    *("files", "admitted_instances", "copies", "quarantined_instances", "not_instances"),
     *("admitted_studies", "unchanged_studies", "quarantined_studies", "size_bytes"),
     *("joined_instances", "joined_studies"),
 )
@@ -115,6 +115,8 @@ def _print_intake(archive: Path, report: curate.IntakeReport) -> None:
     table = shared.columns("count", "what", right=("count",), header=False)
     table.add_row(f"{report.files:,}", "files looked at, of these")
     table.add_row(f"{report.admitted_instances:,}", f"instances admitted ({studies})")
+    if report.copies:
+        table.add_row(f"{report.copies:,}", "exact copies of these, which are in once")
     whole = f"{report.quarantined_studies:,} whole studies"
     table.add_row(f"{report.quarantined_instances:,}", f"instances quarantined ({whole})")
     table.add_row(f"{report.not_instances:,}", f"no instances of a study{': ' + kinds if kinds else ''}")

@@ -32,7 +32,7 @@ def _intake(archive: Path, *sources: Path, table: Path, code: int = 0) -> dict[s
         "intake", archive, *sources, "--studies", table, "--deidentify", "--workers", 1, code=code
     )
     if code == 0:
-        parts = ("admitted_instances", "quarantined_instances", "not_instances")
+        parts = ("admitted_instances", "copies", "quarantined_instances", "not_instances")
         assert report["files"] == sum(report[part] for part in parts)
     return report
 

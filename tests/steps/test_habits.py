@@ -122,3 +122,18 @@ def test_warnings_are_of_what_came_in(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", [synth.uid(0, 0)])
     report = intake(root, [source], table, deidentify=True, workers=1)
     assert report.codes["PIXELS_FACE_LIKELY"] == 2
+
+
+def test_an_exact_copy_is_in_once(tmp_path: Path) -> None:
+    """A study that came twice counted twice as admitted; its copies are counted apart, at the next intake too."""
+    root = make_archive(tmp_path / "a")
+    once = study(tmp_path / "in" / "one", instances=3)
+    (tmp_path / "in" / "two").mkdir()
+    for path in sorted(once.iterdir())[:2]:
+        (tmp_path / "in" / "two" / path.name).write_bytes(path.read_bytes())
+    table = write_table(tmp_path / "t.csv", [synth.uid(0, 0)])
+    for number in (1, 2):
+        report = intake(root, [tmp_path / "in"], table, deidentify=True, workers=1)
+        assert (report.files - report.not_instances, report.admitted_instances, report.copies) == (5, 3, 2), number
+        (tmp_path / "in" / f"note{number}.txt").write_text("so that the sources are looked at again")
+    assert report.unchanged_studies == 1

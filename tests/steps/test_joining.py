@@ -92,7 +92,8 @@ class Batches:
         for name, data in files.items():
             (folder / f"{name}.dcm").write_bytes(data)
         report = intake(self.archive, [folder], self.table, deidentify=deidentify, workers=self.workers)
-        assert report.files == report.admitted_instances + report.quarantined_instances + report.not_instances
+        admitted = report.admitted_instances + report.copies
+        assert report.files == admitted + report.quarantined_instances + report.not_instances
         return report
 
     def released(self) -> dict[str, bytes]:

@@ -266,9 +266,10 @@ def _finished(task: StudyTask, work: Work, record: StudyRecord | None) -> StudyR
     if record is None:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
     place_packs(task, work)
-    admitted = len(work.rows) + work.already
     findings = merge((*task.findings, *work.findings))
-    return StudyResult(admitted, len(work.refused), findings, record, entry, work.size_bytes)
+    return StudyResult(
+        len(work.rows), len(work.refused), findings, record, entry, work.size_bytes, copies=work.already
+    )
 
 
 def place_packs(task: StudyTask, work: Work) -> None:

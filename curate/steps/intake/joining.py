@@ -255,6 +255,13 @@ def _together(part: StudyTask, keys: Keys, batch: _Batch, fresh: Work, folder: P
     return _result(part, keys, batch, fresh.refused, [*fresh.findings, *work.findings], work, record)
 
 
+def _copies(task: StudyTask, batch: _Batch, kept: list[SourceInstance]) -> int:
+    """How many of the files that are in are exact copies of others of this batch."""
+    places = {instance.place for instance in kept}
+    marks = [batch.marks[one.place] for one in task.instances if one.place in batch.marks and one.place not in places]
+    return len(marks) - len(set(marks))
+
+
 def _result(
     task: StudyTask,
     keys: Keys,
@@ -273,8 +280,10 @@ def _result(
         admit.place_packs(task, work)
         joined = len(work.sources - batch.known)
         size = max(work.size_bytes - batch.record.payload["facts"]["size_bytes"], 0)
+    copies = _copies(task, batch, kept)
     return StudyResult(
-        admitted=batch.already + len(batch.late) + len(batch.aside) - len(kept),
+        admitted=batch.already + len(batch.late) + len(batch.aside) - len(kept) - copies,
+        copies=copies,
         quarantined=len(kept),
         findings=merge((*task.findings, *findings)),
         record=record,

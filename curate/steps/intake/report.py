@@ -13,16 +13,17 @@ from curate.findings import Finding
 
 @dataclass(slots=True)
 class IntakeReport:
-    """What became of every file: `files` = admitted + quarantined + not instances.
+    """What became of every file: `files` = admitted + copies + quarantined + not instances.
 
-    `admitted_instances` are in now,
-    whether they were before or not; of them `joined_instances` came to `joined_studies`, which were there in part.
-    `findings` are merged; `other` names what is no study's instance by its place and kind; `receipts` is the
+    `admitted_instances` are in now, whether they were before or not, each counted once; `copies` are further files with
+    exactly the bytes of one of these. Of the admitted, `joined_instances` came to `joined_studies`, which were there in
+    part. `findings` are merged; `other` names what is no study's instance by its place and kind; `receipts` is the
     encrypted file to which the codes of `new_receipts` donations were added.
     """
 
     files: int = 0
     admitted_instances: int = 0
+    copies: int = 0
     quarantined_instances: int = 0
     not_instances: int = 0
     joined_instances: int = 0

@@ -352,6 +352,7 @@ class _Run:
     def _count(self, task: StudyTask, result: StudyResult) -> None:
         totals = self.totals
         totals.admitted_instances += result.admitted
+        totals.copies += result.copies
         totals.quarantined_instances += result.quarantined
         totals.size_bytes += result.size_bytes
         self.leftovers |= result.joined > 0

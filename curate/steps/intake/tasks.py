@@ -79,7 +79,8 @@ class StudyTask:
 class StudyResult:
     """What became of a study: its record where it is new or was joined, its entry where something waits.
 
-    `joined` counts the instances that came to an admitted study; `open` says that what waits of it from an earlier
+    `admitted` counts instances, `copies` further files that are exact copies of these, `quarantined` files. `joined`
+    counts the instances that came to an admitted study; `open` says that what waits of it from an earlier
     batch was not in this one.
     """
 
@@ -91,3 +92,4 @@ class StudyResult:
     size_bytes: int = 0
     joined: int = 0
     open: bool = False
+    copies: int = 0
