@@ -183,13 +183,13 @@ def refuse_undecided(decisions: Decisions, folder: Path, release: str, sample: i
         InputError: how many, and what to do.
     """
     _same_release(decisions.release, release, path)
-    root, version = quoted(folder.parent.parent), folder.name
+    place, version = quoted(folder.parent.parent), folder.name
     if refused := next((entry for entry in decisions.findings if entry.decision == REFUSE), None):
         study = refused.study_id if refused.study_id != EVERY_STUDY else "STUDY_ID"
         raise InputError(
             f"{path} refuses {refused.code} of {'every study' if study == 'STUDY_ID' else f'study {study}'}.",
-            hint=f"Reject the release: curate reject {root} {version} --as NAME --reason CODE. Its maintainer takes "
-            f"the study out with: curate withdraw {root} {study}; then cuts anew: curate release {root}",
+            hint=f"Reject the release: curate reject {place} {version} --as NAME --reason CODE. Its maintainer takes "
+            f"the study out with: curate withdraw {place} {quoted(study)}; then cuts anew: curate release {place}",
         )
     accepted = {(d.code, d.study_id) for d in decisions.findings if d.decision == ACCEPT and d.by}
     undecided = [found for found in _found(folder) if not {found, (found[0], EVERY_STUDY)} & accepted]

@@ -62,9 +62,11 @@ STOPPED = 130  # as shells have it for SIGINT
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _SHOWN_PLACES = 3
 _WHOLE = 1 << 16  # columns
-_OBEYED = re.compile(  # C0 and C1 but line ends and tabs, marks that turn writing, line separators, half characters
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
+# C0 and C1 but line ends and tabs, marks that turn writing, line separators; then halves of characters, of which stray
+# bytes of names beyond C1 are shown as a locale has them
+_CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+_OBEYED = re.compile(f"[{_CONTROLS}\ud800-\udc9f\udd00-\udfff]")
+_ESCAPED = re.compile(f"[{_CONTROLS}\ud800-\udfff]")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
@@ -141,7 +143,7 @@ def print_line(value: Mapping[str, Any]) -> None:
 def json_text(value: object, indent: int | None = None) -> str:
     """JSON in which what a terminal would obey is escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return _OBEYED.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def stopped() -> NoReturn:

@@ -131,7 +131,7 @@ def reject(
     out, place = shared.console(), quoted(archive)
     out.print(Text(f"{made.reviewer} rejects {made.version}: {made.reason}."))
     out.print(shared.hint(f"Next: to take a study out: curate withdraw {place} STUDY_ID, curate release {place};"))
-    again = f"curate approve {place} {made.version} --as {quoted(made.reviewer)}"
+    again = f"curate approve {place} {quoted(made.version)} --as {quoted(made.reviewer)}"
     out.print(shared.hint(f"      or, if the rejection was a mistake, {again}"))
 
 

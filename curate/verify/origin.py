@@ -5,6 +5,7 @@ from __future__ import annotations
 from curate.archive import trust
 from curate.archive.notes import PublicKey
 from curate.archive.trust import Offer, Origin, UntrustedError
+from curate.errors import quoted
 from curate.findings import Finding
 from curate.records import CheckResult
 from curate.verify.seal import Seal
@@ -53,7 +54,7 @@ def sentence(results: list[CheckResult]) -> str:
     if said.rule == "TRUST_UNSIGNED":
         return "Who made it: not verified; nobody has signed for it. Proved is that its bytes agree with each other."
     if said.rule in ("TRUST_NOT_KEPT", "TRUST_APPROVALS_OPEN"):
-        return f"Who made it: not verified; pin the key that the archive tells you: curate trust add {said.tag}"
+        return f"Who made it: not verified; pin the key that the archive tells you: curate trust add {quoted(said.tag)}"
     return f"Who made it: not the archive that it claims. {said.tag}"
 
 

@@ -90,5 +90,6 @@ def test_the_sample_is_the_releases_own() -> None:
 
 
 def test_the_bound_is_three_over_n() -> None:
-    """Nothing found in 300 bounds faults below 1%; few or none opened bound nothing."""
-    assert [bound(n) for n in (300, 3, 2, 0)] == ["0.0100", "1.0000", "1.0000", "1.0000"]
+    """Nothing found in 300 bounds faults below 1%; few or none opened bound nothing; all of them are no sample."""
+    assert [bound(n, 1000) for n in (300, 3, 2, 0)] == ["0.0100", "1.0000", "1.0000", "1.0000"]
+    assert [bound(n, 24) for n in (24, 300)] == ["0.0000", "0.0000"]

@@ -310,7 +310,7 @@ def test_findings_are_decided_each_or_by_code(place: Path, papers: tuple[Path, P
     _edit(papers[1], lambda d: d["findings"].append(entry))
     judge()
     _edit(papers[1], lambda d: d["findings"].append(entry | {"study_id": studies[0], "decision": "refuse"}))
-    with pytest.raises(InputError, match="refuses a finding"):
+    with pytest.raises(InputError, match=r"refuses PIXELS_TEXT_LIKELY of study 2\.25\."):
         judge()
     _edit(papers[1], lambda d: d["findings"][-1].update(decision="maybe"))
     with pytest.raises(InputError, match="accept, refuse, or empty"):

@@ -48,5 +48,5 @@ def _refusal(archive: Archive, folder: Path, errors: list[Finding]) -> RefusedEr
     return RefusedError(
         f"The release would not pass its own check: {told}, in study {named}.",
         hint="Nothing was cut. Send it again from its source under right UIDs and dates, and take this one out: "
-        f"curate withdraw {quoted(archive.root)} {studies[0]}",
+        f"curate withdraw {quoted(archive.root)} {quoted(studies[0])}",
     )
