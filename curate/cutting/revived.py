@@ -58,7 +58,13 @@ def under_other_id(archive: Archive, record: StudyRecord, revoked: Collection[by
 def digests_of(archive: Archive, study: str) -> list[bytes]:
     """The digests of a study's instances as the ledger has them, sound or not."""
     record = archive.ledger.study_as_is(study)
-    return tables.columns_of_ipc(record.instances, ("sha256",))["sha256"].to_pylist() if record else []
+    return digests_in(record) if record else []
+
+
+def digests_in(record: StudyRecord) -> list[bytes]:
+    """The digests of the instances of a record."""
+    found: list[bytes] = tables.columns_of_ipc(record.instances, ("sha256",))["sha256"].to_pylist()
+    return found
 
 
 def _any(digests: Iterable[bytes], revoked: Collection[bytes]) -> bool:
