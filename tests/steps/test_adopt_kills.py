@@ -32,7 +32,7 @@ from tests.steps.test_restored_donors import build, records
 DONORS = 20
 DAY = "1767225600"
 PARTS = 4  # so that several processes share the exhaustive ones
-KINDS = ("test", "persons")
+KINDS = ("test", pytest.param("persons", marks=pytest.mark.long))  # of persons it takes a minute to build
 
 
 @dataclass(frozen=True)
