@@ -6,7 +6,7 @@ What the ledger's transaction leaves behind, in releases, quarantine and receipt
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -37,18 +37,19 @@ def take(
     keys: Keys,
     gone: frozenset[str],
     *,
-    revoked_before: bool = False,
+    revoked_before: Mapping[str, Collection[bytes]] | None = None,
     first: Callable[[], None] = lambda: None,
 ) -> Taken:
     """Take studies out, admitted or waiting; `first` writes to the ledger in the same transaction, before.
 
-    Of a study that no published version held, no revocation is kept: nobody has a copy; unless it was revoked before,
-    from a version of which this archive does not know. What the log revokes already gets no second withdrawal.
+    Of a study that no published version held, no revocation is kept: nobody has a copy; unless it was published, with
+    the digests of `revoked_before`, in a version of which this archive does not know. What the log revokes already gets
+    no second withdrawal.
 
     Raises:
         StorageError: the disk is full or fails; nothing was changed.
     """
-    ledger = archive.ledger
+    ledger, before = archive.ledger, revoked_before or {}
     records = [record for study in sorted(gone) if (record := ledger.study_as_is(study)) is not None]
     entries = [entry for entry in ledger.quarantined() if entry.study_id in gone]
     donors = dict.fromkeys(gone, "") | {entry.study_id: entry.donor_id for entry in entries}
@@ -63,8 +64,8 @@ def take(
         for study in sorted(gone):
             inside = [v for v, path in released.items() if holding(path, frozenset({study})) is not False]
             waiting = [entry.id for entry in entries if entry.study_id == study]
-            digests = _digests(archive, study, inside, records) if inside or revoked_before else []
-            _forget(archive, keys, study, inside, donors[study], waiting, digests)
+            digests = {*(_digests(archive, study, inside, records) if inside else ()), *before.get(study, ())}
+            _forget(archive, keys, study, inside, donors[study], waiting, sorted(digests))
         left = {entry.donor_id for entry in ledger.quarantined()}
         for donor in set(donors.values()) - left:
             if not ledger.study_ids(donor):

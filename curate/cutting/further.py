@@ -11,6 +11,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from curate import arrays
 from curate.archive import packs, tables
@@ -54,6 +55,20 @@ def part_of(payload: Mapping[str, object]) -> int:
     return int(further["part"]) if isinstance(further, dict) else 0
 
 
+def digests_under(archive: Archive, record: StudyRecord, part: int, *, first: bool = False) -> Iterator[bytes]:
+    """The digests that a study's instances would have under another of its donor's ids, or that of the `first` alone.
+
+    Raises:
+        DamagedError: a pack does not hold what the ledger says.
+    """
+    from curate.dicom.restate import restate
+
+    keys, policy = Keys.from_secret(archive.secret), Policy.from_mapping(archive.config.profile)
+    (donor, days), rename = _donor_and_days(keys, record, part), _renamer(keys, record, part)
+    for row in islice(pack_rows(archive.packs, record, proven=True), 1 if first else None):
+        yield hashlib.sha256(restate(row.data, donor, days, rename, policy)).digest()
+
+
 def _alone(archive: Archive, study: str) -> None:
     """Give every study that shares a pack with this one packs of its own: what it was must not stay in theirs."""
     record = archive.ledger.study(study)
@@ -69,9 +84,8 @@ def _alone(archive: Archive, study: str) -> None:
 
 def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> StudyRecord:
     """The study's record and packs under one of its donor's ids."""
-    policy, day = Policy.from_mapping(archive.config.profile), record.payload["day"] or 0
-    donor = identifiers.further_donor_id(keys, record.donor_id, part) if part else record.donor_id
-    days = (0 if part else day) - (0 if part_of(record.payload) else day)
+    policy = Policy.from_mapping(archive.config.profile)
+    donor, days = _donor_and_days(keys, record, part)
     rename = _renamer(keys, record, part)
     rows = list(_rows(archive, record, donor, days, rename, policy))
     packed = packs.store_pack(rows, archive.packs)
@@ -98,6 +112,13 @@ def _under(archive: Archive, keys: Keys, record: StudyRecord, part: int) -> Stud
         links=_renamed_links(record.links, rename),
         merged=0,
     )
+
+
+def _donor_and_days(keys: Keys, record: StudyRecord, part: int) -> tuple[str, int]:
+    """The id under which a study is to go, and by how many days its dates move for that."""
+    day = record.payload["day"] or 0
+    donor = identifiers.further_donor_id(keys, record.donor_id, part) if part else record.donor_id
+    return donor, (0 if part else day) - (0 if part_of(record.payload) else day)
 
 
 def _rows(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import islice
@@ -24,6 +24,8 @@ from curate.archive.config import Config
 from curate.archive.layout import Archive
 from curate.archive.ledger import Ledger, Outline
 from curate.digests import canonical_json
+from curate.donation import labels
+from curate.donation.owners import with_owners
 from curate.metadata import diagnosis, region
 from curate.policies import DEFAULT_K, PrivacyPolicy
 from curate.privacy import hierarchy
@@ -38,7 +40,6 @@ from curate.records import Row
 SENSITIVE = "diagnosis"
 QUASI_IDENTIFIERS = ("age", "sex", "region", "diagnosis", "diagnosis_basis", "series", "days_from_first")
 RECODED = ("age", "sex", "region", "diagnosis", "diagnosis_basis")
-_GROUP, _BLOCK, _CHAPTER = "group ", "block ", "chapter "
 _AT_ONCE = 500  # studies whose rows are Python objects at a time
 _INTEGERS = ("age", "days_from_first")
 
@@ -64,13 +65,18 @@ def recoding(archive: Archive, policy: PrivacyPolicy, only: Collection[str] | No
 
 def recoding_of(archive: Archive, policy: PrivacyPolicy, raw: pa.Table) -> Recoding:
     """The same of the studies of a table that `raw_table` gave."""
-    past = [table for _, table in shown.history(archive)]
+    past = earlier(archive, raw)
     return recode(raw, hierarchies(raw, past), policy, past)
+
+
+def earlier(archive: Archive, raw: pa.Table) -> list[pa.Table]:
+    """What each published version showed, oldest first, under its donors' own ids."""
+    return with_owners(archive, raw, [table for _, table in shown.history(archive)])
 
 
 def loss_of(archive: Archive, raw: pa.Table, made: Recoding) -> Loss:
     """What is lost and who waits; where anything is, beside what gated access with its own k would give."""
-    past = [table for _, table in shown.history(archive)]
+    past = earlier(archive, raw)
     finest = {h.column: h.names[0] for h in hierarchies(raw, past) if h.column in RECODED}
     found = loss(raw, made, finest, len(past), _kinds(raw, made.held))
     lower = replace(made.policy, k=DEFAULT_K["gated"], access="gated")
@@ -90,7 +96,8 @@ def _kinds(raw: pa.Table, held: pa.Table) -> dict[str, str]:
 @lru_cache(maxsize=1 << 12)
 def _kind(series: str, place: str | None) -> str:
     modalities = {str(json.loads(row).get("Modality") or "unknown") for row in json.loads(series)}
-    return f"{'+'.join(sorted(modalities))}, {_region_path(place)[2].removeprefix(_GROUP) if place else 'no region'}"
+    group = _region_path(place)[2].removeprefix(labels.GROUP) if place else "no region"
+    return f"{'+'.join(sorted(modalities))}, {group}"
 
 
 def images_alone(raw: pa.Table, waiting: Collection[str], k: int) -> dict[str, int]:
@@ -151,16 +158,12 @@ def _raw(ledger: Ledger, record: Outline) -> Row:
         "names": record.payload.get("names", ()),
         "age": coded["age_years"],
         "sex": coded["sex"],
-        "region": _region_label(coded["region_codes"], coded["laterality"]),
+        "region": labels.region_label(coded["region_codes"], coded["laterality"]),
         "diagnosis": coded["diagnosis_code"],
         "diagnosis_basis": coded["diagnosis_basis"],
         "series": _series_text(ledger, record),
         "days_from_first": record.payload["day"],
     }
-
-
-def _region_label(codes: Sequence[str], side: str | None) -> str | None:
-    return ("+".join(codes) + (f"/{side}" if side else "")) if codes else None
 
 
 def series_text(series: pa.Table) -> str:
@@ -197,7 +200,7 @@ def hierarchies(raw: pa.Table, past: Sequence[pa.Table] = ()) -> list[Hierarchy]
     """How each column of `raw_table` loses detail."""
     found = {label for table in (raw, *past) for label in table["region"].unique().to_pylist()}
     places = {
-        label: _region_path(label) for label in sorted(filter(None, found)) if not label.startswith(_GROUP)
+        label: _region_path(label) for label in sorted(filter(None, found)) if not label.startswith(labels.GROUP)
     }
     regions = hierarchy.tree("region", ("region and side", "region", "group"), places)
     return [
@@ -213,13 +216,13 @@ def hierarchies(raw: pa.Table, past: Sequence[pa.Table] = ()) -> list[Hierarchy]
 
 def _region_path(label: str) -> tuple[str, str, str]:
     codes = label.partition("/")[0]
-    return label, codes, f"{_GROUP}{region.code(codes).group}"
+    return label, codes, f"{labels.GROUP}{region.code(codes).group}"
 
 
 def _diagnosis_paths() -> dict[str, tuple[str, str, str]]:
     none = diagnosis.NONE
     found = {
-        code: (code, f"{_BLOCK}{entry.block}", f"{_CHAPTER}{entry.chapter}")
+        code: (code, f"{labels.BLOCK}{entry.block}", f"{labels.CHAPTER}{entry.chapter}")
         for code, entry in diagnosis.categories().items()
     }
     return {**found, none: (none, none, none)}
@@ -236,48 +239,11 @@ def columns(table: pa.Table) -> dict[str, Row]:
             "age_low_years": least,
             "age_high_years": most,
             "sex": row["sex"],
-            **region_columns(row["region"]),
-            **diagnosis_columns(row["diagnosis"]),
+            **labels.region_columns(row["region"]),
+            **labels.diagnosis_columns(row["diagnosis"]),
             "diagnosis_basis": row["diagnosis_basis"],
         }
     return found
-
-
-def region_columns(label: str | None) -> Row:
-    """The columns of a region's label: codes with a side or without, or the group alone."""
-    if label is None or label.startswith(_GROUP):
-        group = None if label is None else label.removeprefix(_GROUP)
-        return {"region_codes": [], "region": None, "region_group": group, "laterality": None}
-    codes, _, side = label.partition("/")
-    coded = region.code(codes, laterality=side or None)
-    return {
-        "region_codes": list(coded.codes),
-        "region": coded.meaning,
-        "region_group": coded.group,
-        "laterality": coded.laterality,
-    }
-
-
-def diagnosis_columns(label: str | None) -> Row:
-    """The columns of a diagnosis' label: category, block or chapter."""
-    if label is None:
-        return {"diagnosis_code": None, "diagnosis_title": None, "diagnosis_level": None}
-    for prefix, titles in ((_BLOCK, _titles("block")), (_CHAPTER, _titles("chapter"))):
-        if label.startswith(prefix):
-            code = label.removeprefix(prefix)
-            return {
-                "diagnosis_code": code,
-                "diagnosis_title": titles[code],
-                "diagnosis_level": prefix.strip(),
-            }
-    none = label == diagnosis.NONE
-    title = diagnosis.NONE_MEANING if none else diagnosis.categories()[label].title
-    return {"diagnosis_code": label, "diagnosis_title": title, "diagnosis_level": "category"}
-
-
-@cache
-def _titles(level: str) -> Mapping[str, str]:
-    return {getattr(e, level): getattr(e, f"{level}_title") for e in diagnosis.categories().values()}
 
 
 def first_versions(table: pa.Table, versions: Sequence[str]) -> dict[str, str | None]:
@@ -290,7 +256,6 @@ def first_versions(table: pa.Table, versions: Sequence[str]) -> dict[str, str | 
     }
 
 
-def parts(table: pa.Table, release: int) -> dict[str, int]:
-    """Under which of its donor's ids each study goes that was not published before this release."""
-    names = (table[name].to_pylist() for name in ("study_id", PART, FIRST))
-    return {study: part for study, part, first in zip(*names, strict=True) if first == release}
+def parts(table: pa.Table) -> dict[str, int]:
+    """Under which of its donor's ids each study goes: one that was published before, under the one that it has."""
+    return dict(zip(table["study_id"].to_pylist(), table[PART].to_pylist(), strict=True))

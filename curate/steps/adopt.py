@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from curate import clock, contract, durable, hub
 from curate import version as versions
-from curate.archive import anchor, attestations, commitments, layout, merkle, tables
+from curate.archive import anchor, attestations, commitments, layout, merkle
 from curate.archive.cuts import cuts
 from curate.archive.layout import Archive
 from curate.archive.log import Opening
@@ -26,7 +26,9 @@ from curate.cutting import ahead, forget
 from curate.cutting.ahead import ADOPTED, Stated
 from curate.cutting.erase import recorded, settle
 from curate.cutting.restore import bring
+from curate.cutting.revived import revived
 from curate.dicom.types import Keys
+from curate.donation.reshown import keep_forgotten
 from curate.errors import DamagedError, HubError, RefusedError
 from curate.hub.protocol import Target
 from curate.identity import TOOL, who
@@ -75,12 +77,14 @@ def _adopted(archive: Archive, target: Target, progress: Progress) -> Adoption:
     foreign = [one for one in seen if one.said.release not in _known(archive, one.version)]
     for one in foreign:
         _bring(archive, target, one, progress)
+    keep_forgotten(archive, [(one.version, one.said.release) for one in seen])
     unknown = ahead.unknown(archive, seen)
     newest = max(seen, key=lambda one: one.point.size, default=None)
     leaves, openings = _log(archive, newest) if newest and unknown else ([], [])
     heads = {one.said.ledger for one in unknown} | set(_dropped_or_kept(archive, seen, leaves))
     revocations = _revocations(archive, foreign)
-    gone = _gone(archive, {digest for digest, _ in archive.ledger.revocations()} | revocations.keys())
+    public = {*(one.version for one in seen), *(event.subject for event in archive.ledger.events("published"))}
+    gone = revived(archive, {digest for digest, _ in archive.ledger.revocations()} | revocations.keys(), public)
     events = list(_events(archive, target, seen, foreign))
     added = max(0, len(leaves) - archive.ledger.log.size())
     told = sorted({subject for _, subject, _ in events}, key=versions.parse)
@@ -95,14 +99,15 @@ def _adopted(archive: Archive, target: Target, progress: Progress) -> Adoption:
             archive.ledger.put_revocation(digest, since)
         for kind, subject, payload in events:
             archive.ledger.append(clock.stamp(), kind, subject, payload, who=who(), tool=TOOL)
-        of_gone = {hashlib.sha256(digest).digest() for study in gone for digest in _digests(archive, study)}
+        of_gone = {hashlib.sha256(digest).digest() for digests in gone.values() for digest in digests}
         known = {digest for digest, _ in archive.ledger.revocations()}
         if rest := known - archive.ledger.log.revoked() - of_gone:  # of what the archive does not even know
             archive.ledger.log.revoke(rest)
         payload = {"heads": sorted(heads), "versions": told, "leaves": added, "studies": len(gone)}
         archive.ledger.append(clock.stamp(), ADOPTED, target.url, payload, who=who(), tool=TOOL)
 
-    forget.take(archive, Keys.from_secret(archive.secret), gone, revoked_before=True, first=write)
+    keys = Keys.from_secret(archive.secret)
+    forget.take(archive, keys, frozenset(gone), revoked_before=gone, first=write)
     return Adoption(target.url, tuple(told), len(gone), added, already=False)
 
 
@@ -191,20 +196,6 @@ def _revocations(archive: Archive, foreign: Iterable[Stated]) -> dict[bytes, str
         for batch in contract.read_batches(path, ["sha256_of_sha256", "version"]):
             found |= zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
     return found
-
-
-def _gone(archive: Archive, revoked: set[bytes]) -> frozenset[str]:
-    """The studies that are here and of which an instance is revoked."""
-    return frozenset(
-        study
-        for study in (archive.ledger.study_ids() if revoked else ())
-        if any(hashlib.sha256(digest).digest() in revoked for digest in _digests(archive, study))
-    )
-
-
-def _digests(archive: Archive, study: str) -> list[bytes]:
-    record = archive.ledger.study_as_is(study)
-    return tables.columns_of_ipc(record.instances, ("sha256",))["sha256"].to_pylist() if record else []
 
 
 def _events(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import curate.cli.main
+import curate.steps.adopt
 import curate.steps.intake
 import curate.steps.publish
 import curate.steps.release

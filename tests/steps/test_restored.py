@@ -147,7 +147,7 @@ def test_a_version_that_the_backup_does_not_know_comes_back(root: Path) -> None:
     assert ids == sorted(id_of(root, n) for n in (1, 2, 10, 20))
 
 
-def test_a_withdrawn_study_that_is_sent_again_is_not_published(root: Path) -> None:
+def test_a_withdrawn_study_that_is_sent_again_is_not_admitted(root: Path) -> None:
     """One that came and went after the backup, so that no record of it is left, is known by its bytes."""
     more(root, 10)
     publish(root, release(root).version)
@@ -155,11 +155,17 @@ def test_a_withdrawn_study_that_is_sent_again_is_not_published(root: Path) -> No
     publish(root, release(root).version)
     restore(root)
     adopt(root)
-    more(root, 10)
-    version = release(root).version
-    with pytest.raises(RefusedError, match="known as withdrawn"):
-        publish(root, version)
-    assert adopt(root)[0].studies == 1
+    study = id_of(root, 10)
+    source, table = root.parent / "donated10", root.parent / "donated10.csv"
+    for _ in range(2):  # the second time before it is read
+        report = intake(root, [source], table, deidentify=True, workers=1)
+        assert (report.admitted_studies, report.quarantined_studies) == (0, 1)
+        assert "STUDY_WITHDRAWN" in {finding.rule for finding in report.findings}
+        with opened(root, write=False) as held:
+            assert not held.ledger.has_study(study)
+            assert [entry.codes for entry in held.ledger.quarantined()] == [{"STUDY_WITHDRAWN": 1}]
+    assert not places(root / "packs", study)
+    more(root, 20)
     publish(root, release(root).version)
     assert not places(root.parent / "hub", id_of(root, 10))
     assert _errors(root.parent / "hub") == set()

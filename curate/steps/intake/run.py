@@ -46,6 +46,7 @@ from curate.steps.intake.keep import quarantine_id
 from curate.steps.intake.notes import Order
 from curate.steps.intake.report import IntakeReport
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
+from curate.steps.intake.withdrawn import Withdrawn
 
 
 def intake(
@@ -89,7 +90,10 @@ def intake(
         run.anchor(tasks)
         run.receipts(tasks)
         done = pool.map(process, run.placed(tasks), partial(joining.refuse, keys=keys.of_worker(), rule="WORKER_DIED"))
+        withdrawn = Withdrawn(archive, keys)
         for task, result in progress.over(done, "studies", len(tasks)):
+            if (refused := withdrawn.refused(task, result)) is not None:
+                run.leftovers, result = True, refused
             run.record(task, result)
             progress.add(instances=result.admitted, size_bytes=result.size_bytes)
         if run.leftovers:

@@ -103,7 +103,7 @@ def _of_persons(archive: Archive, policy: PrivacyPolicy, only: Collection[str] |
         made.table,
         {name: _stored(table) for name, table in counts.items()},
         disclosure.first_versions(made.table, [version for version, _ in past]),
-        disclosure.parts(made.table, len(past)),
+        disclosure.parts(made.table),
         loss,
     )
 
@@ -133,7 +133,24 @@ def _says(table: CountTable) -> bool:
 
 def _suppressed(tables: Counts, k: int, past: Sequence[pa.Table]) -> dict[str, CountTable]:
     """The card's tables with what a reader of all versions could narrow down hidden."""
-    earlier = [shown.counts_of(table) for table in past]
+    earlier: list[Mapping[str, Any]] = []
+    for table in past:
+        known = shown.counts_of(table)
+        if known is None:  # a table could be subtracted from one that nobody here knows
+            return {}
+        earlier.append(known or _recounted(table, k, earlier))
+    return _hidden(tables, k, earlier)
+
+
+def _recounted(table: pa.Table, k: int, earlier: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The tables of a version whose card was made elsewhere, from its rows: as that card has them."""
+    if not shown.is_rebuilt(table):
+        return {}
+    counts = _hidden(_count_tables(disclosure.columns(table).values()), k, earlier)
+    return {name: _stored(found) for name, found in counts.items()}
+
+
+def _hidden(tables: Counts, k: int, earlier: Sequence[Mapping[str, Any]]) -> dict[str, CountTable]:
     return {
         name: suppress_counts(
             count_table(name, (name,), {(value,): count or 0 for value, count in counts.items()}),

@@ -1,0 +1,51 @@
+"""A study that was withdrawn, of which a restored archive has no record: known by its bytes once these are clean."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+
+from curate.archive.layout import Archive
+from curate.archive.ledger import StudyRecord
+from curate.cutting.ahead import ADOPTED
+from curate.cutting.revived import digests_in, under_other_id
+from curate.dicom import identifiers
+from curate.dicom.types import Keys
+from curate.steps.intake import joining
+from curate.steps.intake.tasks import StudyResult, StudyTask
+
+RULE = "STUDY_WITHDRAWN"
+
+
+class Withdrawn:
+    """What an archive knows as withdrawn, by the hashed digests of its instances, and refuses."""
+
+    def __init__(self, archive: Archive, keys: Keys) -> None:
+        self.archive, self.keys = archive, keys
+
+    @cached_property
+    def revoked(self) -> frozenset[bytes]:
+        """The hashed digests."""
+        return frozenset(digest for digest, _ in self.archive.ledger.revocations())
+
+    @cached_property
+    def _further(self) -> bool:
+        """Whether a study may have gone out under an id of which the archive does not know."""
+        return self.archive.config.info.population != "test" and any(self.archive.ledger.events(ADOPTED))
+
+    def refused(self, task: StudyTask, result: StudyResult) -> StudyResult | None:
+        """What becomes of a study in place of a result that would let it in again; None where that stands.
+
+        It is refused from then on, before anything of it is read; its packs are left to be removed.
+        """
+        if result.record is None or not self.revoked or not self._is_withdrawn(result.record, result.joined):
+            return None
+        if not result.joined:
+            with self.archive.ledger.transaction():
+                self.archive.ledger.put_tombstone(identifiers.tombstone(self.keys, task.study_id))
+        return joining.refuse(task, self.keys, RULE)
+
+    def _is_withdrawn(self, record: StudyRecord, joined: int) -> bool:
+        if any(hashlib.sha256(digest).digest() in self.revoked for digest in digests_in(record)):
+            return True
+        return not joined and self._further and bool(under_other_id(self.archive, record, self.revoked))
