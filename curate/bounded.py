@@ -137,9 +137,11 @@ _OF_KIND = {0: 5, _DICTIONARY: 7, 3: 8}  # where a page's head states its values
 
 def _walk(chunk: Any, data: mmap.mmap) -> Iterator[_Page]:
     """The pages of a column chunk, as the footer places it."""
-    starts = [chunk.data_page_offset]
+    starts = [chunk.data_page_offset] if chunk.data_page_offset or chunk.num_values else []  # none without values
     if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
         starts.append(chunk.dictionary_page_offset)
+    if not starts:
+        return
     position = min(starts)
     end = position + chunk.total_compressed_size
     if not 4 <= position <= end <= len(data):
