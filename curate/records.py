@@ -97,7 +97,7 @@ class ReleaseSummary:
     `history` holds the versions before this one; `notices` are public notices (a recall), `statements`
     further sentences for the card; `gated` (`auto`, `manual`) and `private` say who may read, `data_use`
     is DUO codes such as `DUO:0000042`, `responsible` what the archive states for Croissant's RAI
-    properties, by their name without prefix (`dataCollection`).
+    properties, by their name without prefix (`dataCollection`); `key` is the archive's public key as text.
     """
 
     archive: ArchiveInfo
@@ -124,6 +124,7 @@ class ReleaseSummary:
     data_use: tuple[str, ...] = ()
     changes: Changes | None = None
     responsible: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

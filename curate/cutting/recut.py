@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate import arrays, contract, durable
-from curate.archive import packs, tables
+from curate.archive import keys, packs, tables
 from curate.archive.consolidate import write_shard
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
@@ -337,5 +337,6 @@ def _summary(archive: Archive, sealed: Mapping[str, Any], kept: _Kept, day: str)
         history=history_before(archive, version),
         changes=changes_of(archive, version),
         statements=(*(s for s in sealed["statements"] if not s.startswith(note[:40])), note),
+        key=str(keys.read(archive.log_key).public),
         **_outside(archive, sealed).fields(),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curate import contract, durable, licenses
-from curate.describe import card, changelog, citation, croissant, datacite
+from curate.describe.texts import texts_of
 from curate.digests import canonical_json, sha256_file
 from curate.identity import TOOL
 from curate.records import FileEntry, ReleaseSummary
@@ -33,14 +33,7 @@ def entries(folder: Path) -> tuple[FileEntry, ...]:
 
 def write_texts(folder: Path, summary: ReleaseSummary) -> None:
     """Write card, Croissant, citation, DataCite record and changelog."""
-    texts = {
-        "README.md": card.card(summary),
-        "croissant.json": croissant.croissant_json(summary),
-        "CITATION.cff": citation.citation_cff(summary),
-        "CHANGELOG.md": changelog.changelog(summary),
-        "datacite.json": datacite.datacite_json(summary),
-    }
-    for name, text in texts.items():
+    for name, text in texts_of(summary).items():
         durable.write_bytes(folder / name, text.encode())
 
 

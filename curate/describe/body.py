@@ -8,7 +8,7 @@ from functools import cache
 import jinja2
 
 from curate import contract, licenses, resources
-from curate.describe import citation, layout, markup
+from curate.describe import changelog, citation, layout, markup
 from curate.licenses import License
 from curate.records import ReleaseSummary
 
@@ -16,6 +16,12 @@ COUNTS_HEADING = "## What is in it"
 LICENSES_HEADING = "## Licences"
 TEST_MATERIAL = "**This is test material** (phantoms, samples)"
 FOLDER = "path/to/this/folder"
+TRUST = "curate trust add "
+KEY_HINT = (
+    "Who made it is proved by the archive's signature in `attestations/`. This is the public key that signs, as a hint "
+    "only: whoever could change this card could name another key here. Compare it with the one that the archive "
+    "publishes elsewhere, then pin it; from then on `curate` refuses what another key has signed."
+)
 _ROW = {
     "studies": "a study",
     "series": "a series",
@@ -43,6 +49,7 @@ def body(summary: ReleaseSummary) -> str:
         released=summary.released.isoformat(),
         counts=list(_counts(summary)),
         modalities=", ".join(f"{m} {n:,}" for m, n in sorted(summary.modality_counts.items())),
+        changed=changelog.few(summary.changes.changed if summary.changes else summary.changed),
         tables=list(_tables(summary)),
         repository=summary.repository if markup.is_repository(summary.repository) else None,
         configs=_codes(configs),
@@ -68,12 +75,15 @@ def _template() -> jinja2.Template:
     )
     environment.globals.update(
         raw=_Raw,
+        plain=markup.plain,
         number=_number,
         yes=lambda fact: "yes" if fact else "no",
         TEST_MATERIAL=TEST_MATERIAL,
         COUNTS_HEADING=COUNTS_HEADING,
         LICENSES_HEADING=LICENSES_HEADING,
         FOLDER=FOLDER,
+        TRUST=TRUST,
+        KEY_HINT=KEY_HINT,
         TERMS_PATH=licenses.TERMS_PATH,
     )
     path = resources.vocabulary_path("describe/data/card.md.jinja")

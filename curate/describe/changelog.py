@@ -64,9 +64,9 @@ def _headings(change: VersionChange) -> dict[str, list[str]]:
     if change.added:
         found["Added"] = [f"{studies(change.added)}, {changes.series_added:,} series."]
     if changes.changed != 0:
-        columns = [f"`{name}` in {_few(count)}" for name, count in changes.columns.items()]
+        columns = [f"`{name}` in {few(count)}" for name, count in changes.columns.items()]
         found["Changed"] = [
-            f"{_few(changes.changed)[:1].upper()}{_few(changes.changed)[1:]}: {', '.join(columns)}."
+            f"{few(changes.changed)[:1].upper()}{few(changes.changed)[1:]}: {', '.join(columns)}."
         ]
     found["Changed"] += [f"Column `{name}` is new." for name in changes.new_columns]
     found["Changed"] += [f"Column `{name}` is gone." for name in changes.gone_columns]
@@ -79,7 +79,7 @@ def _headings(change: VersionChange) -> dict[str, list[str]]:
     return found
 
 
-def _few(count: int | None) -> str:
+def few(count: int | None) -> str:
     """A number of studies; one that is not shown in words."""
     return "a few studies" if count is None else studies(count)
 

@@ -143,9 +143,19 @@ def croissant_json(summary: ReleaseSummary) -> str:
 
 
 def _description(summary: ReleaseSummary) -> str:
-    who = "Test material, not studies of patients." if summary.archive.population == "test" else ""
-    about = "De-identified DICOM studies with age band, sex, anatomical region and diagnosis category."
-    return " ".join(filter(None, (markup.plain(summary.archive.description), about, who)))
+    own = markup.plain(summary.archive.description)
+    return " ".join(filter(None, (own, _about(summary.archive.population))))
+
+
+def _about(population: str) -> str:
+    who = " Test material, not studies of patients." if population == "test" else ""
+    return f"De-identified DICOM studies with age band, sex, anatomical region and diagnosis category.{who}"
+
+
+def description_in(stated: object, population: str) -> str:
+    """The archive's own description in a document's; empty where it has none, or the document is of another form."""
+    about = _about(population)
+    return stated.removesuffix(about).strip() if isinstance(stated, str) and stated.endswith(about) else ""
 
 
 def _term(code: str) -> dict[str, str]:

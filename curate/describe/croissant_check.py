@@ -31,7 +31,7 @@ def check_croissant(
     `files` are those that `release.json` lists, `table_rows` the rows of each table, `license_ids` the SPDX
     identifiers of its rows.
     """
-    document = _parse(text)
+    document = parsed(text)
     if document is None:
         return [Finding("CROISSANT_MALFORMED", PATH)]
     held = tuple(files)
@@ -43,7 +43,8 @@ def check_croissant(
     ]
 
 
-def _parse(text: str) -> dict[str, Any] | None:
+def parsed(text: str) -> dict[str, Any] | None:
+    """The object of a JSON text; None where it is none, or a key appears twice."""
     try:
         document = json.loads(text, object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError):  # not JSON: the caller's finding

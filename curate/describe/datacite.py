@@ -29,9 +29,8 @@ def datacite(summary: ReleaseSummary) -> dict[str, Any]:
         "formats": ["application/dicom", "application/x-parquet"],
         "rightsList": [_rights(name) for name in sorted(summary.license_counts or (archive.license,))],
     }
-    if archive.description:
-        about = {"description": markup.plain(archive.description), "descriptionType": "Abstract"}
-        record["descriptions"] = [about]
+    if description := markup.plain(archive.description):
+        record["descriptions"] = [{"description": description, "descriptionType": "Abstract"}]
     if summary.doi:
         record["doi"] = summary.doi
         record["identifiers"] = [{"identifier": summary.doi, "identifierType": "DOI"}]

@@ -35,16 +35,21 @@ def plain(text: str) -> str:
     """Text on one line, without control characters and those that turn the direction of writing."""
     visible = "".join(
         " " if unicodedata.category(c) == "Cc" else c
-        for c in unicodedata.normalize("NFC", text)
+        for c in text
         if c not in _HIDDEN and unicodedata.category(c) != "Cs"
     )
-    return " ".join(visible.split())
+    return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
 def escape(text: str) -> str:
     """Text that Markdown and HTML show as it stands: no link, no tag, no cell border."""
     inline = _INLINE.sub(lambda found: "\\" + found[0], plain(text))
     return _START.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], inline)
+
+
+def unescape(text: str) -> str:
+    """The text that `escape` made harmless, on one line."""
+    return re.sub(r"\\(.)", r"\1", text)
 
 
 def code(text: str) -> str:

@@ -89,20 +89,23 @@ def volumes(
     labels: bool = True,
     torch: bool = False,
     unreadable: Unreadable = "stop",
+    key: str = "",
 ) -> Any:
     """The series that `where` chooses, as an iterable of labelled volumes; of tensors with `torch`.
 
     `where` is a condition as for `fetch`, such as `regular_volume AND Modality = 'CT' AND fold < 8`. With
     `torch` it is a `torch.utils.data.IterableDataset`; without it torch is not imported. A series that forms no
     volume stops the pass, naming it; with `unreadable="skip"` it is left out, with a warning that names it.
+    The archive's key is pinned when it is first met; `key` is its public key, or a file with it.
 
     Raises:
         InputError: nothing is chosen, or the condition or `unreadable` cannot be used.
         HubError: the hub fails, or has no such version.
+        UntrustedError: it is not signed by the key that is pinned for its archive, or given.
     """
     if unreadable not in get_args(Unreadable):
         raise InputError(f"unreadable cannot be {unreadable!r}.", hint='Use "stop" or "skip".')
-    source = trusted.find(reference, version)
+    source = trusted.find(reference, version, key)
     rows = select(tables.local(source, *TABLES), where).to_pylist()
     wanted = sorted((Wanted.of(row) for row in rows), key=lambda one: (one.pack, one.offset))
     grouped = tuple(tuple(group) for _, group in groupby(wanted, key=lambda one: one.series))

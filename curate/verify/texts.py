@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -17,10 +17,12 @@ from curate.findings import Finding, merge
 from curate.identity import TOOL
 from curate.records import CheckResult, FileEntry
 from curate.verify.previews import rows as count_rows
+from curate.verify.prose import check_prose
 from curate.verify.seal import Seal
 from curate.verify.tables import connect, table_path
 
 _LARGEST_TEXT = 64 << 20  # bytes
+TEXTS = ("README.md", "croissant.json", "CITATION.cff", "CHANGELOG.md", "datacite.json")
 
 
 def check_licenses(seal: Seal) -> CheckResult:
@@ -49,9 +51,9 @@ def check_texts(seal: Seal) -> CheckResult:
     files = [FileEntry(path, e["size_bytes"], e["sha256"]) for path, e in sorted(seal.files.items())]
     donors = seal.content["counts"].get("donors")
     findings: list[Finding] = []
-    card, croissant = _text(seal, "README.md"), _text(seal, "croissant.json")
+    texts = {name: _text(seal, name) for name in TEXTS}
     findings += card_check.check_card(
-        card,
+        texts["README.md"],
         version=seal.version,
         population=seal.content["population"],
         counts={**rows, "donors": _donors(seal)},
@@ -59,29 +61,34 @@ def check_texts(seal: Seal) -> CheckResult:
         files=files,
     )
     findings += croissant_check.check_croissant(
-        croissant, version=seal.version, files=files, table_rows=rows, license_ids=set(license_counts)
+        texts["croissant.json"],
+        version=seal.version,
+        files=files,
+        table_rows=rows,
+        license_ids=set(license_counts),
     )
     if donors != _donors(seal):
         findings.append(Finding("COUNT_STATED", "release.json", "donors"))
-    if citation.read_version(_text(seal, "CITATION.cff")) != seal.version:
+    if citation.read_version(texts["CITATION.cff"]) != seal.version:
         findings.append(Finding("CITATION_VERSION", "CITATION.cff"))
-    if seal.version not in changelog.read_versions(_text(seal, "CHANGELOG.md"))[:1]:
+    if seal.version not in changelog.read_versions(texts["CHANGELOG.md"])[:1]:
         findings.append(Finding("CHANGELOG_VERSION", "CHANGELOG.md"))
-    if datacite.read_version(_text(seal, "datacite.json")) != seal.version:
+    if datacite.read_version(texts["datacite.json"]) != seal.version:
         findings.append(Finding("DATACITE_VERSION", "datacite.json"))
-    findings += _check_outside(seal, card)
+    findings += _check_outside(seal, texts)
+    findings += check_prose(seal, texts, rows, _donors(seal), license_counts)
     title = "Card, Croissant, citation, DataCite record and changelog state what the tables hold"
     return CheckResult("texts", title, 5, merge(findings))
 
 
-def _check_outside(seal: Seal, card: str) -> list[Finding]:
+def _check_outside(seal: Seal, texts: Mapping[str, str]) -> list[Finding]:
     """The DOI and the notices that `release.json` states stand in every text that should bear them."""
     stated = seal.content.get("outside", {})
     doi, notices = (stated.get("doi"), stated.get("notices", [])) if isinstance(stated, dict) else (None, [])
     names = ("README.md", "CITATION.cff", "datacite.json", "croissant.json") if doi else ()
-    findings = [Finding("DOI_STATED", name) for name in names if str(doi) not in _text(seal, name)]
+    findings = [Finding("DOI_STATED", name) for name in names if str(doi) not in texts[name]]
     told = [markup.escape(str(notice)) for notice in notices]
-    return findings + [Finding("CARD_NOTICE", "README.md") for text in told if text not in card][:1]
+    return findings + [Finding("CARD_NOTICE", "README.md") for text in told if text not in texts["README.md"]][:1]
 
 
 def _text(seal: Seal, name: str) -> str:

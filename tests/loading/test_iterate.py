@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from curate.archive import keys
+from curate.archive.trust import UntrustedError
 from curate.errors import InputError
 from curate.loading.iterate import volumes
 from tests.loading.archive import SLICES
@@ -132,3 +134,11 @@ def test_a_pass_goes_on_past_what_forms_no_volume_if_asked(second: Path) -> None
     }
     with pytest.raises(InputError, match="unreadable cannot be 'ignore'"):
         volumes(second, where=CT, unreadable="ignore")  # type: ignore[arg-type]
+
+
+def test_a_key_that_is_given_must_have_signed(second: Path, tmp_path: Path) -> None:
+    """`volumes(key=)` is `load(key=)`: another key than the archive's is refused."""
+    other = keys.make(tmp_path / "other.key", "hospital/scans").public
+    with pytest.raises(UntrustedError) as refusal:
+        volumes(second, where=CT, key=str(other))
+    assert refusal.value.rule in ("TRUST_OTHER_KEY", "TRUST_NOT_SIGNED")

@@ -11,7 +11,7 @@ from typing import Any
 
 from curate import clock, contract, durable
 from curate import version as versions
-from curate.archive import layout, reviews, shown
+from curate.archive import keys, layout, reviews, shown
 from curate.archive.consolidate import consolidate
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event, StudyRecord
@@ -276,6 +276,7 @@ def _summary(
         history=history_before(archive, opened.subject),
         changes=changed,
         statements=decision.statements,
+        key=str(keys.read(archive.log_key).public),
     )
 
 
