@@ -14,11 +14,11 @@ import pytest
 from curate import clock, contract
 from curate.archive import layout
 from curate.cutting.erase import settle
+from curate.cutting.forget import take
 from curate.dicom.types import Keys
 from curate.findings import has_errors
 from curate.identity import TOOL, who
 from curate.steps.release import Cut
-from curate.steps.withdraw import _take
 from curate.verify import seal
 from curate.verify.disclosure import check_disclosure
 from tests.steps.donors import make_archive, release
@@ -122,7 +122,7 @@ def grow(archive: Path, new: range, again: range) -> None:
 def take_out(archive: Path, gone: frozenset[str]) -> None:
     """Withdraw several studies at once."""
     with layout.opened(archive, write=True) as opened:
-        _take(opened, Keys.from_secret(opened.secret), gone)
+        take(opened, Keys.from_secret(opened.secret), gone)
         settle(opened)
 
 
