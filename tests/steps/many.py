@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
+from curate import clock
 from curate.archive import packs, tables
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
@@ -23,6 +24,7 @@ from curate.dicom import identifiers
 from curate.dicom.types import Keys
 from curate.digests import canonical_json, sha256_set
 from curate.donation.coding import code_study
+from curate.identity import TOOL, who
 from curate.metadata.study_row import StudyRow, study_row
 from curate.steps.intake.admit import process
 from curate.steps.intake.tasks import SourceInstance, StudyTask
@@ -45,6 +47,7 @@ _DIAGNOSES = (
     *("N20.0", "C18.9", "I10", "R07.9", "M51.2", "K57.3", "C61", "G40.9", "J84.1", "I26.9", "C22.0", "Q04.3"),
 )
 _FIRST_DAY = date(2000, 1, 1)
+_ADMITTED = ("instance_count", "series_count", "size_bytes", "sha256")  # what the event of an intake states
 _LENGTH = 44  # of most new UIDs, and of all that are chosen here, so that one takes another's place in a file
 
 
@@ -90,7 +93,10 @@ def admit(archive: Archive, donations: Iterable[Visit], pack: int = 500) -> int:
         places = iter(packed.places)
         with archive.ledger.transaction():
             for study in made:
-                archive.ledger.put_study(_record(study, packs.pack_path(packed.sha256), places))
+                record = _record(study, packs.pack_path(packed.sha256), places)
+                archive.ledger.put_study(record)
+                payload = {name: record.payload["facts"][name] for name in _ADMITTED}
+                archive.ledger.append(clock.stamp(), "admitted", study.study_id, payload, who=who(), tool=TOOL)
         count += len(made)
     return count
 

@@ -14,11 +14,11 @@ import pytest
 from curate import clock, contract
 from curate.archive import layout
 from curate.cutting.erase import settle
+from curate.cutting.forget import take
 from curate.dicom.types import Keys
 from curate.findings import has_errors
 from curate.identity import TOOL, who
 from curate.steps.release import Cut
-from curate.steps.withdraw import _take
 from curate.verify import seal
 from curate.verify.disclosure import check_disclosure
 from tests.steps.donors import make_archive, release
@@ -91,7 +91,8 @@ class Reader:
         return min(map(len, persons.values()))
 
 
-@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [2_000, 100_000])
 def test_no_donor_stands_out_in_or_across_three_versions(tmp_path: Path, count: int) -> None:
     """In each version, and in all together with what was withdrawn, whoever is looked for has k - 1 doubles."""
     archive, reader = make_archive(tmp_path / "archive", privacy=OPEN), Reader()
@@ -122,7 +123,7 @@ def grow(archive: Path, new: range, again: range) -> None:
 def take_out(archive: Path, gone: frozenset[str]) -> None:
     """Withdraw several studies at once."""
     with layout.opened(archive, write=True) as opened:
-        _take(opened, Keys.from_secret(opened.secret), gone)
+        take(opened, Keys.from_secret(opened.secret), gone)
         settle(opened)
 
 

@@ -95,7 +95,7 @@ def test_what_is_safe_for_gated_access_is_never_open(tmp_path: Path, hub: HubSer
     """With `[privacy] access = "gated"` the card asks by itself, the hub is gated, and --gated off is refused."""
     root = donors.make_archive(tmp_path / "archive")
     donors.take_in(root, tmp_path / "given", range(30))
-    cut = release(root)
+    cut = donors.release(root)
     assert "extra_gated_prompt" in front(root, cut.version)
     with pytest.raises(RefusedError, match="gated access only"):
         publish(root, cut.version, HF, gated="off")
@@ -119,7 +119,7 @@ def test_governance_is_stated(tmp_path: Path) -> None:
     assert [term["termCode"] for term in read["usageInfo"]] == ["DUO_0000042"]
     assert read["rai:dataBiases"] == "One hospital."
     path.write_text(path.read_text().replace("DUO:0000042", "DUO:9"))
-    with pytest.raises(InputError, match="not a DUO code"):
+    with pytest.raises(InputError, match="takes DUO codes"):
         release(root)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -27,6 +28,7 @@ _TIMES = ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "Instance
 _WHENS = st.fixed_dictionaries(
     {}, optional={**dict.fromkeys(_DATES, _DAYS), **dict.fromkeys(_TIMES, _CLOCKS)}
 )  # fmt: skip
+_TODAY = date.today().toordinal()  # few examples, others each day, and the same in every process
 _LONG = "1.2.826.0.1.3680043.8.498." + "9" * 37  # 64 characters with the number behind
 
 
@@ -119,8 +121,9 @@ def _released(root: Path, batches: list[list[Drawn]]) -> Path | None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+@seed(_TODAY)
 @settings(
-    deadline=None, max_examples=15, derandomize=True, database=None,
+    deadline=None, max_examples=5, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(first=st.lists(_INSTANCES, min_size=1, max_size=8), second=st.lists(_INSTANCES, max_size=4))
@@ -132,9 +135,9 @@ def test_a_release_that_was_cut_passes_its_own_check(first: list[Drawn], second:
 
 
 def test_a_study_of_many_instances_passes(tmp_path: Path) -> None:
-    """A thousand instances of one place, time and number, in three series, are one study in one order."""
-    drawn = [Drawn(0, place % 3, None, None, long_uid=False, copies=1) for place in range(1000)]
+    """Hundreds of instances of one place, time and number, in three series, are one study in one order."""
+    drawn = [Drawn(0, place % 3, None, None, long_uid=False, copies=1) for place in range(400)]
     place = _released(tmp_path, [drawn])
     assert place is not None
-    assert [row["instance_count"] for row in rows_of(place, "studies")] == [1000]
+    assert [row["instance_count"] for row in rows_of(place, "studies")] == [400]
     assert not errors_of(place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,14 +33,17 @@ def _one_series_in_two_studies(root: Path) -> list[str]:
     """What an archive of an earlier version may hold: two studies whose records name one series."""
     with layout.opened(root, write=True) as held:
         first, second = list(held.ledger.studies())[:2]
-    with sqlite3.connect(root / "ledger.db") as db:
         uid = tables.from_ipc(first.series)["SeriesInstanceUID"][0].as_py()
-        for column in ("series", "instances"):
-            table = tables.from_ipc(getattr(second, column))
-            at = table.schema.get_field_index("SeriesInstanceUID")
-            same = table.set_column(at, table.schema.field(at), [[uid] * table.num_rows])
-            db.execute(f"UPDATE studies SET {column}=? WHERE study_id=?", (tables.to_ipc(same), second.study_id))
+        named = {name: _of_series(getattr(second, name), uid) for name in ("series", "instances")}
+        with held.ledger.transaction():
+            held.ledger.put_study(replace(second, **named))
     return [first.study_id, second.study_id]
+
+
+def _of_series(data: bytes, uid: str) -> bytes:
+    table = tables.from_ipc(data)
+    at = table.schema.get_field_index("SeriesInstanceUID")
+    return tables.to_ipc(table.set_column(at, table.schema.field(at), [[uid] * table.num_rows]))
 
 
 def test_what_would_not_pass_gets_no_place(archive: Path) -> None:
