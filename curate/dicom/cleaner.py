@@ -314,7 +314,7 @@ class Cleaner:
         plan = self._plan(parent, element.tag, element.vr, creator)
         decision, is_pure, removed, partners = plan[:4]
         if removed is not None:
-            nested = self._lost(element, creator, item, None) if removed is _WRONG_VR else _NONE
+            nested = self._lost(element, parent, creator, item, None) if removed is _WRONG_VR else _NONE
             return Verdict(pure, None, removed.label, nested)
         if decision.action is _REFUSE:
             raise MalformedError(decision.rule, keyword(element.tag))
@@ -328,14 +328,14 @@ class Cleaner:
         return self._clean(element, parent, item, plan, token, creator)
 
     def _lost(
-        self, element: Element, creator: str | None, item: Item, value: bytes | None
+        self, element: Element, parent: int, creator: str | None, item: Item, value: bytes | None
     ) -> Mapping[str, int]:
         """What is told where a value that computing depends on does not stay."""
         on = computing.dependence(element.tag, creator)
         if on is None or (element.vr in _MOMENTS and self.context.shift_us is None):
             return _NONE
         raw = element.value if isinstance(element.value, bytes) else item.raw(element.tag)
-        rule = computing.lost(on, element.vr, raw, value)
+        rule = computing.lost(on, element.vr, raw, value, parent)
         return {computing.note(rule, on): 1} if rule else _NONE
 
     def _clean(
@@ -354,12 +354,14 @@ class Cleaner:
                 self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
             )
         if value is None:
-            return Verdict(token, None, _REMOVED.label, self._lost(element, creator, item, None))
+            return Verdict(token, None, _REMOVED.label, self._lost(element, parent, creator, item, None))
         if value == raw and len(raw) % 2 == 0:
             return Verdict(token, element, _LABELS[decision.action], _NONE)
         # what is judged again and again, as dates are, is mostly the same each time
         cleaned = plain(tag, vr, value) if plan.partners else Element(tag, vr, value)
-        return Verdict(token, cleaned, _LABELS[decision.action], self._lost(element, creator, item, value))
+        return Verdict(
+            token, cleaned, _LABELS[decision.action], self._lost(element, parent, creator, item, value)
+        )
 
     def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:
         counts: Counter[str] = Counter()

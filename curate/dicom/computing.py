@@ -12,6 +12,7 @@ from curate.dicom.grammar import TEXT_NUMBERS, data, split
 READ_OTHERWISE, MISSING = "VALUE_LOST_IMAGE", "VALUE_LOST"
 _BINARY = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
 _MOMENTS = frozenset(("DA", "TM", "DT"))
+_DISPLAY = frozenset((0x00283010, 0x20500010))  # VOI and presentation tables: only shown by, not read through
 _ROUNDED = 1e-4  # what is rounded is not lost
 
 
@@ -55,8 +56,8 @@ def dependence(tag: int, creator: str | None) -> Dependence | None:
     return private().get((creator or "", tag >> 16, tag & 0xFF)) if tag & 0x10000 else standard().get(tag)
 
 
-def lost(on: Dependence, vr: str, before: bytes, after: bytes | None) -> str:
-    """The rule by which a value was lost; empty where what it said is there still.
+def lost(on: Dependence, vr: str, before: bytes, after: bytes | None, parent: int = 0) -> str:
+    """The rule by which a value was lost, in an item of the sequence `parent`; empty where it is there still.
 
     What no reader could read before is missed by none that computes from pixels: it is a warning.
     """
@@ -65,7 +66,8 @@ def lost(on: Dependence, vr: str, before: bytes, after: bytes | None) -> str:
     if after is not None and not _is_blank(vr, after) and (on.private or _says(vr, before, after)):
         return ""
     readable = vr not in TEXT_NUMBERS or _numbers(vr, before) is not None
-    return READ_OTHERWISE if readable and on.effect in ("geometry", "pixels") else MISSING
+    read_by = on.effect in ("geometry", "pixels") and parent not in _DISPLAY
+    return READ_OTHERWISE if readable and read_by else MISSING
 
 
 def _is_blank(vr: str, raw: bytes) -> bool:

@@ -26,6 +26,8 @@ GRAMMARS = {
     "num": "numbers within a range, decimal strings to six significant digits",
     "exact": "numbers within a range, all digits",
     "big": "numbers within a range, to six significant digits",
+    "measured": "numbers within a range, decimal strings to six decimals, from 10^6 on to six significant digits",
+    "padding": "a measured number, the largest one, or none (NaN, infinity)",
     "floats": "coordinates or samples within a range",
     "indices": "indices",
     "lut": "a lookup table in which nothing reads as text",

@@ -132,14 +132,15 @@ def big(argument: str, vr: str, raw: bytes) -> bytes | None:
 
 
 def measured(argument: str, vr: str, raw: bytes) -> bytes | None:
-    """Numbers in any unit: with all their digits below 10^6, from there on as `big` ones."""
+    """Numbers in any unit: below 10^6 with six decimals, below 1 with six significant digits, else as `big` ones.
+
+    So an identifier of more digits does not fit, not behind the point either.
+    """
     checked = exact(argument, vr, raw)
     if not checked:
         return checked
     if vr in TEXT_NUMBERS:
-        return even(
-            each(checked, lambda part: part if abs(float(part or 0)) < 1e6 else _rounded_text(part, vr)), b" "
-        )
+        return even(each(checked, lambda part: _measured_text(part, vr)), b" ")
     kind = BINARY[vr]
     values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
     rounded = [value if abs(value) < 1e6 else _rounded(value) for value in values]
@@ -161,6 +162,16 @@ _NO_VALUES = {
 def padding(argument: str, vr: str, raw: bytes) -> bytes | None:
     """What floating-point pixels hold where there are none: no number, the largest, or any that is measured."""
     return raw if raw in _NO_VALUES.get(vr, ()) else measured(argument, vr, raw)
+
+
+def _measured_text(text: str, vr: str) -> str:
+    """One measured number as text; what is exact to six decimals already stays as it is written."""
+    if not text or not 1 <= abs(value := float(text)) < 1e6:
+        return _rounded_text(text, vr)
+    rounded = round(value, _DIGITS)
+    if rounded == value:
+        return text
+    return str(int(rounded)) if rounded == int(rounded) else decimal_string(rounded)
 
 
 def _rounded(value: float) -> float:

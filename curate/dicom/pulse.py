@@ -17,6 +17,7 @@ _REST = re.compile(
 )
 _DIMENSIONS = re.compile(r"[23][dD]\d?")
 NUMBERED = re.compile(r"(#|_?[bB]|_?[tTrR]?)(\d{1,5})([tT]?)")
+_SIGNS = frozenset(" -_/;:,.+&()#")
 _PART = re.compile(r"[A-Z]+|\d+|[^A-Z\d]+")
 
 
@@ -106,5 +107,6 @@ def _is_coils(parts: list[str], place: int) -> bool:
     """Whether a part of a name is a coil's word, a sign, or a number beside a word: its channels or elements."""
     part = parts[place]
     if not part.isdigit():
-        return part in _known("coils", "words") or part in _known("coils", "elements") or not part.isalpha()
+        known = part in _known("coils", "words") or part in _known("coils", "elements")
+        return known or _SIGNS.issuperset(part)
     return part in _known("coils", "counts") and len(parts) > 1 and sum(map(str.isdigit, parts)) <= 2

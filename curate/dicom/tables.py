@@ -38,6 +38,7 @@ _COLOURS = (*(data for _, data in _PALETTES), *_SEGMENTED)
 _PHOTOMETRIC = 0x00280004
 _REFUSED = "LOOKUP_TABLE_REFUSED"
 _MOST_ENTRIES = 1 << 16
+_MOST_BYTES = 4 * _MOST_ENTRIES  # 16 bits each, and as much for the heads of segments (PS3.3 C.7.9.2)
 _STRIDES = (1, 2, 3, 4)
 _LEAST, _CHANCE = 6, 10_000  # letters of a text; of so many readings of random bytes one may find as many
 _ROUNDING = 2  # units by which second differences of a curve go up and down
@@ -52,8 +53,8 @@ _DIFFERENT, _REPEATED = 4, re.compile(rb"(.)\1{2,}", re.DOTALL)  # letters of a 
 
 
 def plain(_argument: str, _vr: str, raw: bytes) -> bytes | None:
-    """A lookup table in which nothing spells; None of any other."""
-    return None if reads_as_text(raw) or spells(raw) else raw
+    """A lookup table of no more entries than one can have, in which nothing spells; None of any other."""
+    return None if len(raw) > _MOST_BYTES or reads_as_text(raw) or spells(raw) else raw
 
 
 def spells(raw: bytes) -> bool:
@@ -274,7 +275,9 @@ def _is_doubled(values: Entries) -> bool:
 
 def palette_fault(_policy: Policy, item: Item) -> Finding | None:
     """Why pixels that are indices of colours cannot be read: their palette is missing, or not what it claims."""
-    if item.text(_PHOTOMETRIC) != "PALETTE COLOR" or all(item.raw(tag) for tag in _SEGMENTED):
+    if item.text(_PHOTOMETRIC) != "PALETTE COLOR":
+        return None
+    if all(item.raw(tag) for tag in _SEGMENTED) and all(len(item.raw(tag)) == 6 for tag, _ in _PALETTES):
         return None
     sound = _is_palette(*((item.raw(first), item.raw(second)) for first, second in _PALETTES))
     return None if sound else Finding(_REFUSED, tag=keyword(_COLOURS[0]))

@@ -144,6 +144,11 @@ def test_the_list_names_what_the_profile_keeps() -> None:
     [
         ("NumericValue", b"1234567.5 ", b"1234570 "),  # mm3: six digits from a million on
         ("NumericValue", b"123456.789", b"123456.789"),
+        ("NumericValue", b"0.83920471", b"0.839205"),  # no more digits behind the point either
+        ("NumericValue", b"-1.83920471 ", b"-1.839205 "),
+        ("DecayFactor", b"0.0000083920471 ", b"8.39205e-06 "),
+        ("DVHData", b"999999.9999999\\1.0000000001", b"1000000\\1 "),
+        ("DVHData", b"0.25\\1234.56789012", b"0.25\\1234.56789 "),
         ("NumericValue", b"4.2e9 ", b"4.20000e+09 "),
         ("NumericValue", b"83920471", b"8.39205e+07 "),
         ("FloatingPointValue", struct.pack("<d", 2.5e6), struct.pack("<d", 2.5e6)),

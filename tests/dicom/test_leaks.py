@@ -26,7 +26,7 @@ BROKEN = (
     "coded-before the ", "coded-between fragments", "coded-element between", "coded-first fragment", "deep-70",
     "gap-", "group-2", "identity-16", "identity-18-values", "moment-UI-", "no-such-vr", "odd-groups",
     "other-pixels-7FE0000", "pixels-un", "trailing-bytes", "trailing-delimiter", "trailing-element of",
-    "trailing-padding", "un-sequence-",
+    "trailing-padding", "trailing-zip", "un-sequence-", "read-",
 )  # fmt: skip
 # Layers that change what others are planted in: each has files of its own.
 APART = (

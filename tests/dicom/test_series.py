@@ -102,9 +102,18 @@ def agree(
 @pytest.mark.parametrize("odd", [1, 2, 3])
 def test_a_value_of_a_vr_that_goes_leaves_nothing_of_the_file_before(odd: int) -> None:
     """Where one file states a VR that the attribute cannot have, it gets no other file's value."""
+    right, wrong = encoded(0x00180060, b"DS", b"120 "), encoded(0x00180060, b"US", b"9999")
+    warm = agree(file(n, {0x00180060: wrong if n == odd else right}) for n in range(6))
+    assert [0x00180060 in parse(done[0]).dataset for done in warm] == [n != odd for n in range(6)]
+
+
+@pytest.mark.parametrize("odd", [1, 2, 3])
+def test_a_file_that_loses_its_geometry_is_refused_among_others(odd: int) -> None:
+    """Where one file states a slice's thickness in a VR that it cannot have, that file alone is refused."""
     right, wrong = encoded(0x00180050, b"DS", b"1.5 "), encoded(0x00180050, b"US", b"9999")
     warm = agree(file(n, {0x00180050: wrong if n == odd else right}) for n in range(6))
-    assert [0x00180050 in parse(done[0]).dataset for done in warm] == [n != odd for n in range(6)]
+    assert [done[0] for done in warm if len(done) == 2] == ["VALUE_LOST_IMAGE"]
+    assert len(warm[odd]) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from curate import resources
 from tests.planter.places.attributes import (
     decimal_places,
     dictionary_places,
@@ -70,6 +73,9 @@ OWN = (
 )
 
 
+# Layers of one value in many attributes.
+_ATTRIBUTES = ("dictionary", "in-place", "inner", "numeric-", "wrong-vr-")
+_TAG = re.compile("[0-9A-F]{8}")
 UNTOLD = ("alike", "own")  # from the released bytes alone these can't be told from what is written
 
 
@@ -92,8 +98,21 @@ def places(draft: Draft) -> dict[str, list[Place]]:
     """All places of a draft by layer: places of one layer can be planted together."""
     layers: dict[str, list[Place]] = defaultdict(list)
     for place in (*_same(draft.syntax), *(place for kind in OWN for place in kind(draft))):
-        layers[place.layer].append(place)
+        layers[f"read-{place.layer}" if _is_read_by(place) else place.layer].append(place)
     return layers
+
+
+def _is_read_by(place: Place) -> bool:
+    """Whether an identifier there refuses the file: the other places of its layer are looked at without it."""
+    tags = {int(tag, 16) for tag in _TAG.findall(place.name)[-1:]}
+    return place.layer.startswith(_ATTRIBUTES) and not tags.isdisjoint(_read_by())
+
+
+@cache
+def _read_by() -> frozenset[int]:
+    """What pixels or geometry are read by, as the program's own list has it."""
+    entries = json.loads(resources.vocabulary_path("dicom/data/computing.json").read_text())["entries"]
+    return frozenset(int(e["tag"], 16) for e in entries if "tag" in e and e["effect"] != "values")
 
 
 def _plant(draft: Draft, chosen: Sequence[Place], source: Source) -> tuple[Plant, ...]:
