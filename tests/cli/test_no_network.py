@@ -22,7 +22,7 @@ from tests.steps.archives import donation
 _NETWORK = "socket,connect,sendto,bind"
 _FILES = "openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat"
 # what other tests run against a server, and what is only a decision in the ledger beside what runs here
-NOT_HERE = {"recall", "mask", "admit", "status"}
+NOT_HERE = {"recall", "mask", "admit", "status", "adopt"}
 _TRACER = shutil.which("strace")
 _FLOW = """
 deidentify in clean --key hospital.key --studies in.csv --mapping mapping --workers 2
@@ -46,6 +46,8 @@ audit hub
 fetch hub --to chosen
 verify-copy chosen --release hub
 withdraw tests STUDY
+purge tests
+trust list
 diff tests/releases/1.0.0 tests/releases/1.0.0
 ledger tests
 doctor tests

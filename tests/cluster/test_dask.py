@@ -7,7 +7,9 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,18 @@ NAMES = ("Puigdomenech", "Montserrat")
 STUDIES = 5
 
 
+@cache
+def _log_key() -> bytes:
+    """One archive's signing key, for all of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        return (make_archive(Path(folder) / "archive") / "log.key").read_bytes()
+
+
 def make(root: Path, stores: str = "") -> Path:
-    """An archive with a fixed key, and packs and quarantine elsewhere if wanted."""
+    """An archive with fixed keys (its card names the public one), and packs and quarantine elsewhere if wanted."""
     archive = make_archive(root)
     (archive / "secret.key").write_text(SECRET + "\n")
+    (archive / "log.key").write_bytes(_log_key())
     if stores:
         config = archive / "archive.toml"
         told = f'packs = "{stores}"\nquarantine = "{stores}"\n[hub]'
