@@ -7,9 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from tests import synth
 from tests.cluster.certificates import write_certificates
 from tests.cluster.machines import FIXED, cluster, s3, until
 from tests.cluster.machines import Cluster as Machines
-from tests.steps.archives import curate, donation, files_of, make_archive
+from tests.steps.archives import curate, donation, files_of, make_archive, with_fixed_keys
 
 pytest.importorskip("distributed")
 SECRET = "60" * 32
@@ -33,18 +31,9 @@ NAMES = ("Puigdomenech", "Montserrat")
 STUDIES = 5
 
 
-@cache
-def _log_key() -> bytes:
-    """One archive's signing key, for all of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        return (make_archive(Path(folder) / "archive") / "log.key").read_bytes()
-
-
 def make(root: Path, stores: str = "") -> Path:
     """An archive with fixed keys (its card names the public one), and packs and quarantine elsewhere if wanted."""
-    archive = make_archive(root)
-    (archive / "secret.key").write_text(SECRET + "\n")
-    (archive / "log.key").write_bytes(_log_key())
+    archive = with_fixed_keys(make_archive(root))
     if stores:
         config = archive / "archive.toml"
         told = f'packs = "{stores}"\nquarantine = "{stores}"\n[hub]'

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from curate.archive.notes import Signer
 from curate.records import ArchiveInfo
 from curate.steps.init import init
 from tests import synth
@@ -20,6 +23,18 @@ INFO = ArchiveInfo("Test archive", "Tests", "CC-BY-4.0", "test")
 def make_archive(root: Path, *, approvals: int = 0, hub: str = "") -> Path:
     """An empty archive of test material."""
     return init(root, INFO, hub_target=hub, approvals=approvals)
+
+
+def with_fixed_keys(archive: Path) -> Path:
+    """The archive with keys that are always the same: of two such, the same donations give the same bytes."""
+    (archive / "secret.key").chmod(0o600)
+    (archive / "secret.key").write_text("60" * 32 + "\n")
+    stored = json.loads((archive / "log.key").read_text())
+    name = stored["public"].split("+")[0]
+    signer = Signer(name, Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+    stored |= {"public": str(signer.public), "private": bytes(range(32)).hex()}
+    (archive / "log.key").write_text(json.dumps(stored, indent=1) + "\n")
+    return archive
 
 
 def donation(folder: Path, studies: int = 2, instances: int = 3, first: int = 0) -> tuple[Path, Path]:

@@ -23,13 +23,11 @@ from pathlib import Path
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import release
-from tests.steps.archives import make_archive
+from tests.steps.archives import make_archive, with_fixed_keys
 
 root, mask, workers, table, *sources = sys.argv[1:]
 os.umask(int(mask, 8))
-archive = make_archive(Path(root), hub=Path(root + "-hub").as_uri())
-(archive / "secret.key").chmod(0o600)
-(archive / "secret.key").write_text("60" * 32 + "\\n")
+archive = with_fixed_keys(make_archive(Path(root), hub=Path(root + "-hub").as_uri()))
 for named in sources:
     found = [Path(source) for source in named.split(os.pathsep)]
     intake(archive, found, Path(table), deidentify=True, workers=int(workers))
