@@ -8,8 +8,10 @@ from functools import cache, lru_cache
 from curate.dicom.grammar import data, even
 
 _PUNCTUATION = re.compile(r"[^A-Z0-9+./_ -]+")
-# the patch letters that vendors use: an F would stand beside somebody's year of birth, too
-_VERSION = re.compile(r"([A-Z]{0,3})(\d{1,2}(?:\.\d{1,2}){0,2})([A-E]?)")
+# behind one number only the patch letters that vendors use: an F would stand beside somebody's year of birth, too
+_VERSION = re.compile(
+    r"([A-Z]{0,3})(\d{1,2}(?:\.\d{1,2}){0,2})((?<=\.\d)[A-Z]|(?<=\.\d\d)[A-Z]|[A-E]|)"
+)
 _STRENGTH = re.compile("[1-7]")
 _LATEST_DOTTED = 31  # what a part of a version may reach: higher ones are met in years of birth
 _MOST_DIGITS = 8

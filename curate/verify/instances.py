@@ -109,7 +109,9 @@ def _tasks(seal: Seal) -> Iterable[_PackTask]:
         " SOPClassUID, transfer_syntax, frames, donor_id, days_from_first, slice_index, series.instance_count,"
         f" hashed, {', '.join(_counted().values())}"
         " FROM instances i LEFT JOIN studies s USING (study_id)"
-        " LEFT JOIN (SELECT *, hash(series) AS hashed FROM series) AS series USING (study_id, SeriesInstanceUID)"
+        # the version stands in every row, and says nothing of the images: else each release would read all packs again
+        " LEFT JOIN (SELECT *, hash(held) AS hashed FROM (SELECT * EXCLUDE (release_version) FROM series) AS held)"
+        " AS series USING (study_id, SeriesInstanceUID)"
         " ORDER BY pack, offset_bytes"
     )
     with connect(seal) as db:
