@@ -125,6 +125,7 @@ def test_previews_of_a_withdrawn_study_are_not_cleared(hubs: tuple[Path, Path], 
     assert len(report["unknown"]) == 1
 
 
+@pytest.mark.filterwarnings("ignore::curate.loading.trusted.TrustWarning")
 def test_the_hub_clients_cache_loses_the_blob_too(tmp_path: Path, hub: HubServer) -> None:
     """A snapshot's link and the blob that it leads to are both revoked, and both go."""
     from huggingface_hub import snapshot_download
