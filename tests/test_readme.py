@@ -46,6 +46,7 @@ def test_every_code_that_the_readme_names_is_a_rule() -> None:
         "ZENODO_TOKEN",
         "CURATE_PASSPHRASE",
         "CURATE_DEBUG",
+        "CURATE_DECODER_SECONDS",
         "CHESTABDPELVIS",
     }
 

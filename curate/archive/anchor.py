@@ -29,6 +29,12 @@ def knows(root: Path, ledger: Ledger) -> bool:
     return kept is None or ledger.head_at(kept[0]) == kept[1]
 
 
+def lags(root: Path, ledger: Ledger) -> bool:
+    """Whether the command that changed the ledger last was killed before it kept its state."""
+    kept = _read(root)
+    return kept is not None and kept != ledger.tip() and knows(root, ledger)
+
+
 def keep(root: Path, ledger: Ledger, *, anyway: bool = False) -> None:
     """Write the ledger's present state, unless it does not know the one that is kept (`anyway`: it is given up).
 

@@ -34,3 +34,10 @@ def held(folder: Path, studies: frozenset[str]) -> frozenset[str]:
         rows = batch["study_id"]
         found.update(rows.filter(pc.is_in(rows, value_set=wanted)).to_pylist())
     return frozenset(found)
+
+
+def recorded(archive: Archive) -> dict[str, str]:
+    """The digest of each version's `release.json` as it was cut, or cut again, last."""
+    kinds = ("released", "recut", "restored")
+    events = [event for kind in kinds for event in archive.ledger.events(kind)]
+    return {event.subject: event.payload["digest"] for event in sorted(events, key=lambda event: event.seq)}

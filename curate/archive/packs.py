@@ -219,12 +219,13 @@ def read_instance(path: Path, offset: int, size: int) -> bytes:
 
 
 def store_pack(rows: Iterable[PackRow], store: Store) -> Packed:
-    """Write a pack into a store with its digest as name; an equal one that is there already stays.
+    """Write a pack into a store with its digest as name; an equal one that is there already, and sound, stays.
 
     Raises:
         StorageError: the disk is full, read-only or failing; nothing is left behind.
     """
     with durable.storage_errors("write a pack"), store.scratch() as folder:
         packed = write_pack(rows, folder / "pack")
-        store.put(folder / "pack", pack_path(packed.sha256))
+        name = pack_path(packed.sha256)
+        store.put(folder / "pack", name, replace=not store.holds(name))
         return packed

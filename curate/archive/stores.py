@@ -68,6 +68,13 @@ class Store:
             return remote.size(self._url(name)) is not None
         return self.place(name).is_file()
 
+    def holds(self, name: str) -> bool:
+        """Whether a file that is named by its digest is there, and has it; reads all of it."""
+        if not self.has(name):
+            return False
+        with self.local(name) as path:
+            return sha256_file(path) == Path(name).stem
+
     def put(self, source: Path, name: str, *, mode: int = 0o400, replace: bool = False) -> None:
         """Give a finished, synced file its place; one that is there stays, unless it is to be replaced."""
         if not replace and self.has(name):

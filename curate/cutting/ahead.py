@@ -19,9 +19,9 @@ from curate import contract, hub
 from curate import version as versions
 from curate.archive import attestations, commitments, keys, merkle, notes
 from curate.archive.attestations import CHECKPOINT, FOLDER, KEYS, Statement
+from curate.archive.cuts import recorded
 from curate.archive.layout import Archive
 from curate.archive.notes import Checkpoint
-from curate.cutting.erase import recorded
 from curate.errors import AbsentError, HubError, RefusedError, quoted
 from curate.hub.protocol import Target
 

@@ -17,7 +17,7 @@ from curate import clock, durable
 from curate import version as versions
 from curate.archive import layout, receipts, sealed_log, shown
 from curate.archive.consolidate import remove_unused
-from curate.archive.cuts import cuts, holds
+from curate.archive.cuts import cuts, holds, recorded
 from curate.archive.layout import Archive
 from curate.archive.ledger import Event
 from curate.cutting.recut import recut, revoked, revoked_since
@@ -177,10 +177,3 @@ def _replaces(folder: Path) -> list[str]:
     except (OSError, ValueError, LookupError, TypeError):  # damaged, or never cut again
         return []
     return list(found) if isinstance(found, list) else []
-
-
-def recorded(archive: Archive) -> dict[str, str]:
-    """The digest of each version's `release.json` as it was cut, or cut again, last."""
-    kinds = ("released", "recut", "restored")
-    events = [event for kind in kinds for event in archive.ledger.events(kind)]
-    return {event.subject: event.payload["digest"] for event in sorted(events, key=lambda event: event.seq)}

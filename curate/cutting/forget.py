@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from curate import clock, contract
 from curate.archive import tables
 from curate.archive.consolidate import without
-from curate.archive.cuts import cuts
 from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
 from curate.cutting.erase import holding
@@ -43,8 +42,8 @@ def take(
     """Take studies out, admitted or waiting; `first` writes to the ledger in the same transaction, before.
 
     Of a study that no published version held, no revocation is kept: nobody has a copy; unless it was published, with
-    the digests of `revoked_before`, in a version of which this archive does not know. What the log revokes already gets
-    no second withdrawal.
+    the digests of `revoked_before`, in a version of which this archive does not know. A published version whose folder
+    is lost or damaged counts as one that held it. What the log revokes already gets no second withdrawal.
 
     Raises:
         StorageError: the disk is full or fails; nothing was changed.
@@ -54,8 +53,7 @@ def take(
     entries = [entry for entry in ledger.quarantined() if entry.study_id in gone]
     donors = dict.fromkeys(gone, "") | {entry.study_id: entry.donor_id for entry in entries}
     donors |= {record.study_id: record.donor_id for record in records}
-    published = {event.subject for event in ledger.events("published")}
-    released = {path.name: path for path in cuts(archive) if path.name in published}
+    released = {event.subject: archive.releases / event.subject for event in ledger.events("published")}
     moved = without(archive, records, gone)
     with ledger.transaction():
         first()

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from curate import clock, durable
 from curate import version as versions
+from curate.archive.cuts import recorded
 from curate.archive.layout import Archive
 from curate.cutting import ahead
 from curate.cutting.ahead import there
-from curate.cutting.erase import name_revocations, recorded, settle
+from curate.cutting.erase import name_revocations, settle
 from curate.cutting.restore import take_back
 from curate.errors import DamagedError, HubError, RefusedError
 from curate.hub.protocol import Purged, Target
@@ -45,9 +46,10 @@ def purge(archive: Archive, target: Target, progress: Progress = silent) -> Purg
         return NOTHING
     lost = _lost(archive, target, settle(archive).damaged, progress)
     stale = {*to_purge(archive, target.url), *lost}
+    old = too_old(archive, target.url, stale | cut_again(archive, target.url))
+    stale |= old
     if not stale:
         return NOTHING
-    old = too_old(archive, stale)
     _number(archive)
     lost |= _named(archive, target, stale - old - lost, progress)
     stale |= lost
@@ -136,12 +138,17 @@ def _record(
             archive.ledger.append(clock.stamp(), "purged", version, payload, who=who(), tool=TOOL)
 
 
-def too_old(archive: Archive, stale: Iterable[str]) -> frozenset[str]:
-    """The versions that the archive's policy drops instead of cutting them again; never the newest."""
+def cut_again(archive: Archive, url: str) -> set[str]:
+    """Versions that this target serves and that once held what was withdrawn."""
+    return {event.subject for event in archive.ledger.events("recut")} & there(archive, url).keys()
+
+
+def too_old(archive: Archive, url: str, stale: Iterable[str]) -> frozenset[str]:
+    """The versions that the archive's policy drops instead of cutting them again; never a target's newest."""
     days = archive.config.drop_after_days
     if not days:
         return frozenset()
     first = clock.now().date() - timedelta(days=days)
     cuts = {event.subject: event.payload["date"] for event in archive.ledger.events("release_opened")}
-    newest = max((e.subject for e in archive.ledger.events("published")), key=versions.parse)
+    newest = max(there(archive, url), key=versions.parse, default="")
     return frozenset(v for v in stale if v != newest and date.fromisoformat(cuts[v]) < first)

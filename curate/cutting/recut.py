@@ -60,6 +60,7 @@ def recut(archive: Archive, version: str, gone: frozenset[str], day: str, out: P
     """
     folder = archive.releases / version
     sealed = _sealed(folder)
+    durable.remove(out)  # of a run that was stopped, or that met damage
     (out / "manifest").mkdir(parents=True)
     moved = _packs(archive, folder, gone)
     kept = _tables(folder, out, gone, moved)
@@ -202,7 +203,8 @@ def _stored_already(archive: Archive, rows: list[Row], held: set[str]) -> list[_
         return []
     if shared & held:  # a pack that was too damaged to be written again: it holds, or held, what goes
         return []
-    return found if archive.ledger.sharing(shared.pop()) == studies else []
+    (pack,) = shared
+    return found if archive.ledger.sharing(pack) == studies and archive.packs.holds(pack) else []
 
 
 def _pack_rows(folder: Path, rows: list[Row]) -> Iterator[packs.PackRow]:

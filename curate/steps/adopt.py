@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 from curate import clock, contract, durable, hub
 from curate import version as versions
 from curate.archive import anchor, attestations, commitments, layout, merkle
-from curate.archive.cuts import cuts
+from curate.archive.cuts import cuts, recorded
 from curate.archive.layout import Archive
 from curate.archive.log import Opening
 from curate.cutting import ahead, forget
 from curate.cutting.ahead import ADOPTED, Stated
-from curate.cutting.erase import recorded, settle
+from curate.cutting.erase import settle
 from curate.cutting.restore import bring
 from curate.cutting.revived import revived
 from curate.dicom.types import Keys

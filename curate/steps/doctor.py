@@ -9,10 +9,11 @@ from pathlib import Path
 from curate import durable, hub
 from curate.archive import layout, receipts, vault
 from curate.archive.consolidate import remove_unused, unused
+from curate.archive.cuts import recorded
 from curate.archive.layout import Archive
 from curate.archive.stores import Store
 from curate.cutting import ahead, purging, soundness
-from curate.cutting.erase import recorded, settle
+from curate.cutting.erase import settle
 from curate.cutting.mend import Spare, bad_files
 from curate.dicom.types import Keys
 from curate.digests import sha256_stream

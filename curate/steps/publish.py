@@ -18,7 +18,7 @@ from curate.cutting.erase import settle
 from curate.digests import sha256_file
 from curate.errors import InputError, RefusedError, quoted
 from curate.findings import Severity
-from curate.hub.protocol import Gated, Plan, Settings, Target, contents_of
+from curate.hub.protocol import Gated, Plan, Purged, Settings, Target, contents_of
 from curate.identity import TOOL, who
 from curate.progress import Progress, silent
 from curate.verify import remembered
@@ -101,6 +101,8 @@ def publish(
         with durable.public():
             published = target.publish(folder, settings=settings, expected=contents, progress=progress)
         _record(archive, folder, target.url, published.commit)
+        # (7) what was too old, and the newest until now
+        purged = _together(purged, purging.purge(archive, target, progress))
         return Publication(
             folder.name,
             published.tag,
@@ -116,6 +118,17 @@ def publish(
             remaining=tuple(f"{left.place} {left.path} ({left.what})" for left in purged.remaining),
             dropped=purged.dropped,
         )
+
+
+def _together(first: Purged, then: Purged) -> Purged:
+    """What two purges of one hub did, by what is left after both."""
+    return Purged(
+        tuple(tag for tag in dict.fromkeys((*first.moved, *then.moved)) if tag not in then.dropped),
+        tuple(dict.fromkeys((*first.dropped, *then.dropped))),
+        first.erased_files + then.erased_files,
+        first.erased_bytes + then.erased_bytes,
+        first.remaining if then is purging.NOTHING else then.remaining,
+    )
 
 
 def _planned(archive: Archive, folder: Path, target: Target) -> Publication:

@@ -159,9 +159,9 @@ def test_what_waits_is_looked_at_on_another_day_and_after_its_discard(
     table.write_text(table.read_text().replace("given", "", 1))
     assert intake(archive, [source], table, deidentify=True, workers=1).quarantined_studies == 1
     assert again(donation, monkeypatch) is not None
-    tomorrow = clock.now() + timedelta(days=1)
+    tomorrow = clock.today() + timedelta(days=1)
     with monkeypatch.context() as patch:
-        patch.setattr(clock, "now", lambda: tomorrow)
+        patch.setattr(clock, "today", lambda: tomorrow)
         assert again(donation, monkeypatch) is None
     entry = quarantine.waiting(archive)[0]
     quarantine.discard(archive, entry.id, "A_TEST")

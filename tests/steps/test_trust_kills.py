@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curate import durable
-from curate.archive import keys
+from curate.archive import anchor, keys
 from curate.archive.layout import opened
 from curate.steps.approve import approve
 from curate.steps.audit import audit
@@ -64,6 +64,12 @@ def _events(place: Path) -> list[str]:
         return [event.kind for event in archive.ledger.events()]
 
 
+def _is_done(place: Path, whole: Path) -> bool:
+    """Whether a stopped run had nothing left to write, but for the sync of a folder."""
+    with opened(place / "archive", write=False) as archive:
+        return not anchor.lags(archive.root, archive.ledger) and _events(place) == _events(whole)
+
+
 def _stopped(act: Callable[[Path], None], place: Path, at: int) -> int:
     """Run, stop before the `at`-th durable step; gives how many there were."""
     count = 0
@@ -96,7 +102,8 @@ def test_a_step_that_stops_is_finished_by_the_next_run(
         place = shutil.copytree(made, tmp_path / f"{at}")
         _stopped(act, place, at)
         assert keys.read(place / "archive" / keys.LOG_KEY).signer()
-        act(place)
+        if act is not _rotate or not _is_done(place, whole):  # once it is done, a rotation is another one
+            act(place)
         assert _events(place) == _events(whole)
         assert files_of(place / "archive/releases").keys() == files_of(whole / "archive/releases").keys()
         shown = show_key(place / "archive")
