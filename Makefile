@@ -31,6 +31,7 @@ check: lint types test
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check curate tests benchmarks
+	$(BIN)/ruff format --check --quiet curate tests benchmarks
 
 types: $(VENV)/ready
 	$(BIN)/mypy

@@ -51,9 +51,7 @@ def main() -> None:
     print(f"rows {table['rows_before']:,} -> {table['rows_after']:,};", end=" ")
     print(f"{table['added']:,} added, {table['removed']:,} removed, {table['changed']:,} changed")
     cpu = used.ru_utime + used.ru_stime - before_it.ru_utime - before_it.ru_stime
-    print(
-        f"{seconds:.1f} s ({cpu:.1f} s of processor time), peak {used.ru_maxrss / 1e6:.2f} GB (goals: 15 s, 1 GB)"
-    )
+    print(f"{seconds:.1f} s ({cpu:.1f} s of processor time), peak {used.ru_maxrss / 1e6:.2f} GB (goals: 15 s, 1 GB)")
 
 
 if __name__ == "__main__":

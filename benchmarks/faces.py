@@ -22,9 +22,7 @@ from tests.pixels.mr_heads import Head, colin, from_ct
 from tests.pixels.test_face import truth
 from tests.pixels.test_magnetic import cropped
 
-TURNS = [(0, 0, 0)] + [
-    tuple(d if k == axis else 0 for k in range(3)) for axis in range(3) for d in (-20, -10, 10, 20)
-]
+TURNS = [(0, 0, 0)] + [tuple(d if k == axis else 0 for k in range(3)) for axis in range(3) for d in (-20, -10, 10, 20)]
 CROPS = ("whole", "low", "high", "slab")
 Judge = Callable[..., Verdict]
 
@@ -81,7 +79,9 @@ def table(name: str, judge: Judge, volumes: Iterator[tuple[str, Head]]) -> None:
 
 def main() -> None:
     """Print the table of the README."""
-    print("| head | volumes | defaced | refused | brain | face | no head |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| head | volumes | defaced | refused | brain | face | no head |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )
     table("CT", face.judge, moved(ct(), -1000))
     table("MR of the CT", magnetic.judge, moved(from_ct(), 0))
     table("MR", magnetic.judge, moved(colin(), 0))

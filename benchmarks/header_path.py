@@ -121,9 +121,9 @@ def _gdcm() -> Way:
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "benchmark")])
     now = datetime.datetime(2026, 1, 1)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(9999))
-    ).sign(key, hashes.SHA256())
+    certificate = (x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(9999))).sign(
+        key, hashes.SHA256()
+    )
     pem = folder / "certificate.pem"
     pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     factory = gdcm.CryptoFactory.GetFactoryInstance()

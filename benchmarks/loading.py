@@ -152,9 +152,7 @@ def run(hub: HubServer, home: Path, text: str, series: str) -> float:
     given = f"series, to = {series!r}, {str(home / 'to')!r}\n"
     code = f"{given}{PRELUDE}{text}\nprint('SECONDS', time.perf_counter() - start)"
     environment = {**os.environ, **hub.environment(home), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     if "SECONDS" not in done.stdout:
         raise SystemExit(done.stderr[-3000:])
     return float(done.stdout.rpartition("SECONDS")[2])

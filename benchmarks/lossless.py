@@ -33,9 +33,7 @@ def _images(modality: str) -> list[_Frame]:
         shape = shape_of(item)
         if shape.samples == 1 and shape.allocated in (8, 16) and shape.high == shape.stored - 1:
             sizes = (shape.rows, shape.columns, shape.frames, shape.allocated, shape.stored)
-            found.append(
-                (bytes(item[PIXEL_DATA].value)[: shape.size], Grey(*sizes, shape.signed, shape.photometric))
-            )
+            found.append((bytes(item[PIXEL_DATA].value)[: shape.size], Grey(*sizes, shape.signed, shape.photometric)))
     return found
 
 
@@ -51,19 +49,14 @@ def _lossless(syntax: str) -> Callable[[bytes, Grey], int]:
 def main() -> None:
     """Print a row a modality and way."""
     ways: dict[str, Callable[[bytes, Grey], int]] = {
-        f"zstd {level}": lambda raw, _, level=level: len(pa.Codec("zstd", level).compress(raw))
-        for level in (3, 9)
+        f"zstd {level}": lambda raw, _, level=level: len(pa.Codec("zstd", level).compress(raw)) for level in (3, 9)
     }
-    ways |= {
-        f"`{name}`, encoded, decoded and compared": _lossless(syntax) for name, syntax in SYNTAXES.items()
-    }
+    ways |= {f"`{name}`, encoded, decoded and compared": _lossless(syntax) for name, syntax in SYNTAXES.items()}
     print("| images | way | size | CPU, to SHA-256 |\n| --- | --- | ---: | ---: |")
     for modality in ("CT", "MR"):
         images = _images(modality)
         size = sum(len(raw) for raw, _ in images)
-        hashed = min(
-            _measured(images, lambda raw, _: len(hashlib.sha256(raw).hexdigest()))[1] for _ in range(3)
-        )
+        hashed = min(_measured(images, lambda raw, _: len(hashlib.sha256(raw).hexdigest()))[1] for _ in range(3))
         for name, way in ways.items():
             small, seconds = _measured(images, way)
             print(

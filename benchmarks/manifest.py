@@ -83,9 +83,7 @@ def records(studies: int, instances: int) -> Iterator[StudyRecord]:
         evidence = {"applied": {"D": 9, "K": 120, "U": 8, "X": 30 + number % 7}, "tool": "curate 0.1.0"}
         payload = {"license": LICENSE, "fold": number // 2 % 10, "facts": facts, "evidence": evidence}
         donor = f"D{_digest('donor', number // 2).hex()[:32]}"
-        yield StudyRecord(
-            study, donor, b"", payload, tables.to_ipc(series), tables.to_ipc(rows), no_links, None, 1
-        )
+        yield StudyRecord(study, donor, b"", payload, tables.to_ipc(series), tables.to_ipc(rows), no_links, None, 1)
 
 
 def _instances(study: str, number: int, count: int, random: np.random.Generator) -> pa.Table:
@@ -142,9 +140,7 @@ def _series_template() -> pa.Table:
         "slice_spacing_mm": 2.5,
         "KVP": 120.0,
     }
-    return contract.to_arrow("series", [row, row]).select(
-        _bare("series").names
-    )  # not from_pylist: it brings pandas
+    return contract.to_arrow("series", [row, row]).select(_bare("series").names)  # not from_pylist: it brings pandas
 
 
 def _series(study: str, template: pa.Table, instances: pa.Table, random: np.random.Generator) -> pa.Table:
@@ -165,9 +161,7 @@ def _series(study: str, template: pa.Table, instances: pa.Table, random: np.rand
         "tube_current_min_mA": [current] * 2,
         "tube_current_max_mA": [2 * current] * 2,
     }
-    columns = [
-        _column(values[f.name], f.type) if f.name in values else template[f.name] for f in template.schema
-    ]
+    columns = [_column(values[f.name], f.type) if f.name in values else template[f.name] for f in template.schema]
     return pa.table(columns, schema=template.schema)
 
 
@@ -290,8 +284,7 @@ def main() -> None:
         took = ", ".join(f"{n} {seconds:.1f} s" for n, seconds in checked.items() if n.startswith("check"))
         print(f"checked: {took}; processor {checked['cpu']:.1f} s; peak {checked['peak_mb']:.0f} MB")
         ways = (
-            f"{n} {found[f'{n} wall']:.0f} ms (processor {found[f'{n} cpu']:.0f} ms)"
-            for n in ("pyarrow", "duckdb")
+            f"{n} {found[f'{n} wall']:.0f} ms (processor {found[f'{n} cpu']:.0f} ms)" for n in ("pyarrow", "duckdb")
         )
         print("a study found by id: " + ", ".join(ways))
 

@@ -80,9 +80,7 @@ def whole_frame(base: Base, frame: burned.Frame) -> list[tuple[int, int, int, in
     ]
 
 
-def measure(
-    found: list[Base], lines: int, seed: int, read_all: bool
-) -> tuple[list[Outcome], int, list[float]]:
+def measure(found: list[Base], lines: int, seed: int, read_all: bool) -> tuple[list[Outcome], int, list[float]]:
     """Burn lines, look, mask; also how many the other engine still reads, and CPU seconds of each frame read."""
     rng = np.random.default_rng(seed)
     outcomes: list[Outcome] = []
@@ -101,7 +99,8 @@ def measure(
         everything = whole_frame(base, frame) if read_all else []
         boxes = [one.box for one in seen.found]
         outcomes += [
-            Outcome(base, line, covered(line, regions), covered(line, boxes), covered(line, everything)) for line in burnt
+            Outcome(base, line, covered(line, regions), covered(line, boxes), covered(line, everything))
+            for line in burnt
         ]
         if boxes:
             blank = stored(base.image(b"", mask(image, seen.found)), 0)
@@ -116,20 +115,14 @@ def still_read(frame: burned.Frame, burnt: list[burned.Line]) -> int:
     values = grey(frame)
     picture = look._scaled(values, *look._limits(values))
     buffer = io.BytesIO()
-    Picture.fromarray(cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)).save(
-        buffer, "PNG"
-    )
+    Picture.fromarray(cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)).save(buffer, "PNG")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "frame.png")
         path.write_bytes(buffer.getvalue())
         command = ["tesseract", str(path), "-", "--psm", "11"]
-        text = subprocess.run(
-            command, capture_output=True, text=True, check=True, env={"OMP_THREAD_LIMIT": "1"}
-        ).stdout
+        text = subprocess.run(command, capture_output=True, text=True, check=True, env={"OMP_THREAD_LIMIT": "1"}).stdout
     read = plain(text)
-    return sum(
-        any(plain(line.text)[i : i + 4] in read for i in range(len(plain(line.text)) - 3)) for line in burnt
-    )
+    return sum(any(plain(line.text)[i : i + 4] in read for i in range(len(plain(line.text)) - 3)) for line in burnt)
 
 
 def plain(text: str) -> str:
@@ -192,9 +185,7 @@ def main() -> None:
         print(f"\n{name}: {len(outcomes):,} lines, seed {options.seed}\n\n| lines | found |\n| --- | ---: |")
         print(f"| all | {recall(outcomes, lambda o: o.found)} |")
         for size in (8, 10, 12, 16, 24, 32):
-            print(
-                f"| {size} px | {recall([o for o in outcomes if o.line.size == size], lambda o: o.found)} |"
-            )
+            print(f"| {size} px | {recall([o for o in outcomes if o.line.size == size], lambda o: o.found)} |")
         for contrast in burned.CONTRASTS:
             part = [o for o in outcomes if o.line.contrast == contrast]
             print(f"| contrast {contrast} | {recall(part, lambda o: o.found)} |")
@@ -208,9 +199,7 @@ def main() -> None:
         print(f"| masked lines that tesseract still reads | {left} |")
         print(f"| CPU seconds a frame that reached OCR, mean | {np.mean(seconds):.2f} |")
         for one in [o for o in outcomes if o.found < 0.5][:12]:
-            print(
-                f"    missed: {one.base.kind}, {one.line.size} px, {one.line.contrast}, {len(one.line.text)} letters"
-            )
+            print(f"    missed: {one.base.kind}, {one.line.size} px, {one.line.contrast}, {len(one.line.text)} letters")
 
 
 if __name__ == "__main__":

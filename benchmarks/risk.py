@@ -75,9 +75,7 @@ def _search(table: pa.Table, levels: Sequence[Hierarchy], policy: PrivacyPolicy)
 def _timed(name: str, work: Callable[[], T]) -> T:
     begin, cpu = time.perf_counter(), time.process_time()
     result = work()
-    print(
-        f"{name:<26} {time.perf_counter() - begin:>12.2f} s ({time.process_time() - cpu:.2f} s of processor)"
-    )
+    print(f"{name:<26} {time.perf_counter() - begin:>12.2f} s ({time.process_time() - cpu:.2f} s of processor)")
     return result
 
 

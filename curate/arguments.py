@@ -18,9 +18,7 @@ def forgiving(function: Callable[..., Any]) -> Callable[..., Any]:
     wanted = {
         name: (one, several)
         for name, parameter in inspect.signature(function).parameters.items()
-        for one, several in [
-            (_ONE.fullmatch(str(parameter.annotation)), _SEVERAL.fullmatch(str(parameter.annotation)))
-        ]
+        for one, several in [(_ONE.fullmatch(str(parameter.annotation)), _SEVERAL.fullmatch(str(parameter.annotation)))]
         if one or several
     }
     if not wanted:

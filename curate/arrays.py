@@ -28,9 +28,7 @@ def array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 def repeated(text: str, count: int) -> pa.Array:
     """One string so many times."""
     data = text.encode()
-    return pa.Array.from_buffers(
-        pa.string(), count, [None, _ends([len(data)] * count), pa.py_buffer(data * count)]
-    )
+    return pa.Array.from_buffers(pa.string(), count, [None, _ends([len(data)] * count), pa.py_buffer(data * count)])
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -26,9 +26,7 @@ MANIFEST_TABLES = ("studies", "series", "instances", "references", "evidence", "
 CONFIGS = ("studies", "series", "instances", "references", "images", "previews")
 ROW_GROUP_ROWS = 20_000
 
-_DICOM = pa.struct(
-    [pa.field("bytes", pa.binary(), nullable=False), pa.field("path", pa.string(), nullable=False)]
-)
+_DICOM = pa.struct([pa.field("bytes", pa.binary(), nullable=False), pa.field("path", pa.string(), nullable=False)])
 _TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
     "bool": pa.bool_(),
@@ -102,9 +100,7 @@ def table(name: str) -> Table:
         Column(**{**c, "terms": tuple(c.get("terms", ()))})  # JSON has no tuples
         for c in raw["columns"]
     )
-    return Table(
-        raw["table"], raw["title"], raw["description"], tuple(raw["key"]), tuple(raw["sort"]), columns
-    )
+    return Table(raw["table"], raw["title"], raw["description"], tuple(raw["key"]), tuple(raw["sort"]), columns)
 
 
 def to_arrow(name: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
@@ -192,9 +188,7 @@ def check_schema(name: str, schema: pa.Schema) -> list[Finding]:
     """Findings where a file's schema is not the contract's: columns, order, types, nullability."""
     expected = table(name).schema
     findings = [
-        Finding("TABLE_COLUMN_MISSING", name, field.name)
-        for field in expected
-        if field.name not in schema.names
+        Finding("TABLE_COLUMN_MISSING", name, field.name) for field in expected if field.name not in schema.names
     ]
     findings += [Finding("TABLE_COLUMN_EXTRA", name, n) for n in schema.names if n not in expected.names]
     for field in expected:

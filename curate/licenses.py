@@ -81,9 +81,7 @@ def get(spdx_id: str) -> License:
     if found is None:
         near = difflib.get_close_matches(spdx_id.strip().casefold(), _by_folded(), n=3, cutoff=0.5)
         names = [_by_folded()[name].spdx_id for name in near] or list(catalogue())
-        raise InputError(
-            f"{spdx_id!r} is not a licence of the catalogue", hint=f"Give one of: {', '.join(names)}."
-        )
+        raise InputError(f"{spdx_id!r} is not a licence of the catalogue", hint=f"Give one of: {', '.join(names)}.")
     return found
 
 

@@ -135,9 +135,7 @@ class PrivacyPolicy:
         """
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(table) - set(known)):
-            raise InputError(
-                f"[privacy] has unknown keys: {', '.join(unknown)}", hint=f"Known: {', '.join(known)}."
-            )
+            raise InputError(f"[privacy] has unknown keys: {', '.join(unknown)}", hint=f"Known: {', '.join(known)}.")
         access = _choice(table, "access", ("open", "gated"))
         people = {"population": population} | dict(table)
         return cls(
@@ -146,9 +144,7 @@ class PrivacyPolicy:
             population="test" if _choice(people, "population", ("persons", "test")) == "test" else "persons",
             largest_suppressed_share=_share(table.get("largest_suppressed_share", 0.05)),
             give_up_first=_names(table.get("give_up_first", DEFAULT_GIVE_UP_FIRST)),
-            later_studies="hold"
-            if _choice(table, "later_studies", ("split", "hold")) == "hold"
-            else "split",
+            later_studies="hold" if _choice(table, "later_studies", ("split", "hold")) == "hold" else "split",
         )
 
     def order(self, columns: Sequence[str]) -> tuple[str, ...]:

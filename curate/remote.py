@@ -207,6 +207,7 @@ def put(source: Path | bytes, url: str) -> None:
     Raises:
         StorageError: the store refused or failed.
     """
+
     def act(fs: Any) -> None:
         fs.pipe_file(url, source) if isinstance(source, bytes) else fs.put_file(str(source), url)
 

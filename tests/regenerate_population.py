@@ -47,9 +47,7 @@ def populations(path: Path) -> list[dict[str, object]]:
 def main(path: Path) -> None:
     """Write the data file; both places must be whole."""
     made = populations(path)
-    assert [len(entry["counts"]) for entry in made] == [38, 38], (
-        "the file lacks an age group of Spain or the World"
-    )
+    assert [len(entry["counts"]) for entry in made] == [38, 38], "the file lacks an age group of Spain or the World"
     OUT.write_text(json.dumps({"populations": made}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -104,8 +104,7 @@ def _encode(node: Node, explicit: bool, little: bool) -> bytes:
         # UN of undefined length is implicit little endian inside (PS3.5 6.2.2)
         inner = True if vr == "UN" and explicit else little
         body = b"".join(
-            _item(item, style, inside, inner)
-            for item, style in zip(node.value, node.item_styles, strict=True)
+            _item(item, style, inside, inner) for item, style in zip(node.value, node.item_styles, strict=True)
         )
         if open_ended:
             body += struct.pack(("<" if inner else ">") + "HHL", 0xFFFE, 0xE0DD, 0)
@@ -138,9 +137,7 @@ def _swapped(node: Node) -> bytes:
     return b"".join(struct.pack(">" + form, *row) for row in numbers)
 
 
-def part10(
-    body: bytes, syntax: str = "1.2.840.10008.1.2.1", *, sop_class: str = "1.2.840.10008.5.1.4.1.1.2"
-) -> bytes:
+def part10(body: bytes, syntax: str = "1.2.840.10008.1.2.1", *, sop_class: str = "1.2.840.10008.5.1.4.1.1.2") -> bytes:
     """A file around an encoded data set."""
     meta = b""
     for tag, uid in ((0x00020002, sop_class), (0x00020003, "1.2.3.4"), (0x00020010, syntax)):

@@ -80,8 +80,7 @@ def test_every_rule_is_used_and_every_used_rule_is_known() -> None:
     unused = [
         code
         for code in rules()
-        if f'"{code}"' not in source
-        and not any(code.startswith(start) and code.endswith(end) for start, end in formed)
+        if f'"{code}"' not in source and not any(code.startswith(start) and code.endswith(end) for start, end in formed)
     ]
     assert unused == []
     reported = set(re.findall(r'Finding\(\s*"([A-Z][A-Z0-9_]+)"', source))
@@ -133,13 +132,10 @@ def test_what_is_swallowed_has_its_reason(path: Path) -> None:
                 assert any("#" in line for line in lines[node.lineno - 1 : last]), f"{path.name}:{node.lineno}"
 
 
-
 def test_no_path_of_a_machine_and_no_registry_stands_in_the_project() -> None:
     """No file names a home, a temporary folder of a person, or a package registry's address."""
     words = re.compile(
-        "|".join(
-            ["/ho" + "me/", "/ro" + "ot/", "index" + "-url", r"pypi\.o" + "rg", "file" + "s.pythonhosted"]
-        )
+        "|".join(["/ho" + "me/", "/ro" + "ot/", "index" + "-url", r"pypi\.o" + "rg", "file" + "s.pythonhosted"])
     )
     listed = [
         *ROOT.glob("*.md"),

@@ -21,9 +21,7 @@ def test_the_golden_release_passes_with_the_current_code() -> None:
     assert {r.name: r.looked_at for r in results}["instances"] == 31
 
 
-def test_the_golden_release_is_what_the_current_code_cuts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_golden_release_is_what_the_current_code_cuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the contract is a draft, the same donation gives the golden bytes; `make golden` cuts it anew."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     regenerate(tmp_path / "golden")

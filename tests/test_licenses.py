@@ -92,9 +92,7 @@ def test_a_licence_of_the_catalogue_is_no_finding() -> None:
     assert licenses.classify("odbl-1.0") is licenses.get("ODbL-1.0")
 
 
-_WORDS = st.sampled_from(
-    ["CC0-1.0", "MIT", "foo", "AND", "OR", "WITH", "(", ")", "+", "é", "DocumentRef-a:b"]
-)
+_WORDS = st.sampled_from(["CC0-1.0", "MIT", "foo", "AND", "OR", "WITH", "(", ")", "+", "é", "DocumentRef-a:b"])
 
 
 @given(st.text(max_size=40) | st.lists(_WORDS, max_size=8).map(" ".join))
@@ -179,9 +177,7 @@ def test_texts_missing_changed_unused_and_terms_missing() -> None:
 def test_terms_forbid_identification_and_change_no_licence() -> None:
     """The terms ask for no identification, no contact, a report, and leave the licence as it is."""
     terms = licenses.terms()
-    assert all(
-        word in terms for word in ("who any donor is", "contact", "tell the publisher", "add no restriction")
-    )
+    assert all(word in terms for word in ("who any donor is", "contact", "tell the publisher", "add no restriction"))
 
 
 def test_catalogue_names_its_source() -> None:

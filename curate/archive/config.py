@@ -180,17 +180,13 @@ def _approval(table: dict[str, Any], where: str) -> Approval:
     _bounded(raw.setdefault("required", 1), 0, 20, where, "required")
     _bounded(raw.setdefault("sample_series", 300), 0, 1_000_000, where, "sample_series")
     if reviewers and raw["required"] > len(reviewers):
-        raise InputError(
-            f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it."
-        )
+        raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
     return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
 
 
 def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:
     if value not in allowed:
-        raise InputError(
-            f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}."
-        )
+        raise InputError(f"{where}: {name} has a value that it does not take.", hint=f"Use: {', '.join(allowed)}.")
     return value
 
 

@@ -59,9 +59,7 @@ def _part_shards(archive: Archive, chosen: Collection[str]) -> None:
     for shard, studies in _mixed(archive, "previews/", chosen):
         records = list(_stream(archive, studies))
         rows = pq.read_table(archive.root / shard)
-        mine = {
-            record.study_id: rows.filter(pc.equal(rows["study_id"], record.study_id)) for record in records
-        }
+        mine = {record.study_id: rows.filter(pc.equal(rows["study_id"], record.study_id)) for record in records}
         path = write_shard(archive, pa.concat_tables(mine[study] for study in studies if study in chosen))
         with archive.ledger.transaction():
             for record in records:
@@ -222,9 +220,7 @@ def write_shard(archive: Archive, rows: pa.Table) -> str:
     temporary = archive.temporary / "previews"
     with durable.storage_errors("write previews"):
         durable.step("write", temporary)
-        pq.write_table(
-            rows.cast(schema), temporary, compression="none", store_schema=False, row_group_size=500
-        )
+        pq.write_table(rows.cast(schema), temporary, compression="none", store_schema=False, row_group_size=500)
         durable.fsync_file(temporary)
         digest = sha256_file(temporary)
         path = f"previews/{digest}.parquet"

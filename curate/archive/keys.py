@@ -71,9 +71,7 @@ def make(path: Path, name: str, *, under_passphrase: bool = False, variable: str
         raise InputError(f"{path} exists already.", hint=f"Show it: curate key show {quoted(path)}")
     with durable.storage_errors(f"write the key file {path}"):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _write(
-            path, name, (), secret.passphrase(path, variable, twice=True) if under_passphrase else None
-        )[0]
+        return _write(path, name, (), secret.passphrase(path, variable, twice=True) if under_passphrase else None)[0]
 
 
 def _write(

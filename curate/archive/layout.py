@@ -79,9 +79,7 @@ def vault_name(entry_id: str) -> str:
     return f"quarantine/{entry_id[1:3]}/{entry_id}.vault"
 
 
-def create(
-    root: Path, info: ArchiveInfo, hub_target: str, approvals: int, *, under_passphrase: bool = False
-) -> None:
+def create(root: Path, info: ArchiveInfo, hub_target: str, approvals: int, *, under_passphrase: bool = False) -> None:
     """Make an archive in a new or empty folder.
 
     Raises:

@@ -121,9 +121,7 @@ class StudyRecord:
     def own_uids(self) -> frozenset[str]:
         """The UIDs of the study, its series and its instances."""
         rows = tables.columns_of_ipc(self.instances, ("SeriesInstanceUID", "SOPInstanceUID"))
-        return frozenset(
-            (self.study_id, *(uid for name in rows.column_names for uid in rows[name].to_pylist()))
-        )
+        return frozenset((self.study_id, *(uid for name in rows.column_names for uid in rows[name].to_pylist())))
 
     @property
     def files(self) -> set[str]:
@@ -261,8 +259,7 @@ class Ledger:
         by = (actor.people.get(who, who), actor.key if key is None else key)
         row = (at, kind, subject, *by, tool, actor.policy, canonical_json(payload))
         self._db.execute(
-            "INSERT INTO events(at, kind, subject, who, key, tool, policy, payload, chain)"
-            " VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO events(at, kind, subject, who, key, tool, policy, payload, chain) VALUES (?,?,?,?,?,?,?,?,?)",
             (*row, _chained(self.head(), row)),
         )
 
@@ -392,9 +389,7 @@ class Ledger:
 
     def unmerged(self) -> list[str]:
         """Ids of the studies that have packs of their own still, sorted."""
-        return [
-            r[0] for r in self._db.execute("SELECT study_id FROM studies WHERE merged=0 ORDER BY study_id")
-        ]
+        return [r[0] for r in self._db.execute("SELECT study_id FROM studies WHERE merged=0 ORDER BY study_id")]
 
     def unsharded(self) -> list[str]:
         """Ids of the studies whose previews lie in the ledger still, sorted."""

@@ -116,12 +116,7 @@ def checkpoint(text: str) -> Checkpoint | None:
         found = Checkpoint(lines[0], int(lines[1]), _unbase64(lines[2]), tuple(lines[3:]))
     except (ValueError, IndexError):
         return None
-    good = (
-        found.text() == text
-        and found.size >= 0
-        and len(found.root) == 32
-        and all((found.origin, *found.lines))
-    )
+    good = found.text() == text and found.size >= 0 and len(found.root) == 32 and all((found.origin, *found.lines))
     return found if good else None
 
 

@@ -177,9 +177,7 @@ def instance_places(path: Path) -> Iterable[tuple[int, int]]:
         with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for number in range(metadata.num_row_groups):
                 group = metadata.row_group(number)
-                chunk = next(
-                    c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == _BYTES
-                )
+                chunk = next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == _BYTES)
                 if chunk.compression != "UNCOMPRESSED":
                     raise DamagedError(f"The pack {path.name} is compressed.", hint="Fetch it again.")
                 position = chunk.data_page_offset
@@ -187,9 +185,7 @@ def instance_places(path: Path) -> Iterable[tuple[int, int]]:
                     size, start = page_header(data, position)
                     length = int.from_bytes(data[start : start + 4], "little")
                     if length + 4 != size:
-                        raise DamagedError(
-                            f"The pack {path.name} has a split instance.", hint="Fetch it again."
-                        )
+                        raise DamagedError(f"The pack {path.name} has a split instance.", hint="Fetch it again.")
                     yield start + 4, length
                     position = start + size
     except (pa.ArrowException, OSError, IndexError, StopIteration, ValueError) as error:

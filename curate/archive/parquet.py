@@ -70,15 +70,7 @@ def _struct(*fields: tuple[int, int, bytes]) -> bytes:
 def page_head(size: int, values: int) -> bytes:
     """The header of a data page of `size` bytes that holds plain required values."""
     length = _int(size)
-    return (
-        b"\x15\x00\x15"
-        + length
-        + b"\x15"
-        + length
-        + b"\x2c\x15"
-        + _int(values)
-        + b"\x15\0\x15\x06\x15\x06\0\0"
-    )
+    return b"\x15\x00\x15" + length + b"\x15" + length + b"\x2c\x15" + _int(values) + b"\x15\0\x15\x06\x15\x06\0\0"
 
 
 def text_page(values: Sequence[str]) -> bytes:
@@ -131,9 +123,7 @@ def _leaf(leaf: Leaf) -> bytes:
 def _group(leaves: Sequence[Leaf], chunks: Sequence[Chunk]) -> bytes:
     columns = [_column(leaf, chunk) for leaf, chunk in zip(leaves, chunks, strict=True)]
     size = sum(chunk.size for chunk in chunks)
-    return _struct(
-        (1, _LIST, _list(_STRUCT, columns)), (2, _I64, _int(size)), (3, _I64, _int(chunks[0].values))
-    )
+    return _struct((1, _LIST, _list(_STRUCT, columns)), (2, _I64, _int(size)), (3, _I64, _int(chunks[0].values)))
 
 
 def _column(leaf: Leaf, chunk: Chunk) -> bytes:

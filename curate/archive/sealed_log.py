@@ -159,7 +159,5 @@ def _cipher(path: Path, key: bytes, header: bytes) -> AESGCM:
     if not known:
         raise DamagedError(f"{path} is not one of curate's sealed files.", hint="Check the path.")
     if _check(derived).hex() != check:
-        raise InputError(
-            f"{path} was sealed with another key.", hint="Give the key beside which it was made."
-        )
+        raise InputError(f"{path} was sealed with another key.", hint="Give the key beside which it was made.")
     return AESGCM(derived)

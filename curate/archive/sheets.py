@@ -156,8 +156,7 @@ def _record(kind: type[_R], raw: Any, path: Path) -> _R:
     """A record of its JSON: known keys only, of the types that the record has."""
     known = {entry.name: str(entry.type) for entry in fields(kind)}  # type: ignore[arg-type]
     good = isinstance(raw, dict) and all(
-        name in known and isinstance(value, _TYPES.get(known[name], Mapping | Sequence))
-        for name, value in raw.items()
+        name in known and isinstance(value, _TYPES.get(known[name], Mapping | Sequence)) for name, value in raw.items()
     )
     try:
         if good:

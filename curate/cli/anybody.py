@@ -41,9 +41,7 @@ def inspect(
         Path | None,
         typer.Option("--profile", help="A TOML file whose \\[profile] applies, such as archive.toml."),
     ] = None,
-    show_paths: Annotated[
-        bool, typer.Option("--paths", help="Also print paths; they may name persons.")
-    ] = False,
+    show_paths: Annotated[bool, typer.Option("--paths", help="Also print paths; they may name persons.")] = False,
     pixels: Annotated[
         bool, typer.Option("--pixels", help="Look for text in every frame and for faces in the volumes, too.")
     ] = False,
@@ -152,9 +150,7 @@ def _verdict(verdict: curate.Verdict, show_paths: bool) -> dict[str, object]:
 def _print_tally(tally: _Tally) -> None:
     out = shared.console()
     order = list(Severity)
-    rows = sorted(
-        tally.by_tag.items(), key=lambda row: (order.index(rule(row[0][0]).severity), row[0][0], -row[1])
-    )
+    rows = sorted(tally.by_tag.items(), key=lambda row: (order.index(rule(row[0][0]).severity), row[0][0], -row[1]))
     if rows:
         table = shared.columns("severity", "rule", "tag", "count", "where", right=("count",))
         for (code, tag), count in rows[:_SHOWN]:
@@ -175,14 +171,10 @@ def _print_tally(tally: _Tally) -> None:
 def profile(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Keywords or tags, such as PatientName or 0010,0010.", metavar="TAG|KEYWORD"
-        ),
+        typer.Argument(help="Keywords or tags, such as PatientName or 0010,0010.", metavar="TAG|KEYWORD"),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every attribute.")] = False,
-    archive: Annotated[
-        Path | None, typer.Option(help="The archive whose \\[profile] applies.", metavar="DIR")
-    ] = None,
+    archive: Annotated[Path | None, typer.Option(help="The archive whose \\[profile] applies.", metavar="DIR")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what happens to any attribute, and why; without a name, how many attributes take which action.

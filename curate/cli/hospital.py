@@ -24,9 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def deidentify(
-    sources: Annotated[
-        list[Path], typer.Argument(help="Folders, files, .zip, .tar(.gz).", metavar="SOURCE")
-    ],
+    sources: Annotated[list[Path], typer.Argument(help="Folders, files, .zip, .tar(.gz).", metavar="SOURCE")],
     dest: Annotated[Path, typer.Argument(help="The folder that may leave.", metavar="DEST")],
     key: Annotated[
         Path | None,
@@ -96,9 +94,7 @@ def _print(dest: Path, report: curate.DeidentifyReport) -> None:
     table = shared.columns("count", "what", right=("count",), header=False)
     table.add_row(f"{report.files:,}", "files looked at, of these")
     there = f", {report.unchanged_instances:,} there already" if report.unchanged_instances else ""
-    table.add_row(
-        f"{report.written_instances:,}", f"instances written ({report.written_studies:,} studies{there})"
-    )
+    table.add_row(f"{report.written_instances:,}", f"instances written ({report.written_studies:,} studies{there})")
     whole = f"{report.refused_studies:,} whole studies"
     table.add_row(f"{report.refused_instances:,}", f"refused and left where they were ({whole})")
     table.add_row(f"{report.not_instances:,}", f"no instances of a study{': ' + kinds if kinds else ''}")

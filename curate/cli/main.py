@@ -59,9 +59,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def options(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version."
-    ),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Cut and publish open releases of donated, anonymised medical images."""
     del version
@@ -117,15 +115,11 @@ def _no_table_there() -> InputError:
 
 def _defect(error: Exception) -> CurateError:
     if isinstance(error, OSError) and error.strerror:
-        return CurateError(
-            f"The system refused: {error.strerror}.", hint="Mend the cause, then run it again."
-        )
+        return CurateError(f"The system refused: {error.strerror}.", hint="Mend the cause, then run it again.")
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         return _no_table_there()
     hint = "Please report this place; CURATE_DEBUG=1 shows the details, which may hold values of a file."
-    return CurateError(
-        f"curate met a defect of its own: {type(error).__name__} in {_place(error)}.", hint=hint
-    )
+    return CurateError(f"curate met a defect of its own: {type(error).__name__} in {_place(error)}.", hint=hint)
 
 
 def _place(error: BaseException) -> str:

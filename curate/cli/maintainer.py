@@ -28,9 +28,7 @@ def init(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
     title: Annotated[str, typer.Option(help="What the data set is called.")],
     publisher: Annotated[str, typer.Option(help="Who publishes it.")],
-    license_id: Annotated[
-        str, typer.Option("--license", help="SPDX identifier, such as CC-BY-4.0.")
-    ] = "CC-BY-4.0",
+    license_id: Annotated[str, typer.Option("--license", help="SPDX identifier, such as CC-BY-4.0.")] = "CC-BY-4.0",
     hub: Annotated[
         str, typer.Option(help="file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX; a folder beside by default.")
     ] = "",
@@ -241,18 +239,14 @@ def _print_waiting(entries: list[curate.QuarantineEntry], as_json: bool) -> None
     table = shared.columns("id", "since", "files", "size", "why", right=("files", "size"))
     between = "\n" if out.is_terminal else "; "
     for entry in entries:
-        why = between.join(
-            f"{code} ({count:,}): {rule(code).title.rstrip('.')}" for code, count in entry.codes.items()
-        )
+        why = between.join(f"{code} ({count:,}): {rule(code).title.rstrip('.')}" for code, count in entry.codes.items())
         table.add_row(entry.id, entry.at[:10], f"{entry.files:,}", shared.size(entry.size_bytes), Text(why))
     out.print(table)
 
 
 def release(
     archive: ArchiveArgument,
-    doi: Annotated[
-        str | None, typer.Option(help="zenodo:// reserves a DOI first, which the texts then bear.")
-    ] = None,
+    doi: Annotated[str | None, typer.Option(help="zenodo:// reserves a DOI first, which the texts then bear.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would show, hold back and lose; write nothing.")
     ] = False,
@@ -284,9 +278,7 @@ def release(
         for told in cut.rejected:
             out.print(Text(f"Rejected by {told}."), style="bold red")
         return
-    out.print(
-        Text(f"Cut {cut.version}: {cut.studies:,} studies, {cut.instances:,} instances, in {cut.path}.")
-    )
+    out.print(Text(f"Cut {cut.version}: {cut.studies:,} studies, {cut.instances:,} instances, in {cut.path}."))
     out.print(Text(f"{cut.added:,} studies added, {cut.removed:,} removed, {cut.held:,} held back."))
     if cut.loss is not None and cut.loss.any:
         losses.print_loss(cut.loss, out)
@@ -314,9 +306,7 @@ def publish(
         str,
         typer.Option(help="file:///DIR, hf://ORG/NAME, s3://BUCKET or zenodo://; the archive's own by default."),
     ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent; open no connection.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; open no connection.")] = False,
     gated: Annotated[
         str | None, typer.Option(help="auto, manual or off: who may download; as archive.toml says by default.")
     ] = None,
@@ -353,17 +343,11 @@ def _print_published(done: curate.Publication) -> None:
     out = shared.console()
     what = f"{done.sent_files:,} files ({shared.size(done.sent_bytes)})"
     if done.dry_run:
-        out.print(
-            Text(
-                f"Would send {what} to {done.url} as {done.tag}; {done.unchanged_files:,} are there already."
-            )
-        )
+        out.print(Text(f"Would send {what} to {done.url} as {done.tag}; {done.unchanged_files:,} are there already."))
     elif done.already:
         out.print(Text(f"{done.tag} is published at {done.url} already, and is what it should be."))
     else:
-        out.print(
-            Text(f"Published {done.tag} at {done.url}: sent {what}, {done.unchanged_files:,} were there.")
-        )
+        out.print(Text(f"Published {done.tag} at {done.url}: sent {what}, {done.unchanged_files:,} were there."))
     _print_purged(done, out)
 
 
@@ -375,9 +359,7 @@ def _print_purged(done: curate.Publication, out: Console) -> None:
         return
     tags = ", ".join(done.purged)
     if done.dry_run:
-        out.print(
-            Text(f"Would serve {tags} without what was withdrawn since, and erase it from the history.")
-        )
+        out.print(Text(f"Would serve {tags} without what was withdrawn since, and erase it from the history."))
         return
     erased = f"{done.erased_files:,} files ({shared.size(done.erased_bytes)})"
     out.print(Text(f"Served without what was withdrawn now: {tags}; erased {erased}."))

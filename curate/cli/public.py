@@ -30,9 +30,7 @@ def review(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Another release's folder, to say what changed."),
     ] = None,
-    sample: Annotated[
-        int, typer.Option(min=0, help="How many series to draw with all frames; 0 draws all.")
-    ] = 60,
+    sample: Annotated[int, typer.Option(min=0, help="How many series to draw with all frames; 0 draws all.")] = 60,
     sheet: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="The sheet of `curate sheet`.", metavar="FILE"),
@@ -77,32 +75,24 @@ def report(
     out: Annotated[Path, typer.Option(help="The folder to write the site into.", metavar="DIR")],
     offers: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="The portal's table: how many were asked, by outcome."
-        ),
+        typer.Option(exists=True, dir_okay=False, help="The portal's table: how many were asked, by outcome."),
     ] = None,
     publications: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="A table of doi, title, version of what cites a release."
-        ),
+        typer.Option(exists=True, dir_okay=False, help="A table of doi, title, version of what cites a release."),
     ] = None,
     population: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A reference population: age_low, sex, population."),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no hub how much the releases are used.")
-    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no hub how much the releases are used.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the public site: donation rate, releases, representation, and the donors' pages in three languages.
 
     Example: curate report archive --out site --offers offers.csv
     """
-    made = curate.report(
-        archive, out, offers=offers, publications=publications, population=population, offline=offline
-    )
+    made = curate.report(archive, out, offers=offers, publications=publications, population=population, offline=offline)
     if as_json:
         found = [shared.finding_json(finding) for finding in made.findings]
         shared.print_json(

@@ -21,9 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(
-    release: Annotated[
-        str, typer.Argument(help="A release's folder, or a hub's reference.", metavar="RELEASE")
-    ],
+    release: Annotated[str, typer.Argument(help="A release's folder, or a hub's reference.", metavar="RELEASE")],
     version: Annotated[str | None, typer.Option(help="The version, where a hub holds several.")] = None,
     pixels: Annotated[
         bool, typer.Option("--pixels", help="Look for text in every frame and for faces in the volumes, too.")
@@ -65,9 +63,7 @@ def results_json(release: str, results: list[curate.CheckResult], failed: bool) 
     return {"release": release, "passed": not failed, "checks": checks, "codes": shared.codes(found)}
 
 
-def print_results(
-    results: list[curate.CheckResult], passed: str, bad: str, failed: bool, last: str = ""
-) -> None:
+def print_results(results: list[curate.CheckResult], passed: str, bad: str, failed: bool, last: str = "") -> None:
     """Results of checks as a table, then the findings, then one of two sentences, and a last one."""
     out = shared.console()
     table = shared.columns("", "check", "looked at", right=("looked at",))

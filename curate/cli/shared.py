@@ -36,9 +36,7 @@ SchedulerOption = Annotated[
         metavar="ADDRESS",
     ),
 ]
-KeyOption = Annotated[
-    str, typer.Option("--key", help="The archive's public key, or a file with it.", metavar="PUBLIC")
-]
+KeyOption = Annotated[str, typer.Option("--key", help="The archive's public key, or a file with it.", metavar="PUBLIC")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
@@ -224,9 +222,7 @@ def print_findings(findings: Iterable[Finding], out: Console) -> None:
         by_rule.setdefault(finding.rule, []).append(finding)
     order = list(Severity)
     table = columns("severity", "rule", "count", "where", "what, and what next", right=("count",))
-    for code, found in sorted(
-        by_rule.items(), key=lambda pair: (order.index(rule(pair[0]).severity), pair[0])
-    ):
+    for code, found in sorted(by_rule.items(), key=lambda pair: (order.index(rule(pair[0]).severity), pair[0])):
         entry = rule(code)
         count = sum(finding.count for finding in found)
         severity = Text(entry.severity.value, style=STYLES[entry.severity])

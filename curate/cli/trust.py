@@ -49,12 +49,8 @@ def add_to(app: typer.Typer) -> None:
 def sheet(
     archive: ArchiveArgument,
     version: VersionArgument,
-    out: Annotated[
-        Path | None, typer.Option(help="A new file for the five questions.", metavar="FILE")
-    ] = None,
-    decisions: Annotated[
-        Path | None, typer.Option(help="A new file for the decisions.", metavar="FILE")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A new file for the five questions.", metavar="FILE")] = None,
+    decisions: Annotated[Path | None, typer.Option(help="A new file for the decisions.", metavar="FILE")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the sheet that a reviewer fills in: five questions with the tool's evidence, and what is to be decided.
@@ -87,9 +83,7 @@ def approve(
     archive: ArchiveArgument,
     version: VersionArgument,
     reviewer: ReviewerOption,
-    key: Annotated[
-        Path | None, typer.Option(help="Your key; by default the one made under your name.")
-    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Your key; by default the one made under your name.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="The five questions, answered.", metavar="FILE")] = None,
     decisions: Annotated[Path | None, typer.Option(help="The decisions, taken.", metavar="FILE")] = None,
     as_json: JsonOption = False,
@@ -113,9 +107,7 @@ def reject(
     reviewer: ReviewerOption,
     reason: Annotated[
         str,
-        typer.Option(
-            help="CONSENT, COUNTS, HEADERS, LICENSE, METADATA, PIXELS, RISK or OTHER.", metavar="CODE"
-        ),
+        typer.Option(help="CONSENT, COUNTS, HEADERS, LICENSE, METADATA, PIXELS, RISK or OTHER.", metavar="CODE"),
     ],
     text: Annotated[str, typer.Option(help="What is wrong, in words; it never leaves the archive.")] = "",
     as_json: JsonOption = False,
@@ -191,9 +183,7 @@ def audit(
         list[str],
         typer.Argument(help="Releases' folders, a hub's folder, hf://ORG/NAME.", metavar="RELEASE"),
     ],
-    key: Annotated[
-        str, typer.Option(help="The archive's public key, or a file with it.", metavar="PUBLIC")
-    ] = "",
+    key: Annotated[str, typer.Option(help="The archive's public key, or a file with it.", metavar="PUBLIC")] = "",
     version: Annotated[str | None, typer.Option(help="One version of a hub; all of them by default.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Read every pack, not a sample of them.")] = False,
     quiet: QuietOption = False,
@@ -216,9 +206,7 @@ def audit(
 @keys.command("new")
 def new_key(
     name: Annotated[str, typer.Option("--as", help="Your name.")],
-    out: Annotated[
-        Path | None, typer.Option(help="A new file; in your own configuration by default.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A new file; in your own configuration by default.")] = None,
     passphrase: PassphraseOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -126,9 +126,7 @@ def _number(archive: Archive) -> None:
                 archive.ledger.put_revocation(digest, following)
 
 
-def _record(
-    archive: Archive, target: Target, stale: Iterable[str], dropped: frozenset[str], purged: Purged
-) -> None:
+def _record(archive: Archive, target: Target, stale: Iterable[str], dropped: frozenset[str], purged: Purged) -> None:
     now = recorded(archive)
     with archive.ledger.transaction():
         for version in sorted(stale, key=versions.parse):

@@ -141,9 +141,7 @@ def _paths() -> list[str]:
     """Where the packages lie; not the working folder, unless they lie there."""
     here = Path.cwd() if _has_cwd() else None
     return [
-        path
-        for path in sys.path
-        if path and (Path(path) != here or (Path(path) / "curate" / "__init__.py").exists())
+        path for path in sys.path if path and (Path(path) != here or (Path(path) / "curate" / "__init__.py").exists())
     ]
 
 

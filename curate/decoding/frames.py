@@ -34,9 +34,7 @@ def decoded(frame: bytes, syntax: str, options: Mapping[str, Any], *, raw: bool 
         DecoderDiedError: its decoder died of it.
     """
     rows, columns, samples, allocated = (_number(options, name) for name in _NEEDED)
-    known = streams.agree(
-        frame, syntax, rows=rows, columns=columns, samples=samples, allocated=allocated
-    )
+    known = streams.agree(frame, syntax, rows=rows, columns=columns, samples=samples, allocated=allocated)
     plain = {name: _plain(value) for name, value in options.items()} | {"number_of_frames": 1}
     request = {
         "do": "decode",
@@ -134,8 +132,10 @@ def _number(options: Mapping[str, Any], name: str) -> int:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and type(value) is int else (
-        int(value) if isinstance(value, int) else str(value) if value is not None else None
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool) and type(value) is int
+        else (int(value) if isinstance(value, int) else str(value) if value is not None else None)
     )
 
 

@@ -65,17 +65,13 @@ def _headings(change: VersionChange) -> dict[str, list[str]]:
         found["Added"] = [f"{studies(change.added)}, {changes.series_added:,} series."]
     if changes.changed != 0:
         columns = [f"`{name}` in {few(count)}" for name, count in changes.columns.items()]
-        found["Changed"] = [
-            f"{few(changes.changed)[:1].upper()}{few(changes.changed)[1:]}: {', '.join(columns)}."
-        ]
+        found["Changed"] = [f"{few(changes.changed)[:1].upper()}{few(changes.changed)[1:]}: {', '.join(columns)}."]
     found["Changed"] += [f"Column `{name}` is new." for name in changes.new_columns]
     found["Changed"] += [f"Column `{name}` is gone." for name in changes.gone_columns]
     licenses = changes.licenses.items()
     found["Licences"] = [f"{name}: {old:,} studies before, {new:,} now." for name, (old, new) in licenses]
     rows = changes.rows
-    found["Now"] = [
-        f"{studies(rows['studies'])}, {rows['series']:,} series, {rows['instances']:,} instances."
-    ]
+    found["Now"] = [f"{studies(rows['studies'])}, {rows['series']:,} series, {rows['instances']:,} instances."]
     return found
 
 

@@ -273,9 +273,7 @@ def _part(table: str, column: str, part: str) -> dict[str, Any]:
 
 def _source(table: str, column: str, part: str | None = None) -> dict[str, Any]:
     where = (
-        {"fileSet": {"@id": f"{table}-files"}}
-        if table in SEVERAL
-        else {"fileObject": {"@id": layout.pattern(table)}}
+        {"fileSet": {"@id": f"{table}-files"}} if table in SEVERAL else {"fileObject": {"@id": layout.pattern(table)}}
     )
     source: dict[str, Any] = {**where, "extract": {"column": column}}
     if part:

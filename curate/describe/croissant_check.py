@@ -102,11 +102,7 @@ def _check_entry(
 ) -> list[Finding]:
     if entry.get("@type") == "cr:FileSet":
         same = expected is not None and _same(entry, expected, "@type", "includes", "encodingFormat")
-        return (
-            []
-            if same and "excludes" not in entry
-            else [Finding("CROISSANT_FILE_SET", PATH, _known(expected))]
-        )
+        return [] if same and "excludes" not in entry else [Finding("CROISSANT_FILE_SET", PATH, _known(expected))]
     path = entry.get("contentUrl")
     file = by_path.get(path) if isinstance(path, str) else None
     if file is None:  # the path is the document's own, so it is not shown

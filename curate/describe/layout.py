@@ -44,7 +44,5 @@ def configs(files: Iterable[FileEntry], table_rows: Mapping[str, int]) -> tuple[
     """
     held = list(files)
     return tuple(
-        name
-        for name in contract.CONFIGS
-        if name == "studies" or (files_of(name, held) and table_rows.get(name, 1))
+        name for name in contract.CONFIGS if name == "studies" or (files_of(name, held) and table_rows.get(name, 1))
     )

@@ -11,9 +11,7 @@ from curate.describe import body, card_check, croissant, croissant_check, markup
 from curate.describe.changelog_read import read_changes
 from curate.records import VersionChange
 
-_TABLE = re.compile(
-    r"^### Studies by ([^\n]+)\n\n\|[^\n]*\n\| --- \| --- \|\n((?:\|[^\n]*\n)*)", re.MULTILINE
-)
+_TABLE = re.compile(r"^### Studies by ([^\n]+)\n\n\|[^\n]*\n\| --- \| --- \|\n((?:\|[^\n]*\n)*)", re.MULTILINE)
 _CELL = re.compile(r"^\| (.*) \| (?:[\d,]+|(hidden)) \|$", re.MULTILINE | re.ASCII)
 _CONTACT = re.compile(
     r" report a suspected identification\. Report to ([^\n]*?)\.(?: Reading this release asks[^\n]*)?$",

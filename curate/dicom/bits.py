@@ -36,9 +36,7 @@ def _union(value: Bytes, samples: np.ndarray) -> int:
     return union
 
 
-def _clear_signed(
-    samples: np.ndarray, allocated: int, stored: int, high: int, value: Bytes
-) -> tuple[Bytes, bool]:
+def _clear_signed(samples: np.ndarray, allocated: int, stored: int, high: int, value: Bytes) -> tuple[Bytes, bool]:
     """Two's complement in fewer bits: the rest repeats the sign, or is zero throughout."""
     bound, low = 1 << high, high + 1 - stored
     numbers = samples.view(f"<i{allocated // 8}")

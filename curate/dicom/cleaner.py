@@ -144,9 +144,7 @@ class Cleaner:
         self.context = context
         self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
         self._plans, self._removed = _plans_of(policy)
-        self._judgements: dict[
-            tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]
-        ] = {}
+        self._judgements: dict[tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]] = {}
         self._rests: dict[int, frozenset[int]] = {}
         self._latest: dict[tuple[str, ...], Latest] = {}
 
@@ -268,9 +266,7 @@ class Cleaner:
             if block not in kept:
                 kept.put(block, "LO", item.text(block).encode("ascii"))
 
-    def _judge_private(
-        self, element: Element, parent: int, item: Item, tokens: tuple[object, object]
-    ) -> Verdict:
+    def _judge_private(self, element: Element, parent: int, item: Item, tokens: tuple[object, object]) -> Verdict:
         """Private attributes depend on their block's creator: their verdicts aren't kept with them."""
         tag = element.tag
         if tag & 0xFFFF < 0x1000:
@@ -350,18 +346,14 @@ class Cleaner:
             argument = profile.parse_grammar(decision.grammar)[1]
             value = plan.contextual(Value(self.context, tag, vr, raw, item.encodings, item, argument))
         if value is None:
-            value = profile.clean_value(
-                self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision
-            )
+            value = profile.clean_value(self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision)
         if value is None:
             return Verdict(token, None, _REMOVED.label, self._lost(element, parent, creator, item, None))
         if value == raw and len(raw) % 2 == 0:
             return Verdict(token, element, _LABELS[decision.action], _NONE)
         # what is judged again and again, as dates are, is mostly the same each time
         cleaned = plain(tag, vr, value) if plan.partners else Element(tag, vr, value)
-        return Verdict(
-            token, cleaned, _LABELS[decision.action], self._lost(element, parent, creator, item, value)
-        )
+        return Verdict(token, cleaned, _LABELS[decision.action], self._lost(element, parent, creator, item, value))
 
     def _judge_sequence(self, element: Element, token: object, decision: Decision) -> Verdict:
         counts: Counter[str] = Counter()

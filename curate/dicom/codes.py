@@ -98,9 +98,7 @@ _ATOM = re.compile(
     r"(?:[numkcdMGh]|da)?(?:m|g|s|l|L|Pa|Hz|Bq|Gy|Sv|V|A|J|W|T|N|K|eV|mol|Ci|u)|%|deg|rad|min|h|d|a|wk|mo|Cel|"
     r"mm\[Hg\]|\[hnsf'U\]|\[ppm\]|\[arb'U\]|1|10\*-?\d{1,2}|bpm"
 )
-_ANNOTATION = re.compile(
-    r"\{(SUVbw|SUVlbm|SUVbsa|SUVibw|counts|pixels|pixel|ratio|arbitrary|no units|frames|cm3)\}"
-)
+_ANNOTATION = re.compile(r"\{(SUVbw|SUVlbm|SUVbsa|SUVibw|counts|pixels|pixel|ratio|arbitrary|no units|frames|cm3)\}")
 
 
 @lru_cache(maxsize=1024)

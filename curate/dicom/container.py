@@ -51,9 +51,7 @@ class Shape:
     @property
     def frame(self) -> Stated:
         """What is said of each coded frame."""
-        return Stated(
-            self.rows, self.columns, self.samples, self.allocated, self.stored, self.high, self.signed
-        )
+        return Stated(self.rows, self.columns, self.samples, self.allocated, self.stored, self.high, self.signed)
 
     @property
     def size(self) -> int:
@@ -227,9 +225,7 @@ def describes(item: Item, pixels: Element) -> bool:
     """Whether a clean data set says of native pixels just what they are: their size and their VR."""
     shape = shape_of(item)
     return (
-        isinstance(pixels.value, Bytes)
-        and shape.size == len(pixels.value)
-        and _native_vr(pixels, shape) == pixels.vr
+        isinstance(pixels.value, Bytes) and shape.size == len(pixels.value) and _native_vr(pixels, shape) == pixels.vr
     )
 
 

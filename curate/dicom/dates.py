@@ -84,11 +84,7 @@ def parse_zoned(raw: bytes) -> tuple[int, int, int] | None:
     """A DT with a time and an offset: the start of its day, the microseconds since, and the offset in minutes."""
     offset = parse_offset(raw)
     parsed = None if offset is None else parse_datetime(raw)
-    return (
-        None
-        if offset is None or parsed is None or parsed[1] is None
-        else (start_us(parsed[0]), parsed[1], offset)
-    )
+    return None if offset is None or parsed is None or parsed[1] is None else (start_us(parsed[0]), parsed[1], offset)
 
 
 def parse_datetime(raw: bytes) -> tuple[date, int | None] | None:

@@ -27,9 +27,7 @@ UNIT = {
     **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
     **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
 }
-VRS: dict[bytes, Vr] = {
-    name.encode(): Vr(name, name in LONG) for name in sorted({*_LONG, *_TEXT, *_SHORT_BINARY})
-}
+VRS: dict[bytes, Vr] = {name.encode(): Vr(name, name in LONG) for name in sorted({*_LONG, *_TEXT, *_SHORT_BINARY})}
 
 
 @lru_cache(maxsize=1 << 16)

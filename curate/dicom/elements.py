@@ -214,9 +214,7 @@ def _read_value(
     named, before = normal_vr(tag, kind), source.units
     if named == "SQ":
         try:
-            items, _ = _read_sequence(
-                source, start, stop, kind, explicit, item.encodings, depth, undefined=False
-            )
+            items, _ = _read_sequence(source, start, stop, kind, explicit, item.encodings, depth, undefined=False)
             return _spent(Element(tag, "SQ", items), before - source.units)
         except MalformedError as error:
             if kind == "SQ" or error.rule in ("TOO_DEEP", "TOO_MANY_ELEMENTS"):

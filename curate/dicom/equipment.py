@@ -9,9 +9,7 @@ from curate.dicom.grammar import data, even
 
 _PUNCTUATION = re.compile(r"[^A-Z0-9+./_ -]+")
 # behind one number only the patch letters that vendors use: an F would stand beside somebody's year of birth, too
-_VERSION = re.compile(
-    r"([A-Z]{0,3})(\d{1,2}(?:\.\d{1,2}){0,2})((?<=\.\d)[A-Z]|(?<=\.\d\d)[A-Z]|[A-E]|)"
-)
+_VERSION = re.compile(r"([A-Z]{0,3})(\d{1,2}(?:\.\d{1,2}){0,2})((?<=\.\d)[A-Z]|(?<=\.\d\d)[A-Z]|[A-E]|)")
 _STRENGTH = re.compile("[1-7]")
 _LATEST_DOTTED = 31  # what a part of a version may reach: higher ones are met in years of birth
 _MOST_DIGITS = 8
@@ -19,9 +17,9 @@ _MOST_DIGITS = 8
 
 @cache
 def _vendors() -> dict[str, str]:
-    return {
-        alias: name for name, aliases in data("equipment.json")["vendors"].items() for alias in aliases
-    } | {name.upper(): name for name in data("equipment.json")["vendors"]}
+    return {alias: name for name, aliases in data("equipment.json")["vendors"].items() for alias in aliases} | {
+        name.upper(): name for name in data("equipment.json")["vendors"]
+    }
 
 
 @cache
@@ -58,9 +56,7 @@ def _vendor(text: str) -> str:
         if form in known:
             return known[form]
     words = bare.replace(",", " ").split()
-    return next(
-        (known[" ".join(words[:length])] for length in (3, 2, 1) if " ".join(words[:length]) in known), ""
-    )
+    return next((known[" ".join(words[:length])] for length in (3, 2, 1) if " ".join(words[:length]) in known), "")
 
 
 def model(_argument: str, _vr: str, raw: bytes) -> bytes | None:
@@ -71,9 +67,7 @@ def model(_argument: str, _vr: str, raw: bytes) -> bytes | None:
 @lru_cache(maxsize=4096)
 def _model(text: str) -> str:
     known = _words("models")
-    words = [
-        word for word in _plain(text).replace("_", " ").split() if word in known or word.rstrip(".") in known
-    ]
+    words = [word for word in _plain(text).replace("_", " ").split() if word in known or word.rstrip(".") in known]
     return " ".join(words) if any(any(c.isalpha() for c in word) for word in words) else ""
 
 

@@ -157,17 +157,13 @@ def markdown(policy: Policy | None = None) -> str:
         if by_row[action] or by_rest[action]:
             lines.append(f"| {action.value} | {means} | {by_row[action]} | {by_rest[action]} |")
     lines += ["", "| option | PS3.15 | code | attributes it changes |", "| --- | --- | --- | ---: |"]
-    lines += [
-        f"| `{key}` | {title} | {code} | {_changed(policy, other)} |" for key, title, code, other in OPTIONS
-    ]
+    lines += [f"| `{key}` | {title} | {code} | {_changed(policy, other)} |" for key, title, code, other in OPTIONS]
     return "\n".join(lines) + "\n"
 
 
 def _changed(policy: Policy, other: Policy) -> int:
     pairs = zip(everything(policy), everything(other), strict=True)
-    return sum(
-        first.action is not second.action or first.becomes != second.becomes for first, second in pairs
-    )
+    return sum(first.action is not second.action or first.becomes != second.becomes for first, second in pairs)
 
 
 def _vr(tag: int) -> str:

@@ -103,10 +103,7 @@ def typed(element: Element, encodings: tuple[str, ...]) -> object:
     """An element's value as Python has it; None where it is empty or not what its VR says."""
     value = element.value
     if isinstance(value, list):
-        return [
-            {keyword(tag): typed(inner, item.encodings) for tag, inner in sorted(item.items())}
-            for item in value
-        ]
+        return [{keyword(tag): typed(inner, item.encodings) for tag, inner in sorted(item.items())} for item in value]
     if isinstance(value, Fragments):
         return None
     try:

@@ -179,9 +179,5 @@ def check_dataset(policy: Policy, item: Item) -> tuple[Finding, ...]:
     found = []
     if not identifiers.is_donor_id(item.text(0x00100020)):
         found.append(Finding("DONOR_ID_MISSING", tag="PatientID"))
-    found += [
-        Finding("UID_NOT_KEYED", tag=name)
-        for tag, name in _UIDS
-        if not identifiers.is_new_uid(item.text(tag))
-    ]
+    found += [Finding("UID_NOT_KEYED", tag=name) for tag, name in _UIDS if not identifiers.is_new_uid(item.text(tag))]
     return tuple(found)

@@ -180,12 +180,9 @@ def _step(places: Vector, normal: Vector, thickness: float | None) -> Vector:
             hint="Give the rows of one of them, chosen by a header attribute or slice_index.",
         )
     usual = float(np.median(heights))
-    if (worst := int(np.argmax(abs(heights - usual)))) >= 0 and abs(
-        heights[worst] - usual
-    ) > _TOLERANCE * usual:
+    if (worst := int(np.argmax(abs(heights - usual)))) >= 0 and abs(heights[worst] - usual) > _TOLERANCE * usual:
         raise InputError(
-            f"The slices are not evenly spaced: {heights[worst]:.3f} mm after slice {worst},"
-            f" {usual:.3f} mm elsewhere.",
+            f"The slices are not evenly spaced: {heights[worst]:.3f} mm after slice {worst}, {usual:.3f} mm elsewhere.",
             hint="A slice may be missing, or the rows of two stacks are mixed.",
         )
     mean = np.asarray((places[-1] - places[0]) / (len(places) - 1))

@@ -152,9 +152,7 @@ _LARGEST = {
     "d": struct.unpack("<d", b"\xff" * 6 + b"\xef\x7f")[0],
 }
 _NO_VALUES = {
-    vr: tuple(
-        struct.pack("<" + kind, value) for value in (np.nan, np.inf, -np.inf, _LARGEST[kind], -_LARGEST[kind])
-    )
+    vr: tuple(struct.pack("<" + kind, value) for value in (np.nan, np.inf, -np.inf, _LARGEST[kind], -_LARGEST[kind]))
     for vr, kind in (("FL", "f"), ("FD", "d"))
 }
 

@@ -96,15 +96,11 @@ def _contested(studies: Mapping[str, Iterable[Member[Place]]]) -> Contested:
         for member in members:
             series.setdefault(member.scan.series_uid, set()).add(study)
             instances.setdefault(member.scan.sop_instance_uid, set()).add(study)
-    several = (
-        frozenset(uid for uid, claim in claims.items() if len(claim) > 1) for claims in (series, instances)
-    )
+    several = (frozenset(uid for uid, claim in claims.items() if len(claim) > 1) for claims in (series, instances))
     return Contested(*several)
 
 
-def study_group(
-    uid: str, members: list[Member[Place]], contested: Contested = Contested()
-) -> StudyGroup[Place]:
+def study_group(uid: str, members: list[Member[Place]], contested: Contested = Contested()) -> StudyGroup[Place]:
     """One study of its files; `contested` are UIDs that another study claims too."""
     findings = []
     if len(patients({member.scan.patient for member in members})) > 1:
@@ -143,9 +139,7 @@ def patients(marks: Iterable[bytes]) -> list[bytes]:
     """
     pairs = {(mark[:MARK], mark[MARK:]) for mark in marks if mark}
     known = {name for number, name in pairs if any(number)}
-    return sorted(
-        {number if any(number) else name for number, name in pairs if any(number) or name not in known}
-    )
+    return sorted({number if any(number) else name for number, name in pairs if any(number) or name not in known})
 
 
 def slice_order(scan: Scan) -> tuple[float, float, int, str]:

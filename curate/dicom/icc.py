@@ -46,11 +46,7 @@ def _has_text(body: bytes) -> bool:
     from curate.dicom.grammar import lut
     from curate.dicom.tables import spells
 
-    if (
-        body[:4] == b"curv"
-        and len(body) % 2 == 0
-        and spells(np.frombuffer(body[12:], ">u2").astype("<u2").tobytes())
-    ):
+    if body[:4] == b"curv" and len(body) % 2 == 0 and spells(np.frombuffer(body[12:], ">u2").astype("<u2").tobytes()):
         return True
     return body[4:8] != bytes(4) or lut("", "OW", body[8:]) is None
 
@@ -77,12 +73,7 @@ def _written(raw: bytes, tags: list[tuple[bytes, bytes]]) -> bytes:
 def _text_tag(version: int, name: bytes) -> bytes:
     """A constant description or copyright in the form of the profile's version."""
     if version >= 4:
-        return (
-            b"mluc"
-            + bytes(4)
-            + struct.pack(">LL2s2sLL", 1, 12, b"en", b"US", 8, 28)
-            + "none".encode("utf-16-be")
-        )
+        return b"mluc" + bytes(4) + struct.pack(">LL2s2sLL", 1, 12, b"en", b"US", 8, 28) + "none".encode("utf-16-be")
     if name == b"cprt":
         return b"text" + bytes(4) + b"none\0"
     return b"desc" + bytes(4) + struct.pack(">L", 5) + b"none\0" + bytes(8 + 3 + 67)

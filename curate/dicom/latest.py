@@ -80,17 +80,13 @@ class Latest:
         return len(item) == len(self.tags) and next(reversed(item)) == self.tags[-1]
 
     def _changed(self, item: Item) -> list[int]:
-        differ = compress(
-            zip(self.tags, self.elements, strict=True), map(is_not, item.values(), self.elements)
-        )
+        differ = compress(zip(self.tags, self.elements, strict=True), map(is_not, item.values(), self.elements))
         return [tag for tag, old in differ if not (self._goes(tag, item[tag].vr) and self._goes(tag, old.vr))]
 
     def _goes(self, tag: int, vr: str) -> bool:
         return self.fixed is not None and self.fixed.get(tag) == vr
 
-    def take(
-        self, elements: list[Element], places: list[int], verdicts: list[Verdict], track: Track | None
-    ) -> bool:
+    def take(self, elements: list[Element], places: list[int], verdicts: list[Verdict], track: Track | None) -> bool:
         """Put new verdicts in their places; False, and nothing done, where a private block's creator may change."""
         before = [self.verdicts[place] for place in places]
         recount = False
@@ -122,13 +118,7 @@ class Latest:
         finished = self.finished
         if finished is None:
             return
-        if (
-            old is None
-            or new is None
-            or tag in self._rested
-            or finished.get(tag) is not old
-            or rests_on_others(new)
-        ):
+        if old is None or new is None or tag in self._rested or finished.get(tag) is not old or rests_on_others(new):
             self.finished = None
             return
         finished[tag] = new

@@ -72,9 +72,7 @@ def part_of(header: Readable) -> Part:
         planes = tuple(geometry.planes([header]))
         groups = header.get("PerFrameFunctionalGroupsSequence")
         if groups and len(groups) != len(planes):
-            raise InputError(
-                f"An instance states {len(planes)} frames and places {len(groups)}.", hint=geometry.WHOLE
-            )
+            raise InputError(f"An instance states {len(planes)} frames and places {len(groups)}.", hint=geometry.WHOLE)
         scales = tuple(_shared([scale(header, plane.frame) for plane in planes]))
     except InputError as error:
         return Part(same, (), (), (error.message, error.hint), placed)
@@ -120,9 +118,7 @@ def _rest(plane: Plane) -> tuple[Any, ...]:
 
 def _one(values: set[str], what: str) -> None:
     if len(values) != 1:
-        raise InputError(
-            f"The rows have {len(values)} {what}.", hint="Give the rows of one series, of one kind."
-        )
+        raise InputError(f"The rows have {len(values)} {what}.", hint="Give the rows of one series, of one kind.")
 
 
 def _has_place(header: Readable) -> bool:
@@ -204,9 +200,7 @@ def _unit(header: Readable, item: Readable) -> str:
 def _slope(item: Readable, name: str) -> float:
     found = _number(item, name, None)
     if not found:
-        raise InputError(
-            f"An instance has a {_spoken(name)} of zero: its values mean nothing.", hint=geometry.WHOLE
-        )
+        raise InputError(f"An instance has a {_spoken(name)} of zero: its values mean nothing.", hint=geometry.WHOLE)
     return found
 
 

@@ -72,9 +72,7 @@ def _palette(item: Item) -> dict[str, Any]:
     for tag in _TABLES:
         raw = item.raw(tag)
         wide = bits == 16 and len(raw) >= 2 * (count or 65536)
-        columns.append(
-            (np.frombuffer(raw, "<u2") >> 8).astype(np.uint8) if wide else np.frombuffer(raw, np.uint8)
-        )
+        columns.append((np.frombuffer(raw, "<u2") >> 8).astype(np.uint8) if wide else np.frombuffer(raw, np.uint8))
     length = min(map(len, columns))
     return {"palette": np.stack([column[:length] for column in columns], 1), "first": first} if length else {}
 

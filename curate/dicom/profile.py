@@ -82,8 +82,7 @@ def table() -> dict[str, Row]:
     """The rows of Table E.1-1 (edition 2026d) by tag or pattern."""
     raw = json.loads(resources.vocabulary_path("dicom/data/table_e1_1.json").read_text(encoding="utf-8"))
     return {
-        row["tag"].upper(): Row(row["name"], row["basic"], frozenset(row["options"].items()))
-        for row in raw["rules"]
+        row["tag"].upper(): Row(row["name"], row["basic"], frozenset(row["options"].items())) for row in raw["rules"]
     }
 
 
@@ -161,13 +160,9 @@ def _decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None)
 def _decide_private(policy: Policy, tag: int, vr: str, creator: str | None) -> Decision:
     if policy.retain_safe_private and vr != "SQ":
         if private.is_block(tag):
-            return Decision(
-                Action.CLEAN, "creator", "block of a private attribute proven safe", "VALUE_NOT_CLEAN"
-            )
+            return Decision(Action.CLEAN, "creator", "block of a private attribute proven safe", "VALUE_NOT_CLEAN")
         if found := private.find(tag, creator):
-            return Decision(
-                Action.CLEAN, found.grammar, f"private, proven safe: {found.why}", "VALUE_NOT_CLEAN"
-            )
+            return Decision(Action.CLEAN, found.grammar, f"private, proven safe: {found.why}", "VALUE_NOT_CLEAN")
     return Decision(Action.REMOVE, "", "private, not proven safe (Table E.1-1: X)", "ATTRIBUTE_NOT_ALLOWED")
 
 
@@ -223,9 +218,7 @@ def is_pure(tag: int, vr: str) -> bool:
         return entry is not None and entry.grammar == "uid-standard"
     if entry is None:
         return True
-    return parse_grammar(entry.grammar)[0] in values.PURE or (
-        row is not None and entry.grammar in ("empty", "items")
-    )
+    return parse_grammar(entry.grammar)[0] in values.PURE or (row is not None and entry.grammar in ("empty", "items"))
 
 
 @lru_cache(maxsize=1 << 15)

@@ -12,9 +12,7 @@ from functools import cache, lru_cache
 
 from curate.dicom.grammar import data, even
 
-_REST = re.compile(
-    r"(?:[23]D\d?)?(?:RR|RS|NS|TLNS|VFL|_CE|R|T(?!\d)|_?B\d{1,5}T?|#\d{1,3}|_?[TR]?\d{1,3}|_(?=NS|\Z))*"
-)
+_REST = re.compile(r"(?:[23]D\d?)?(?:RR|RS|NS|TLNS|VFL|_CE|R|T(?!\d)|_?B\d{1,5}T?|#\d{1,3}|_?[TR]?\d{1,3}|_(?=NS|\Z))*")
 _DIMENSIONS = re.compile(r"[23][dD]\d?")
 NUMBERED = re.compile(r"(#|_?[bB]|_?[tTrR]?)(\d{1,5})([tT]?)")
 _SIGNS = frozenset(" -_/;:,.+&()#")

@@ -49,8 +49,7 @@ def _refers(element: Element) -> bool:
     """Whether a sequence names an instance at any level; kept with it, since a series shares most of them."""
     if element.refers is None:
         element.refers = any(
-            _REFERENCED_INSTANCE in item or any(_refers(inner) for inner in item.values())
-            for item in element.items
+            _REFERENCED_INSTANCE in item or any(_refers(inner) for inner in item.values()) for item in element.items
         )
     return element.refers
 

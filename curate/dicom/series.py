@@ -127,9 +127,7 @@ def _typed(value: Any, kind: str) -> Any:
     if value is None:
         return None
     if kind.startswith("list<"):
-        return [
-            _scalar(v, kind[5:-1]) for v in (value if isinstance(value, list) else [value]) if v is not None
-        ]
+        return [_scalar(v, kind[5:-1]) for v in (value if isinstance(value, list) else [value]) if v is not None]
     return None if isinstance(value, list | dict) else _scalar(value, kind)
 
 

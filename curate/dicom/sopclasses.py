@@ -17,9 +17,7 @@ _PT = ("1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.128.1", "1.2.840.
 _NM = "1.2.840.10008.5.1.4.1.1.20"
 _SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _PIXEL_MODALITIES = frozenset(("US", "IVUS", "SC", "OT", "ES", "XC", "RF", "XA", "DG", "SR", "DOC"))
-_ULTRASOUND = tuple(
-    f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("3", "3.1", "6", "6.1")
-)  # 3 and 6: retired
+_ULTRASOUND = tuple(f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("3", "3.1", "6", "6.1"))  # 3 and 6: retired
 _SCREEN = re.compile(r"SCREEN|SECONDARY CAPT|SAVE|REPORT|SUMMARY|DOSE_INFO|CAPTURE|3D_RENDER|VOLUME_RENDER")
 _HEAD_PARTS = frozenset(
     [

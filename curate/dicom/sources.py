@@ -142,9 +142,7 @@ def _walk(folder: Path, folders: tuple[str, ...]) -> Iterator[tuple[Path, tuple[
             yield Path(entry.path), folders
 
 
-def _one(
-    path: Path, folders: tuple[str, ...], place: str, unpack_to: Path, keep: int = 0
-) -> Iterator[SourceFile]:
+def _one(path: Path, folders: tuple[str, ...], place: str, unpack_to: Path, keep: int = 0) -> Iterator[SourceFile]:
     try:
         status = os.stat(path)  # noqa: PTH116  of every file, and a path's own takes longer
         if stat.S_ISDIR(status.st_mode):
@@ -164,9 +162,7 @@ def _one(
         yield from _unpacked(path, folders, place, unpack_to, tars.tar_members)
     else:
         content = head if len(head) == status.st_size <= keep else b""
-        yield SourceFile(
-            place, path, status.st_size, folders, path.name, inode=_inode(status), content=content
-        )
+        yield SourceFile(place, path, status.st_size, folders, path.name, inode=_inode(status), content=content)
 
 
 def _inode(status: os.stat_result) -> tuple[int, int]:

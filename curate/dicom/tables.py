@@ -107,9 +107,7 @@ def _runs(whole: bytes, least: int) -> Iterator[re.Match[bytes]]:
 
 def _is_no_exponent(letters: bytes) -> bool:
     """Whether letters are not what the exponents of ordinary numbers look like: A to G, one of them again and again."""
-    return len(_FAR.findall(letters)) >= _LEAST_FAR and 3 * max(map(letters.count, set(letters))) <= len(
-        letters
-    )
+    return len(_FAR.findall(letters)) >= _LEAST_FAR and 3 * max(map(letters.count, set(letters))) <= len(letters)
 
 
 def refuse_spelling(value: Bytes, width: int) -> None:
@@ -128,9 +126,7 @@ def _bytes_spell(table: Entries, words: Entries | None) -> bool:
             return True
     if _reads(table, words, _steps(table), least):
         return True
-    return words is not None and any(
-        _reads(table, words, 2 * _steps(words) + place, least) for place in (0, 1)
-    )
+    return words is not None and any(_reads(table, words, 2 * _steps(words) + place, least) for place in (0, 1))
 
 
 def _any_plane_spells(table: Entries, words: Entries | None) -> bool:

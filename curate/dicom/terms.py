@@ -29,18 +29,14 @@ _MOST_NUMBERS = 4
 def vocabulary() -> frozenset[str]:
     """Every term that a description may hold."""
     return frozenset(word for words in data("terms.json")["terms"].values() for word in words.split()) | {
-        f"{level}{number}"
-        for level, last in (("C", 7), ("T", 12), ("L", 5), ("S", 5))
-        for number in range(1, last + 1)
+        f"{level}{number}" for level, last in (("C", 7), ("T", 12), ("L", 5), ("S", 5)) for number in range(1, last + 1)
     }
 
 
 @cache
 def anatomy() -> frozenset[str]:
     """The terms that name a region, vertebrae included."""
-    levels = {
-        word for word in vocabulary() if re.fullmatch("[CTLS][0-9]+", word) and word not in ("T1", "T2")
-    }
+    levels = {word for word in vocabulary() if re.fullmatch("[CTLS][0-9]+", word) and word not in ("T1", "T2")}
     named = data("terms.json")["terms"]["anatomy"].split() + data("terms.json")["regional"].split()
     return frozenset(named) | levels
 
@@ -129,9 +125,7 @@ def _parts(token: str) -> tuple[str, ...]:
     return (token,)
 
 
-def _choose(
-    tokens: list[str], names: frozenset[str], stated: frozenset[str] | None
-) -> tuple[list[str], bool]:
+def _choose(tokens: list[str], names: frozenset[str], stated: frozenset[str] | None) -> tuple[list[str], bool]:
     """The terms and quantities among tokens, and whether unknown words stood beside them."""
     kept: list[str] = []
     strangers, numbers = False, 0

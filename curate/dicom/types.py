@@ -151,9 +151,7 @@ class Item(dict[int, Element]):
 
     __slots__ = ("encodings", "seen")
 
-    def __init__(
-        self, elements: Mapping[int, Element] | None = None, encodings: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, elements: Mapping[int, Element] | None = None, encodings: tuple[str, ...] = ()) -> None:
         super().__init__(elements or {})
         self.encodings = encodings
         self.seen: set[int] | None = None

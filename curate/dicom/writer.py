@@ -19,9 +19,7 @@ _SHORT = struct.Struct("<HH2sH").pack
 _LONG = struct.Struct("<HH2sHL").pack
 _ENCODED, _WIDE = attrgetter("encoded"), attrgetter("wide")
 _ITEM = struct.Struct("<HHL").pack
-_PAD_SPACE = frozenset(
-    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT")
-)
+_PAD_SPACE = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"))
 _LONGEST_SHORT = 0xFFFE
 
 

@@ -199,9 +199,7 @@ def _exact(row: Row) -> Row:
 def hierarchies(raw: pa.Table, past: Sequence[pa.Table] = ()) -> list[Hierarchy]:
     """How each column of `raw_table` loses detail."""
     found = {label for table in (raw, *past) for label in table["region"].unique().to_pylist()}
-    places = {
-        label: _region_path(label) for label in sorted(filter(None, found)) if not label.startswith(labels.GROUP)
-    }
+    places = {label: _region_path(label) for label in sorted(filter(None, found)) if not label.startswith(labels.GROUP)}
     regions = hierarchy.tree("region", ("region and side", "region", "group"), places)
     return [
         hierarchy.age(),

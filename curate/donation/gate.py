@@ -57,9 +57,7 @@ class RowIndex:
         """The rows that name a study: by its UID, and by the innermost folder that holds all of its files."""
         by_uid = self.by_name.get(study.study_uid)
         by_folder = next((self.by_name[f] for f in _names(study.folders) if f in self.by_name), None)
-        found = {
-            row.row: row for row in (by_uid, by_folder) if row is not None
-        }  # a folder may be named by the UID
+        found = {row.row: row for row in (by_uid, by_folder) if row is not None}  # a folder may be named by the UID
         return list(found.values())
 
     @property
@@ -92,15 +90,11 @@ def _is_file(name: str, sources: Sequence[Path]) -> bool:
         return False
 
 
-HEADER_MAY_TELL = frozenset(
-    ("AGE_MISSING", "AGE_PLACEHOLDER", "SEX_UNKNOWN", "REGION_MISSING", "REGION_PLACEHOLDER")
-)
+HEADER_MAY_TELL = frozenset(("AGE_MISSING", "AGE_PLACEHOLDER", "SEX_UNKNOWN", "REGION_MISSING", "REGION_PLACEHOLDER"))
 """What the table leaves out is no finding until the header does not say it either."""
 
 
-def judge(
-    row: StudyRow, today: date, cooling_off_days: int, archive_license: str
-) -> tuple[list[Finding], str]:
+def judge(row: StudyRow, today: date, cooling_off_days: int, archive_license: str) -> tuple[list[Finding], str]:
     """Findings that keep a study out for now or for ever, and the licence that it would have."""
     place = f"row {row.row}"
     findings = [f for f in row.findings if f.rule not in HEADER_MAY_TELL]

@@ -75,18 +75,14 @@ def _follow(series: dict[str, Series], known: dict[str, Verdict]) -> None:
             one.verdict = Verdict(reached)
 
 
-def _planned(
-    series: dict[str, Series], known: dict[str, Verdict], unjudged: set[str], policy: Policy
-) -> Plan:
+def _planned(series: dict[str, Series], known: dict[str, Verdict], unjudged: set[str], policy: Policy) -> Plan:
     """What follows; `unjudged` are series that are no volumes here, whose header names a head."""
     planes = {uid: one.verdict.plane for uid, one in series.items() if one.verdict.plane}
     clear = frozenset(uid for uid, one in series.items() if one.verdict.clear)
     unsure = series.keys() - planes.keys() - clear
     if policy.head == "refuse":
         return Plan({}, clear, frozenset(unsure | planes.keys() | unjudged), bool(known))
-    short = {
-        uid for uid in unsure if (planes or clear) and series[uid].stack.short and not series[uid].likely
-    }
+    short = {uid for uid in unsure if (planes or clear) and series[uid].stack.short and not series[uid].likely}
     held = any(series[uid].reference not in known for uid in unsure - short) or bool(unjudged and not known)
     if policy.head == "hold":
         held |= bool(planes)

@@ -76,9 +76,7 @@ def clean(rewritten: Rewritten, policy: Policy, tally: Tally, decision: str = ""
     tally.frames, tally.read = tally.frames + seen.frames, tally.read + seen.read
     tally.unreadable += seen.unread
     tally.boxes.update(seen.counts())
-    kept = [
-        f for f in rewritten.findings if f.rule != _LIKELY or (policy.burned_in == "hold" and not decision)
-    ]
+    kept = [f for f in rewritten.findings if f.rule != _LIKELY or (policy.burned_in == "hold" and not decision)]
     if seen.unread:
         return _with(rewritten, [*kept, Finding(_unread(seen), tag="PixelData")])
     wanted = [one for one in seen.found if one.kind != "mark" or policy.marks == "mask" or decision == "mask"]
@@ -139,8 +137,7 @@ def _regions(parsed: Parsed) -> list[tuple[int, int, int, int]]:
     found = []
     for region in parsed.dataset.items_of(0x00186011):
         x0, y0, x1, y1 = (
-            int.from_bytes(region.raw(tag)[:4], "little")
-            for tag in (0x00186018, 0x0018601A, 0x0018601C, 0x0018601E)
+            int.from_bytes(region.raw(tag)[:4], "little") for tag in (0x00186018, 0x0018601A, 0x0018601C, 0x0018601E)
         )
         if x0 < x1 and y0 < y1:
             found.append((x0, y0, x1 + 1, y1 + 1))
@@ -149,9 +146,7 @@ def _regions(parsed: Parsed) -> list[tuple[int, int, int, int]]:
 
 def _mostly(parsed: Parsed, found: list[Found]) -> bool:
     """Whether some frame is a page of text rather than a picture with text beside it."""
-    rows, columns = (
-        int.from_bytes(parsed.dataset.raw(tag)[:2], "little") for tag in (0x00280010, 0x00280011)
-    )
+    rows, columns = (int.from_bytes(parsed.dataset.raw(tag)[:2], "little") for tag in (0x00280010, 0x00280011))
     area: Counter[int] = Counter()
     for one in found:
         if one.kind in ("text", "mark"):

@@ -121,9 +121,7 @@ class FolderHub:
                 f"{self.url} has no {path} in {versions.tag(version)}", hint="List the version's files first."
             ) from None
 
-    def purge(
-        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent
-    ) -> Purged:
+    def purge(self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent) -> Purged:
         """Replace each version by its re-cut, drop tags, delete the rest, and look at what is left."""
         before = _inventory(self.root)
         with durable.storage_errors(f"write to {self.root}"):
@@ -133,9 +131,7 @@ class FolderHub:
                 if _recut(self.root, _known(self, version), contents_of(recuts[version]), progress)
             ]
             dropped = tuple(sorted(versions.tag(version) for version in drop))
-            store.write_refs(
-                self.root, {tag: at for tag, at in store.refs(self.root).items() if tag not in dropped}
-            )
+            store.write_refs(self.root, {tag: at for tag, at in store.refs(self.root).items() if tag not in dropped})
             for tag in {*store.refs(self.root), *dropped, *moved}:
                 _sweep(self.root, tag)
         gone = set(before) - set(_inventory(self.root))
@@ -165,9 +161,7 @@ class FolderHub:
                 durable.rename(store.closed(self.root, tag), self.root / tag)
 
 
-def _published(
-    hub: FolderHub, contents: Contents, done: tuple[int, int], *, already: bool = False
-) -> Published:
+def _published(hub: FolderHub, contents: Contents, done: tuple[int, int], *, already: bool = False) -> Published:
     """`done` counts the files and bytes that were copied."""
     kept = len(contents.files) - done[0]
     return Published(hub.url, contents.tag, contents.digest, *done, kept, already)

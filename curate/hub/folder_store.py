@@ -166,9 +166,7 @@ def _seal(folder: Path, contents: Contents) -> None:
         if path.relative_to(folder).as_posix() not in contents.files:
             durable.remove(path)
     if not _is_complete(folder, contents):
-        raise HubError(
-            f"{folder} does not hold what was copied to it", hint="Check the disk, then publish again."
-        )
+        raise HubError(f"{folder} does not hold what was copied to it", hint="Check the disk, then publish again.")
     for below in [path for path in folder.rglob("*") if path.is_dir()]:
         durable.fsync_folder(below)
         below.chmod(0o555)

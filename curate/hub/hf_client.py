@@ -121,9 +121,7 @@ def tree(repo: Repository, revision: str) -> dict[str, RepoFile]:
         f"listing {revision}",
         lambda: list(repo.api.list_repo_tree(repo.name, recursive=True, revision=revision, repo_type=KIND)),
     )
-    return {
-        item.path: item for item in listed if isinstance(item, RepoFile) and item.path != ".gitattributes"
-    }
+    return {item.path: item for item in listed if isinstance(item, RepoFile) and item.path != ".gitattributes"}
 
 
 def refs(repo: Repository) -> dict[str, str]:
@@ -144,9 +142,7 @@ def head(repo: Repository, branch: str = MAIN) -> str:
     """
     found = refs(repo)
     if (name := f"refs/heads/{branch}") not in found:
-        raise HubError(
-            f"{repo.name} has no branch {branch}", hint="Create it on the hub, then publish again."
-        )
+        raise HubError(f"{repo.name} has no branch {branch}", hint="Create it on the hub, then publish again.")
     return found[name]
 
 
@@ -213,9 +209,7 @@ def told(cause: BaseException, doing: str, name: str) -> HubError:
     """What went wrong as one line, with what to do; no address, no login."""
     again_hint = "Run the same command again: it goes on where it stopped."
     if isinstance(cause, LocalTokenNotFoundError):
-        return HubError(
-            f"{doing} of {name}: not logged in", hint="Run `hf auth login`, then the same command."
-        )
+        return HubError(f"{doing} of {name}: not logged in", hint="Run `hf auth login`, then the same command.")
     if isinstance(cause, OfflineModeIsEnabled):
         return HubError(f"{doing} of {name}: HF_HUB_OFFLINE is set", hint="Unset it, then run this again.")
     if isinstance(cause, HfHubHTTPError):
@@ -235,13 +229,9 @@ def _told_status(error: HfHubHTTPError, doing: str, name: str, again_hint: str) 
             hint="Run `hf auth login`, then the same command again: it goes on where it stopped.",
         )
     if status == 403:
-        return HubError(
-            f"{doing} of {name}: the login may not do this", hint="Use a token with write access to it."
-        )
+        return HubError(f"{doing} of {name}: the login may not do this", hint="Use a token with write access to it.")
     if isinstance(error, RepositoryNotFoundError):
-        return AbsentError(
-            f"{doing} of {name}: no such repository, or not for this login", hint="Check the name."
-        )
+        return AbsentError(f"{doing} of {name}: no such repository, or not for this login", hint="Check the name.")
     if status == 429:
         return HubError(f"{doing} of {name}: the hub's rate limit is reached", hint=again_hint)
     return HubError(f"{doing} of {name}: the hub answered {status} {said}".rstrip(), hint=again_hint)

@@ -66,9 +66,7 @@ def _plan(repo: Repository, head: str, contents: Contents) -> Plan:
     return Plan(contents.tag, send, same, extra)
 
 
-def _refuse_strangers(
-    repo: Repository, head: str, held: Mapping[str, RepoFile], extra: Sequence[str]
-) -> None:
+def _refuse_strangers(repo: Repository, head: str, held: Mapping[str, RepoFile], extra: Sequence[str]) -> None:
     """Only what an earlier release brought is ever deleted."""
     unknown = {path for path in extra if not path.startswith(ATTESTATIONS)}
     if unknown and RELEASE_FILE in held:

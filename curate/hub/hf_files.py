@@ -84,9 +84,7 @@ def sent_as_stated(made: Addition) -> bool:
 def differences(held: Mapping[str, RepoFile], contents: Contents) -> set[str]:
     """Paths of a release that the hub lacks or holds otherwise, and paths that only the hub has."""
     found = set(held) - set(contents.files)
-    return found | {
-        path for path, entry in contents.files.items() if not _same(held.get(path), entry, contents)
-    }
+    return found | {path for path, entry in contents.files.items() if not _same(held.get(path), entry, contents)}
 
 
 def _same(item: RepoFile | None, entry: FileEntry, contents: Contents) -> bool:

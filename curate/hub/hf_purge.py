@@ -142,9 +142,7 @@ def _oids(tree: Mapping[str, RepoFile]) -> dict[str, str]:
 def _squash(repo: Repository, branch: str, message: str) -> None:
     repo.call(
         f"erasing the history of {branch}",
-        lambda: repo.api.super_squash_history(
-            repo.name, branch=branch, commit_message=message, repo_type=KIND
-        ),
+        lambda: repo.api.super_squash_history(repo.name, branch=branch, commit_message=message, repo_type=KIND),
     )
     if len(_history(repo, branch)) > 1:
         raise HubError(f"{branch} of {repo.name} still has a history", hint="Run the same command again.")
@@ -224,16 +222,12 @@ def _erase(repo: Repository, kept: Collection[str]) -> list[LFSFileInfo]:
 
 
 def _stored(repo: Repository) -> list[LFSFileInfo]:
-    return repo.call(
-        "listing the stored objects", lambda: list(repo.api.list_lfs_files(repo.name, repo_type=KIND))
-    )
+    return repo.call("listing the stored objects", lambda: list(repo.api.list_lfs_files(repo.name, repo_type=KIND)))
 
 
 def _look(repo: Repository, erased: Collection[str], known: Mapping[str, tuple[str, str]]) -> set[Remaining]:
     """What is left of the erased: objects still stored, pointers in any ref, bytes at the old addresses."""
-    found = {
-        Remaining("lfs-files", item.filename, "bytes") for item in _stored(repo) if item.file_oid in erased
-    }
+    found = {Remaining("lfs-files", item.filename, "bytes") for item in _stored(repo) if item.file_oid in erased}
     for ref, commit in client.refs(repo).items():
         for path, item in client.tree(repo, commit).items():
             if item.lfs is not None and item.lfs.sha256 in erased:

@@ -87,18 +87,14 @@ class HuggingFaceHub:
     def holds(self, version: str) -> dict[str, FileEntry]:
         """The files under a tag: a large object's digest is its id, a small file is fetched and hashed."""
         repo = client.connect(self.name, self.patience)
-        return {
-            path: _fact(repo, versions.tag(version), item) for path, item in _tagged(repo, version).items()
-        }
+        return {path: _fact(repo, versions.tag(version), item) for path, item in _tagged(repo, version).items()}
 
     def read(self, version: str, path: str, offset: int = 0, length: int | None = None) -> bytes:
         """Bytes of a published file by one range request."""
         repo, tag = client.connect(self.name, self.patience), versions.tag(version)
         return repo.call(f"reading {path}", lambda: client.ranged(repo, tag, path, offset, length))
 
-    def purge(
-        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent
-    ) -> Purged:
+    def purge(self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent) -> Purged:
         """Move tags to their re-cut releases, without history, erase what none holds, and look again."""
         from curate.hub.hf_purge import purge
 

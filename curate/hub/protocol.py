@@ -163,9 +163,7 @@ class Target(Protocol):
         """Bytes of a published file."""
         ...
 
-    def purge(
-        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent
-    ) -> Purged:
+    def purge(self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent) -> Purged:
         """Put each version's re-cut under its tag, drop tags, and erase all that no tag holds then."""
         ...
 
@@ -196,9 +194,7 @@ def contents_of(release: Path, expected: Contents | None = None) -> Contents:
     """
     source = release / RELEASE_FILE
     if not source.is_file():
-        raise InputError(
-            f"{release} is not a release: it has no {RELEASE_FILE}", hint="Run `curate release`."
-        )
+        raise InputError(f"{release} is not a release: it has no {RELEASE_FILE}", hint="Run `curate release`.")
     raw = source.read_bytes()
     version, listed = parse_release(raw)
     files = {entry.path: entry for entry in listed}
@@ -252,10 +248,7 @@ def _attestations(release: Path) -> list[FileEntry]:
     """The files that sign `release.json`, and that it therefore cannot list."""
     folder = release / ATTESTATIONS
     found = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-    return [
-        FileEntry(path.relative_to(release).as_posix(), path.stat().st_size, sha256_file(path))
-        for path in found
-    ]
+    return [FileEntry(path.relative_to(release).as_posix(), path.stat().st_size, sha256_file(path)) for path in found]
 
 
 def _check_sizes(release: Path, files: Mapping[str, FileEntry]) -> None:

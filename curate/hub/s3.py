@@ -93,8 +93,7 @@ class S3Hub:
         if not found:
             raise HubError(f"{self.url} has no {tag}", hint="Ask for a published version.")
         entries = (
-            FileEntry(path.removeprefix(f"{tag}/"), size, s3.digest(bucket, path))
-            for path, size in found.items()
+            FileEntry(path.removeprefix(f"{tag}/"), size, s3.digest(bucket, path)) for path, size in found.items()
         )
         return {entry.path: entry for entry in entries}
 
@@ -107,9 +106,7 @@ class S3Hub:
             )
         return found[0]
 
-    def purge(
-        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent
-    ) -> Purged:
+    def purge(self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent) -> Purged:
         """Replace each version by its re-cut, drop tags, erase every other object version, and look."""
         bucket = self._connect()
         moved = [
@@ -147,9 +144,7 @@ class S3Hub:
         """Let the bucket's policy rule again."""
         bucket = self._connect()
         if not settings.private:
-            bucket.call(
-                "opening the bucket", lambda: bucket.client.delete_public_access_block(Bucket=bucket.name)
-            )
+            bucket.call("opening the bucket", lambda: bucket.client.delete_public_access_block(Bucket=bucket.name))
 
     def _connect(self) -> Bucket:
         return s3.connect(self.bucket, f"{self.prefix}/" if self.prefix else "", self.patience)
@@ -208,9 +203,7 @@ def _bring(bucket: Bucket, contents: Contents, tags: Collection[str], progress: 
         progress.add(size_bytes=entry.size_bytes)
     wanted = {f"{contents.tag}/{path}" for path in contents.files}
     if set(there) - wanted:  # of another cut that was interrupted
-        left = [
-            i for i in s3.stored(bucket) if i.path.startswith(f"{contents.tag}/") and i.path not in wanted
-        ]
+        left = [i for i in s3.stored(bucket) if i.path.startswith(f"{contents.tag}/") and i.path not in wanted]
         s3.erase(bucket, tuple(left))
     _compare(bucket, contents)
     return files, size

@@ -142,10 +142,7 @@ def _is_draft_of(hit: Mapping[str, Any], description: Description) -> bool:
 def _body(description: Description, draft: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The record's own JSON; `pids` of a draft are sent back, or its DOI would be dropped."""
     people = [{"person_or_org": {"name": name, "type": "organizational"}} for name in description.creators]
-    links = [
-        {"identifier": url, "scheme": "url", "relation_type": {"id": "isdescribedby"}}
-        for url in description.urls
-    ]
+    links = [{"identifier": url, "scheme": "url", "relation_type": {"id": "isdescribedby"}} for url in description.urls]
     body: dict[str, Any] = {
         "access": {"record": "public", "files": "public"},
         "files": {"enabled": True},
@@ -195,9 +192,7 @@ def _send_files(api: Api, record: str, files: Mapping[str, bytes]) -> None:
     for name in sorted(set(files) - {name for name in held if held[name] == wanted.get(name)}):
         _send(api, base, name, files[name])
     if _listed(call(api, "GET", base)) != wanted:
-        raise HubError(
-            f"Zenodo draft {record} holds other files than were sent", hint="Run the same command again."
-        )
+        raise HubError(f"Zenodo draft {record} holds other files than were sent", hint="Run the same command again.")
 
 
 def _send(api: Api, base: str, name: str, data: bytes) -> None:

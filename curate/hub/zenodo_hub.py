@@ -40,10 +40,7 @@ class ZenodoHub:
         """What `publish` would send; no connection."""
         del previous
         version, files = contents_of(release).version, files_of(release)
-        entries = (
-            FileEntry(name, len(data), hashlib.sha256(data).hexdigest())
-            for name, data in sorted(files.items())
-        )
+        entries = (FileEntry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items()))
         return Plan(versions.tag(version), tuple(entries), (), ())
 
     def publish(
@@ -90,9 +87,7 @@ class ZenodoHub:
         del path, offset, length
         raise _unlike(version)
 
-    def purge(
-        self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent
-    ) -> Purged:
+    def purge(self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent) -> Purged:
         """Nothing is there to erase: no row about a person is ever sent."""
         del recuts, drop, progress
         return Purged((), (), 0, 0, ())
@@ -136,9 +131,7 @@ def described(sealed: Mapping[str, Any]) -> Description:
     """What the record says of a release."""
     repository = sealed.get("outside", {}).get("repository")
     spdx = sorted(
-        Path(path).stem
-        for path in sealed["files"]
-        if path.startswith(f"{licenses.FOLDER}/") and path.endswith(".txt")
+        Path(path).stem for path in sealed["files"] if path.startswith(f"{licenses.FOLDER}/") and path.endswith(".txt")
     )
     return Description(
         title=sealed["title"],

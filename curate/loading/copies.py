@@ -195,9 +195,7 @@ def _is_media(kind: pa.DataType) -> bool:
     """Whether cells are bytes, or bytes with a path, as `datasets` stores files."""
     if pa.types.is_struct(kind):
         return {kind.field(n).name for n in range(kind.num_fields)} == {"bytes", "path"}
-    return bool(
-        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-    )
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _is_large(column: pa.Array) -> bool:

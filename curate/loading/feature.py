@@ -40,9 +40,7 @@ class Dicom:
 
     def __post_init__(self) -> None:
         if self.decode_as not in ("array", "dataset", "bytes"):
-            raise InputError(
-                f"{self.decode_as!r} is no way to decode DICOM.", hint="Use array, dataset or bytes."
-            )
+            raise InputError(f"{self.decode_as!r} is no way to decode DICOM.", hint="Use array, dataset or bytes.")
 
     @property
     def decode(self) -> bool:
@@ -115,9 +113,7 @@ class Dicom:
 
     def embed_storage(self, storage: pa.Array, *_: Any, **__: Any) -> pa.Array:
         """The same with each file's bytes in it, for `to_parquet` and `push_to_hub`."""
-        return array_cast(
-            pa.array([_embedded(row) for row in storage.to_pylist()], self.pa_type), self.pa_type
-        )
+        return array_cast(pa.array([_embedded(row) for row in storage.to_pylist()], self.pa_type), self.pa_type)
 
     def flatten(self) -> Any:
         """Itself while it decodes, else its parts."""

@@ -150,9 +150,7 @@ def _claim(folder: Path, chosen: dict[str, object]) -> None:
 
 
 def _write_selection(folder: Path, content: dict[str, object]) -> None:
-    durable.write_bytes(
-        folder / SELECTION, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-    )
+    durable.write_bytes(folder / SELECTION, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _place(folder: Path, one: Wanted, flat: bool) -> Path:
@@ -193,9 +191,7 @@ def _hashed(path: Path) -> bytes:
         return hashlib.sha256(hashlib.file_digest(file, "sha256").digest()).digest()
 
 
-def _transfer(
-    source: Source, folder: Path, missing: Sequence[Wanted], flat: bool, progress: Progress
-) -> None:
+def _transfer(source: Source, folder: Path, missing: Sequence[Wanted], flat: bool, progress: Progress) -> None:
     """Fetch a few spans at a time; the first that fails stops the rest."""
     planned = list(ranges.spans(missing))
     pool = ThreadPoolExecutor(_AT_ONCE)

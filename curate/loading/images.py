@@ -39,9 +39,7 @@ def dicom(row: Row) -> Dataset:
             hint='Cast it by curate.Dicom("dataset"), or leave it as it is.',
         )
     if not isinstance(cell, bytes | bytearray | memoryview | str | Path):
-        raise InputError(
-            "This row has no column dicom.", hint='Load the config "images", or give bytes or a path.'
-        )
+        raise InputError("This row has no column dicom.", hint='Load the config "images", or give bytes or a path.')
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a reader's warnings can quote values

@@ -82,9 +82,7 @@ def without(dataset: Any, gone: frozenset[str]) -> Any:
     if "sha256_of_sha256" in names:
         return dataset  # revocations
     if "study_id" not in names:
-        raise InputError(
-            "What was withdrawn is left out by study_id.", hint="Leave that column among `columns`."
-        )
+        raise InputError("What was withdrawn is left out by study_id.", hint="Leave that column among `columns`.")
     if isinstance(dataset, datasets.IterableDataset):
         return dataset.filter(_Stays(gone), input_columns="study_id")
     return dataset.select([n for n, study in enumerate(dataset["study_id"]) if study not in gone])

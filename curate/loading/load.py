@@ -90,11 +90,7 @@ def _check_endpoint() -> None:
 
 def _check_config(described: dict[str, Any], source: Source, config: str) -> None:
     listed = described.get("configs")
-    held = (
-        {str(c.get("config_name")): c for c in listed if isinstance(c, dict)}
-        if isinstance(listed, list)
-        else {}
-    )
+    held = {str(c.get("config_name")): c for c in listed if isinstance(c, dict)} if isinstance(listed, list) else {}
     if config not in held:
         empty = config in contract.CONFIGS
         raise InputError(

@@ -125,9 +125,7 @@ def _own_grid(dataset: Dataset, planes: Sequence[Plane]) -> Grid:
         if abs(slices - np.round(slices)).max() < _NEAR * max(1.0, slices.max()):
             break
     else:
-        raise InputError(
-            "The segmentation's slices are not evenly spaced.", hint="Give the image that it segments."
-        )
+        raise InputError("The segmentation's slices are not evenly spaced.", hint="Give the image that it segments.")
     first = planes[int(heights.argmin())]
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 3] = normal * step, first.position
@@ -154,9 +152,7 @@ def _flat_grid(dataset: Dataset) -> Grid:
     sources = {
         str(image.ReferencedSOPInstanceUID)
         for frame in range(int(dataset.get("NumberOfFrames") or 1))
-        for image in (group(dataset, frame, "DerivationImageSequence") or Dataset()).get(
-            "SourceImageSequence", ()
-        )
+        for image in (group(dataset, frame, "DerivationImageSequence") or Dataset()).get("SourceImageSequence", ())
     }
     if len(sources) > 1 or group(dataset, 0, "PlanePositionSlideSequence") is not None:
         raise InputError(

@@ -130,9 +130,7 @@ def _check_ids(rows: pa.Table) -> None:
     """
     for name in ("study_id", "SeriesInstanceUID", "SOPInstanceUID"):
         if not _all(contract.is_published_uid(text) for text in rows[name].unique().to_pylist()):
-            raise InputError(
-                f"The manifest's {name} is not in order.", hint="Run `curate check` on the release."
-            )
+            raise InputError(f"The manifest's {name} is not in order.", hint="Run `curate check` on the release.")
     if not _all(_PACK.fullmatch(path) for path in rows["pack"].unique().to_pylist()):
         raise InputError("The manifest's pack is not in order.", hint="Run `curate check` on the release.")
     for name in ("offset_bytes", "size_bytes"):

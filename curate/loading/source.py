@@ -94,9 +94,7 @@ def find(reference: str | Path, version: str | None = None) -> Source:
             raise InputError(f"{text} is not there.", hint="Give a release's folder, or hf://ORG/NAME.")
         return _on_hub(text, text, version)
     if parts.scheme != "hf":
-        raise InputError(
-            f"{parts.scheme}:// cannot be loaded from.", hint="Use a folder, hf://ORG/NAME or ORG/NAME."
-        )
+        raise InputError(f"{parts.scheme}:// cannot be loaded from.", hint="Use a folder, hf://ORG/NAME or ORG/NAME.")
     from curate.hub.huggingface import repository_of
 
     return _on_hub(text, repository_of(text), version)
@@ -107,9 +105,7 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
         found, _ = parse_release(beneath.read(folder, RELEASE_FILE, LARGEST_RELEASE))
         _same_version(reference, found, version)
         hub = FolderHub(folder.parent)
-        newest = (
-            max((found, *hub.versions()), key=parse) if (folder.parent / "refs.json").is_file() else found
-        )
+        newest = max((found, *hub.versions()), key=parse) if (folder.parent / "refs.json").is_file() else found
         return Source(reference, found, newest, folder)
     versions = FolderHub(folder).versions()
     wanted = _choose(reference, versions, version)

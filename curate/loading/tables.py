@@ -81,9 +81,7 @@ class Digests:
         path = path_of("instances")
         large = stated.size(source, path) > WHOLE_BYTES
         with _readable():
-            self._file = pq.ParquetFile(
-                _Ranged(source, path) if large else local(source, "instances")["instances"]
-            )
+            self._file = pq.ParquetFile(_Ranged(source, path) if large else local(source, "instances")["instances"])
             groups = range(self._file.num_row_groups)
             self._bounds = [_bounds(self._file.metadata.row_group(number)) for number in groups]
         self._held: OrderedDict[int, dict[str, bytes]] = OrderedDict()
@@ -97,9 +95,7 @@ class Digests:
         for number, (first, last) in enumerate(self._bounds):
             if first <= study <= last and (found := self._group(number).get(instance)) is not None:
                 return found
-        raise HubError(
-            f"Instance {instance} is not in the manifest.", hint="Run `curate check` on the release."
-        )
+        raise HubError(f"Instance {instance} is not in the manifest.", hint="Run `curate check` on the release.")
 
     def _group(self, number: int) -> dict[str, bytes]:
         if number not in self._held:
@@ -129,11 +125,7 @@ def _bounds(group: Any) -> tuple[str, str]:
     """The first and last study of a row group; everything where the file does not say."""
     for number in range(group.num_columns):
         chunk = group.column(number)
-        if (
-            chunk.path_in_schema == "study_id"
-            and chunk.statistics is not None
-            and chunk.statistics.has_min_max
-        ):
+        if chunk.path_in_schema == "study_id" and chunk.statistics is not None and chunk.statistics.has_min_max:
             return str(chunk.statistics.min), str(chunk.statistics.max)
     return "", "\U0010ffff"
 

@@ -87,9 +87,7 @@ def _filled(found: Sequence[Dataset], grid: Grid) -> npt.NDArray[np.floating[Any
     for source, targets in places.items():
         decoded = pixels(found[source]).reshape(-1, *shape[1:])
         if len(decoded) != len(targets):
-            raise InputError(
-                f"An instance places {len(targets)} frames and holds {len(decoded)}.", hint=geometry.WHOLE
-            )
+            raise InputError(f"An instance places {len(targets)} frames and holds {len(decoded)}.", hint=geometry.WHOLE)
         for place in targets:
             values, scale = decoded[grid.planes[place].frame], grid.scales[place]
             if scale.table:

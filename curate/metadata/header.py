@@ -38,9 +38,7 @@ def reconcile(row: StudyRow, header: Header, *, paediatric: bool = False) -> Stu
         "region": region.disagree(row.region, seen),
     }
     place = f"row {row.row}"
-    found = (
-        Finding(f"{name.upper()}_DISAGREES", place, name) for name, differs in disagreeing.items() if differs
-    )
+    found = (Finding(f"{name.upper()}_DISAGREES", place, name) for name, differs in disagreeing.items() if differs)
     return replace(row, findings=(*row.findings, *found))
 
 

@@ -32,9 +32,7 @@ def spellings(known: Collection[str]) -> frozenset[str]:
     return frozenset(known) | {text for text, name in _spellings().items() if name in known}
 
 
-def read(
-    cells: Sequence[str], known: Collection[str], required: Sequence[str], table: str, hint: str
-) -> Headings:
+def read(cells: Sequence[str], known: Collection[str], required: Sequence[str], table: str, hint: str) -> Headings:
     """The columns of a table's first row; `hint` says what is expected.
 
     Raises:
@@ -68,9 +66,7 @@ def _known(name: str, known: Collection[str]) -> str | None:
     return found if found in known else None
 
 
-def _refuse_nearly(
-    names: Sequence[str], found: Sequence[str | None], known: Collection[str], table: str
-) -> None:
+def _refuse_nearly(names: Sequence[str], found: Sequence[str | None], known: Collection[str], table: str) -> None:
     """Refuse a heading that resembles a column that the table lacks: it is that column, misspelled, or it is not."""
     absent = {text: _known(text, known) for text in spellings(known)}
     absent = {text: name for text, name in absent.items() if name not in found}

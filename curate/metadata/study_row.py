@@ -99,9 +99,7 @@ def study_row(
     answers = (years, sexed, where, what, said, giver, ended, basis)
     place = f"row {number}"
     findings = [*found]
-    findings += [
-        Finding(each.rule, place, name) for name, each in zip(_CODED, answers, strict=True) if each.rule
-    ]
+    findings += [Finding(each.rule, place, name) for name, each in zip(_CODED, answers, strict=True) if each.rule]
     findings += [Finding(rule, place, name) for name, rule in _identity_rules(raw, zero_filled)]
     findings += [Finding(rule, place, name) for name, rule in _day_rules(raw)]
     return StudyRow(

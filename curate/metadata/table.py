@@ -56,9 +56,7 @@ class StudiesTable:
 
     def _row(self, number: int, raw: dict[str, str], first: dict[int, dict[str, str]]) -> StudyRow:
         found = _twice(self, raw, number, first)
-        return study_row(
-            number, raw, found, spanish_initials=self.spanish_initials, zero_filled=self.zero_filled
-        )
+        return study_row(number, raw, found, spanish_initials=self.spanish_initials, zero_filled=self.zero_filled)
 
 
 def open_table(path: Path | str) -> StudiesTable:

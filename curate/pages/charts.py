@@ -58,14 +58,10 @@ def bars(
         }
         for index, row in enumerate(rows)
     ]
-    return _figure(
-        "bars.svg.jinja", title, description, rows, said, width=WIDTH, height=len(rows) * _ROW, bars=drawn
-    )
+    return _figure("bars.svg.jinja", title, description, rows, said, width=WIDTH, height=len(rows) * _ROW, bars=drawn)
 
 
-def line(
-    title: str, description: str, points: Sequence[Mark], *, top: float, words: Words | None = None
-) -> Markup:
+def line(title: str, description: str, points: Sequence[Mark], *, top: float, words: Words | None = None) -> Markup:
     """A line from 0 to `top` over equally spaced points, with a band for intervals; hidden points break it."""
     said = words or Words()
     width, height = WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
@@ -92,15 +88,8 @@ def line(
         if all(p.low is not None and p.high is not None for _, p in run)
     ]
     dots = [(x, y(p.value)) for x, p in zip(places, points, strict=True) if p.value is not None]
-    ticks = [
-        (y(top * share), f"{top * share:.0%}" if top <= 1 else f"{top * share:,.0f}")
-        for share in (0.0, 0.5, 1.0)
-    ]
-    ends = (
-        [(places[0], "start", points[0].label), (places[-1], "end", points[-1].label)]
-        if len(points) > 1
-        else []
-    )
+    ticks = [(y(top * share), f"{top * share:.0%}" if top <= 1 else f"{top * share:,.0f}") for share in (0.0, 0.5, 1.0)]
+    ends = [(places[0], "start", points[0].label), (places[-1], "end", points[-1].label)] if len(points) > 1 else []
     if len(points) == 1:
         ends = [(places[0], "start", points[0].label)]
     return _figure(

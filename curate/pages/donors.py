@@ -79,9 +79,7 @@ def write(
         )
 
 
-def _section(
-    section: Mapping[str, Any], facts: Mapping[str, str], published: Published | None
-) -> dict[str, Any]:
+def _section(section: Mapping[str, Any], facts: Mapping[str, str], published: Published | None) -> dict[str, Any]:
     absent = published.absent if published else frozenset()
     points = [item["text"].format_map(facts) for item in section["items"] if item["key"] not in absent]
     return {"key": section["key"], "title": section["title"], "points": points}

@@ -50,9 +50,7 @@ def refuse_open_road(address: str, who: str) -> None:
     """
     parts = urlsplit(address)
     if parts.scheme not in ("tcp", "tls") or not parts.hostname:
-        raise InputError(
-            f"{who} has no address such as tls://HOST:8786.", hint="Give --scheduler tls://HOST:PORT."
-        )
+        raise InputError(f"{who} has no address such as tls://HOST:8786.", hint="Give --scheduler tls://HOST:PORT.")
     if parts.scheme == "tcp" and not _is_here(parts.hostname):
         raise InputError(
             f"{who} {address} is not on this machine, and tcp:// does not encrypt.",
@@ -124,9 +122,7 @@ class Cluster:
     def send(self, function: Callable[[Any, Any], Any], task: Any) -> Any:
         """Start a task somewhere; its key says nothing."""
         text = self._session.seal("task", (function, task))
-        return self._client.submit(
-            sealed.work, self._session.name, text, key=f"curate-{uuid.uuid4().hex}", pure=False
-        )
+        return self._client.submit(sealed.work, self._session.name, text, key=f"curate-{uuid.uuid4().hex}", pure=False)
 
     def answer(self, future: Any) -> Any:
         """The result; LostError where a worker died or had to ask first."""
@@ -139,9 +135,7 @@ class Cluster:
             return value
         if kind == "refused":
             raise value
-        raise CurateError(
-            f"A worker failed with {value}.", hint="Run the command with --workers 1 to see where."
-        )
+        raise CurateError(f"A worker failed with {value}.", hint="Run the command with --workers 1 to see where.")
 
     def _fetched(self, future: Any) -> Any:
         from distributed import KilledWorker

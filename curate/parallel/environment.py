@@ -17,9 +17,7 @@ _SECRET = re.compile(r"TOKEN|SECRET|PASS(WORD|PHRASE)|CREDENTIAL|API_?KEY|PRIVAT
 
 def secrets() -> dict[str, str]:
     """The variables of this process that workers do not inherit."""
-    return {
-        name: value for name, value in os.environ.items() if _STORES.match(name) or _SECRET.search(name)
-    }
+    return {name: value for name, value in os.environ.items() if _STORES.match(name) or _SECRET.search(name)}
 
 
 def of_stores() -> dict[str, str]:

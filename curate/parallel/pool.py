@@ -94,9 +94,7 @@ def _stop(task: object) -> Any:
 class _Round(Generic[Task, Result]):
     """One mapping: what was sent and not yet answered."""
 
-    def __init__(
-        self, engine: Engine, function: Callable[[Task, Any], Result], lost: Callable[[Task], Result]
-    ) -> None:
+    def __init__(self, engine: Engine, function: Callable[[Task, Any], Result], lost: Callable[[Task], Result]) -> None:
         self._engine, self._function, self._lost = engine, function, lost
         self._waiting: dict[int, tuple[Any, Task, int]] = {}
         self._suspects: deque[Task] = deque()

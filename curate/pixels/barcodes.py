@@ -20,10 +20,7 @@ def barcodes(picture: npt.NDArray[np.uint8]) -> list[Box]:
         if len(code.text) < _FEWEST_CHARACTERS and not code.bytes:
             continue
         corners = code.position
-        points = [
-            (p.x, p.y)
-            for p in (corners.top_left, corners.top_right, corners.bottom_left, corners.bottom_right)
-        ]
+        points = [(p.x, p.y) for p in (corners.top_left, corners.top_right, corners.bottom_left, corners.bottom_right)]
         xs, ys = [x for x, _ in points], [y for _, y in points]
         found.append((max(min(xs), 0), max(min(ys), 0), max(xs) + 1, max(ys) + 1))
     return found

@@ -82,9 +82,7 @@ def stored(image: Image, index: int) -> Frame:
         return _view(image, index)
     if plain and image.photometric == "RGB":
         size = image.rows * image.columns * 3
-        flat = np.frombuffer(
-            image.native, f"<u{image.allocated // 8}", size, index * size * image.allocated // 8
-        )
+        flat = np.frombuffer(image.native, f"<u{image.allocated // 8}", size, index * size * image.allocated // 8)
         if image.planar:
             return flat.reshape(3, image.rows, image.columns).transpose(1, 2, 0)
         return flat.reshape(image.rows, image.columns, 3)

@@ -18,9 +18,7 @@ Box = tuple[int, int, int, int]
 Picture = npt.NDArray[np.uint8]
 Kind = Literal["text", "mark", "barcode", "layout"]
 
-_MOST_PIXELS = (
-    1 << 20
-)  # of a whole frame that is read at once; larger ones are read smaller, and their regions whole
+_MOST_PIXELS = 1 << 20  # of a whole frame that is read at once; larger ones are read smaller, and their regions whole
 _SAMPLED = 8  # of a large frame, down and across, for the range of its values
 _ENLARGED = 2  # regions are read at twice their size: letters of 8 pixels need it
 _LARGE_REGION = 1 << 16
@@ -177,9 +175,7 @@ def _judged(spots: list[_Spot], shape: tuple[int, int]) -> list[tuple[Kind, Box]
         elif words.faint(spot.text, spot.score) and any(_of_one_hand(spot.box, box) for box in certain):
             found.append(("text", _grown(spot.box, shape)))
     written = [box for kind, box in found if kind == "text"]
-    marks = [
-        box for kind, box in found if kind == "mark" and not any(_overlap(box, other) for other in written)
-    ]
+    marks = [box for kind, box in found if kind == "mark" and not any(_overlap(box, other) for other in written)]
     return [("text", box) for box in _merged(written)] + [("mark", box) for box in _merged(marks)]
 
 
@@ -218,10 +214,7 @@ def _of_picture(picture: Picture, known: list[_Spot]) -> list[_Spot]:
     if shrink < 1:
         size = (max(int(width * shrink), 1), max(int(height * shrink), 1))
         smaller = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return [
-        _scaled_up(spot, shrink, (height, width))
-        for spot in _read(smaller, 1, known if shrink == 1 else [])
-    ]
+    return [_scaled_up(spot, shrink, (height, width)) for spot in _read(smaller, 1, known if shrink == 1 else [])]
 
 
 def _read(picture: Picture, scale: int, known: list[_Spot]) -> list[_Spot]:

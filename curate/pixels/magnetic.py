@@ -31,9 +31,7 @@ _MOST_STEP_MM = 7.5
 _BRIGHTEST = 99  # percentile that counts as 1
 _WIDE_MM, _DEEP_MM, _AREA_CM2 = 280, 120, 400  # of a trunk's cross-section; heads have 100 to 300 cm2
 _EDGE_MM = 10  # of a trunk's ends, whose slices may show less
-_AT_EDGE = (
-    0.4  # of the image's edge: where more of it is bright, air may be, as in an inverted image or a field map
-)
+_AT_EDGE = 0.4  # of the image's edge: where more of it is bright, air may be, as in an inverted image or a field map
 _LEVELS = (0.35, 0.5, 0.65, 0.8)  # of the brain's own brightness: where it ends
 _DEPTHS_MM = (4.0, 6.0, 8.0)
 _SAME_BRAIN, _SAME_HEAD = 0.88, 0.85
@@ -43,9 +41,7 @@ _SEEN = 0.97  # of the brain; a registration to part of one can be out by some m
 _BRAIN_ML = (700, 2300)
 
 
-def judge(
-    values: Values, affine: Floats, plane: Plane | None = None, outline: Outline | None = None
-) -> Verdict:
+def judge(values: Values, affine: Floats, plane: Plane | None = None, outline: Outline | None = None) -> Verdict:
     """What a volume (slices, rows, columns; affine from such an index to LPS mm) shows, and where to cut it.
 
     With `plane` and `outline` of another series of the same frame of reference, the plane holds where the body lies in

@@ -139,9 +139,7 @@ def _clear_bits(image: Image, data: bytearray, boxes: dict[int, list[Box]]) -> N
 
 def _own(image: Image, boxes: dict[int, list[Box]], syntax: str) -> Masked:
     encoded = [
-        _encoded(image, _blank(image, stored(image, index), boxes[index]), syntax)
-        if index in boxes
-        else frame
+        _encoded(image, _blank(image, stored(image, index), boxes[index]), syntax) if index in boxes else frame
         for index, frame in enumerate(image.encoded)
     ]
     return Masked(image.transfer_syntax, image.photometric, image.planar, encoded=encoded)
@@ -160,9 +158,7 @@ def _photometric(image: Image) -> str:
 
 
 def _encoded(image: Image, frame: Frame, syntax: str) -> bytes:
-    options = image.options() | {
-        "photometric_interpretation": "RGB" if image.samples == 3 else image.photometric
-    }
+    options = image.options() | {"photometric_interpretation": "RGB" if image.samples == 3 else image.photometric}
     if image.samples == 3:
         options["planar_configuration"] = 0
         if syntax == JPEG_2000_LOSSLESS and image.photometric != "RGB":

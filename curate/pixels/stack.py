@@ -62,10 +62,7 @@ class Stack:
     def heights(self) -> tuple[float, float]:
         """The lowest and the highest place of a slice's centre, mm."""
         centres = [
-            (
-                one.matrix
-                @ (0, *((n * _stride(one.matrix, i + 1) / 2) for i, n in enumerate(one.values.shape)), 1)
-            )[2]
+            (one.matrix @ (0, *((n * _stride(one.matrix, i + 1) / 2) for i, n in enumerate(one.values.shape)), 1))[2]
             for one in self._layers.values()
         ]
         return min(centres, default=0.0), max(centres, default=0.0)
@@ -78,8 +75,7 @@ class Stack:
         first = layers[0].matrix
         normal = first[:3, 0]
         if any(
-            not np.allclose(one.matrix[:3, :3], first[:3, :3], atol=1e-3)
-            or one.values.shape != layers[0].values.shape
+            not np.allclose(one.matrix[:3, :3], first[:3, :3], atol=1e-3) or one.values.shape != layers[0].values.shape
             for one in layers
         ):
             return None
@@ -118,9 +114,7 @@ class Stack:
         return (face.shown if self.kind == "CT" else magnetic.shown)(*volume)
 
 
-def matrix_of(
-    position: tuple[float, ...], orientation: tuple[float, ...], spacing: tuple[float, ...]
-) -> Floats:
+def matrix_of(position: tuple[float, ...], orientation: tuple[float, ...], spacing: tuple[float, ...]) -> Floats:
     """From (0, row, column) to LPS mm (PS3.3 C.7.6.2.1.1); its first column is the slice's normal."""
     along, down = np.split(np.array(orientation), 2)
     matrix = np.eye(4)

@@ -24,9 +24,7 @@ from curate.resources import vocabulary_path
 PATH = vocabulary_path("pixels/data/head.npz")
 STEP_MM, AIR = 3.0, 0.12
 # in the template: nasion, nose, mouth, both eyes
-FEATURES = np.array(
-    [(6, -95, -28), (6, -122, -65), (6, -108, -90), (36, -88, -30), (-24, -88, -30)], np.float64
-)
+FEATURES = np.array([(6, -95, -28), (6, -122, -65), (6, -108, -90), (36, -88, -30), (-24, -88, -30)], np.float64)
 _FRONT, _TOP = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 _AROUND = 12  # voxels of air added where the template ends, but not below, where the neck goes on
 _COARSE_MM, _FINE_MM, _BINS = 6.0, 4.0, 24

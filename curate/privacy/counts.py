@@ -53,9 +53,7 @@ def count_table(name: str, dimensions: Sequence[str], cells: Mapping[Key, int]) 
     """
     for key, count in cells.items():
         if len(key) != len(dimensions) or count < 0 or TOTAL in key:
-            raise InputError(
-                f"Table {name}: a cell has no place in it", hint="Give one category a dimension."
-            )
+            raise InputError(f"Table {name}: a cell has no place in it", hint="Give one category a dimension.")
     axes = [sorted({key[axis] for key in cells}) for axis in range(len(dimensions))]
     counts = dict.fromkeys(itertools.product(*([*axis, TOTAL] for axis in axes)), 0)
     for key, count in cells.items():
@@ -201,9 +199,7 @@ class _System:
 def _system(versions: tuple[CountTable, ...], *, cumulative: bool) -> _System:
     system = _System(versions, cumulative)
     if (system.falls @ system.values > 0).any():
-        raise InputError(
-            f"Table {versions[-1].name}: a count is less than before", hint="Don't call it cumulative."
-        )
+        raise InputError(f"Table {versions[-1].name}: a count is less than before", hint="Don't call it cumulative.")
     return system
 
 
@@ -218,9 +214,7 @@ def _targets(system: _System, k: int) -> list[tuple[Key, Floats]]:
     ]
     for version, key in itertools.product(range(last), system.versions[last].counts):
         count = system.versions[version].counts.get(key)
-        open_total = not system.cumulative and all(
-            part == TOTAL for part in key
-        )  # the manifest's length tells it
+        open_total = not system.cumulative and all(part == TOTAL for part in key)  # the manifest's length tells it
         if count is not None and not open_total and 0 < abs(system.versions[last].counts[key] - count) < k:
             found.append((key, system.change(version, last, key)))
     return found
@@ -228,9 +222,7 @@ def _targets(system: _System, k: int) -> list[tuple[Key, Floats]]:
 
 def _width(system: _System, row: Floats, fixed: npt.NDArray[np.bool_]) -> float:
     """How far apart the least and the greatest value of `row` are that agree with all published numbers."""
-    bounds = [
-        (value, value) if known else (0, None) for value, known in zip(system.values, fixed, strict=True)
-    ]
+    bounds = [(value, value) if known else (0, None) for value, known in zip(system.values, fixed, strict=True)]
     ends = []
     for sign in (1.0, -1.0):
         solved = _solve(sign * row, system, bounds)
@@ -256,19 +248,14 @@ def _solve(cost: Floats, system: _System, bounds: Sequence[tuple[float, float | 
     return None if answer.status == _UNBOUNDED else np.asarray(answer.x, np.float64)
 
 
-def _cheapest(
-    system: _System, row: Floats, hidden: set[tuple[int, Key]], k: int
-) -> set[tuple[int, Key]] | None:
+def _cheapest(system: _System, row: Floats, hidden: set[tuple[int, Key]], k: int) -> set[tuple[int, Key]] | None:
     """The cells of the last version to hide so that `row` may be k - 1 more; None where none suffice."""
     from scipy.optimize import linprog
 
     last, size = len(system.versions) - 1, len(system.cells)
     free = np.array([cell in hidden or cell[0] == last for cell in system.cells], bool)
     price = np.array(
-        [
-            0.0 if cell in hidden else 1.0 + value
-            for cell, value in zip(system.cells, system.values, strict=True)
-        ]
+        [0.0 if cell in hidden else 1.0 + value for cell, value in zip(system.cells, system.values, strict=True)]
     )
     both = np.block([[system.sums, -system.sums], [row, -row]])
     room = -(system.falls @ system.values)
@@ -285,6 +272,4 @@ def _cheapest(
     if answer.status != 0:
         return None
     moved = np.abs(answer.x[:size] - answer.x[size:]) > _SLACK
-    return {
-        cell for cell, is_moved in zip(system.cells, moved, strict=True) if is_moved and cell not in hidden
-    }
+    return {cell for cell, is_moved in zip(system.cells, moved, strict=True) if is_moved and cell not in hidden}

@@ -98,9 +98,7 @@ def tree(column: str, levels: Sequence[str], paths: Mapping[str, Sequence[str]])
     for path in paths.values():
         for depth, label in enumerate(path):
             above = tuple(path[depth + 1 :])
-            if parents.setdefault(label, above) != above and set(parents[label]) | {label} != set(above) | {
-                label
-            }:
+            if parents.setdefault(label, above) != above and set(parents[label]) | {label} != set(above) | {label}:
                 raise InputError(f"{column}: a label stands under two parents", hint="Name each label once.")
     return Hierarchy(column, tuple(levels), paths={value: tuple(path) for value, path in paths.items()})
 
@@ -146,15 +144,11 @@ def ladder(hierarchy: Hierarchy, values: Sequence[object], published: Sequence[s
 def _path(hierarchy: Hierarchy, value: object) -> tuple[str, ...]:
     if hierarchy.widths:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise InputError(
-                f"{hierarchy.column}: not whole numbers from 0 up", hint="Give years or days as integers."
-            )
+            raise InputError(f"{hierarchy.column}: not whole numbers from 0 up", hint="Give years or days as integers.")
         return tuple(_band(hierarchy, value, width) for width in hierarchy.widths)
     if hierarchy.paths:
         if str(value) not in hierarchy.paths:
-            raise InputError(
-                f"{hierarchy.column}: a value is not in the hierarchy", hint="Map it to a code first."
-            )
+            raise InputError(f"{hierarchy.column}: a value is not in the hierarchy", hint="Map it to a code first.")
         return hierarchy.paths[str(value)]
     return (str(value),)
 
@@ -215,9 +209,7 @@ def split_bands(bands: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArra
     texts = found.to_pylist()
     spans = [(_BAND.fullmatch(str(text)), str(text)) for text in texts]
     low = [int(match[1]) if match else None for match, _ in spans] + [None]
-    high = [(None if match[3] else int(match[2] or match[1])) if match else None for match, _ in spans] + [
-        None
-    ]
+    high = [(None if match[3] else int(match[2] or match[1])) if match else None for match, _ in spans] + [None]
     index = pa.array(np.where(rows < 0, len(texts), rows))
     return (
         pa.chunked_array([pa.array(low, pa.int16()).take(index)]),

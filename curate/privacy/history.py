@@ -141,9 +141,7 @@ def _study_ids(history: Sequence[pa.Table]) -> pa.Array:
     return pc.unique(pa.chunked_array(chunks, pa.string()))
 
 
-def _intersect(
-    history: Sequence[pa.Table], places: Sequence[Ints], studies: int, hierarchy: Hierarchy
-) -> Cells:
+def _intersect(history: Sequence[pa.Table], places: Sequence[Ints], studies: int, hierarchy: Hierarchy) -> Cells:
     """The common interval of each study's cells; a study whose cells contradict each other stands alone."""
     found = [_cells(release, hierarchy) for release in history]
     steps = ladder(hierarchy, (), sorted({text for _, texts in found for text in texts}))
@@ -185,9 +183,7 @@ def _owners(history: Sequence[pa.Table], places: Sequence[Ints], study: pa.Array
     for release, place in zip(history, places, strict=True):
         mine = owner[start : start + release.num_rows]
         if (row[place] >= 0).any() and (row[place] != mine)[row[place] >= 0].any():
-            raise InputError(
-                "A study has another donor than in an earlier release", hint="Correct the table."
-            )
+            raise InputError("A study has another donor than in an earlier release", hint="Correct the table.")
         row[place] = mine
         if PART in release.column_names:
             part[place] = release[PART].to_numpy()

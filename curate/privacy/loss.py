@@ -88,9 +88,7 @@ class Loss:
         return asdict(self) | {"waiting": self.waiting, "must_be_accepted": list(self.grave)}
 
 
-def loss(
-    raw: pa.Table, made: Recoding, finest: Mapping[str, str], release: int, kinds: Mapping[str, str]
-) -> Loss:
+def loss(raw: pa.Table, made: Recoding, finest: Mapping[str, str], release: int, kinds: Mapping[str, str]) -> Loss:
     """What `made` shows of `raw` in the release of this number (0: the first).
 
     `finest` names the level at which each column is exact; `kinds` says of what kind a waiting study's pictures are.

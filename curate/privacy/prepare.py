@@ -60,15 +60,11 @@ def prepare(table: pa.Table, hierarchies: Sequence[Hierarchy], history: Sequence
     past = ever(history, hierarchies)
     for name in (STUDY, DONOR, *(hierarchy.column for hierarchy in hierarchies)):
         if name not in table.column_names:
-            raise InputError(
-                f"The table has no column {name}", hint="Give every quasi-identifier as a column."
-            )
+            raise InputError(f"The table has no column {name}", hint="Give every quasi-identifier as a column.")
     donors, person, past_person = _people(table, past)
     table, person = _sorted(table, person)
     place = pc.fill_null(pc.index_in(table[STUDY], past.study), -1).to_numpy().astype(np.int64)
-    first = (
-        np.where(place < 0, len(history), past.first[place]) if len(past.study) else place + 1 + len(history)
-    )
+    first = np.where(place < 0, len(history), past.first[place]) if len(past.study) else place + 1 + len(history)
     if (past_person[place[place >= 0]] != person[place >= 0]).any():
         raise InputError("A study has another donor than in an earlier release", hint="Correct the table.")
     unit, past_unit, unit_person, unit_part = _units(person, place, past_person, past.part, len(donors))
@@ -195,9 +191,7 @@ def _sorted(table: pa.Table, person: Ints) -> tuple[pa.Table, Ints]:
     return table.take(pa.array(order)), person[order]
 
 
-def _units(
-    person: Ints, place: Ints, past_person: Ints, past_part: Ints, people: int
-) -> tuple[Ints, Ints, Ints, Ints]:
+def _units(person: Ints, place: Ints, past_person: Ints, past_part: Ints, people: int) -> tuple[Ints, Ints, Ints, Ints]:
     """The unit of each row and of each study ever published; the person and the part of each unit."""
     further = np.flatnonzero(past_part > 0)
     found = np.unique(np.stack([past_person[further], past_part[further]], axis=1), axis=0)

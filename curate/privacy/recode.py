@@ -51,9 +51,7 @@ class Recoding:
         """What the release's report says of it."""
         if self.audit is None:
             return (Finding("PRIVACY_EXEMPT", "studies", "population", self.table.num_rows),)
-        cells = [
-            Finding("PRIVACY_SUPPRESSED", "studies", name, count) for name, count in self.suppressed if count
-        ]
+        cells = [Finding("PRIVACY_SUPPRESSED", "studies", name, count) for name, count in self.suppressed if count]
         held = [Finding("PRIVACY_HELD", "studies", STUDY, self.held.num_rows)] if self.held.num_rows else []
         low = [Finding("PRIVACY_LOW_K", "archive.toml", "k")] if self.policy.below_recommended else []
         return (*cells, *held, *low, *self.audit.findings())

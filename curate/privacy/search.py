@@ -67,9 +67,7 @@ class _Search:
     floor: Node
 
 
-def search(
-    studies: Studies, ladders: Sequence[Ladder], weights: Sequence[float], k: int, share: float
-) -> Choice:
+def search(studies: Studies, ladders: Sequence[Ladder], weights: Sequence[float], k: int, share: float) -> Choice:
     """The node of least loss; of equal ones the finest in the columns that weigh most.
 
     Raises:
@@ -117,9 +115,7 @@ def _begin(sizes: Sequence[int], losses: Sequence[Floats], weights: Sequence[flo
     loss = np.zeros(len(nodes))
     for column, (level_loss, weight) in enumerate(zip(losses, weights, strict=True)):
         loss += weight * level_loss[nodes[:, column]]
-    return _Search(
-        nodes, loss, np.zeros(len(nodes)), loss.copy(), np.ones(len(nodes), bool), set(), (math.inf, 0), ()
-    )
+    return _Search(nodes, loss, np.zeros(len(nodes)), loss.copy(), np.ones(len(nodes), bool), set(), (math.inf, 0), ())
 
 
 def _level_losses(studies: Studies, ladder: Ladder, column: int) -> Floats:

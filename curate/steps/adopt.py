@@ -157,9 +157,7 @@ def _log(archive: Archive, newest: Stated) -> tuple[list[tuple[str, bytes]], lis
     return leaves, openings
 
 
-def _dropped_or_kept(
-    archive: Archive, seen: Iterable[Stated], leaves: list[tuple[str, bytes]]
-) -> Iterator[str]:
+def _dropped_or_kept(archive: Archive, seen: Iterable[Stated], leaves: list[tuple[str, bytes]]) -> Iterator[str]:
     """Remove cuts that nobody saw and that were signed over a lost state; the heads of those that stay.
 
     Raises:
@@ -198,9 +196,7 @@ def _revocations(archive: Archive, foreign: Iterable[Stated]) -> dict[bytes, str
     return found
 
 
-def _events(
-    archive: Archive, target: Target, seen: Iterable[Stated], foreign: Iterable[Stated]
-) -> Iterator[Event]:
+def _events(archive: Archive, target: Target, seen: Iterable[Stated], foreign: Iterable[Stated]) -> Iterator[Event]:
     """What the ledger is to know of the versions on a hub, oldest first."""
     held, own = ahead.there(archive, target.url), recorded(archive)
     brought = {one.version for one in foreign}

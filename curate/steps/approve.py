@@ -65,9 +65,7 @@ def approve(
         payload |= {"sheet": said.sheet, "decisions": said.decisions}
         before = list(archive.ledger.events("approved", said.version))
         rejected = reviews.rejections(archive, said.version, digest)
-        if not any(e.payload == payload for e in before) or any(
-            r.reviewer == said.reviewer for r in rejected
-        ):
+        if not any(e.payload == payload for e in before) or any(r.reviewer == said.reviewer for r in rejected):
             with archive.ledger.transaction():
                 archive.ledger.append(
                     clock.stamp(), "approved", said.version, payload, who=said.reviewer, tool=TOOL,
@@ -85,9 +83,7 @@ def _key(reviewer: str, path: Path | None) -> KeyFile:
         raise InputError(f"{reviewer} has no key in {path}.", hint=hint)
     held = keys.read(path)
     if not reviews.same_person(held.public.name, reviewer):
-        raise InputError(
-            f"{path} is the key of {held.public.name}, not of {reviewer}.", hint="Give your own."
-        )
+        raise InputError(f"{path} is the key of {held.public.name}, not of {reviewer}.", hint="Give your own.")
     return held
 
 

@@ -49,9 +49,7 @@ def audit(
         return audit_releases(folders, trusted, full=full, partly=brought)
 
 
-def _folders(
-    reference: str, version: str | None, temporary: Path, full: bool, progress: Progress
-) -> list[Path]:
+def _folders(reference: str, version: str | None, temporary: Path, full: bool, progress: Progress) -> list[Path]:
     path = Path(reference)
     if "://" not in reference and (path / "release.json").is_file():
         return [path]
@@ -68,9 +66,7 @@ def _folders(
             _fetch(target, each, folder, full, progress)
         held, _ = parse_release(beneath.read(folder, RELEASE_FILE, LARGEST_RELEASE))
         if held != each:
-            raise HubError(
-                f"{reference} holds version {held} under {versions.tag(each)}.", hint="Ask the archive."
-            )
+            raise HubError(f"{reference} holds version {held} under {versions.tag(each)}.", hint="Ask the archive.")
         found.append(folder)
     return found
 

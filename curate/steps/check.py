@@ -46,9 +46,7 @@ def check(
         return [*results, *_origin(path, str(reference), "", key)]
     if version is None:
         if "://" not in str(reference) and not (path / "refs.json").is_file():
-            raise InputError(
-                f"{path} has no release.json: it is no release.", hint="Name a release's folder."
-            )
+            raise InputError(f"{path} has no release.json: it is no release.", hint="Name a release's folder.")
         told = f"{reference} is a hub: it may hold several versions."
         raise InputError(told, hint="Add --version 1.0.0, for instance.")
     target = hub.open_target(str(reference))

@@ -87,9 +87,7 @@ def inspect(
         skipped: list[Verdict] = []
         parts = (replace(part, pixels=pixels) for part in _parts(paths, folder, by_source, skipped))
         volumes: dict[str, list[_Part]] = {}
-        for batch, looked in parallel.map_unordered(
-            _look_at_all, _batches(parts), workers, lost=_lost
-        ):
+        for batch, looked in parallel.map_unordered(_look_at_all, _batches(parts), workers, lost=_lost):
             for part, (_, series) in zip(batch, looked, strict=True):
                 if series:
                     volumes.setdefault(series, []).append(part)
@@ -107,9 +105,7 @@ def _taken(skipped: list[Verdict]) -> list[Verdict]:
     return taken
 
 
-def _parts(
-    paths: list[Path], folder: Path, policies_: list[Policy], skipped: list[Verdict]
-) -> Iterator[_Part]:
+def _parts(paths: list[Path], folder: Path, policies_: list[Policy], skipped: list[Verdict]) -> Iterator[_Part]:
     """What is to be looked at; what cannot be read at all goes to `skipped`."""
     for file in sources.find(paths, folder):
         source = int(file.place.split(":")[0]) - 1

@@ -137,9 +137,7 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
     stale = tuple(versions.tag(v) for v in (purging.to_purge(archive, target.url) if target.can_erase else {}))
-    return Publication(
-        folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale
-    )
+    return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale)
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:
@@ -165,9 +163,7 @@ def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
         )
 
 
-def _refuse_unchecked(
-    archive: Archive, folder: Path, workers: int | None, progress: Progress, *, full: bool
-) -> None:
+def _refuse_unchecked(archive: Archive, folder: Path, workers: int | None, progress: Progress, *, full: bool) -> None:
     place = archive.root / remembered.NAME
     known = Remembered() if full else Remembered.read(place)
     results = check_release(folder, workers=workers, progress=progress, known=known)
@@ -189,9 +185,7 @@ def _record(archive: Archive, folder: Path, target: str, commit: str) -> None:
         archive.ledger.append(clock.stamp(), "published", folder.name, payload, who=who(), tool=TOOL)
 
 
-def _settings(
-    archive: Archive, folder: Path, target: Target, gated: str | None, private: bool | None
-) -> Settings:
+def _settings(archive: Archive, folder: Path, target: Target, gated: str | None, private: bool | None) -> Settings:
     """Who may read: as asked, else as the archive says, else as the hub has it; closed while a recall runs.
 
     Raises:

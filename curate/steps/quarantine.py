@@ -233,9 +233,7 @@ def _listed(index: bytes) -> list[Kept]:
 
 def _pretty(index: bytes) -> bytes:
     content: dict[str, Any] = json.loads(index)
-    content["files"] = [
-        {"name": f"{number:06d}.dcm", **file} for number, file in enumerate(content["files"], 1)
-    ]
+    content["files"] = [{"name": f"{number:06d}.dcm", **file} for number, file in enumerate(content["files"], 1)]
     return shown_json(content, 1).encode()
 
 

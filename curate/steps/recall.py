@@ -94,9 +94,7 @@ class _Journal:
         return f"{hashlib.sha256(self.subject.encode()).hexdigest()[:16]}.json"
 
 
-def recall(
-    root: Path, subject: str, reason: str, *, drill: bool = False, progress: Progress = silent
-) -> Recall:
+def recall(root: Path, subject: str, reason: str, *, drill: bool = False, progress: Progress = silent) -> Recall:
     """Take a study, or all studies that a version brought, off every hub; `reason` is one of `notices.REASONS`.
 
     Needs no approval; the ledger says who did it. Repeating it goes on where it stopped. A `drill` does all of
@@ -127,9 +125,7 @@ def _finished(root: Path, subject: str) -> Recall | None:
     began, ended = found
     told, corrected = began.payload, ended.payload["version"]
     studies, versions_, targets = (tuple(told[name]) for name in ("studies", "versions", "targets"))
-    return Recall(
-        began.subject, told["reason"], len(studies), versions_, corrected, targets, already=ended.at
-    )
+    return Recall(began.subject, told["reason"], len(studies), versions_, corrected, targets, already=ended.at)
 
 
 def _recall(
@@ -195,9 +191,7 @@ def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | N
                 return found
         studies = _studies(archive, subject, names)
         held = {path.name for path in _published(archive) if holds(path, frozenset(studies))}
-        urls = (
-            {e.payload["target"] for e in archive.ledger.events("published")} if targets is None else targets
-        )
+        urls = {e.payload["target"] for e in archive.ledger.events("published")} if targets is None else targets
         urls = {url for url in urls if hub.open_target(url).can_erase}  # another got nothing about a person
         held |= {v for url in urls for v in to_purge(archive, url) if _left(archive, studies, v)}
         there = {(e.payload["target"], e.subject) for e in archive.ledger.events("published")}
@@ -235,9 +229,7 @@ def _studies(archive: Archive, subject: str, names: tuple[str, ...]) -> set[str]
     before = _ids(archive.releases / previous["version"]) if previous else set()
     found = _ids(folder) - before
     if not found:
-        raise _NothingError(
-            f"Version {names[0]} brought no study.", hint="Give a study's id, or the version that did."
-        )
+        raise _NothingError(f"Version {names[0]} brought no study.", hint="Give a study's id, or the version that did.")
     return found
 
 
@@ -246,9 +238,7 @@ def _is_known(archive: Archive, study: str) -> bool:
 
 
 def _ids(folder: Path) -> set[str]:
-    return set(
-        pq.read_table(folder / "manifest" / "studies.parquet", columns=["study_id"])["study_id"].to_pylist()
-    )
+    return set(pq.read_table(folder / "manifest" / "studies.parquet", columns=["study_id"])["study_id"].to_pylist())
 
 
 def _published(archive: Archive) -> list[Path]:
@@ -387,9 +377,7 @@ def _rehearse(root: Path, subject: str, reason: str, progress: Progress) -> Reca
             payload = {"target": target.url, "commit": "", "digest": sha256_file(path / "release.json")}
             _note(place / "archive", "published", path.name, payload)
         found = _recall(place / "archive", subject, reason, (target.url,), progress=progress)
-        steps = tuple(
-            Done(s.step, s.place.replace(target.url, "the folder hub"), s.seconds) for s in found.steps
-        )
+        steps = tuple(Done(s.step, s.place.replace(target.url, "the folder hub"), s.seconds) for s in found.steps)
         return Recall(**{**_fields(found), "targets": _real(root), "steps": steps, "drill": True})
     finally:
         _clear(place)

@@ -11,9 +11,7 @@ from curate.archive.sheets import Decisions, Sheet
 from curate.errors import InputError
 
 
-def sheet(
-    root: Path, version: str, out: Path | None = None, decisions: Path | None = None
-) -> tuple[Sheet, Decisions]:
+def sheet(root: Path, version: str, out: Path | None = None, decisions: Path | None = None) -> tuple[Sheet, Decisions]:
     """The sheet and the decisions of a version, unanswered; written to `out` and `decisions` where given.
 
     Raises:

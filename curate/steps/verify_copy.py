@@ -84,9 +84,7 @@ def verify_copy(
     paths = [tuple(sorted(found)) for found in (by_state["revoked"], altered, unknown)]
     versions = (found.version, newest.version)
     unseen = tuple(sorted(unread - by_state["revoked"]))
-    return CopyReport(
-        *versions, len(current & whole), other, paths[0], paths[1], paths[2], instances, unseen
-    )
+    return CopyReport(*versions, len(current & whole), other, paths[0], paths[1], paths[2], instances, unseen)
 
 
 def delete_revoked(folder: Path, report: CopyReport) -> int:
@@ -108,9 +106,7 @@ def _is_revoked(one: Held, revoked: set[bytes]) -> bool:
     return one.digest is not None and hashlib.sha256(one.digest).digest() in revoked
 
 
-def _state(
-    one: Held, known: set[bytes], uids: set[str], studies: set[str], revoked: set[bytes], gone: set[str]
-) -> str:
+def _state(one: Held, known: set[bytes], uids: set[str], studies: set[str], revoked: set[bytes], gone: set[str]) -> str:
     """What a file holds by one instance, or by a row: of a study that is gone, of one of the release, of none."""
     if _is_revoked(one, revoked) or one.study in gone:
         return "revoked"

@@ -72,9 +72,7 @@ def _find(archive: Archive, keys: Keys, subject: str) -> tuple[frozenset[str], b
     here = {study for donor in donors for study in ledger.study_ids(donor)}
     here |= {study for study, donor in waiting.items() if donor in donors}
     here |= _of_further_id(archive, subject) if not here else frozenset()
-    before = any(
-        event.subject in studies or event.payload["donor"] in marks for event in ledger.events("withdrawn")
-    )
+    before = any(event.subject in studies or event.payload["donor"] in marks for event in ledger.events("withdrawn"))
     return frozenset(here), before
 
 

@@ -110,9 +110,7 @@ def _is_version(text: str) -> bool:
         return False
 
 
-def _signed(
-    folder: Path, name: str, found: Found
-) -> tuple[Checkpoint, Statement, PublicKey, tuple[str, ...]] | None:
+def _signed(folder: Path, name: str, found: Found) -> tuple[Checkpoint, Statement, PublicKey, tuple[str, ...]] | None:
     """The checkpoint, if the key that lies beside it has signed it."""
     found.count("signature")
     held = attestations.read_keys(folder)

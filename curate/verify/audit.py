@@ -37,7 +37,11 @@ _OF_AUDIT = {"ATTESTATION_APPROVALS_LACKING", "ATTESTATION_KEY_NOT_GIVEN", "CHAI
 
 
 def audit_releases(
-    folders: Sequence[Path], key: PublicKey | None = None, *, files: bool = True, full: bool = False,
+    folders: Sequence[Path],
+    key: PublicKey | None = None,
+    *,
+    files: bool = True,
+    full: bool = False,
     partly: Collection[Path] = (),
 ) -> list[CheckResult]:
     """All checks of releases of one archive, whatever their order; without a key, theirs is believed.
@@ -51,9 +55,7 @@ def audit_releases(
     found = Found()
     # (1) to (3) each release's checkpoint is signed, signs what is there, and its leaves give its head
     made = [attested.read(folder, found) for folder in folders]
-    releases = sorted(
-        (r for r in made if r), key=lambda r: (versions.parse(r.name), r.digest, str(r.seal.folder))
-    )
+    releases = sorted((r for r in made if r), key=lambda r: (versions.parse(r.name), r.digest, str(r.seal.folder)))
     attested.trusted(releases, key, found)
     # (4) to (6) each row has its consent, and no withdrawal of any of the logs touches one; (7) reviewers
     revoked: dict[str, set[bytes]] = {}

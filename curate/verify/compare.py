@@ -45,9 +45,7 @@ class Diff:
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return not any(
-            t.added or t.removed or t.changed or t.columns_added or t.columns_removed for t in self.tables
-        )
+        return not any(t.added or t.removed or t.changed or t.columns_added or t.columns_removed for t in self.tables)
 
 
 def compare(
@@ -58,9 +56,7 @@ def compare(
     Raises:
         DamagedError: a table cannot be read.
     """
-    found = tuple(
-        compare_tables(name, before[name], after[name], contract.table(name).key) for name in before
-    )
+    found = tuple(compare_tables(name, before[name], after[name], contract.table(name).key) for name in before)
     return found, _licenses(before["studies"], after["studies"])
 
 
@@ -83,9 +79,7 @@ def compare_tables(name: str, before: Path, after: Path, key: Sequence[str]) -> 
             _refuse_doubled(db, name, before, after, key)
             row = db.execute(_query(before, after, key, common)).fetchone() or ()
         except duckdb.Error:
-            raise DamagedError(
-                f"The table {name} cannot be compared.", hint="Run `curate check` on it."
-            ) from None
+            raise DamagedError(f"The table {name} cannot be compared.", hint="Run `curate check` on it.") from None
     numbers = [int(number or 0) for number in row]
     values = {column: count for column, count in zip(common, numbers[5:], strict=True) if count}
     gone = tuple(column for column in old if column not in new)
@@ -109,16 +103,12 @@ def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _refuse_doubled(
-    db: duckdb.DuckDBPyConnection, name: str, before: Path, after: Path, key: Sequence[str]
-) -> None:
+def _refuse_doubled(db: duckdb.DuckDBPyConnection, name: str, before: Path, after: Path, key: Sequence[str]) -> None:
     columns = ", ".join(map(_name, key))
     for path in (before, after):
         query = f"SELECT 1 FROM read_parquet({_text(path)}) GROUP BY {columns} HAVING count(*) > 1 LIMIT 1"
         if db.execute(query).fetchone():
-            raise InputError(
-                f"{', '.join(key)} does not identify a row of {name}.", hint="Name more columns as --key."
-            )
+            raise InputError(f"{', '.join(key)} does not identify a row of {name}.", hint="Name more columns as --key.")
 
 
 def _query(before: Path, after: Path, key: Sequence[str], common: Sequence[str]) -> str:

@@ -58,9 +58,7 @@ def _tasks(seal: Seal) -> Iterator[_Task]:
         cursor = db.execute(_QUERY, [sorted(KINDS)])
         while batch := cursor.fetchmany(256):
             for series, places in batch:
-                yield _Task(
-                    series, tuple((seal.folder / pack, offset, size) for pack, offset, size in places)
-                )
+                yield _Task(series, tuple((seal.folder / pack, offset, size) for pack, offset, size in places))
 
 
 def _look(task: _Task) -> list[Finding]:

@@ -92,9 +92,7 @@ def _mark(task: _PackTask) -> str:
     return remembered.mark(task.path, task.place, task.rows, sorted(task.profile.items()))
 
 
-def _not_known(
-    tasks: Iterable[_PackTask], known: Remembered | None, before: dict[str, int]
-) -> Iterator[_PackTask]:
+def _not_known(tasks: Iterable[_PackTask], known: Remembered | None, before: dict[str, int]) -> Iterator[_PackTask]:
     """The packs that must be read; of those that passed before, `before` counts the instances."""
     for task in tasks:
         if known is not None and known.holds(_mark(task)):
@@ -193,9 +191,7 @@ def _lost(task: _PackTask) -> _PackVerdict:
     return _PackVerdict("", 0, (Finding("WORKER_DIED", task.place),))
 
 
-def _checked(
-    row: tuple[Any, ...], data: bytes, policy: Policy
-) -> tuple[list[Finding], dict[str, Any] | None]:
+def _checked(row: tuple[Any, ...], data: bytes, policy: Policy) -> tuple[list[Finding], dict[str, Any] | None]:
     """What is wrong with an instance, whatever happens: the pack's others are checked."""
     try:
         return _check_instance(row, data, policy)
@@ -203,9 +199,7 @@ def _checked(
         return [defect(f"instance {row[6]}")], None
 
 
-def _check_instance(
-    row: tuple[Any, ...], data: bytes, policy: Policy
-) -> tuple[list[Finding], dict[str, Any] | None]:
+def _check_instance(row: tuple[Any, ...], data: bytes, policy: Policy) -> tuple[list[Finding], dict[str, Any] | None]:
     """What is wrong with an instance, and what it tells of its series."""
     instance = f"instance {row[6]}"
     if hashlib.sha256(data).digest() != bytes(row[3]):

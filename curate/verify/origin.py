@@ -56,5 +56,3 @@ def sentence(results: list[CheckResult]) -> str:
     if said.rule in ("TRUST_NOT_KEPT", "TRUST_APPROVALS_OPEN"):
         return f"Who made it: not verified; pin the key that the archive tells you: curate trust add {quoted(said.tag)}"
     return f"Who made it: not the archive that it claims. {said.tag}"
-
-

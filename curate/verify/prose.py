@@ -122,11 +122,7 @@ def _outside(stated: Any) -> dict[str, Any]:
     if not isinstance(stated, dict) or stated.keys() - kinds.keys():
         raise TypeError
     for name, value in stated.items():
-        parts = (
-            [*value, *(value.values() if isinstance(value, dict) else ())]
-            if kinds[name] in (list, dict)
-            else []
-        )
+        parts = [*value, *(value.values() if isinstance(value, dict) else ())] if kinds[name] in (list, dict) else []
         if not isinstance(value, kinds[name]) or not all(isinstance(part, str) for part in parts):
             raise TypeError
     return {name: tuple(value) if name in _LISTS else value for name, value in stated.items()}

@@ -77,7 +77,7 @@ class Recomputed:
         self._flush()
         self._writer.__exit__(None, None, None)
         names = [c.name for c in contract.table("series").columns if c.source or c.name in _DERIVED]
-        differing = ", ".join(f"CASE WHEN s.\"{n}\" IS DISTINCT FROM r.\"{n}\" THEN '{n}' END" for n in names)
+        differing = ", ".join(f'CASE WHEN s."{n}" IS DISTINCT FROM r."{n}" THEN \'{n}\' END' for n in names)
         query = (
             "SELECT uid, unnest(list_distinct(columns)), tool IS NOT DISTINCT FROM ? FROM ("
             f"SELECT s.SeriesInstanceUID uid, [{differing}] AS columns,"

@@ -148,9 +148,7 @@ def _valid_entry(name: str, entry: Any) -> bool:
     return hexadecimal and isinstance(size, int) and not isinstance(size, bool) and size >= 0
 
 
-def check_files(
-    seal: Seal, digests: Mapping[str, str] | None = None, known: Remembered | None = None
-) -> CheckResult:
+def check_files(seal: Seal, digests: Mapping[str, str] | None = None, known: Remembered | None = None) -> CheckResult:
     """Every file has its digest and size, nothing is missing, nothing is extra, nothing is a link.
 
     `digests` maps a path to a digest that the caller has just computed or remembers as verified.
@@ -160,14 +158,10 @@ def check_files(
         if rule := _fault(seal.folder, name, entry, (digests or {}).get(name), known):
             findings.append(Finding(rule, name))
     findings += [Finding("FILE_EXTRA", name) for name in extra_files(seal)]
-    return CheckResult(
-        "files", "Every file has its digest; none is missing or extra", len(seal.files), tuple(findings)
-    )
+    return CheckResult("files", "Every file has its digest; none is missing or extra", len(seal.files), tuple(findings))
 
 
-def _fault(
-    folder: Path, name: str, entry: Mapping[str, Any], digest: str | None, known: Remembered | None
-) -> str:
+def _fault(folder: Path, name: str, entry: Mapping[str, Any], digest: str | None, known: Remembered | None) -> str:
     """The rule that a listed file breaks, or nothing."""
     try:
         with beneath.opened(folder, name) as file:

@@ -84,11 +84,7 @@ def _check_file(name: str, path: Path, place: str) -> tuple[list[Finding], int]:
 
 def _repetitive(name: str) -> list[str]:
     """Columns whose values repeat: read as dictionaries, a row costs an eighth."""
-    return [
-        f.name
-        for f in contract.table(name).schema
-        if pa.types.is_string(f.type) and f.name != "SOPInstanceUID"
-    ]
+    return [f.name for f in contract.table(name).schema if pa.types.is_string(f.type) and f.name != "SOPInstanceUID"]
 
 
 _JOINS: tuple[tuple[str, str, str], ...] = (
@@ -167,9 +163,7 @@ _JOINS: tuple[tuple[str, str, str], ...] = (
 def connect(seal: Seal) -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables of a release as views of a database whose memory is limited: above it, it spills to disk."""
     with tempfile.TemporaryDirectory(prefix="curate-check-") as spill, duckdb.connect(":memory:") as db:
-        db.execute(
-            f"SET threads = 2; SET memory_limit = '{MEMORY}'; SET temp_directory = {quoted(Path(spill))}"
-        )
+        db.execute(f"SET threads = 2; SET memory_limit = '{MEMORY}'; SET temp_directory = {quoted(Path(spill))}")
         _make_views(db, seal)
         yield db
 

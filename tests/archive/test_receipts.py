@@ -130,9 +130,7 @@ def test_a_key_file_is_its_owners(tmp_path: Path) -> None:
     assert "chmod 600" in refused.value.hint
 
 
-def test_a_key_under_a_passphrase_opens_with_it_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_under_a_passphrase_opens_with_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The right passphrase gives the secret; a wrong or missing one a clear message; no cost is taken on trust."""
     path = tmp_path / "a.key"
     monkeypatch.setenv(secret.VARIABLE, "correct horse")
@@ -150,9 +148,7 @@ def test_a_key_under_a_passphrase_opens_with_it_alone(
         secret.read(path)
 
 
-def test_an_archive_under_a_passphrase_opens_with_it_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_under_a_passphrase_opens_with_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command on it asks for the passphrase; nothing else of the archive changes."""
     monkeypatch.setenv(secret.VARIABLE, "correct horse")
     root = init(tmp_path / "a", INFO, approvals=0, under_passphrase=True)

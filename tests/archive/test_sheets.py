@@ -55,9 +55,7 @@ def _obeys(value: Any, schema: dict[str, Any]) -> bool:
     if isinstance(value, dict):
         known, others = schema.get("properties", {}), schema.get("additionalProperties", {})
         return set(schema.get("required", [])) <= value.keys() and all(
-            _obeys(entry, known[name])
-            if name in known
-            else others is not False and _obeys(entry, others or {})
+            _obeys(entry, known[name]) if name in known else others is not False and _obeys(entry, others or {})
             for name, entry in value.items()
         )
     return True

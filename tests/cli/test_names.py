@@ -24,9 +24,7 @@ _ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
 def _run(*words: object, code: int = 0, **environment: str) -> bytes:
     """What the command writes, as bytes: the names in it are no text."""
     command = [sys.executable, "-m", "curate", *map(str, words)]
-    done = subprocess.run(
-        command, capture_output=True, env={**os.environ, **environment}, timeout=300, check=False
-    )
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **environment}, timeout=300, check=False)
     shown = done.stdout + done.stderr
     assert b"Traceback" not in shown, shown
     assert b"defect" not in shown, shown
@@ -68,9 +66,7 @@ def test_intake_takes_what_is_good_and_keeps_the_rest(source: str, tmp_path: Pat
     report = json.loads(_run(*words, **_ASCII))
     assert (report["admitted_studies"], report["quarantined_studies"]) == (1, 1)
     (entry,) = json.loads(_run("quarantine", archive, "--json"))
-    assert _LATIN.encode("latin-1", "surrogateescape") in _run(
-        "quarantine", archive, "--paths", entry["id"], **_ASCII
-    )
+    assert _LATIN.encode("latin-1", "surrogateescape") in _run("quarantine", archive, "--paths", entry["id"], **_ASCII)
     shown = json.loads(_run("quarantine", archive, "--paths", entry["id"], "--json"))
     assert _LATIN in json.dumps(shown, ensure_ascii=False)
 

@@ -83,9 +83,7 @@ class Traced:
     def files(self) -> Iterator[tuple[str, str]]:
         """Each path that was to be written or made, with the call."""
         for call in self.calls:
-            made = re.match(
-                r"(?:open(?:at)?|creat)\(.*O_(?:CREAT|WRONLY|RDWR)|(?:mkdir|rename|link|symlink)", call
-            )
+            made = re.match(r"(?:open(?:at)?|creat)\(.*O_(?:CREAT|WRONLY|RDWR)|(?:mkdir|rename|link|symlink)", call)
             if made and not call.endswith(" = -1 EEXIST (File exists)"):
                 path = re.findall(r'"([^"]*)"', call)[-1]
                 yield os.path.normpath(self.folder / "work" / path), call

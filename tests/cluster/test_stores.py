@@ -95,9 +95,7 @@ def test_a_bucket_that_keeps_old_versions_is_refused(server: dict[str, str]) -> 
     """Where removed objects stay readable, nothing about a person may lie."""
     fs = remote.filesystem("s3://")
     fs.mkdir("kept")
-    fs.call_s3(
-        "put_bucket_versioning", Bucket="kept", VersioningConfiguration={"Status": "Enabled"}
-    )
+    fs.call_s3("put_bucket_versioning", Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
     with pytest.raises(InputError, match="would not erase"):
         Store("s3://kept/archive").claim("one")
 
@@ -190,9 +188,7 @@ def test_a_container_in_a_bucket_is_unpacked(server: dict[str, str], tmp_path: P
     fs.mkdir("zipped")
     fs.pipe_file("zipped/sent/all.zip", (tmp_path / "all.zip").read_bytes())
     archive = make(tmp_path / "archive")
-    report = curate_json(
-        "intake", archive, "s3://zipped/sent", "--studies", table, "--deidentify", "--workers", 1
-    )
+    report = curate_json("intake", archive, "s3://zipped/sent", "--studies", table, "--deidentify", "--workers", 1)
     assert (report["files"], report["admitted_studies"]) == (4, 2)
     assert files_of(archive / "tmp") == {}
     told = curate("intake", archive, "s3://zipped/none", "--studies", table, code=2).stderr

@@ -78,9 +78,7 @@ def test_jpeg_is_decoded_as_pydicom_does(mode: str) -> None:
 
 
 @pytest.mark.parametrize("syntax", [RLE, JPEG_LS, J2K, streams.JPEG_BASELINE])
-@pytest.mark.parametrize(
-    "other", [{"rows": 63}, {"columns": 65}, {"samples_per_pixel": 3, "planar_configuration": 0}]
-)
+@pytest.mark.parametrize("other", [{"rows": 63}, {"columns": 65}, {"samples_per_pixel": 3, "planar_configuration": 0}])
 def test_no_decoder_sees_a_frame_whose_header_says_otherwise(syntax: str, other: dict[str, int]) -> None:
     """Size and components of the stream's own header are the data set's, or the frame is refused before decoding."""
     options, frame = GREY, noise()

@@ -67,9 +67,7 @@ def entries(root: Path) -> tuple[FileEntry, ...]:
     """The data files and licences under `root` as `release.json` lists them."""
     found = sorted(p for p in root.rglob("*") if p.is_file() and p.parent != root)
     return tuple(
-        FileEntry(
-            p.relative_to(root).as_posix(), p.stat().st_size, hashlib.sha256(p.read_bytes()).hexdigest()
-        )
+        FileEntry(p.relative_to(root).as_posix(), p.stat().st_size, hashlib.sha256(p.read_bytes()).hexdigest())
         for p in found
     )
 
@@ -125,9 +123,7 @@ def tables(samples: list[bytes], references: int) -> dict[str, list[dict[str, An
         "references": [row("references", refer)] * references,
         "evidence": [row("evidence", k) for k in keys],
         "revocations": [row("revocations", {}, sha256_of_sha256=hashlib.sha256(digests[1]).digest())],
-        "images": [
-            row("images", k, dicom={"bytes": s, "path": "i.dcm"}) for k, s in zip(keys, samples, strict=True)
-        ],
+        "images": [row("images", k, dicom={"bytes": s, "path": "i.dcm"}) for k, s in zip(keys, samples, strict=True)],
         "previews": [row("previews", k, image={"bytes": png.getvalue(), "path": "p.png"}) for k in keys],
     }
 

@@ -101,9 +101,7 @@ def test_datacite_has_the_mandatory_properties() -> None:
 def test_changelog_lists_versions_newest_first_by_number() -> None:
     """1.10.0 comes before 1.9.0, and a version that is in the history too stands once."""
     history = tuple(VersionChange(f"1.{n}.0", date(2026, 1, n), added=n) for n in (9, 10, 2))
-    text = changelog.changelog(
-        small(version="1.11.0", history=(*history, VersionChange("1.11.0", date(2026, 3, 1))))
-    )
+    text = changelog.changelog(small(version="1.11.0", history=(*history, VersionChange("1.11.0", date(2026, 3, 1)))))
     assert changelog.read_versions(text) == ("1.11.0", "1.10.0", "1.9.0", "1.2.0")
 
 

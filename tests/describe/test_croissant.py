@@ -60,9 +60,7 @@ def dataset(built: Built) -> mlcroissant.Dataset:
 
 
 @pytest.mark.parametrize("name", contract.MANIFEST_TABLES)
-def test_mlcroissant_loads_every_table_with_its_values(
-    built: Built, dataset: mlcroissant.Dataset, name: str
-) -> None:
+def test_mlcroissant_loads_every_table_with_its_values(built: Built, dataset: mlcroissant.Dataset, name: str) -> None:
     """Each record set gives, column by column, what the Parquet file holds."""
     root, summary = built
     rows = pq.read_table(root / "manifest" / f"{name}.parquet").to_pylist()
@@ -225,11 +223,7 @@ def test_a_key_that_appears_twice_is_refused(built: Built) -> None:
 
 
 _JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.text(max_size=8)
-    | st.sampled_from(["cr:FileSet", "studies"]),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["cr:FileSet", "studies"]),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
@@ -290,9 +284,7 @@ def test_a_large_release_lists_the_set_and_not_its_files(built: Built) -> None:
 def test_croissant_is_the_same_bytes_whatever_the_order_of_its_input(built: Built) -> None:
     """Neither the order of files nor of licences shows."""
     _, summary = built
-    turned = replace(
-        summary, files=summary.files[::-1], license_counts=dict(reversed(summary.license_counts.items()))
-    )
+    turned = replace(summary, files=summary.files[::-1], license_counts=dict(reversed(summary.license_counts.items())))
     assert croissant.croissant_json(turned) == croissant.croissant_json(summary)
 
 

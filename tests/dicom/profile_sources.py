@@ -212,9 +212,7 @@ MORE = [
     "DoseComment",
     "GridFrameOffsetVector",
 ]
-MORE = [
-    keyword for keyword in MORE if keyword not in ("TransferSyntaxUID", "SOPClassesInStudy", "DoseComment")
-]
+MORE = [keyword for keyword in MORE if keyword not in ("TransferSyntaxUID", "SOPClassesInStudy", "DoseComment")]
 
 NEVER = [
     re.compile(pattern)

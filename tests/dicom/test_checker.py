@@ -67,9 +67,7 @@ def _originals() -> list[tuple[str, bytes]]:
     for draft in bases.drafts()[:4]:
         for layer, chosen in list(plant.places(draft).items())[::9]:
             found.append((f"{draft.name}/{layer}", plant.one_layer(draft, layer, chosen, source).data))
-    real = sorted(
-        path for path in bases.CORPUS.rglob("*") if path.is_file() and path.stat().st_size < 300_000
-    )
+    real = sorted(path for path in bases.CORPUS.rglob("*") if path.is_file() and path.stat().st_size < 300_000)
     step = max(1, len(real) // CLEAN)
     return found + [(path.name, path.read_bytes()) for path in real[::step]]
 

@@ -201,9 +201,7 @@ def test_a_second_scan_or_a_restart_that_nobody_asks_for_is_refused() -> None:
     restart = frame[:end] + b"\xff\xd0" + LETTERS + b"\1\2" + frame[end:]
     assert refusal(lambda: clean_jpeg(restart, grey())) == "CODESTREAM_MALFORMED"
     interval = b"\xff\xdd\x00\x04\x41\x51"
-    assert joined(clean_jpeg(frame[:start] + interval + frame[start:], grey())) == joined(
-        clean_jpeg(frame, grey())
-    )
+    assert joined(clean_jpeg(frame[:start] + interval + frame[start:], grey())) == joined(clean_jpeg(frame, grey()))
 
 
 def test_restarts_and_progressive_scans_of_encoders_stay() -> None:
@@ -225,9 +223,7 @@ def test_a_tile_that_the_image_does_not_have_is_refused() -> None:
     frame = by_encoder(JPEG_2000, values(), 8)
     end = frame.rindex(b"\xff\xd9")
     tile = struct.pack(">HHHLBB", 0xFF90, 10, 7, 14 + len(LETTERS), 0, 1) + b"\xff\x93" + LETTERS
-    assert (
-        refusal(lambda: clean_jpeg_2000(frame[:end] + tile + frame[end:], grey())) == "CODESTREAM_MALFORMED"
-    )
+    assert refusal(lambda: clean_jpeg_2000(frame[:end] + tile + frame[end:], grey())) == "CODESTREAM_MALFORMED"
     moved = frame[:8] + struct.pack(">4L", COLUMNS + 9, ROWS, 9, 0) + frame[24:]
     assert refusal(lambda: clean_jpeg_2000(moved, grey())) == "CODESTREAM_MALFORMED"
 
@@ -261,9 +257,7 @@ def test_three_whole_samples_are_not_called_subsampled() -> None:
     label = "YBR_FULL_422"
     whole = instance(pixels.tobytes(), ExplicitVRLittleEndian, PhotometricInterpretation=label, **COLOUR)
     assert refusal(lambda: rewritten(whole)) == "PIXELS_NOT_AS_STATED"
-    half = instance(
-        pixels[:, :, :2].tobytes(), ExplicitVRLittleEndian, PhotometricInterpretation=label, **COLOUR
-    )
+    half = instance(pixels[:, :, :2].tobytes(), ExplicitVRLittleEndian, PhotometricInterpretation=label, **COLOUR)
     assert rewritten(half).endswith(pixels[:, :, :2].tobytes())
 
 
@@ -295,9 +289,7 @@ def colour_files() -> list[tuple[str, bytes]]:
             ("jfif-420", {"subsampling": 2}), ("jfif-444", {"subsampling": 0}), ("adobe", {"keep_rgb": True}),
         ):  # fmt: skip
             add(f"jpeg {name}", [jpeg(picture, **options)], JPEGBaseline8Bit, photometric, **COLOUR)
-            bare = joined(
-                clean_jpeg(jpeg(picture, **options), Stated(ROWS, COLUMNS, 3, 8, 8, 7, signed=False))
-            )
+            bare = joined(clean_jpeg(jpeg(picture, **options), Stated(ROWS, COLUMNS, 3, 8, 8, 7, signed=False)))
             add(f"jpeg bare {name}", [bare], JPEGBaseline8Bit, photometric, **COLOUR)
     for photometric in ("RGB", "YBR_RCT", "YBR_ICT", "YBR_FULL"):
         add("j2k", [by_encoder(JPEG_2000, picture, 8, "RGB")], JPEG_2000, photometric, **COLOUR)
@@ -325,9 +317,7 @@ def colour_files() -> list[tuple[str, bytes]]:
     return made
 
 
-@pytest.mark.parametrize(
-    ("name", "data"), colour_files(), ids=lambda one: one if isinstance(one, str) else ""
-)
+@pytest.mark.parametrize(("name", "data"), colour_files(), ids=lambda one: one if isinstance(one, str) else "")
 def test_every_image_decodes_to_what_it_did(name: str, data: bytes) -> None:
     """Each photometric interpretation in each transfer syntax shows the same before and after the rewriting."""
     before = shown(data)

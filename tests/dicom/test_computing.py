@@ -133,9 +133,7 @@ def test_the_list_names_what_the_profile_keeps() -> None:
         assert on.effect in ("geometry", "pixels", "values") and on.why
     assert set(computing.private()) <= set(private.safe())
     wanted = "PixelSpacing RescaleSlope RescaleIntercept RedPaletteColorLookupTableData DoseGridScaling DiffusionBValue"
-    wanted += (
-        " ImageOrientationPatient FrameIncrementPointer NumberOfFrames RadionuclideTotalDose SliceThickness"
-    )
+    wanted += " ImageOrientationPatient FrameIncrementPointer NumberOfFrames RadionuclideTotalDose SliceThickness"
     assert {keyword_dict[name] for name in wanted.split()} <= set(computing.standard())
 
 

@@ -299,9 +299,7 @@ def test_several_fragments_a_frame_become_one() -> None:
         pixels = encapsulate(frames * 3, fragments_per_frame=4, has_bot=has_bot)
         head = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
         end = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
-        pieces = reader.parse(strategies.part10(head + pixels + end, parsed.transfer_syntax)).dataset[
-            PIXEL_DATA
-        ]
+        pieces = reader.parse(strategies.part10(head + pixels + end, parsed.transfer_syntax)).dataset[PIXEL_DATA]
         assert len(pieces.value.fragments) == 12
         again = container.clean_pixels(item, pieces, parsed.transfer_syntax)
         assert joined(again.chunks).count(clean) == 3
@@ -322,9 +320,7 @@ def test_clean_frames_decode_to_the_same_pixels() -> None:
         if parsed.transfer_syntax not in container.ENCAPSULATED or PIXEL_DATA not in parsed.dataset:
             continue
         try:
-            pixels = container.clean_pixels(
-                parsed.dataset, parsed.dataset[PIXEL_DATA], parsed.transfer_syntax
-            )
+            pixels = container.clean_pixels(parsed.dataset, parsed.dataset[PIXEL_DATA], parsed.transfer_syntax)
         except MalformedError as error:
             raise AssertionError(f"{path.name} is refused: {error}") from error
         with warnings.catch_warnings():

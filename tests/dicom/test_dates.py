@@ -46,9 +46,7 @@ def test_a_day_without_a_time_moves_as_a_day() -> None:
     assert dates.clean_date(b"20190306", b"", SHIFT, "20000101") == b"20000103"
 
 
-@pytest.mark.parametrize(
-    "raw", [b"19530712", b"20190804", b"20180101", b"19000101", b"2019", b"banana  ", b"20191340"]
-)
+@pytest.mark.parametrize("raw", [b"19530712", b"20190804", b"20180101", b"19000101", b"2019", b"banana  ", b"20191340"])
 def test_a_day_that_is_not_the_studys_does_not_stay(raw: bytes) -> None:
     """A birth date or anything further than the window is not a date of this study."""
     assert dates.clean_date(raw, b"", SHIFT, "20000101") is None

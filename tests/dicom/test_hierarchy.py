@@ -108,12 +108,10 @@ def test_a_file_without_a_number_is_of_the_patient_of_its_name_and_birth_date(
 def test_the_mark_of_a_patient_is_that_of_the_number_where_one_file_has_it() -> None:
     """Whose a study is does not depend on which of its files leaves the number out."""
     whole = {
-        scan.scan(io.BytesIO(data), len(data), KEYS).patient
-        for data in (of_patient(0, "5", "Roca^Remei", "19400617"),)
+        scan.scan(io.BytesIO(data), len(data), KEYS).patient for data in (of_patient(0, "5", "Roca^Remei", "19400617"),)
     }
     part = whole | {
-        scan.scan(io.BytesIO(data), len(data), KEYS).patient
-        for data in (of_patient(1, "", "Roca^Remei", "19400617"),)
+        scan.scan(io.BytesIO(data), len(data), KEYS).patient for data in (of_patient(1, "", "Roca^Remei", "19400617"),)
     }
     assert len(part) == 2 and patients(part) == patients(whole)
 
@@ -130,9 +128,7 @@ def test_an_instance_in_two_studies_is_a_conflict() -> None:
     ds = synth.load_instance(0, 1, 0, 0)
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = synth.uid(0, 0, 0, 0)
     studies = grouped([("a", synth.instance_bytes(0, 0, 0, 0)), ("b", synth.to_bytes(ds))]).studies
-    assert [[finding.rule for finding in study.findings] for study in studies] == [
-        ["INSTANCE_UID_CONFLICT"]
-    ] * 2
+    assert [[finding.rule for finding in study.findings] for study in studies] == [["INSTANCE_UID_CONFLICT"]] * 2
 
 
 def test_files_of_no_study_are_kept_apart() -> None:

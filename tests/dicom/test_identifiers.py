@@ -59,9 +59,7 @@ def test_each_purpose_has_a_key_and_none_is_shown() -> None:
     assert "donor 7" not in repr(StudyContext(KEYS, "donor 7", 0))
 
 
-@pytest.mark.parametrize(
-    "table", [{"datez": "remove"}, {"dates": "keep"}, {"clean_descriptors": "yes"}, {"head": 1}]
-)
+@pytest.mark.parametrize("table", [{"datez": "remove"}, {"dates": "keep"}, {"clean_descriptors": "yes"}, {"head": 1}])
 def test_a_policy_takes_only_what_it_knows(table: dict[str, object]) -> None:
     """An unknown key or value of [profile] is refused with the ones that are known."""
     with pytest.raises(InputError) as caught:

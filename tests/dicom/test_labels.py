@@ -31,12 +31,7 @@ def released(data: Dataset) -> Item:
 def values(found: Item, tag: int) -> list[str]:
     """The values of an attribute at every level, in their order."""
     here = [found.text(tag)] if tag in found else []
-    return here + [
-        value
-        for element in found.values()
-        for inner in element.items
-        for value in values(inner, tag)
-    ]
+    return here + [value for element in found.values() for inner in element.items for value in values(inner, tag)]
 
 
 def presentation(*layers: str) -> Dataset:
@@ -166,8 +161,7 @@ def test_a_fiducial_keeps_its_correspondence_alone(label: str) -> None:
     data.Modality = "FID"
     sets = [[label, "Z" + label], ["Z" + label]]
     data.FiducialSetSequence = [
-        item(FiducialSequence=[item(FiducialIdentifier=name, ShapeType="POINT") for name in names])
-        for names in sets
+        item(FiducialSequence=[item(FiducialIdentifier=name, ShapeType="POINT") for name in names]) for names in sets
     ]
     assert values(released(data), 0x00700310) == ["F1", "F2", "F2"]
 

@@ -96,9 +96,7 @@ def segmentation(frames: int, *, coded: bool) -> bytes:
     body += sequence(0x52009230, *(frame_of(n) for n in range(frames)))
     if not coded:
         return file(SEGMENTATION, b"SEG ", body + encoded(0x7FE00010, b"OB", bytes(8 * frames)))
-    open_ended = (
-        struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + item(b"") + item(RLE_FRAME) * frames
-    )
+    open_ended = struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + item(b"") + item(RLE_FRAME) * frames
     end = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
     return file(SEGMENTATION, b"SEG ", body + open_ended + end, RLE)
 

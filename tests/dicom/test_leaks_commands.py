@@ -61,9 +61,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Hospital:
     (folder / "DICOMDIR").write_bytes(bases.directory("SET", "QZJBCDFGHJK"))
     dest = root / "outgoing"
     done = curate("deidentify", folder, dest, "--workers", 1, "--json")
-    return Hospital(
-        folder, dest, tuple(plants), (done.stdout + done.stderr).encode(), json.loads(done.stdout)
-    )
+    return Hospital(folder, dest, tuple(plants), (done.stdout + done.stderr).encode(), json.loads(done.stdout))
 
 
 def test_nothing_planted_leaves_the_hospital(hospital: Hospital) -> None:
@@ -79,9 +77,7 @@ def test_nothing_planted_leaves_the_hospital(hospital: Hospital) -> None:
 def test_every_file_is_accounted_for(hospital: Hospital) -> None:
     """Written, refused by a code, or no instance: the batch goes on past what is broken."""
     report = hospital.report
-    counted = sum(
-        int(str(report[name])) for name in ("written_instances", "refused_instances", "not_instances")
-    )
+    counted = sum(int(str(report[name])) for name in ("written_instances", "refused_instances", "not_instances"))
     assert counted == len(files_of(hospital.source)) == report["files"]
 
 

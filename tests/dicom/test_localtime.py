@@ -42,10 +42,7 @@ def pet(zone: str, start: str, stop: str = "", time: str = "") -> Dataset:
 def moments(made: Dataset) -> list[datetime]:
     agent = made.RadiopharmaceuticalInformationSequence[0]
     texts = (agent.RadiopharmaceuticalStartDateTime, agent.RadiopharmaceuticalStopDateTime)
-    return [
-        datetime.strptime(str(text)[:14], "%Y%m%d%H%M%S")
-        for text in (*texts, made.SeriesDate + made.SeriesTime)
-    ]
+    return [datetime.strptime(str(text)[:14], "%Y%m%d%H%M%S") for text in (*texts, made.SeriesDate + made.SeriesTime)]
 
 
 @pytest.mark.parametrize(
@@ -61,9 +58,7 @@ def moments(made: Dataset) -> list[datetime]:
         ("", "2019-03-04T06:15:00Z", "2019-03-04T07:16:00+01:00", "071500.0"),
     ],
 )  # fmt: skip
-def test_an_injection_stays_as_far_from_the_series_as_it_was(
-    zone: str, start: str, stop: str, time: str
-) -> None:
+def test_an_injection_stays_as_far_from_the_series_as_it_was(zone: str, start: str, stop: str, time: str) -> None:
     """61 minutes from the injection to the series, whichever clock each of them was written on."""
     data = synth.to_bytes(pet(zone, start, stop, time))
     made = rewritten(data)

@@ -28,9 +28,7 @@ def pairs() -> tuple[tuple[str, bytes, bytes], ...]:
     Without big-endian ones, which dciodvfy reads less closely than what comes of them.
     """
     found = [(draft.name, write(draft)) for draft in bases.drafts() if not draft.bare and draft.syntax != BIG]
-    real = sorted(
-        path for path in bases.CORPUS.rglob("*") if path.is_file() and path.stat().st_size < 400_000
-    )
+    real = sorted(path for path in bases.CORPUS.rglob("*") if path.is_file() and path.stat().st_size < 400_000)
     found += [(path.name, path.read_bytes()) for path in real[:: max(1, len(real) // FILES)]]
     done = ((name, data, system.attack(data).released) for name, data in found)
     return tuple((name, data, released) for name, data, released in done if released is not None)

@@ -23,9 +23,7 @@ DONOR = identifiers.donor_id(KEYS, "one")
 SHIFT = -612_345_678_901_234
 STUDY = StudyContext(KEYS, DONOR, SHIFT, "20000101")
 VERIFIER = StudyContext(None, DONOR, 0, "20000101")
-TABLE = json.loads(resources.vocabulary_path("dicom/data/table_e1_1.json").read_text(encoding="utf-8"))[
-    "rules"
-]
+TABLE = json.loads(resources.vocabulary_path("dicom/data/table_e1_1.json").read_text(encoding="utf-8"))["rules"]
 
 
 def tag_of(keyword: str) -> int:
@@ -159,10 +157,7 @@ PLANTS = st.sampled_from(
 ATTRIBUTES = sorted(
     (tag, vr)
     for tag, row in DicomDictionary.items()
-    if tag >> 16 >= 8
-    and row[0] not in ("SQ", "NONE")
-    and tag not in values.dates.TIME_OF
-    and tag >> 16 < 0x7FE0
+    if tag >> 16 >= 8 and row[0] not in ("SQ", "NONE") and tag not in values.dates.TIME_OF and tag >> 16 < 0x7FE0
     for vr in row[0].split(" or ")
 )
 CODES = {tag_of(name) for name in ("CodeValue", "LongCodeValue", "CodeMeaning")}
@@ -298,9 +293,7 @@ def test_a_value_rests_on_no_other_attribute_than_its_partner(keys: Keys | None)
             item = Item({tag: Element(tag, vr, raw)}, ("utf-8",))
             item.seen = set()
             profile.clean_value(Policy(), context, 0, tag, vr, raw, ("utf-8",), item, decision)
-            assert item.seen - {tag, 0} <= profile.partners(tag, decision), profile.parse_grammar(
-                entry.grammar
-            )
+            assert item.seen - {tag, 0} <= profile.partners(tag, decision), profile.parse_grammar(entry.grammar)
             asked += 1
     assert asked > 100
 

@@ -77,9 +77,7 @@ def test_a_rewritten_instance_is_part_10_and_names_nobody() -> None:
 def test_the_pixel_bytes_are_handed_on_as_a_view() -> None:
     """The pixels of the original are in the chunks themselves, not a copy of them."""
     data = synth.instance_bytes(rows=128, columns=128)
-    views = [
-        chunk for chunk in rewrite.rewrite(data, CONTEXT, POLICY).chunks if isinstance(chunk, memoryview)
-    ]
+    views = [chunk for chunk in rewrite.rewrite(data, CONTEXT, POLICY).chunks if isinstance(chunk, memoryview)]
     assert len(views) == 1
     assert views[0].obj is data
     assert len(views[0]) == 128 * 128 * 2
@@ -87,12 +85,8 @@ def test_the_pixel_bytes_are_handed_on_as_a_view() -> None:
 
 def test_uids_are_new_and_still_refer() -> None:
     """Two instances of a series share their new series UID, and references name the new instance UIDs."""
-    first = pydicom.dcmread(
-        io.BytesIO(whole(rewrite.rewrite(synth.instance_bytes(1, 0, 0, 0), CONTEXT, POLICY)))
-    )
-    second = pydicom.dcmread(
-        io.BytesIO(whole(rewrite.rewrite(synth.instance_bytes(1, 0, 0, 1), CONTEXT, POLICY)))
-    )
+    first = pydicom.dcmread(io.BytesIO(whole(rewrite.rewrite(synth.instance_bytes(1, 0, 0, 0), CONTEXT, POLICY))))
+    second = pydicom.dcmread(io.BytesIO(whole(rewrite.rewrite(synth.instance_bytes(1, 0, 0, 1), CONTEXT, POLICY))))
     assert first.SeriesInstanceUID == second.SeriesInstanceUID
     assert first.SOPInstanceUID != second.SOPInstanceUID
     assert is_new_uid(first.StudyInstanceUID)
@@ -103,9 +97,7 @@ def test_uids_are_new_and_still_refer() -> None:
 def test_what_is_remembered_changes_nothing() -> None:
     """A file is rewritten to the same bytes in a fresh process and after any others, of this study or not."""
     numbers = [(1, 0, 0, 0), (1, 0, 0, 1), (2, 0, 0, 1), (1, 0, 1, 1), (2, 1, 0, 0), (1, 0, 0, 1)]
-    files = [
-        synth.instance_bytes(*each, modality=modality) for each in numbers for modality in ("CT", "MR", "PT")
-    ]
+    files = [synth.instance_bytes(*each, modality=modality) for each in numbers for modality in ("CT", "MR", "PT")]
     files += [path.read_bytes() for path in real.sample(40) if path.stat().st_size < 200_000]
     contexts = [CONTEXT, StudyContext(KEYS, donor_id(KEYS, "donor 2"), 86_400_000_000, "20190305")]
 

@@ -86,9 +86,7 @@ def number_of_elements(data: bytes) -> tuple[object, ...]:
         return (error.rule,)
 
 
-def agree(
-    files: Iterable[bytes], what: Callable[[bytes], tuple[Any, ...]] = outcome
-) -> list[tuple[Any, ...]]:
+def agree(files: Iterable[bytes], what: Callable[[bytes], tuple[Any, ...]] = outcome) -> list[tuple[Any, ...]]:
     """The outcomes of files in a row, each the same as that of the file alone."""
     series = [*files]
     forget()

@@ -146,9 +146,7 @@ def test_identifiers_inside_sequences_are_found() -> None:
     """A name in an item has its path."""
     outer = Item({}, ("utf-8",))
     outer.put(0x00400275, "SQ", [person(doctor=b"Puig^Jordi")])
-    assert [one.tag for one in direct_identifiers(outer)] == [
-        "RequestAttributesSequence[0].ReferringPhysicianName"
-    ]
+    assert [one.tag for one in direct_identifiers(outer)] == ["RequestAttributesSequence[0].ReferringPhysicianName"]
 
 
 def test_every_image_class_of_the_standard_is_decided_whether_retired_or_not() -> None:

@@ -67,8 +67,6 @@ def test_within_a_sequence_no_number_stays() -> None:
     """Nothing beside it states it there."""
     data = bases._enhanced()
     shared = data.SharedFunctionalGroupsSequence[0]
-    shared.FrameVOILUTSequence = [
-        item(WindowCenter="40", WindowWidth="400", WindowCenterWidthExplanation="LUNG 58mm")
-    ]
+    shared.FrameVOILUTSequence = [item(WindowCenter="40", WindowWidth="400", WindowCenterWidthExplanation="LUNG 58mm")]
     found = released(data).items_of(0x52009229)[0].items_of(0x00289132)
     assert [one.text(0x00281055) for one in found] == ["LUNG"]

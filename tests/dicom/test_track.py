@@ -53,19 +53,14 @@ def files(draw: st.DrawFn) -> bytes:
     meta += encoded(0x00020010, b"UI", b"1.2.840.10008.1.2.1\0")
     data = bytes(128) + b"DICM" + encoded(0x00020000, b"UL", struct.pack("<L", len(meta))) + meta
     elements = {
-        tag: encoded(tag, vr, b"8 ")
-        for tag, vr in ((0x00080016, b"UI"), (0x00080018, b"UI"), (0x00100010, b"PN"))
+        tag: encoded(tag, vr, b"8 ") for tag, vr in ((0x00080016, b"UI"), (0x00080018, b"UI"), (0x00100010, b"PN"))
     }
     for tag, vr in draw(st.lists(_ELEMENTS, max_size=4)):
         elements[tag] = encoded(tag, vr, draw(_VALUES))
     if draw(st.booleans()):
-        elements[0x00081140] = sequence(
-            draw(st.sampled_from([b"1.2", b"1.2.40"])), open_ended=draw(st.booleans())
-        )
+        elements[0x00081140] = sequence(draw(st.sampled_from([b"1.2", b"1.2.40"])), open_ended=draw(st.booleans()))
     data += b"".join(elements[tag] for tag in sorted(elements))
-    pixels = draw(
-        st.sampled_from([b"", encoded(0x7FE00010, b"OW", bytes(8)), encoded(0x7FE00010, b"OB", b""), b"odd"])
-    )
+    pixels = draw(st.sampled_from([b"", encoded(0x7FE00010, b"OW", bytes(8)), encoded(0x7FE00010, b"OB", b""), b"odd"]))
     pixels = draw(st.sampled_from([b"", encoded(0x7FE00000, b"UL", struct.pack("<L", len(pixels)))])) + pixels
     after = draw(st.sampled_from([b"", b"", encoded(0xFFFCFFFC, b"OB", bytes(4)), bytes(20)]))
     data += pixels + after
@@ -79,9 +74,7 @@ def read(data: bytes, how: Any = parse) -> tuple[object, ...]:
     except MalformedError as error:
         return (error.rule, error.tag)
     item = parsed.dataset
-    values = [
-        (tag, e.vr, e.value if isinstance(e.value, list) else bytes(item.raw(tag))) for tag, e in item.items()
-    ]
+    values = [(tag, e.vr, e.value if isinstance(e.value, list) else bytes(item.raw(tag))) for tag, e in item.items()]
     return (dict(parsed.meta), values, item.encodings, parsed.transfer_syntax, parsed.findings)
 
 

@@ -34,10 +34,7 @@ _SCANS = st.builds(
 @given(scans=st.lists(_SCANS, min_size=1, max_size=25), data=st.data())
 def test_studies_are_those_that_memory_would_give(scans: list[Scan], data: st.DataObject) -> None:
     """In whatever order batches come, each study has the instances, order, doubles and findings of `group`."""
-    files = [
-        SourceFile(f"1:{n}", Path(f"/s/Núria/{n}"), 9, ("Núria", scan.study_uid))
-        for n, scan in enumerate(scans)
-    ]
+    files = [SourceFile(f"1:{n}", Path(f"/s/Núria/{n}"), 9, ("Núria", scan.study_uid)) for n, scan in enumerate(scans)]
     numbered = [(n, file, scan) for n, (file, scan) in enumerate(zip(files, scans, strict=True))]
     expected = group(zip(files, scans, strict=True)).studies
     with tempfile.TemporaryDirectory() as folder:

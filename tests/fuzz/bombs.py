@@ -106,9 +106,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "many reals": lambda: _with(Elem(0x00189087, "FD", struct.pack("<d", 1.5) * 120_000)),
     "many tags": lambda: _with(Elem(0x00080006, "AT", struct.pack("<HH", 8, 0x20) * 15_000)),
     "many values": lambda: _with(text(0x00080008, "CS", "A\\" * 200_000)),
-    "a long text": lambda: _with(
-        text(0x00204000, "LT", "T1 SAG " * 60_000), text(0x0008103E, "LO", "a1_" * 20_000)
-    ),
+    "a long text": lambda: _with(text(0x00204000, "LT", "T1 SAG " * 60_000), text(0x0008103E, "LO", "a1_" * 20_000)),
     "a long name": lambda: _with(text(0x00100010, "PN", "^" * 60_000), text(0x00080090, "PN", "=" * 60_000)),
     "many escapes": lambda: _with(
         text(0x00080005, "CS", "\\ISO 2022 IR 87"), text(0x0008103E, "LO", b"\x1b$B\x1b(B" * 9_000)

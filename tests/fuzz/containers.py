@@ -82,15 +82,11 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "zeros in lzma.zip": lambda: _zip(bytes(20 << 20), zipfile.ZIP_LZMA),
     "one member often.zip": lambda: _overlapping(2000),
     "nothing but a name.zip": lambda: b"PK\3\4" + b"A" * 60_000,
-    "a directory of nothing.zip": lambda: (
-        b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 65535, 65535, 2**32 - 2, 0, 0)
-    ),
+    "a directory of nothing.zip": lambda: b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 65535, 65535, 2**32 - 2, 0, 0),
     "size below zero.tar": lambda: tar_header(b"a", b"\xff" * 10 + b"\xfe\x00") + bytes(4096),
     "size of minus one block.tar": lambda: tar_header(b"a", b"-00001000") + bytes(4096),
     "pax size below zero.tar": lambda: _pax(b"14 size=-1024\n") + tar_header(b"a", _octal(0)) + bytes(4096),
-    "pax size of many digits.tar": lambda: (
-        _pax(b"5009 size=" + b"9" * 4998 + b"\n") + tar_header(b"a", _octal(0))
-    ),
+    "pax size of many digits.tar": lambda: _pax(b"5009 size=" + b"9" * 4998 + b"\n") + tar_header(b"a", _octal(0)),
     "pax lengths that lie.tar": lambda: _pax(b"999 path=a\n" * 100) + tar_header(b"a", _octal(0)),
     "pax of digits.tar": lambda: _pax(b"1" * 900_000) + tar_header(b"a", _octal(0)),
     "size of all.tar": lambda: tar_header(b"a", _octal(1 << 60)) + bytes(4096),
@@ -100,9 +96,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "long name.tar.gz": lambda: _zeros(
         lambda: zlib.compressobj(9, 8, 31), tar_header(b"a", _octal(_MANY), b"L"), 64 << 20
     ),
-    "long pax.tar.xz": lambda: lzma.compress(
-        tar_header(b"a", _octal(_MANY), b"x") + bytes(70 << 20), preset=1
-    ),
+    "long pax.tar.xz": lambda: lzma.compress(tar_header(b"a", _octal(_MANY), b"x") + bytes(70 << 20), preset=1),
     "zeros to skip.tar.bz2": lambda: _repeated_bz2(tar_header(b"a", _octal(1 << 40), b"1"), 1 << 30),
     "a member of zeros.tar.bz2": lambda: _repeated_bz2(tar_header(b"a", _octal(1 << 40)), 1 << 30),
     "a device before zeros.tar.bz2": lambda: _repeated_bz2(tar_header(b"a", _octal(1 << 40), b"M"), 1 << 30),

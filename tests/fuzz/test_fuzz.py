@@ -25,14 +25,10 @@ def test_damaged_files_are_released_clean_or_refused() -> None:
     assert not tally.failures, [(reason, len(data)) for reason, data in tally.failures[:10]]
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc"
-)
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
 def test_hostile_files_are_bounded_in_time_and_memory() -> None:
     """Ten times the file and a constant are enough for any file, and seconds: two more for each megabyte."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.memory"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "tests.fuzz.memory"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     measured = json.loads(done.stdout)
     over = {

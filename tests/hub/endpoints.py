@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def _writer(hub: HubServer, call: Call) -> None:
     if hub.expired or (hub.token and call.token != hub.token):
-        raise ProtocolError(
-            401, "Invalid credentials in Authorization header" if call.token else "Unauthorized"
-        )
+        raise ProtocolError(401, "Invalid credentials in Authorization header" if call.token else "Unauthorized")
     if hub.read_only:
         raise ProtocolError(403, "Forbidden: you must use a write token")
 
@@ -51,9 +49,7 @@ def create(hub: HubServer, call: Call) -> Answer:
     if name in hub.repos:
         return as_json({"url": url, "error": "You already created this dataset repo"}, 409)
     if asked.get("organization") not in (None, hub.user, *hub.organizations):
-        raise ProtocolError(
-            403, f"You don't have the rights to create a dataset under {asked['organization']}"
-        )
+        raise ProtocolError(403, f"You don't have the rights to create a dataset under {asked['organization']}")
     private = asked.get("visibility") == "private" or bool(asked.get("private"))
     hub.repos[name] = Repo(name, private=private)
     return as_json({"url": url, "name": name})
@@ -333,9 +329,7 @@ def tree(hub: HubServer, call: Call) -> Answer:
     held = repo.commit(call.args["rev"]).tree
     folder = call.args.get("path") or ""
     prefix = f"{folder}/" if folder else ""
-    listed = [_described(path, entry) for path, entry in held.items()] + [
-        _folder(path) for path in _folders(held)
-    ]
+    listed = [_described(path, entry) for path, entry in held.items()] + [_folder(path) for path in _folders(held)]
     deep = call.query.get("recursive", "").lower() == "true"
     found = [
         item

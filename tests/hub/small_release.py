@@ -83,9 +83,7 @@ def _uid(study: int) -> str:
 def _pack(folder: Path, study: int, size: int) -> str:
     row = {"bytes": hashlib.sha256(str(study).encode()).digest() * (size // 32), "path": f"{study}.dcm"}
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    table = pa.table(
-        {"study_id": [_uid(study)], "SOPInstanceUID": [f"2.25.{study}.1"], "dicom": pa.array([row], kind)}
-    )
+    table = pa.table({"study_id": [_uid(study)], "SOPInstanceUID": [f"2.25.{study}.1"], "dicom": pa.array([row], kind)})
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="none", use_dictionary=False)
     digest = hashlib.sha256(sink.getvalue()).hexdigest()

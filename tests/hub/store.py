@@ -163,9 +163,7 @@ class Repo:
         self.blobs[oid] = data
         return Entry(oid, len(data))
 
-    def add_commit(
-        self, parent: str | None, title: str, tree: Mapping[str, Entry], message: str = ""
-    ) -> Commit:
+    def add_commit(self, parent: str | None, title: str, tree: Mapping[str, Entry], message: str = "") -> Commit:
         """Store a commit; each has an id of its own, even with an equal tree."""
         serial = next(self._serial)
         oid = hashlib.sha1(f"{self.id} {serial} {parent} {title}".encode()).hexdigest()

@@ -78,9 +78,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[dict[str, dict[str, str]]]
     yield rows
     shown = [name for name in FAULTS if any(name in cells for cells in rows.values())]
     lines = [f"{'':22}" + "".join(f"{name:>12}" for name in shown)]
-    lines += [
-        f"{row:22}" + "".join(f"{cells.get(name, ''):>12}" for name in shown) for row, cells in rows.items()
-    ]
+    lines += [f"{row:22}" + "".join(f"{cells.get(name, ''):>12}" for name in shown) for row, cells in rows.items()]
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         print("\n\n" + "\n".join(lines))  # noqa: T201  (the table is what this module is for)
@@ -103,9 +101,7 @@ def state(hub: HubServer) -> dict[str, object]:
     return {
         "trees": {name: repo.tree(name) for name in names},
         "branches": sorted(repo.branches),
-        "commits": {
-            name: [made.title for made in repo.history(name)] for name in ("main", *sorted(repo.tags))
-        },
+        "commits": {name: [made.title for made in repo.history(name)] for name in ("main", *sorted(repo.tags))},
         "stored": sorted(repo.lfs),
         "settings": (repo.private, repo.gated),
     }
@@ -130,18 +126,14 @@ def cell(hub: HubServer, endpoint: str, fault: str, work: Work, files: dict[str,
     return outcome
 
 
-def row(
-    endpoint: str, work: Work, files: dict[str, Path], home: Path, faults: Collection[str]
-) -> dict[str, str]:
+def row(endpoint: str, work: Work, files: dict[str, Path], home: Path, faults: Collection[str]) -> dict[str, str]:
     """All cells of an endpoint, each on a fresh repository."""
     cells: dict[str, str] = {}
     with HubServer() as hub, pointed_at(hub, home):
         hub.multipart_above, hub.part_size = 8000, 5000
         if work is purge:
             publish_both(files)
-            hub.repo(REPO).open_pull_request(
-                tree=hub.repo(REPO).commit("v1.0.0").tree
-            )  # looked into afterwards
+            hub.repo(REPO).open_pull_request(tree=hub.repo(REPO).commit("v1.0.0").tree)  # looked into afterwards
         before = copy.deepcopy(hub.repos)
         work(files)
         expected = state(hub)
@@ -179,9 +171,7 @@ def test_publish_survives(
 
 
 @EXTENT
-@pytest.mark.parametrize(
-    "endpoint", [*PURGE, *(pytest.param(name, marks=pytest.mark.long) for name in SHARED)]
-)
+@pytest.mark.parametrize("endpoint", [*PURGE, *(pytest.param(name, marks=pytest.mark.long) for name in SHARED)])
 def test_purge_survives(
     endpoint: str,
     faults: Collection[str],

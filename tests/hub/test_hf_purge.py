@@ -31,9 +31,7 @@ def published(hub: HubServer, tmp_path: Path) -> tuple[list[Path], dict[str, Pat
     return releases, again
 
 
-def test_purge_leaves_each_tag_without_the_study(
-    hub: HubServer, published: tuple[list[Path], dict[str, Path]]
-) -> None:
+def test_purge_leaves_each_tag_without_the_study(hub: HubServer, published: tuple[list[Path], dict[str, Path]]) -> None:
     """Each tag holds its re-cut, in one commit without history, and the old objects are gone."""
     releases, again = published
     done = target().purge(again)
@@ -120,9 +118,7 @@ def test_old_commits_that_are_still_served_are_named(
     assert {(item.place, item.what) for item in remaining} == {(commit, "small files") for commit in old}
 
 
-def test_the_newest_version_is_not_dropped(
-    hub: HubServer, published: tuple[list[Path], dict[str, Path]]
-) -> None:
+def test_the_newest_version_is_not_dropped(hub: HubServer, published: tuple[list[Path], dict[str, Path]]) -> None:
     """Dropping the newest version is refused before anything is changed."""
     before = dict(hub.repo(REPO).refs)
     with pytest.raises(RefusedError, match="newest version"):

@@ -77,9 +77,7 @@ def test_plan_opens_no_connection(hub: HubServer, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     plan = target().plan(make_release(tmp_path / "r1"))
-    assert plan.send_bytes == sum(
-        path.stat().st_size for path in (tmp_path / "r1").rglob("*") if path.is_file()
-    )
+    assert plan.send_bytes == sum(path.stat().st_size for path in (tmp_path / "r1").rglob("*") if path.is_file())
 
 
 def test_settings_are_set_before_anything_is_sent(hub: HubServer, tmp_path: Path) -> None:
@@ -118,9 +116,7 @@ def test_files_of_strangers_are_refused(hub: HubServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("multipart_above", [10_000_000, 500])
-def test_a_file_that_is_not_what_was_cut_never_leaves(
-    hub: HubServer, tmp_path: Path, multipart_above: int
-) -> None:
+def test_a_file_that_is_not_what_was_cut_never_leaves(hub: HubServer, tmp_path: Path, multipart_above: int) -> None:
     """A pack that changed after the cut is noticed while it is sent, and is not stored by the hub."""
     hub.multipart_above = multipart_above
     release = make_release(tmp_path / "r1")

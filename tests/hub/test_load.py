@@ -27,9 +27,7 @@ def loaded(
     return [tuple(json.loads(line.removeprefix("LOADED "))) for line in lines if line.startswith("LOADED ")]
 
 
-def test_both_versions_load_from_the_hub_by_tag(
-    hub: HubServer, run_python: Callable[..., str], tmp_path: Path
-) -> None:
+def test_both_versions_load_from_the_hub_by_tag(hub: HubServer, run_python: Callable[..., str], tmp_path: Path) -> None:
     """Each tag gives its own rows, streaming and not, and the hub knows every request of `datasets`."""
     target = open_target("hf://org/scans")
     target.publish(make_release(tmp_path / "r1", "1.0.0"))

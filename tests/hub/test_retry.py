@@ -30,7 +30,5 @@ def test_what_was_done_is_looked_for_after_the_last_try_too() -> None:
     def call() -> str:
         raise ConnectionError
 
-    found = again(
-        call, patience=Patience(attempts=1, sleep=lambda _: None), wait=lambda _: 0.0, look=lambda: "done"
-    )
+    found = again(call, patience=Patience(attempts=1, sleep=lambda _: None), wait=lambda _: 0.0, look=lambda: "done")
     assert found == "done"

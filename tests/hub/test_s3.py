@@ -131,12 +131,8 @@ def test_two_who_publish_at_once(bucket: S3Server, tmp_path: Path) -> None:
         pytest.param(list(FAULTS)[4:], id="rest", marks=pytest.mark.long),
     ],
 )
-@pytest.mark.parametrize(
-    "endpoint", ["s3-put", "s3-get", "s3-list", "s3-lock", "s3-head", "s3-versions", "s3-delete"]
-)
-def test_every_fault_ends_as_undisturbed(
-    bucket: S3Server, tmp_path: Path, endpoint: str, faults: list[str]
-) -> None:
+@pytest.mark.parametrize("endpoint", ["s3-put", "s3-get", "s3-list", "s3-lock", "s3-head", "s3-versions", "s3-delete"])
+def test_every_fault_ends_as_undisturbed(bucket: S3Server, tmp_path: Path, endpoint: str, faults: list[str]) -> None:
     """Two versions and a purge end with the same objects, whatever an endpoint does."""
     releases = [make_release(tmp_path / "r1", "1.0.0", (1, 2)), make_release(tmp_path / "r2", "1.0.1", (1,))]
     again = {"1.0.0": make_release(tmp_path / "c1", "1.0.0", (1,))}

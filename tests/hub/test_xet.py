@@ -22,9 +22,7 @@ for release in {releases}:
 """
 
 
-def test_xet_uploads_become_one_commit(
-    hub: HubServer, run_python: Callable[..., str], tmp_path: Path
-) -> None:
+def test_xet_uploads_become_one_commit(hub: HubServer, run_python: Callable[..., str], tmp_path: Path) -> None:
     """Packs go as Xet's chunks, the commit names their digests, a changed pack is refused."""
     hub.xet = tmp_path / "xet"
     hub.xet.mkdir()
@@ -33,9 +31,7 @@ def test_xet_uploads_become_one_commit(
     broken = make_release(tmp_path / "r3", "1.2.0", (1, 5), size=300_000)
     pack = broken / pack_of(broken, 5)
     pack.write_bytes(bytes(pack.stat().st_size))
-    said = run_python(
-        PUBLISH.format(releases=[str(path) for path in (first, second, broken)]), HF_HUB_DISABLE_XET="0"
-    )
+    said = run_python(PUBLISH.format(releases=[str(path) for path in (first, second, broken)]), HF_HUB_DISABLE_XET="0")
     assert [line.split(" ")[0] for line in said.splitlines()] == ["PUBLISHED", "PUBLISHED", "REFUSED"]
     assert "does not have the digest" in said.splitlines()[2]
     repo = hub.repo("org/scans")

@@ -77,9 +77,7 @@ def mine(server: ZenodoServer, call: Call) -> Answer:
     if call.token != TOKEN:
         raise ProtocolError(403, "Permission denied.")
     shown = [_shown(server, record).body for record in reversed(list(server.records.values()))]
-    return Answer(
-        b'{"hits": {"hits": [' + b",".join(shown) + b"]}}", 200, {"Content-Type": "application/json"}
-    )
+    return Answer(b'{"hits": {"hits": [' + b",".join(shown) + b"]}}", 200, {"Content-Type": "application/json"})
 
 
 def draft(server: ZenodoServer, call: Call) -> Answer:

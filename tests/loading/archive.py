@@ -24,9 +24,7 @@ INSTANCES = {"1.0.0": 3 * SLICES, "1.1.0": 4 * SLICES + 1}
 def build(root: Path) -> Path:
     """The folder hub of an archive: 1.0.0 holds two CT and an MR, 1.1.0 one CT more with a segmentation."""
     archive, hub = root / "archive", root / "hub"
-    info = ArchiveInfo(
-        title="Loading", publisher="Hospital de la Prova", license="CC-BY-4.0", population="test"
-    )
+    info = ArchiveInfo(title="Loading", publisher="Hospital de la Prova", license="CC-BY-4.0", population="test")
     init(archive, info, hub_target=hub.as_uri(), approvals=0)
     first = [(str(n), study(n)) for n in range(3)]
     for number, chosen in enumerate((first, [("3", study(3))])):
@@ -38,9 +36,7 @@ def build(root: Path) -> Path:
 def study(number: int) -> list[bytes]:
     """A study of one series: an MR where the number is 1, else CT; 3 has a segmentation beside it."""
     modality = "MR" if number == 1 else "CT"
-    slices = [
-        synth.load_instance(number, 0, 0, i, modality=modality, rows=32, columns=24) for i in range(SLICES)
-    ]
+    slices = [synth.load_instance(number, 0, 0, i, modality=modality, rows=32, columns=24) for i in range(SLICES)]
     if number == 3:
         mask = np.zeros((SLICES, 32, 24), np.uint8)
         mask[2:5, 8:20, 6:15] = 1

@@ -166,9 +166,7 @@ NOT_SERVED = {  # of single images; of video (MPEG, HEVC, SMPTE) none is
     "JPIP HTJ2K Referenced",
     "JPIP HTJ2K Referenced Deflate",
 }
-LIBJPEG_TURBO = (
-    "d30242775a414c01d616447854ebe3f2b20259822894bcd6891f879bcdcbf313"  # imagecodecs 2026.10.10, jpeg8
-)
+LIBJPEG_TURBO = "d30242775a414c01d616447854ebe3f2b20259822894bcd6891f879bcdcbf313"  # imagecodecs 2026.10.10, jpeg8
 DAMAGED = {"MR_truncated.dcm", "badVR.dcm", "nested_priv_SQ.dcm", "JPEG2000-embedded-sequence-delimiter.dcm"}
 
 
@@ -179,9 +177,7 @@ def test_every_transfer_syntax_that_decoders_serve(caplog: pytest.LogCaptureFixt
     root = corpus.corpus()
     decoded, failed = set(), set()
     with (root / "MANIFEST.csv").open(newline="") as file:
-        rows = [
-            row for row in csv.DictReader(file) if row["transfer_syntax"] and row["pydicom_reads"] == "yes"
-        ]
+        rows = [row for row in csv.DictReader(file) if row["transfer_syntax"] and row["pydicom_reads"] == "yes"]
     plain = [row for row in rows if row["transfer_syntax"] == "Explicit VR Little Endian"]
     for row in [row for row in rows if row not in plain] + plain[::12]:
         data = dicom(root / row["shared_path"])

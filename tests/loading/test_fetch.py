@@ -35,9 +35,7 @@ FETCH = """
 """
 
 
-def fetched(
-    client: Client, to: Path, where: str | None = CHEST, version: str | None = None
-) -> dict[str, Any]:
+def fetched(client: Client, to: Path, where: str | None = CHEST, version: str | None = None) -> dict[str, Any]:
     """What a fetch from the client's repository says."""
     found: dict[str, Any] = client.run(FETCH, name=client.name, to=str(to), where=where, version=version)
     return found
@@ -46,8 +44,7 @@ def fetched(
 def truth(release: Path, where: str | None = CHEST) -> dict[str, bytes]:
     """SOPInstanceUID and digest of the chosen instances, worked out without our SQL."""
     tables = {
-        n: pq.read_table(release / f"manifest/{n}.parquet").to_pylist()
-        for n in ("studies", "series", "instances")
+        n: pq.read_table(release / f"manifest/{n}.parquet").to_pylist() for n in ("studies", "series", "instances")
     }
     chest = {row["study_id"] for row in tables["studies"] if row["region_group"] == "chest"}
     ct = {row["SeriesInstanceUID"] for row in tables["series"] if row["Modality"] == "CT"}
@@ -102,9 +99,7 @@ def test_citation_licences_and_rows_are_of_the_subset(client: Client, second: Pa
     assert cited["identifiers"][-1]["value"] == f"sha256:{digest}"
     assert result["release_sha256"] == digest
     assert sorted(p.name for p in (folder / "LICENSES").iterdir()) == ["CC-BY-4.0.txt", "TERMS.md"]
-    assert (folder / "LICENSES/CC-BY-4.0.txt").read_bytes() == (
-        second / "LICENSES/CC-BY-4.0.txt"
-    ).read_bytes()
+    assert (folder / "LICENSES/CC-BY-4.0.txt").read_bytes() == (second / "LICENSES/CC-BY-4.0.txt").read_bytes()
     instances = pq.read_table(folder / "manifest/instances.parquet")
     assert set(instances["SOPInstanceUID"].to_pylist()) == set(truth(second))
     assert pq.read_table(folder / "manifest/studies.parquet").num_rows == 3
@@ -153,9 +148,7 @@ def test_flat_and_dry_run(second: Path, tmp_path: Path) -> None:
     assert on_disk(tmp_path / "to") == truth(second)
 
 
-def test_a_large_instance_comes_in_pieces(
-    second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_instance_comes_in_pieces(second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An instance above the size of a request is written piece by piece, and verified."""
     monkeypatch.setattr(ranges, "REQUEST_BYTES", 1000)
     result = fetch(second, tmp_path / "to", where=CHEST)
@@ -209,9 +202,7 @@ def test_what_is_withdrawn_is_neither_fetched_nor_kept(first: Path, second: Path
         ("Modality = 'XX'", "no instance"),
     ],
 )
-def test_a_condition_reads_the_manifest_and_nothing_else(
-    second: Path, tmp_path: Path, where: str, said: str
-) -> None:
+def test_a_condition_reads_the_manifest_and_nothing_else(second: Path, tmp_path: Path, where: str, said: str) -> None:
     """One expression over the tables; files, network, settings and other statements are refused, clearly."""
     outside = [1]  # must not be seen from within
     other = tmp_path / "other.txt"
@@ -285,9 +276,7 @@ def test_the_command_says_what_it_did(second: Path, tmp_path: Path) -> None:
     ]
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *more], capture_output=True, text=True, env=dict(os.environ), check=False
-        )
+        return subprocess.run([*command, *more], capture_output=True, text=True, env=dict(os.environ), check=False)
 
     done = run("--json")
     assert done.returncode == 0, done.stderr

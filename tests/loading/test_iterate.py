@@ -39,9 +39,7 @@ def test_each_series_is_a_labelled_volume(second: Path) -> None:
 def test_shards_share_out_the_series(second: Path) -> None:
     """Shards are disjoint and together complete, and survive the way to a worker process."""
     found = volumes(second, where=CT, labels=False)
-    parts = [
-        [row["SeriesInstanceUID"] for row in pickle.loads(pickle.dumps(found.shard(n, 2)))] for n in (0, 1)
-    ]
+    parts = [[row["SeriesInstanceUID"] for row in pickle.loads(pickle.dumps(found.shard(n, 2)))] for n in (0, 1)]
     assert [len(part) for part in parts] == [2, 1]
     assert set(parts[0]) | set(parts[1]) == {row["SeriesInstanceUID"] for row in found}
 
@@ -116,9 +114,7 @@ assert len(rows) == 3 and all(type(row["array"]) is torch.Tensor for row in rows
 data.info = data.Info
 print(len(rows), len(list(found)))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.split() == ["3", "1"], done.stderr
 
 

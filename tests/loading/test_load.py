@@ -156,9 +156,7 @@ def test_a_damaged_cache_is_mended(client: Client) -> None:
 
 def test_a_damaged_image_is_refused_while_it_streams(client: Client) -> None:
     """A corrupted byte within an image's bytes stops the stream with the instance's id."""
-    client.run(
-        "result = next(iter(load(name, 'images', streaming=True)))['SOPInstanceUID']", name=client.name
-    )
+    client.run("result = next(iter(load(name, 'images', streaming=True)))['SOPInstanceUID']", name=client.name)
     client.hub.fail(r"GET .*packs/", nth=None, corrupt_byte=9_000)
     with pytest.raises(HubError, match=r"Instance 2\.25\.\d+ arrived otherwise"):
         client.run("list(load(name, 'images', streaming=True, labels=False))", name=client.name)

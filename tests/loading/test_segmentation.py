@@ -78,11 +78,7 @@ def same(found: Any, theirs: Any) -> None:
     assert np.allclose(into[:, :3], np.eye(4)[:, :3], atol=1e-6)
     z = round(float(into[0, 3]))
     assert np.allclose(into[1:3, 3], 0, atol=1e-6)
-    ours = (
-        found.labels[z : z + len(array)]
-        if z >= 0
-        else np.concatenate([np.zeros_like(array[:-z]), found.labels])
-    )
+    ours = found.labels[z : z + len(array)] if z >= 0 else np.concatenate([np.zeros_like(array[:-z]), found.labels])
     assert np.array_equal(ours, array)
     assert found.labels.sum() == array.sum()
 
@@ -92,9 +88,7 @@ def test_fractions_keep_their_values(slices: list[Dataset], truth: np.ndarray) -
     fractions = np.zeros((*SHAPE, 2), np.float32)
     fractions[1:4, 2:7, 1:5, 0], fractions[2:5, 2:7, 1:5, 1] = 0.6, 0.3
     fractions[2, 3, 3] = (0.2, 0.8)
-    seg = segmented(
-        slices, fractions, "FRACTIONAL", 2, fractional_type="PROBABILITY", max_fractional_value=200
-    )
+    seg = segmented(slices, fractions, "FRACTIONAL", 2, fractional_type="PROBABILITY", max_fractional_value=200)
     found = segmentation(seg, slices)
     assert found.fractions is not None
     assert np.abs(found.fractions - np.moveaxis(fractions, -1, 0)).max() < 0.0026
@@ -112,9 +106,7 @@ def test_overlapping_segments_are_asked_for_one_by_one(slices: list[Dataset]) ->
         segmentation(seg, slices)
     assert "segments=[2]" in told.value.hint
     for number in (1, 2):
-        assert np.array_equal(
-            segmentation(seg, slices, segments=[number]).labels, both[..., number - 1] * number
-        )
+        assert np.array_equal(segmentation(seg, slices, segments=[number]).labels, both[..., number - 1] * number)
     with pytest.raises(InputError, match="no segment 7"):
         segmentation(seg, slices, segments=[7])
 

@@ -61,9 +61,7 @@ def test_oblique_and_tilted_stacks_keep_their_place() -> None:
     for one in slices:
         one.ImageOrientationPatient = [*along, *down]
         one.PixelSpacing = ["0.5", "0.9"]
-        one.ImagePositionPatient = list(
-            np.round(np.array([10.0, -20, 30]) + (one.InstanceNumber - 1) * step, 6)
-        )
+        one.ImagePositionPatient = list(np.round(np.array([10.0, -20, 30]) + (one.InstanceNumber - 1) * step, 6))
     found = volume(slices)
     for one in slices:
         place = found.affine @ (one.InstanceNumber - 1, 2, 4, 1)
@@ -113,9 +111,7 @@ def test_a_modality_lut_is_applied() -> None:
         one.ModalityLUTSequence = Sequence([table])
     found = volume(slices)
     assert found.unit == "OD"
-    assert np.array_equal(
-        found.array[0], 3.0 * slices[[s.InstanceNumber for s in slices].index(1)].pixel_array
-    )
+    assert np.array_equal(found.array[0], 3.0 * slices[[s.InstanceNumber for s in slices].index(1)].pixel_array)
 
 
 def _change(**attributes: Any) -> Callable[[list[Dataset]], list[Dataset]]:
@@ -219,9 +215,7 @@ def test_a_dose_is_scaled() -> None:
     assert found.unit == stored.DoseUnits == "RELATIVE"
     assert np.allclose(found.array, stored.pixel_array * float(stored.DoseGridScaling))
     assert np.allclose(found.affine[:3, 3], stored.ImagePositionPatient)
-    assert np.isclose(
-        abs(found.affine[2, 0]), abs(stored.GridFrameOffsetVector[1] - stored.GridFrameOffsetVector[0])
-    )
+    assert np.isclose(abs(found.affine[2, 0]), abs(stored.GridFrameOffsetVector[1] - stored.GridFrameOffsetVector[0]))
 
 
 def _theirs(slices: list[Dataset]) -> Any:
@@ -236,11 +230,7 @@ def test_real_series_agree_with_highdicom() -> None:
     groups: dict[str, list[Dataset]] = defaultdict(list)
     with (root / "MANIFEST.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            if (
-                row["Modality"] in ("CT", "MR")
-                and row["pixel_decode"] == "ok"
-                and "vr" not in row["shared_path"]
-            ):
+            if row["Modality"] in ("CT", "MR") and row["pixel_decode"] == "ok" and "vr" not in row["shared_path"]:
                 groups[row["SeriesInstanceUID"]].append(root / row["shared_path"])  # type: ignore[arg-type]
     compared = refused = 0
     for paths in groups.values():

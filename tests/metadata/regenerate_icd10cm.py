@@ -29,9 +29,7 @@ def tables() -> tuple[str, str]:
         section, chapter = icd.get_ancestors(code)
         chapters[chapter] = _without_range(icd.get_description(chapter))
         blocks[section] = _without_range(icd.get_description(section, prioritize_blocks=True))
-        categories.append(
-            {"code": code, "title": icd.get_description(code), "block": section, "chapter": chapter}
-        )
+        categories.append({"code": code, "title": icd.get_description(code), "block": section, "chapter": chapter})
     lines = [
         *_mapping("chapters", dict(sorted(chapters.items(), key=lambda item: int(item[0])))),
         *_mapping("blocks", dict(sorted(blocks.items()))),

@@ -52,9 +52,7 @@ def test_headers_fill_a_region_that_the_table_lacks(tmp_path: Path) -> None:
     for text in ("", "unknown"):
         filled = reconcile(row(tmp_path, region=text), Header(body_parts=parts))
         assert (filled.region.meaning, found(filled)) == ("Chest and Abdomen", set())
-    assert found(reconcile(row(tmp_path, region="genol"), Header(body_parts=parts))) == {
-        ("REGION_UNKNOWN", "region")
-    }
+    assert found(reconcile(row(tmp_path, region="genol"), Header(body_parts=parts))) == {("REGION_UNKNOWN", "region")}
     assert found(reconcile(row(tmp_path, region=""), Header(body_parts=frozenset({("OTHER", "")})))) == {
         ("REGION_MISSING", "region")
     }

@@ -96,9 +96,7 @@ def test_idc_agrees_or_the_difference_is_explained() -> None:
         if region.of_header(row["raw"]).code != region.of_header(row["curated"]).code
     }
     assert differing == set(explained)
-    assert all(
-        region.of_header(row["curated"]).code for row in tables.rows("idc_bodypart_raw_to_curated.csv")
-    )
+    assert all(region.of_header(row["curated"]).code for row in tables.rows("idc_bodypart_raw_to_curated.csv"))
 
 
 def test_the_snapshot_of_annex_l_is_highdicom_s() -> None:

@@ -206,9 +206,7 @@ def test_headers_in_any_spelling(tmp_path: Path) -> None:
 
 def test_a_study_named_twice_with_different_values_is_refused(tmp_path: Path) -> None:
     """Both rows are refused, and the second says which column differs."""
-    first, second, other = rows_of(
-        write(tmp_path / "t.csv", {"age": "45"}, {"age": "46", "sex": "M"}, {"study": "9"})
-    )
+    first, second, other = rows_of(write(tmp_path / "t.csv", {"age": "45"}, {"age": "46", "sex": "M"}, {"study": "9"}))
     assert found(first) == {("TABLE_STUDY_CONFLICT", "study")}
     assert found(second) == {("TABLE_STUDY_CONFLICT", name) for name in ("study", "age", "sex")}
     assert first.refused
@@ -299,9 +297,7 @@ SECRET = "Zxq7Wv"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(
-    st.lists(st.lists(st.sampled_from([SECRET, "", "45", f"{SECRET}\n", f'"{SECRET}', "1;2"]), max_size=10))
-)
+@given(st.lists(st.lists(st.sampled_from([SECRET, "", "45", f"{SECRET}\n", f'"{SECRET}', "1;2"]), max_size=10)))
 def test_no_finding_and_no_repr_shows_a_cell(tmp_path: Path, cells: list[list[str]]) -> None:
     """Whatever a table holds, its findings, its errors and its records' reprs hold none of it."""
     text = io.StringIO()

@@ -36,9 +36,7 @@ class Visit:
         assert self.errors == []
         assert self.outside == []
         assert self.violations() == []
-        wide = self.page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, "the page is wider than the window"
 
     def violations(self) -> list[str]:
@@ -75,9 +73,7 @@ def visit(browser, site: Path, name: str, view=(DESKTOP, "light"), *, script: bo
     seen = Visit(page, site)
     page.on("console", lambda m: seen.errors.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    page.on(
-        "request", lambda request: None if _inside(request.url, site) else seen.outside.append(request.url)
-    )
+    page.on("request", lambda request: None if _inside(request.url, site) else seen.outside.append(request.url))
     page.on("requestfailed", lambda request: seen.errors.append(f"failed: {request.url}"))
     page.goto((site / name).resolve().as_uri())
     try:

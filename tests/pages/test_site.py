@@ -67,9 +67,11 @@ def test_table_sorts_and_filters(made: Path, browser: object) -> None:
     with visit(browser, made, "sub/page.html") as seen:
         page = seen.page
         page.click("table[data-sort] th:nth-child(2) button")
-        assert page.eval_on_selector_all(
-            "table[data-sort] tbody td", "cells => cells.map(c => c.textContent)"
-        ) == ["9", "10", "100"]
+        assert page.eval_on_selector_all("table[data-sort] tbody td", "cells => cells.map(c => c.textContent)") == [
+            "9",
+            "10",
+            "100",
+        ]
         page.fill("input[type=search]", "nine")
         assert page.eval_on_selector_all(
             "table[data-sort] tbody tr:not([hidden]) th", "cells => cells.map(c => c.textContent)"

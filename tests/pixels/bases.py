@@ -99,9 +99,7 @@ def _base(path: Path) -> Base | None:
     if crop is not None:
         frame = colours(image, frame)[crop[1] : crop[3], crop[0] : crop[2]]
     low, high = (
-        (0, (1 << image.stored) - 1)
-        if not image.signed
-        else (-(1 << image.stored - 1), (1 << image.stored - 1) - 1)
+        (0, (1 << image.stored) - 1) if not image.signed else (-(1 << image.stored - 1), (1 << image.stored - 1) - 1)
     )
     if head.Modality == "CT":
         low, high = max(low, int(frame.min())), min(high, 4095)
@@ -112,6 +110,4 @@ def _base(path: Path) -> Base | None:
         samples=3 if colour else 1, transfer_syntax="1.2.840.10008.1.2.1",
     )  # fmt: skip
     thorough = head.Modality not in ("CT", "MR")
-    return Base(
-        str(head.Modality), str(head.get("SeriesInstanceUID")), data, frame, (low, high), thorough, template
-    )
+    return Base(str(head.Modality), str(head.get("SeriesInstanceUID")), data, frame, (low, high), thorough, template)

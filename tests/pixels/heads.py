@@ -14,9 +14,7 @@ from scipy import ndimage
 CRANIUM = Path("/usr/share/doc/invesalius-examples/examples/Cranium.inv3")
 PLANE_MM, STEP_MM = 0.9570312, 1.5
 Volume = npt.NDArray[np.float32]
-needs_head = pytest.mark.skipif(
-    not CRANIUM.exists(), reason="Debian's package invesalius-examples is not installed"
-)
+needs_head = pytest.mark.skipif(not CRANIUM.exists(), reason="Debian's package invesalius-examples is not installed")
 
 
 @cache

@@ -34,9 +34,7 @@ def main(path: str) -> None:
     image = sitk.SmoothingRecursiveGaussian(sitk.ReadImage(path, sitk.sitkFloat32), 1.2)
     corners = np.array(
         [
-            image.TransformIndexToPhysicalPoint(
-                [(n - 1) * b for n, b in zip(image.GetSize(), bits, strict=True)]
-            )
+            image.TransformIndexToPhysicalPoint([(n - 1) * b for n, b in zip(image.GetSize(), bits, strict=True)])
             for bits in np.ndindex(2, 2, 2)
         ]
     )

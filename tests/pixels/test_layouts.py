@@ -19,9 +19,7 @@ def ultrasound(banner: int) -> Image:
     frame = np.zeros((120, 200), np.uint8)
     frame[40:100, 60:150] = 180
     frame[8:14, 20:90:3] = banner
-    return Image(
-        120, 200, 1, 1, 8, 8, 7, False, "MONOCHROME2", 0, "1.2.840.10008.1.2.1", native=frame.tobytes()
-    )
+    return Image(120, 200, 1, 1, 8, 8, 7, False, "MONOCHROME2", 0, "1.2.840.10008.1.2.1", native=frame.tobytes())
 
 
 @pytest.mark.parametrize(

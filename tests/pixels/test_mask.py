@@ -22,9 +22,7 @@ BOX = (11, 6, 30, 17)
 LITTLE, RLE, JPEG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50"
 
 
-def image_of(
-    bits: int, *, samples: int = 1, signed: bool = False, photometric: str = "", planar: int = 0
-) -> Image:
+def image_of(bits: int, *, samples: int = 1, signed: bool = False, photometric: str = "", planar: int = 0) -> Image:
     """Three frames of 40 rows and 48 columns of noise."""
     rng = np.random.default_rng(bits + samples)
     if photometric == "YBR_FULL_422":

@@ -57,9 +57,7 @@ def noise(grey: Grey, height: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     sampled = np.sort(grey[::4, ::4], axis=None).astype(int)
     least = int(0.05 * (sampled[-1 - len(sampled) // 100] - sampled[len(sampled) // 50]))
     found = np.empty_like(height)
-    for top, left in itertools.product(
-        *(range(0, 32 * max(-(-size // 4) // 8, 1), 32) for size in grey.shape)
-    ):
+    for top, left in itertools.product(*(range(0, 32 * max(-(-size // 4) // 8, 1), 32) for size in grey.shape)):
         tile = np.sort(height[top : top + 32 : 4, left : left + 32 : 4], axis=None)
         floor = max(4 * tile[len(tile) // 2], 1)
         found[top:, left:] = max(floor, least) if tile[len(tile) * 7 // 8] > 0 else floor
@@ -90,6 +88,4 @@ def test_a_region_without_ink_is_shown_through_all_of_its_values() -> None:
     """A region around which, not in which, ink lies has the limits of its own pixels."""
     grey = np.arange(64 * 64, dtype=np.int16).reshape(64, 64)
     nothing = np.zeros((64, 64), np.uint8)
-    assert screen._region(grey, grey, nothing, (8, 8, 24, 16), False) == screen.Region(
-        (8, 8, 24, 16), 520, 983
-    )
+    assert screen._region(grey, grey, nothing, (8, 8, 24, 16), False) == screen.Region((8, 8, 24, 16), 520, 983)

@@ -141,9 +141,7 @@ def _ct() -> Dataset:
             CTDIvol=12.5,
             AnatomicRegionSequence=code("69536005", "SCT", "Head"),
             ReferencedImageSequence=[
-                item(
-                    ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2", ReferencedSOPInstanceUID=ROOT + ".1.9"
-                )
+                item(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2", ReferencedSOPInstanceUID=ROOT + ".1.9")
             ],
         )
     )
@@ -195,11 +193,7 @@ def _nm() -> Dataset:
             DetectorVector=[1, 2],
             CountsAccumulated="90000",
             EnergyWindowInformationSequence=[
-                item(
-                    EnergyWindowRangeSequence=[
-                        item(EnergyWindowLowerLimit="126", EnergyWindowUpperLimit="154")
-                    ]
-                )
+                item(EnergyWindowRangeSequence=[item(EnergyWindowLowerLimit="126", EnergyWindowUpperLimit="154")])
             ],
             DetectorInformationSequence=[item(CollimatorType="PARA", FieldOfViewShape="RECTANGLE")],
         )
@@ -214,12 +208,8 @@ def _enhanced() -> Dataset:
     shared = item(
         PixelMeasuresSequence=[item(PixelSpacing=[0.5, 0.5], SliceThickness="1.5")],
         PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
-        MRTimingAndRelatedParametersSequence=[
-            item(RepetitionTime="2000", FlipAngle="90", EchoTrainLength="1")
-        ],
-        FrameAnatomySequence=[
-            item(FrameLaterality="U", AnatomicRegionSequence=code("69536005", "SCT", "Head"))
-        ],
+        MRTimingAndRelatedParametersSequence=[item(RepetitionTime="2000", FlipAngle="90", EchoTrainLength="1")],
+        FrameAnatomySequence=[item(FrameLaterality="U", AnatomicRegionSequence=code("69536005", "SCT", "Head"))],
     )
     frames = [
         item(
@@ -286,9 +276,7 @@ def _structures() -> Dataset:
                     ROIGenerationAlgorithm="MANUAL",
                 )
             ],
-            ROIContourSequence=[
-                item(ROIDisplayColor=[255, 0, 0], ReferencedROINumber="1", ContourSequence=[contour])
-            ],
+            ROIContourSequence=[item(ROIDisplayColor=[255, 0, 0], ReferencedROINumber="1", ContourSequence=[contour])],
             RTROIObservationsSequence=[
                 item(
                     ObservationNumber="1",
@@ -430,11 +418,7 @@ def drafts() -> list[Draft]:
     """Every base as a draft, some in the older transfer syntaxes as well."""
     made = [read(data, name) for name, data in {**synthetic(), **real()}.items()]
     for name, syntax in (("ct", IMPLICIT), ("ct", BIG), ("rtstruct", IMPLICIT), ("enhanced-mr", BIG)):
-        made.append(
-            replace(
-                read(synthetic()[name], f"{name}-{'big' if syntax == BIG else 'implicit'}"), syntax=syntax
-            )
-        )
+        made.append(replace(read(synthetic()[name], f"{name}-{'big' if syntax == BIG else 'implicit'}"), syntax=syntax))
     made.append(replace(read(synthetic()["ct"], "ct-bare"), syntax=IMPLICIT, bare=True))
     return made
 

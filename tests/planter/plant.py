@@ -127,12 +127,8 @@ def _plant(draft: Draft, chosen: Sequence[Place], source: Source) -> tuple[Plant
 
 def _kept(draft: Draft, plants: tuple[Plant, ...]) -> tuple[Plant, ...]:
     """The plants that are in the file: a later one of the same place may have taken an earlier one's."""
-    plain = (
-        write(replace(draft, syntax=EXPLICIT)) if draft.syntax in (DEFLATED, IMPLICIT, BIG) else write(draft)
-    )
-    return tuple(
-        plant for plant in plants if plant.layer == "packed" or any(one in plain for one in plant.needles)
-    )
+    plain = write(replace(draft, syntax=EXPLICIT)) if draft.syntax in (DEFLATED, IMPLICIT, BIG) else write(draft)
+    return tuple(plant for plant in plants if plant.layer == "packed" or any(one in plain for one in plant.needles))
 
 
 def one_layer(base: Draft, layer: str, chosen: Sequence[Place], source: Source) -> Planted:
@@ -152,9 +148,7 @@ def everything(base: Draft, source: Source) -> Iterator[Planted]:
 
 def all_layers(base: Draft, source: Source, without: tuple[str, ...]) -> Planted:
     """One file with the places of all layers, those left out whose name starts so; later ones win."""
-    chosen = [
-        place for layer, some in places(base).items() if not layer.startswith(without) for place in some
-    ]
+    chosen = [place for layer, some in places(base).items() if not layer.startswith(without) for place in some]
     return one_layer(base, "all", chosen, source)
 
 

@@ -82,9 +82,7 @@ class Draft:
     def copy(self) -> Draft:
         """A draft that shares nothing with this one."""
         meta = list(self.meta)
-        return Draft(
-            self.name, _copied(self.items), self.syntax, meta, self.preamble, self.trailing, self.bare
-        )
+        return Draft(self.name, _copied(self.items), self.syntax, meta, self.preamble, self.trailing, self.bare)
 
 
 def _copied(items: Item) -> Item:

@@ -42,9 +42,7 @@ def inflated(data: bytes) -> Iterator[bytes]:
 def _blob(data: bytes) -> bytes:
     """Everything to search: streams opened, keyed UIDs masked, letters that stand apart joined."""
     streams = [KEYED.sub(b"", stream) for stream in inflated(data)]
-    joined = [
-        re.sub(rb"[^A-Za-z0-9]", b"", match) for stream in streams for match in SEPARATED.findall(stream)
-    ]
+    joined = [re.sub(rb"[^A-Za-z0-9]", b"", match) for stream in streams for match in SEPARATED.findall(stream)]
     return b"\n\n".join([*streams, *joined])
 
 

@@ -23,9 +23,7 @@ from curate.findings import Finding, Severity, has_errors, rules
 SECRET = bytes(range(32))
 KEYS = Keys.from_secret(SECRET)
 # Everything that the policy can refuse is allowed here: the attack wants to get through.
-POLICY = replace(
-    Policy(), secondary_capture="allow", burned_in="allow", head="allow", dental_and_fetal="allow"
-)
+POLICY = replace(Policy(), secondary_capture="allow", burned_in="allow", head="allow", dental_and_fetal="allow")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,7 @@ class Source:
         pick = self._random
         body = self._fresh(lambda: "".join(pick.sample("BCDFGHJKLMNPQRSTVWXZ", 7)))
         digits = self._fresh(
-            lambda: (
-                f"{pick.randrange(3, 10)}{pick.randrange(3, 9)}{pick.randrange(10**5):05}{pick.randrange(1, 10)}"
-            )
+            lambda: f"{pick.randrange(3, 10)}{pick.randrange(3, 9)}{pick.randrange(10**5):05}{pick.randrange(1, 10)}"
         )
         date = f"{pick.randrange(1901, 1980)}{pick.randrange(1, 13):02}{pick.randrange(1, 29):02}"
         clock = "".join(f"{pick.randrange(limit):02}" for limit in (24, 60, 60))

@@ -68,17 +68,13 @@ tags = st.one_of(
 ).filter(lambda tag: tag not in SKELETON)
 printable = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), max_size=24)
 numbers = st.one_of(st.integers(-(10**9), 10**9).map(str), st.floats(width=32).map(lambda one: f"{one:.6g}"))
-moments = st.one_of(
-    st.dates().map(lambda one: f"{one:%Y%m%d}"), st.times().map(lambda one: f"{one:%H%M%S.%f}")
-)
+moments = st.one_of(st.dates().map(lambda one: f"{one:%Y%m%d}"), st.times().map(lambda one: f"{one:%H%M%S.%f}"))
 values = st.one_of(
     st.binary(max_size=24),
     printable.map(lambda one: one.encode("utf-8")),
     st.lists(numbers, max_size=4).map(lambda many: "\\".join(many).encode()),
     moments.map(str.encode),
-    st.sampled_from(
-        (b"", b"ISO_IR 100", b"1.2.840.10008.1.2", b"YES", b"\\\\", b"AXIAL", b"1.2.3.4", b"\x1b$B;3")
-    ),
+    st.sampled_from((b"", b"ISO_IR 100", b"1.2.840.10008.1.2", b"YES", b"\\\\", b"AXIAL", b"1.2.3.4", b"\x1b$B;3")),
 )
 
 

@@ -11,17 +11,11 @@ REGIONS = 40
 CODES = 300
 
 
-def studies(
-    count: int, *, seed: int = 0, per_donor: float = 1.15, start: int = 0, known: int = 0
-) -> pa.Table:
+def studies(count: int, *, seed: int = 0, per_donor: float = 1.15, start: int = 0, known: int = 0) -> pa.Table:
     """`count` studies with ids from `start`; of them the later ones partly of the donors 0 to `known`."""
     draw = np.random.default_rng(seed)
     donors = max(1, int(count / per_donor))
-    old = (
-        draw.integers(0, known, count - donors)
-        if known
-        else draw.integers(start, start + donors, count - donors)
-    )
+    old = draw.integers(0, known, count - donors) if known else draw.integers(start, start + donors, count - donors)
     donor = np.concatenate([start + np.arange(donors), old])
     person = np.random.default_rng(7)
     age = np.clip(person.normal(58, 18, start + donors + known + 1), 0, 104).astype(np.int64)
@@ -47,9 +41,7 @@ def studies(
 def hierarchies() -> list[hierarchy.Hierarchy]:
     """Those of the columns of `studies`; the modality stands in the images too, so it can't be given up."""
     region = {f"r{value}": (f"r{value}", f"group {value % 8}") for value in range(REGIONS)}
-    code = {
-        f"c{value}": (f"c{value}", f"block {value // 10}", f"chapter {value // 50}") for value in range(CODES)
-    }
+    code = {f"c{value}": (f"c{value}", f"block {value // 10}", f"chapter {value // 50}") for value in range(CODES)}
     return [
         hierarchy.age(),
         hierarchy.plain("sex", per_donor=True),

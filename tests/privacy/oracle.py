@@ -19,9 +19,7 @@ def alone(table: pa.Table, columns: Sequence[str]) -> dict[str, int]:
     return _shared({key: frozenset(rows.items()) for key, rows in said.items()})
 
 
-def together(
-    releases: Sequence[pa.Table], columns: Sequence[str], trees: dict[str, dict[str, Any]]
-) -> dict[str, int]:
+def together(releases: Sequence[pa.Table], columns: Sequence[str], trees: dict[str, dict[str, Any]]) -> dict[str, int]:
     """The same over the intersection of all releases; `trees[column][value]` is its path to the root."""
     cells: dict[str, dict[str, frozenset[Any]]] = {}
     first: dict[str, tuple[int, tuple[str, int]]] = {}

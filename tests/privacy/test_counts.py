@@ -62,9 +62,7 @@ def test_what_is_suppressed_passes_the_audit(counts: list[int], k: int) -> None:
 
 @given(before=COUNTS, more=COUNTS, k=st.integers(2, 5), cumulative=st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_no_change_between_versions_is_given_away(
-    before: list[int], more: list[int], k: int, cumulative: bool
-) -> None:
+def test_no_change_between_versions_is_given_away(before: list[int], more: list[int], k: int, cumulative: bool) -> None:
     """With the earlier version at hand, neither small counts nor small changes can be worked out."""
     old = suppress_counts(_table(before), k)
     now = _table([a + b for a, b in zip(before, more, strict=True)])

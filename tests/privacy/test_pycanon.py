@@ -47,14 +47,10 @@ def test_k_and_l_equal_those_of_pycanon(pycanon: Path, tmp_path: Path) -> None:
     cases = []
     for _ in range(60):
         size, width = int(draw.integers(1, 80)), int(draw.integers(1, 4))
-        rows = [
-            [str(value) for value in draw.integers(0, draw.integers(2, 5), width + 1)] for _ in range(size)
-        ]
+        rows = [[str(value) for value in draw.integers(0, draw.integers(2, 5), width + 1)] for _ in range(size)]
         cases.append({"qi": [f"q{i}" for i in range(width)], "rows": rows})
     (tmp_path / "cases.json").write_text(json.dumps(cases))
-    subprocess.run(
-        [pycanon, "-c", _ASK, tmp_path / "cases.json", tmp_path / "answers.json"], check=True, timeout=400
-    )
+    subprocess.run([pycanon, "-c", _ASK, tmp_path / "cases.json", tmp_path / "answers.json"], check=True, timeout=400)
     for case, answer in zip(cases, json.loads((tmp_path / "answers.json").read_text()), strict=True):
         names = [*case["qi"], "diagnosis"]
         table = pa.table({name: [row[i] for row in case["rows"]] for i, name in enumerate(names)})
@@ -68,6 +64,4 @@ def test_k_and_l_equal_those_of_pycanon(pycanon: Path, tmp_path: Path) -> None:
         for classes in (found.by_study, found.by_donor):
             assert classes.l_entropy is not None
             assert [classes.k, classes.l_distinct] == answer[:2]
-            assert (
-                int(classes.l_entropy - 1e-9) <= answer[2] <= int(classes.l_entropy + 1e-9)
-            )  # it cuts 1.99... off
+            assert int(classes.l_entropy - 1e-9) <= answer[2] <= int(classes.l_entropy + 1e-9)  # it cuts 1.99... off

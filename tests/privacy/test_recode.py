@@ -62,9 +62,7 @@ def test_no_release_of_a_random_archive_shows_anybody_below_k(seed: int) -> None
         assert counted.alone.by_donor.k == min(alone.values(), default=0)
         assert counted.together.by_donor.k == min(together.values(), default=0)
         _check_cells(made.table, archive)
-        again = recode(
-            _shuffled(table, seed), HIERARCHIES, policy, [_shuffled(old, version) for old in history]
-        )
+        again = recode(_shuffled(table, seed), HIERARCHIES, policy, [_shuffled(old, version) for old in history])
         assert again.table.equals(made.table)
         assert again.held.equals(made.held)
         history.append(made.table)
@@ -79,9 +77,7 @@ def _alike(count: int, start: int = 0, **values: object) -> list[dict[str, objec
     return [{"study_id": f"s{i}", "donor_id": f"d{i}", **row} for i in range(start, start + count)]
 
 
-def _recode(
-    rows: list[dict[str, object]], history: list[pa.Table] | None = None, **policy: object
-) -> Recoding:
+def _recode(rows: list[dict[str, object]], history: list[pa.Table] | None = None, **policy: object) -> Recoding:
     made = PrivacyPolicy(**({"k": 11} | policy))  # type: ignore[arg-type]
     return recode(pa.Table.from_pylist(rows), HIERARCHIES, made, history or [])
 

@@ -33,9 +33,7 @@ def _table(rows: Sequence[tuple[object, ...]]) -> pa.Table:
     names = ("donor_id", *QI, "diagnosis")
     columns = list(zip(*rows, strict=True)) or [()] * 5
     columns[0] = tuple(f"d{donor}" for donor in columns[0])
-    table = pa.table(
-        {name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)}
-    )
+    table = pa.table({name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)})
     return table.append_column("study_id", pa.array([f"s{i}" for i in range(len(rows))], pa.string()))
 
 
@@ -77,8 +75,7 @@ def test_diversity_is_the_least_of_any_class(rows: list[tuple[object, ...]]) -> 
     for row in rows:
         groups[row[1:4]][row[4]] += 1
     entropy = [
-        -sum(n / group.total() * math.log(n / group.total()) for n in group.values())
-        for group in groups.values()
+        -sum(n / group.total() * math.log(n / group.total()) for n in group.values()) for group in groups.values()
     ]
     found = risk(_table(rows), (*QI, "diagnosis"), 2, sensitive="diagnosis").by_study
     assert found.l_distinct == min(map(len, groups.values()))
@@ -88,9 +85,7 @@ def test_diversity_is_the_least_of_any_class(rows: list[tuple[object, ...]]) -> 
 def test_the_order_of_rows_is_nothing() -> None:
     """A shuffled table has the same risk."""
     draw = np.random.default_rng(1)
-    rows = [
-        (int(draw.integers(0, 300)), "40-59", "FM"[draw.integers(0, 2)], "head", "C50") for _ in range(500)
-    ]
+    rows = [(int(draw.integers(0, 300)), "40-59", "FM"[draw.integers(0, 2)], "head", "C50") for _ in range(500)]
     table = _table(rows)
     shuffled = table.take(pa.array(draw.permutation(len(rows))))
     assert risk(table, QI, 11, sensitive="diagnosis") == risk(shuffled, QI, 11, sensitive="diagnosis")

@@ -40,9 +40,7 @@ def _studies(donors: list[list[tuple[int, str, str]]]) -> Studies:
 
 def _labels(row: tuple[int, str, str], node: tuple[int, ...]) -> list[int]:
     values = (row[0], int(row[1][1]), "FM".index(row[2]))
-    return [
-        int(steps.labels[level][value]) for steps, level, value in zip(LADDERS, node, values, strict=True)
-    ]
+    return [int(steps.labels[level][value]) for steps, level, value in zip(LADDERS, node, values, strict=True)]
 
 
 def _loss_at(donors: list[list[tuple[int, str, str]]], node: tuple[int, ...], k: int, share: float) -> float:
@@ -76,9 +74,7 @@ def _bits(donors: list[list[tuple[int, str, str]]], node: tuple[int, ...], colum
     share=st.sampled_from([0.0, 0.1, 1.0]),
 )
 @settings(max_examples=40, deadline=None)
-def test_the_least_loss_of_all_nodes_is_found(
-    donors: list[list[tuple[int, str, str]]], k: int, share: float
-) -> None:
+def test_the_least_loss_of_all_nodes_is_found(donors: list[list[tuple[int, str, str]]], k: int, share: float) -> None:
     """Looking at every node finds nothing better than the search, which looks at few."""
     found = search(_studies(donors), LADDERS, WEIGHTS, k, share)
     nodes = itertools.product(*(range(len(steps.labels)) for steps in LADDERS))
@@ -92,8 +88,7 @@ def test_merging_units_on_the_way_changes_nothing() -> None:
     """With so many donors that units are merged, the result is that of the exhaustive count."""
     draw = np.random.default_rng(3)
     donors = [
-        [(int(draw.integers(0, 96)), f"r{draw.integers(0, 4)}", "FM"[draw.integers(0, 2)])]
-        * int(draw.integers(1, 3))
+        [(int(draw.integers(0, 96)), f"r{draw.integers(0, 4)}", "FM"[draw.integers(0, 2)])] * int(draw.integers(1, 3))
         for _ in range(10_500)
     ]
     found = search(_studies(donors), LADDERS, WEIGHTS, 11, 0.01)
@@ -123,8 +118,6 @@ def test_no_rows_need_no_recoding() -> None:
 def test_too_many_columns_are_refused() -> None:
     """A lattice too large to search is an error that says what to do."""
     steps = hierarchy.ladder(hierarchy.plain("sex"), ["F", "M"])
-    studies = Studies(
-        (np.zeros(1, np.int64),) * 20, np.ones(1, np.int64), np.zeros(1, np.uint64), np.ones(1, np.int64)
-    )
+    studies = Studies((np.zeros(1, np.int64),) * 20, np.ones(1, np.int64), np.zeros(1, np.uint64), np.ones(1, np.int64))
     with pytest.raises(InputError, match="Too many quasi-identifiers"):
         search(studies, [steps] * 20, [0.05] * 20, 2, 0.0)

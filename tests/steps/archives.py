@@ -72,9 +72,7 @@ def curate_json(*arguments: object, code: int = 0) -> Any:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file below a folder with its bytes."""
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
-    }
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def sealed_files_of(folder: Path) -> dict[str, bytes]:

@@ -52,9 +52,7 @@ def place(taken_in: Path, tmp_path: Path) -> Path:
     """A copy of it, with a hub of its own."""
     shutil.copytree(taken_in, tmp_path / "work")
     config = tmp_path / "work" / "archive" / "archive.toml"
-    config.write_text(
-        config.read_text().replace((taken_in / "hub").as_uri(), (tmp_path / "work/hub").as_uri())
-    )
+    config.write_text(config.read_text().replace((taken_in / "hub").as_uri(), (tmp_path / "work/hub").as_uri()))
     return tmp_path / "work"
 
 
@@ -186,9 +184,7 @@ def test_a_policy_may_ask_for_several_named_reviewers(place: Path) -> None:
     assert _codes(place / "hub") == set()
 
 
-def test_who_cut_a_release_does_not_approve_it_under_four_eyes(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_cut_a_release_does_not_approve_it_under_four_eyes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The account that cut it is mapped to its person, whose approval is refused."""
     monkeypatch.setenv("LOGNAME", "apuig")
     config = place / "archive" / "archive.toml"

@@ -28,9 +28,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def _intake(archive: Path, *sources: Path, table: Path, code: int = 0) -> dict[str, object]:
-    report = curate_json(
-        "intake", archive, *sources, "--studies", table, "--deidentify", "--workers", 1, code=code
-    )
+    report = curate_json("intake", archive, *sources, "--studies", table, "--deidentify", "--workers", 1, code=code)
     if code == 0:
         parts = ("admitted_instances", "copies", "quarantined_instances", "not_instances")
         assert report["files"] == sum(report[part] for part in parts)
@@ -75,9 +73,7 @@ def test_broken_files_do_not_stop_the_rest(archive: Path, tmp_path: Path) -> Non
         ({"donor": ""}, "TABLE_DONOR_MISSING"),
     ],
 )
-def test_what_a_row_says_keeps_its_study_out(
-    archive: Path, tmp_path: Path, values: dict[str, str], rule: str
-) -> None:
+def test_what_a_row_says_keeps_its_study_out(archive: Path, tmp_path: Path, values: dict[str, str], rule: str) -> None:
     """Each mistake in a row quarantines its study under its own rule code, and never shows the value."""
     folder, table = donation(tmp_path / "in", studies=1)
     report = _intake(archive, folder, table=_rewrite(table, **values))
@@ -161,9 +157,7 @@ def _zip(path: Path, members: dict[str, bytes]) -> Path:
 def test_a_zip_cannot_reach_outside(archive: Path, tmp_path: Path) -> None:
     """`../`, absolute and drive names are refused by code; links too; the good member comes in."""
     good = synth.instance_bytes(0, 0, 0, 0, rows=16, columns=16)
-    path = _zip(
-        tmp_path / "a.zip", {"ok/1.dcm": good, "../../evil.dcm": good, "/abs.dcm": good, "C:/x.dcm": good}
-    )
+    path = _zip(tmp_path / "a.zip", {"ok/1.dcm": good, "../../evil.dcm": good, "/abs.dcm": good, "C:/x.dcm": good})
     with zipfile.ZipFile(path, "a") as container:
         link = zipfile.ZipInfo("link.dcm")
         link.external_attr = 0o120777 << 16

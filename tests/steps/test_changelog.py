@@ -73,9 +73,7 @@ def _tables(folder: Path, sexes: list[str | None]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("changed", "k", "told"), [(2, 11, None), (15, 11, 15), (28, 11, None), (2, None, 2)]
-)
+@pytest.mark.parametrize(("changed", "k", "told"), [(2, 11, None), (15, 11, 15), (28, 11, None), (2, None, 2)])
 def test_no_small_count_of_persons_stands_in_the_changelog(
     tmp_path: Path, changed: int, k: int | None, told: int | None
 ) -> None:

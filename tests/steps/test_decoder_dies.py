@@ -75,9 +75,7 @@ def run(*arguments: object, code: int = 0, **environment: str) -> Any:
 
 
 @pytest.mark.parametrize(("profile", "workers"), [('burned_in = "mask"\n', 2), ('burned_in = "allow"\n', 1)])
-def test_intake_holds_the_one_study(
-    tmp_path: Path, given: tuple[Path, Path], workers: int, profile: str
-) -> None:
+def test_intake_holds_the_one_study(tmp_path: Path, given: tuple[Path, Path], workers: int, profile: str) -> None:
     """Whether text is looked for, or a preview alone is drawn: the good studies are in, one waits, and exit is 0."""
     folder, table = given
     root = archive(tmp_path / "archive", profile)

@@ -249,9 +249,7 @@ def test_killed_at_any_step_and_run_again(tmp_path: Path) -> None:
 
         killed = _killed(at, run)
         half = instances(place / "out") if (place / "out").is_dir() else {}
-        assert {
-            name: data for name, data in half.items() if not name.startswith(".")
-        }.items() <= undisturbed.items()
+        assert {name: data for name, data in half.items() if not name.startswith(".")}.items() <= undisturbed.items()
         run()
         assert instances(place / "out") == undisturbed
         _receipts_fit(place)

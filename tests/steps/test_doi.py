@@ -112,9 +112,7 @@ def deposited(root: Path) -> Publication:
     return publish(root, release(root, reserve="zenodo://").version, "zenodo://")
 
 
-def test_the_record_holds_texts_and_counts_and_nothing_about_a_person(
-    root: Path, zenodo: ZenodoServer
-) -> None:
+def test_the_record_holds_texts_and_counts_and_nothing_about_a_person(root: Path, zenodo: ZenodoServer) -> None:
     """Card, licences, dictionary, counts, digest; no id of any study, donor, series or instance, no table."""
     told = publish(root, release(root, reserve="zenodo://").version, "zenodo://", dry_run=True)
     before = len(zenodo.requests)

@@ -50,9 +50,7 @@ def magnetic(head: Head, series: int = 0, **attributes: object) -> list[bytes]:
     found = []
     affine = head.affine
     for number, values in enumerate(head.values):
-        ds = synth.load_instance(
-            0, 0, series, number, modality="MR", rows=values.shape[0], columns=values.shape[1]
-        )
+        ds = synth.load_instance(0, 0, series, number, modality="MR", rows=values.shape[0], columns=values.shape[1])
         ds.BodyPartExamined = "KNEE"
         ds.StudyDescription = ds.SeriesDescription = ds.ProtocolName = "KNIE"
         ds.FrameOfReferenceUID = synth.uid(0, 0, "frame")

@@ -202,9 +202,7 @@ def resliced(head: Head, *degrees: float) -> Head:
 
     def taken(values: Volume, order: int, outside: float) -> Volume:
         options = {"output_shape": values.shape, "order": order, "cval": outside}
-        return np.asarray(
-            ndimage.affine_transform(values, index[:3, :3], index[:3, 3], **options), np.float32
-        )
+        return np.asarray(ndimage.affine_transform(values, index[:3, :3], index[:3, 3], **options), np.float32)
 
     brain, features = (taken(one.astype(np.float32), 0, 0) > 0.5 for one in (head.brain, head.features))
     return Head(taken(head.values, 1, float(head.values.min())), affine, brain, features)

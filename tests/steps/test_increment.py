@@ -60,9 +60,7 @@ def _donated(folder: Path, numbers: range) -> tuple[Path, Path]:
         for n in range(SLICES):
             data = synth.instance_bytes(number, 0, 0, n, rows=SIDE, columns=SIDE)
             (place / f"{n}.dcm").write_bytes(data)
-    return folder, write_table(
-        folder.parent / f"{folder.name}.csv", [synth.uid(number, 0) for number in numbers]
-    )
+    return folder, write_table(folder.parent / f"{folder.name}.csv", [synth.uid(number, 0) for number in numbers])
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +95,14 @@ def test_an_increment_costs_what_changed(archive: Path) -> None:
     with opened(archive, write=False) as held:
         pack = held.config.target_pack_bytes
     counted = _counted(archive, "1.1.0", synth.uid(3, 0))
-    new = {
-        path: data
-        for path, data in files_of(archive).items()
-        if path.startswith("packs/") and path not in before
-    }
+    new = {path: data for path, data in files_of(archive).items() if path.startswith("packs/") and path not in before}
     assert len(new) == 1 < len(before)  # the one that is without the withdrawn study
     room = 1.2 * added + pack + MB  # the manifest, texts, ledger of so small an archive: 1 MB
     assert 3 * room < all_of_it
     for step in ("release", "publish"):
         assert counted[step]["written"] < room, counted
         assert counted[step]["read"] < 3 * room, counted  # hashed, looked through, copied
-    assert counted["withdraw"]["written"] < pack + MB, (
-        counted
-    )  # the pack is written once, whatever versions held it
+    assert counted["withdraw"]["written"] < pack + MB, counted  # the pack is written once, whatever versions held it
     assert counted["sent_bytes"] < room, counted
 
 

@@ -145,9 +145,7 @@ SPLITS = {
 
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("again", [False, True], ids=["new files alone", "all files once more"])
-def test_batches_give_the_bytes_of_one(
-    split: str, again: bool, tmp_path: Path, whole: dict[str, bytes]
-) -> None:
+def test_batches_give_the_bytes_of_one(split: str, again: bool, tmp_path: Path, whole: dict[str, bytes]) -> None:
     """However a study is parted, and whether the rest comes alone or with all: the release is the same."""
     several, sent = Batches(tmp_path), set[str]()
     for names in [*SPLITS[split], list(FILES)]:
@@ -212,9 +210,7 @@ def test_words_that_only_one_batch_knows_are_removed_everywhere(named: str, tmp_
     several.send({name: data for name, data in files.items() if name.startswith("0-")})
     several.send({name: data for name, data in files.items() if not name.startswith("0-")})
     _same(several.released(), one.released())
-    assert not any(
-        "THORAX" in str(pydicom.dcmread(io.BytesIO(d))).upper() for d in several.instances().values()
-    )
+    assert not any("THORAX" in str(pydicom.dcmread(io.BytesIO(d))).upper() for d in several.instances().values())
     with opened(several.archive, write=False) as held:
         kept = zlib.decompress(next(held.ledger.studies()).notes).decode().upper()
     assert not any(word in kept for word in ("THORAX", "AMPARO", "PUIGDOM", synth.load_instance().PatientID))

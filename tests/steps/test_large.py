@@ -42,9 +42,7 @@ def test_an_instance_of_two_gigabytes_is_told_apart(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
 
 
-def test_a_large_instance_waits_and_the_batch_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_instance_waits_and_the_batch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a study it alone is set aside, and by another batch of the same study, too."""
     monkeypatch.setattr(remote, "LARGEST_WHOLE", 100_000)
     archive = make_archive(tmp_path / "archive")
@@ -117,9 +115,7 @@ def test_what_a_killed_inspect_unpacked_goes_with_any_command(tmp_path: Path) ->
     command("profile", "PatientName", XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert not folder.exists()
     donation(tmp_path / "in", studies=1, instances=1)
-    curate.deidentify(
-        [tmp_path / "in"], tmp_path / "out", key=tmp_path / "key", mapping=tmp_path / "m", workers=1
-    )
+    curate.deidentify([tmp_path / "in"], tmp_path / "out", key=tmp_path / "key", mapping=tmp_path / "m", workers=1)
     left = tmp_path / "key.tmp"
     left.mkdir()
     assert list(curate.unseal(tmp_path / "m", tmp_path / "key"))

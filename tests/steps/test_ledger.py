@@ -101,9 +101,7 @@ def test_a_ledger_that_was_made_up_anew_is_found(root: Path) -> None:
     _tamper(root, "DELETE FROM events")
     with opened(root, write=True) as archive, archive.ledger.transaction():
         for event in events:
-            archive.ledger.append(
-                event.at, event.kind, event.subject, event.payload, who="Somebody", tool=event.tool
-            )
+            archive.ledger.append(event.at, event.kind, event.subject, event.payload, who="Somebody", tool=event.tool)
     assert _findings(root) == [("LEDGER_NOT_ANCHORED", "1.0.0")]
 
 

@@ -81,9 +81,7 @@ def test_a_name_is_masked_and_the_study_says_so(tmp_path: Path) -> None:
     masked = parse(data[stated.index(True)]).dataset
     assert masked.text(0x00280301) == "NO"
     original = parse(slice_with([NAME])).dataset
-    before, now = (
-        np.frombuffer(one.raw(0x7FE00010), "<i2").reshape(SIDE, SIDE) for one in (original, masked)
-    )
+    before, now = (np.frombuffer(one.raw(0x7FE00010), "<i2").reshape(SIDE, SIDE) for one in (original, masked))
     rows, columns = np.nonzero(before != now)
     assert before.max() > now.max()  # no ink is left
     assert (rows.max(), columns.max()) < (40, SIDE)
@@ -188,9 +186,7 @@ def test_inspect_and_check_look_again(tmp_path: Path) -> None:
     by_name = {one.name: one for one in results}
     assert {"pixels", "faces"} <= by_name.keys()
     assert by_name["pixels"].looked_at == 1
-    assert not [
-        finding for result in results for finding in result.findings if finding.rule.startswith("PIXELS")
-    ]
+    assert not [finding for result in results for finding in result.findings if finding.rule.startswith("PIXELS")]
 
 
 def test_check_names_what_entered_before_the_profile_asked_for_a_look(tmp_path: Path) -> None:

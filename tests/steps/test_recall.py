@@ -283,9 +283,7 @@ def test_what_is_still_served_keeps_it_closed(hf_root: Path, hub: HubServer) -> 
 
 
 @pytest.mark.parametrize("share", [1, 2, 3])
-def test_a_hub_that_fails_anywhere_is_taken_up_again(
-    hf_root: Path, hub: HubServer, share: int, tmp_path: Path
-) -> None:
+def test_a_hub_that_fails_anywhere_is_taken_up_again(hf_root: Path, hub: HubServer, share: int, tmp_path: Path) -> None:
     """Whatever request the hub stops answering at, the next run ends as an undisturbed one."""
     shutil.copytree(hf_root, tmp_path / "copy", copy_function=shutil.copy2)
     before = copy.deepcopy(hub.repos)

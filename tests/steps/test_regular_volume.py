@@ -137,9 +137,7 @@ def test_the_column_says_what_reading_does(name: str, modality: str) -> None:
         assert spacing == pytest.approx(found.spacing_mm[0])
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in REFUSED if name not in ("no rows", "no image", "bad orientation")]
-)
+@pytest.mark.parametrize("name", [name for name in REFUSED if name not in ("no rows", "no image", "bad orientation")])
 def test_it_is_not_true_of_what_is_refused(name: str) -> None:
     """Whatever `curate.volume` refuses."""
     files = [synth.to_bytes(one) for one in REFUSED[name][0](series())]
@@ -187,11 +185,7 @@ def test_the_column_says_what_reading_does_over_the_corpus() -> None:
     found: dict[str, list[bytes]] = defaultdict(list)
     sizes: dict[str, int] = defaultdict(int)
     for path in sorted(corpus.corpus().rglob("*")):
-        if (
-            not path.is_file()
-            or path.suffix in (".csv", ".md", ".txt")
-            or path.stat().st_size > MOST_BYTES // 4
-        ):
+        if not path.is_file() or path.suffix in (".csv", ".md", ".txt") or path.stat().st_size > MOST_BYTES // 4:
             continue
         data = path.read_bytes()
         try:

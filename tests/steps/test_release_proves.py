@@ -62,9 +62,7 @@ def test_what_would_not_pass_gets_no_place(archive: Path) -> None:
     assert not errors_of(done.path)
 
 
-def test_publish_does_not_read_again_what_release_checked(
-    archive: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_publish_does_not_read_again_what_release_checked(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pack is read for its check once: by the release that holds it first."""
     read: list[Path] = []
     places = packs.instance_places

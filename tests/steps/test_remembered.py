@@ -62,9 +62,7 @@ def test_the_same_once_more_reads_nothing_and_tells_the_same(
     first = intake(archive, [source], table, deidentify=True, workers=1)
     known = again(donation, monkeypatch)
     assert first.admitted_studies == 2
-    assert known == replace(
-        first, admitted_studies=0, unchanged_studies=2, size_bytes=0, new_receipts=0, receipts=None
-    )
+    assert known == replace(first, admitted_studies=0, unchanged_studies=2, size_bytes=0, new_receipts=0, receipts=None)
     (archive / remembered.NAME).unlink()
     looked = intake(archive, [source], table, deidentify=True, workers=1)
     assert replace(looked, findings=()) == replace(known, findings=())

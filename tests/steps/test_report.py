@@ -45,9 +45,7 @@ def many(path: Path) -> Path:
             ("short", "seen", 20), ("long", "offered", 10),
         )
     ]  # fmt: skip
-    return offers_table(
-        path, [*rows, "2026-01,donated,Petit,F,90+,short,1,3", "2026-01,declined,Petit,M,90+,long,1,4"]
-    )
+    return offers_table(path, [*rows, "2026-01,donated,Petit,F,90+,short,1,3", "2026-01,declined,Petit,M,90+,long,1,4"])
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +142,7 @@ def test_small_groups_cannot_be_worked_out(tmp_path: Path, archive: Path) -> Non
     assert recoverable(again, 11, [made]) == ()
     curate.report(archive, tmp_path / "site", offers=many(tmp_path / "offers.csv"))
     with (tmp_path / "site" / "data" / "donation_rates.csv").open() as file:
-        shown = [
-            int(row[name]) for row in csv.DictReader(file) for name in ("said_yes", "asked") if row[name]
-        ]
+        shown = [int(row[name]) for row in csv.DictReader(file) for name in ("said_yes", "asked") if row[name]]
     assert shown
     assert min(shown) >= 11
     assert "Petit" not in "".join(path.read_text() for path in (tmp_path / "site").rglob("*.html"))
@@ -169,17 +165,13 @@ def test_report_judges_itself_beside_earlier_ones(tmp_path: Path) -> None:
 
 def _said(folder: Path) -> dict[tuple[str, str], int | None]:
     with (folder / "data" / "donation_rates.csv").open() as file:
-        return {
-            (r["by"], r["group"]): int(r["said_yes"]) if r["said_yes"] else None for r in csv.DictReader(file)
-        }
+        return {(r["by"], r["group"]): int(r["said_yes"]) if r["said_yes"] else None for r in csv.DictReader(file)}
 
 
 def test_representation_beside_a_population(tmp_path: Path) -> None:
     """Shares, ratios and verdicts beside a known population; donors without age or sex are named as unknown."""
     table = tmp_path / "town.csv"
-    table.write_text(
-        "age_low,sex,population\n" + "\n".join(f"{low},{s},100" for low in range(0, 95, 5) for s in "FM")
-    )
+    table.write_text("age_low,sex,population\n" + "\n".join(f"{low},{s},100" for low in range(0, 95, 5) for s in "FM"))
     population = representation.read_population(table)
     donors = {
         (40, 44, "F"): 300,
@@ -236,9 +228,7 @@ def test_donors_pages_state_the_same_facts() -> None:
 
     assert shape(texts["es"]) == shape(texts["en"])
     assert shape(texts["ca"]) == shape(texts["en"])
-    numbers = {
-        lang: sorted(re.findall(r"\d+", json.dumps(text, ensure_ascii=False))) for lang, text in texts.items()
-    }
+    numbers = {lang: sorted(re.findall(r"\d+", json.dumps(text, ensure_ascii=False))) for lang, text in texts.items()}
     assert numbers["es"] == numbers["en"] == numbers["ca"]
 
 
@@ -261,9 +251,7 @@ def test_donors_pages_are_easy_to_read(lang: str) -> None:
 def test_every_page_passes_in_a_browser(tmp_path: Path, archive: Path, browser: object) -> None:
     """All pages at phone and desktop width, light and dark: accessible, no console error, no request elsewhere."""
     population = tmp_path / "town.csv"
-    population.write_text(
-        "age_low,sex,population\n" + "\n".join(f"{a},{s},9" for a in range(0, 95, 5) for s in "FM")
-    )
+    population.write_text("age_low,sex,population\n" + "\n".join(f"{a},{s},9" for a in range(0, 95, 5) for s in "FM"))
     curate.report(archive, tmp_path / "site", offers=many(tmp_path / "offers.csv"), population=population)
     names = pages_of(tmp_path / "site")
     assert names == ["donations.html", "donors/ca.html", "donors/en.html", "donors/es.html", "index.html",
@@ -275,17 +263,13 @@ def test_every_page_passes_in_a_browser(tmp_path: Path, archive: Path, browser: 
                 seen.check()
 
 
-def test_same_archive_gives_the_same_site(
-    tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_same_archive_gives_the_same_site(tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the same day the same site comes out, byte for byte."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     sites = []
     for name in ("one", "two"):
         curate.report(archive, tmp_path / name, offers=many(tmp_path / "offers.csv"))
-        sites.append(
-            {p.relative_to(tmp_path / name): p.read_bytes() for p in sorted((tmp_path / name).rglob("*.*"))}
-        )
+        sites.append({p.relative_to(tmp_path / name): p.read_bytes() for p in sorted((tmp_path / name).rglob("*.*"))})
     assert sites[0] == sites[1]
 
 
@@ -305,9 +289,7 @@ def test_use_is_what_the_hub_says_and_said_last(tmp_path: Path, hub: HubServer) 
     text = (tmp_path / "site" / "releases.html").read_text()
     assert "hf://org/used: 4\u202f321 downloads in 30 days, 17 likes" in text
     with opened(root, write=False) as archive:
-        assert [event.payload for event in archive.ledger.events("counted")] == [
-            {"downloads": 4321, "likes": 17}
-        ]
+        assert [event.payload for event in archive.ledger.events("counted")] == [{"downloads": 4321, "likes": 17}]
 
 
 def test_the_united_nations_file_becomes_reference_populations(tmp_path: Path) -> None:

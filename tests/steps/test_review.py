@@ -141,9 +141,7 @@ def test_ten_thousand_studies_come_in_parts_below_5_mb(tmp_path: Path) -> None:
         schema = contract.table(name).schema
         rows = count if name in ("studies", "series", "evidence") else 0
         columns = {field.name: _filled(field, rows) for field in schema}
-        pq.write_table(
-            pa.table(columns, schema=schema), tmp_path / "release" / "manifest" / f"{name}.parquet"
-        )
+        pq.write_table(pa.table(columns, schema=schema), tmp_path / "release" / "manifest" / f"{name}.parquet")
     content = json.loads((GOLDEN / "release.json").read_text())
     content["counts"] |= {"studies": count, "series": count}
     content["files"] = {}

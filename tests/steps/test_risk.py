@@ -134,9 +134,7 @@ def test_its_check_passes_and_measures(first: Path) -> None:
         ({"k": True, "access": "open"}, "PRIVACY_NOT_STATED"),
     ],
 )
-def test_check_holds_a_release_to_what_it_states(
-    first: Path, tmp_path: Path, privacy: object, rule: str
-) -> None:
+def test_check_holds_a_release_to_what_it_states(first: Path, tmp_path: Path, privacy: object, rule: str) -> None:
     """A release that states a larger k than it has, or none, does not pass."""
     folder = tmp_path / "1.0.0"
     shutil.copytree(folder_of(first, "1.0.0"), folder)

@@ -91,9 +91,7 @@ def _stopped(act: Callable[[Path], None], place: Path, at: int) -> int:
 
 
 @pytest.mark.parametrize("act", [_approve, _reject, _rotate], ids=lambda act: act.__name__.strip("_"))
-def test_a_step_that_stops_is_finished_by_the_next_run(
-    made: Path, tmp_path: Path, act: Callable[[Path], None]
-) -> None:
+def test_a_step_that_stops_is_finished_by_the_next_run(made: Path, tmp_path: Path, act: Callable[[Path], None]) -> None:
     """After a stop at each single write, sync, rename, removal and commit, the same command ends as if undisturbed."""
     whole = shutil.copytree(made, tmp_path / "whole")
     steps = _stopped(act, whole, 0)

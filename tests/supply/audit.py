@@ -54,9 +54,7 @@ def audit(packages: Iterable[lock.Package], asked: Ask = ask) -> tuple[list[Know
     first, rest = waiting[:_TRIED_FIRST], waiting[_TRIED_FIRST:]
     with ThreadPoolExecutor(8) as threads:
         for part in (first, rest):
-            for package, told in zip(
-                part, threads.map(lambda p: asked(p.name, p.version), part), strict=True
-            ):
+            for package, told in zip(part, threads.map(lambda p: asked(p.name, p.version), part), strict=True):
                 if told is None:
                     silent.append(package.name)
                 else:
@@ -68,9 +66,7 @@ def audit(packages: Iterable[lock.Package], asked: Ask = ask) -> tuple[list[Know
 
 def _known(package: lock.Package, told: dict[str, Any]) -> list[Known]:
     return [
-        Known(
-            package.name, package.version, str(one.get("id", "")), tuple(map(str, one.get("fixed_in") or ()))
-        )
+        Known(package.name, package.version, str(one.get("id", "")), tuple(map(str, one.get("fixed_in") or ())))
         for one in told["vulnerabilities"]
         if not one.get("withdrawn")
     ]

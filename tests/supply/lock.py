@@ -55,9 +55,7 @@ def scopes(all_of_them: list[Package]) -> dict[str, str]:
     """CycloneDX's scope of each: `required` by any installation, `optional` by an extra, `excluded` from both."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     required = _reached(all_of_them, project["dependencies"])
-    optional = _reached(
-        all_of_them, [one for extra in project["optional-dependencies"].values() for one in extra]
-    )
+    optional = _reached(all_of_them, [one for extra in project["optional-dependencies"].values() for one in extra])
     return {
         p.name: "required" if p.name in required else "optional" if p.name in optional else "excluded"
         for p in all_of_them

@@ -27,9 +27,7 @@ TABLES = ("studies", "instances", "revocations")
 def write_table(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
     """A manifest table whose other columns say nothing."""
     empty = {c.name: None if c.nullable else _EMPTY.get(c.type, 0) for c in contract.table(name).columns}
-    empty |= {
-        c.name: [] for c in contract.table(name).columns if c.type.startswith("list") and not c.nullable
-    }
+    empty |= {c.name: [] for c in contract.table(name).columns if c.type.startswith("list") and not c.nullable}
     path = folder / "manifest" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     contract.write_table(name, path, [contract.to_arrow(name, [{**empty, **row} for row in rows])])
@@ -102,9 +100,7 @@ class History:
         """Cut the next version."""
         last = self.versions[-1] if self.versions else None
         version = versions.following(last, contract_changed=False, added=True)
-        previous = (
-            {"version": last, "sha256": sha256_file(self.folder(last) / "release.json")} if last else None
-        )
+        previous = {"version": last, "sha256": sha256_file(self.folder(last) / "release.json")} if last else None
         with self._archive() as archive:
             out = archive.temporary / "release"
             self.revoked = {digest: since or version for digest, since in self.revoked.items()}
@@ -115,10 +111,7 @@ class History:
         self.versions.append(version)
 
     def _tables(self, out: Path, studies: dict[str, str], version: str) -> None:
-        rows = [
-            {"study_id": s, "license": spdx, "release_version": version}
-            for s, spdx in sorted(studies.items())
-        ]
+        rows = [{"study_id": s, "license": spdx, "release_version": version} for s, spdx in sorted(studies.items())]
         write_table(out, "studies", rows)
         held = [{"study_id": s, "sha256": digest} for s in sorted(studies) for digest in instances_of(s)]
         write_table(out, "instances", held)

@@ -47,9 +47,7 @@ def lived(root: Path, draw: Draw) -> History:
     history = History(root)
     history.add(2)
     history.release()
-    for act in draw(
-        st.lists(st.sampled_from(["add", "withdraw", "relicense", "rotate", "release"]), max_size=6)
-    ):
+    for act in draw(st.lists(st.sampled_from(["add", "withdraw", "relicense", "rotate", "release"]), max_size=6)):
         if act == "add":
             history.add(draw(st.integers(1, 3)))
         elif act in ("rotate", "release"):
@@ -115,9 +113,7 @@ def _rows(folder: Path, draw: Draw) -> None:
         return
     at = draw(st.integers(0, len(rows) - 1))
     before = list(rows)
-    changed = draw(
-        st.sampled_from([rows[:at] + rows[at + 1 :], [*rows, rows[at]], [*rows[at + 1 :], *rows[: at + 1]]])
-    )
+    changed = draw(st.sampled_from([rows[:at] + rows[at + 1 :], [*rows, rows[at]], [*rows[at + 1 :], *rows[: at + 1]]]))
     rows = changed if changed != before else rows[:-1]
     name = path.name.removesuffix(".parquet")
     if "." in table:

@@ -255,5 +255,3 @@ def test_the_archives_own_folder_needs_no_pin(tmp_path: Path) -> None:
     assert str(trust.own_key(history.folders[0])) == history.key
     assert trust.own_key(tmp_path / "elsewhere") is None
     assert not pins.path().exists()
-
-

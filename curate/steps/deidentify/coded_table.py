@@ -60,12 +60,8 @@ def coded_row(
         "diagnosis_basis": coded["diagnosis_basis"] or "",
         "consent": row.consent or "",
         "consent_date": row.consent_date.isoformat() if row.consent_date else "",
-        "consent_version": term(
-            "consent_version", row.consent_version, _matches(_VERSION, row.consent_version)
-        ),
-        "consent_language": term(
-            "consent_language", row.consent_language, _matches(_LANGUAGE, row.consent_language)
-        ),
+        "consent_version": term("consent_version", row.consent_version, _matches(_VERSION, row.consent_version)),
+        "consent_language": term("consent_language", row.consent_language, _matches(_LANGUAGE, row.consent_language)),
         "scope": term("scope", row.scope, _is_scope(row.scope or "")),
         "given_by": row.given_by or "",
         "license": row.license or "",

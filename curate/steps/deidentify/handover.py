@@ -28,9 +28,7 @@ def write_table(beside: Beside, path: Path, given: list[Plan], gone: list[str]) 
     for plan in given:
         if plan.row is not None and plan.coded is not None:
             digest = receipts.digest(codes[plan.study_id])
-            line, found = coded_table.coded_row(
-                beside.keys, plan.study_id, plan.donor_id, plan.row, plan.coded, digest
-            )
+            line, found = coded_table.coded_row(beside.keys, plan.study_id, plan.donor_id, plan.row, plan.coded, digest)
             lines[plan.study_id] = line
             findings += found
     coded_table.write(path, path.parent / PARTIAL / path.name, lines.values())

@@ -58,9 +58,7 @@ class Plan:
         return next(errors, (self.heads.failed or faces.UNSURE) if self.heads.held else "")
 
 
-def plans(
-    keys: Keys, studies: tuple[StoredStudy, ...], rows: RowIndex | None, pool: Pool[Keys]
-) -> Iterator[Plan]:
+def plans(keys: Keys, studies: tuple[StoredStudy, ...], rows: RowIndex | None, pool: Pool[Keys]) -> Iterator[Plan]:
     """A plan for each study, after a look at its series' first headers; without rows, nobody is asked for consent."""
     looks = [
         Look(

@@ -163,9 +163,7 @@ def clean(batch: Batch, keys: Keys) -> Outcome:
 
     Files get their names together, once all are on the disk: a folder is synced once a batch.
     """
-    context = StudyContext(
-        keys, batch.donor_id, batch.shift_us, batch.study_date, batch.names, batch.numbering
-    )
+    context = StudyContext(keys, batch.donor_id, batch.shift_us, batch.study_date, batch.names, batch.numbering)
     finished: dict[Path, Path] = {}
     refused: list[tuple[File, str]] = []
     findings: list[Finding] = []

@@ -85,9 +85,7 @@ def _notes(task: StudyTask, work: Work) -> notes.Notes:
 
 def _names_of_others(work: Work, instances: Collection[str], study_id: str) -> list[str]:
     """The UIDs of other studies, and of what is in them, that the study's images refer to."""
-    named = {
-        uid for reference in work.references for uid in (reference.target, reference.series, reference.study)
-    }
+    named = {uid for reference in work.references for uid in (reference.target, reference.series, reference.study)}
     return sorted(named - {"", study_id, *instances, *work.facts})
 
 
@@ -98,9 +96,7 @@ def _table(name: str, rows: list[Row]) -> pa.Table:
 
 
 def _instance_rows(work: Work) -> list[Row]:
-    places = [
-        (packs.pack_path(packed.sha256), offset) for _, packed in work.packs for offset, _ in packed.places
-    ]
+    places = [(packs.pack_path(packed.sha256), offset) for _, packed in work.packs for offset, _ in packed.places]
     counts: Counter[str] = Counter()
     for row, (path, offset) in zip(work.rows, places, strict=True):
         row |= {"pack": path, "offset_bytes": offset, "slice_index": counts[row["SeriesInstanceUID"]]}

@@ -89,9 +89,7 @@ def clean_rows(task: StudyTask, work: Work) -> Iterator[Clean]:
     work.names |= names_of(task) if task.deidentify else frozenset()
     numbering = of_study((instance.numbers for instance in task.instances), work.names)
     work.renumbered = numbering is not None
-    context = StudyContext(
-        work.keys, task.donor_id, task.shift_us, task.study_date, work.names, numbering
-    )
+    context = StudyContext(work.keys, task.donor_id, task.shift_us, task.study_date, work.names, numbering)
     for instance, read in zip(task.instances, ahead(i.path for i in task.instances), strict=True):
         try:
             data = read()
@@ -267,9 +265,7 @@ def _finished(task: StudyTask, work: Work, record: StudyRecord | None) -> StudyR
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
     place_packs(task, work)
     findings = merge((*task.findings, *work.findings))
-    return StudyResult(
-        len(work.rows), len(work.refused), findings, record, entry, work.size_bytes, copies=work.already
-    )
+    return StudyResult(len(work.rows), len(work.refused), findings, record, entry, work.size_bytes, copies=work.already)
 
 
 def place_packs(task: StudyTask, work: Work) -> None:

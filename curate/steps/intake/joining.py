@@ -196,9 +196,7 @@ def _in_time(task: StudyTask, batch: _Batch) -> StudyTask:
     )
 
 
-def _cleaned(
-    part: StudyTask, keys: Keys, notes: Notes | None, folder: Path
-) -> tuple[Work | None, list[Finding]]:
+def _cleaned(part: StudyTask, keys: Keys, notes: Notes | None, folder: Path) -> tuple[Work | None, list[Finding]]:
     """The new instances alone, clean, in packs of their own for now; None where they may not enter together."""
     folder.mkdir()
     work = Work(keys, folder)
@@ -221,9 +219,7 @@ def _repeated(part: StudyTask, keys: Keys, notes: Notes) -> frozenset[str]:
     return frozenset(word for mark, word in word_marks(keys, words).items() if mark in wanted)
 
 
-def _anew(
-    task: StudyTask, keys: Keys, batch: _Batch, folder: Path
-) -> tuple[StudyResult | None, list[Finding]]:
+def _anew(task: StudyTask, keys: Keys, batch: _Batch, folder: Path) -> tuple[StudyResult | None, list[Finding]]:
     """The study as the batch has it, in place of what is there; None, and why, where that would lose an instance."""
     folder.mkdir()
     work = Work(keys, folder)

@@ -52,9 +52,7 @@ def keep(
             for number, instance in enumerate(kept, 1):
                 size += _add_file(tar, f"{number:06d}.dcm", instance.path)
         task.quarantine.put(folder / "vault", vault_name(name), mode=0o600, replace=True)
-    return QuarantineEntry(
-        name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size, task.donor_id
-    )
+    return QuarantineEntry(name, task.study_id, task.at, dict(sorted(codes.items())), len(kept), size, task.donor_id)
 
 
 def _plain(findings: list[Finding]) -> list[dict[str, Any]]:

@@ -58,7 +58,5 @@ def _grey(item: Item) -> Grey | None:
 def _part(item: Item, *, after: bool) -> Item:
     """The elements before the pixels, or after them."""
     part = Item(encodings=item.encodings)
-    part.update(
-        {tag: element for tag, element in item.items() if (tag > PIXEL_DATA) is after and tag != PIXEL_DATA}
-    )
+    part.update({tag: element for tag, element in item.items() if (tag > PIXEL_DATA) is after and tag != PIXEL_DATA})
     return part

@@ -36,9 +36,7 @@ class Look:
     settled: bool
 
 
-def look(
-    archive: Archive, key: bytes, sources: Sequence[Path | str], studies: Path, *given: object
-) -> Look | None:
+def look(archive: Archive, key: bytes, sources: Sequence[Path | str], studies: Path, *given: object) -> Look | None:
     """The present state of sources, table, configuration and program; None where that cannot be told.
 
     `given` are the options of the intake that its outcome rests on.
@@ -92,9 +90,7 @@ def _add(name: str, status: os.stat_result, digest: Any) -> int:
 def recall(archive: Archive, look: Look) -> dict[str, Any] | None:
     """The report of the intake that left all as it is now; None where anything has happened since."""
     known = _read(archive).get(look.mark)
-    return (
-        known["report"] if known is not None and known["state"] == _state(archive, known["waiting"]) else None
-    )
+    return known["report"] if known is not None and known["state"] == _state(archive, known["waiting"]) else None
 
 
 def remember(archive: Archive, look: Look, report: Mapping[str, Any], *, waiting: bool) -> None:

@@ -324,9 +324,7 @@ class _Run:
                 for record in (*moved, result.record):
                     ledger.put_study(record)
                 facts = result.record.payload["facts"]
-                payload = {
-                    key: facts[key] for key in ("instance_count", "series_count", "size_bytes", "sha256")
-                }
+                payload = {key: facts[key] for key in ("instance_count", "series_count", "size_bytes", "sha256")}
                 payload |= {"joined": result.joined} if result.joined else {}
                 kind = "joined" if result.joined else "admitted"
                 ledger.append(clock.stamp(), kind, task.study_id, payload, who=who(), tool=TOOL)
@@ -364,9 +362,7 @@ class _Run:
         totals.joined_studies += result.joined > 0
         totals.admitted_studies += result.record is not None and not result.joined
         totals.unchanged_studies += result.record is None and result.admitted > 0
-        totals.quarantined_studies += bool(
-            result.entry and not result.admitted and task.instances[0].instance_uid
-        )
+        totals.quarantined_studies += bool(result.entry and not result.admitted and task.instances[0].instance_uid)
         self.findings |= dict.fromkeys(result.findings)
 
     def report(self, donation: Donation) -> IntakeReport:

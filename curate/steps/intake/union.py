@@ -59,9 +59,7 @@ def _places(record: StudyRecord, fresh: Work) -> dict[str, Row]:
     return fresh.places | {row.pop("SeriesInstanceUID"): row for row in rows}
 
 
-def _entries(
-    task: StudyTask, record: StudyRecord, notes: Notes, fresh: Work, stack: ExitStack
-) -> Iterator[_Entry]:
+def _entries(task: StudyTask, record: StudyRecord, notes: Notes, fresh: Work, stack: ExitStack) -> Iterator[_Entry]:
     """All instances with their places in the study, and where each lies; the last says that it was there."""
     rows = tables.from_ipc(record.instances).to_pylist()
     paths = {row["pack"]: stack.enter_context(task.packs.local(row["pack"])) for row in rows}
@@ -78,9 +76,7 @@ def _clean_rows(
 ) -> Iterator[Clean]:
     """All instances in their order, each verified by its digest as it is read."""
     policy, before = Policy.from_mapping(task.profile), record.payload["evidence"]
-    names = frozenset(
-        word for mark, word in word_marks(work.keys, work.names).items() if mark not in notes.words
-    )
+    names = frozenset(word for mark, word in word_marks(work.keys, work.names).items() if mark not in notes.words)
     moved = (task.shift_us or 0) - (notes.shift_us or 0)
     judged = (before["table"]["sha256"], before["tool"]) == (profile.rules_digest(), task.tool)
     for order, row, path, offset, was_there in entries:

@@ -18,19 +18,14 @@ def changes(before: Path, after: Path, rows: Mapping[str, int], k: int | None) -
 
     What was withdrawn since is in neither: the version before lost it at once.
     """
-    tables, licenses = compare(
-        *({name: place / f"{name}.parquet" for name in _COMPARED} for place in (before, after))
-    )
+    tables, licenses = compare(*({name: place / f"{name}.parquet" for name in _COMPARED} for place in (before, after)))
     studies, series = tables
     both = studies.rows_after - studies.added
     return Changes(
         {name: rows[name] for name in ("studies", "series", "instances")},
         series.added,
         _shown(studies.changed, both, k),
-        {
-            name: _shown(count, both, k) if _of_person(name) else count
-            for name, count in studies.columns.items()
-        },
+        {name: _shown(count, both, k) if _of_person(name) else count for name, count in studies.columns.items()},
         licenses,
         _named(tables, "columns_added"),
         _named(tables, "columns_removed"),

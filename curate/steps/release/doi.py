@@ -51,7 +51,5 @@ def reserve_for(archive: Archive, opened: Event) -> str:
 def _previous(archive: Archive) -> str:
     """The record of the newest version that was deposited, so that all share one concept DOI."""
     ids = {event.subject: str(event.payload["id"]) for event in archive.ledger.events(RESERVED)}
-    done = [
-        e.subject for e in archive.ledger.events("published") if e.payload["target"].startswith("zenodo:")
-    ]
+    done = [e.subject for e in archive.ledger.events("published") if e.payload["target"].startswith("zenodo:")]
     return ids.get(max(done, key=parse), "") if done else ""

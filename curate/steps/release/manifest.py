@@ -115,9 +115,7 @@ def _count(totals: Totals, record: StudyRecord, row: Row) -> None:
         totals.rows["previews"] += record.payload["preview_rows"]
 
 
-def _study_row(
-    record: StudyRecord, published: Mapping[str, Any], first_versions: dict[str, str | None]
-) -> Row:
+def _study_row(record: StudyRecord, published: Mapping[str, Any], first_versions: dict[str, str | None]) -> Row:
     facts = record.payload["facts"]
     return {
         "study_id": record.study_id,

@@ -84,9 +84,7 @@ def _of_persons(archive: Archive, policy: PrivacyPolicy, only: Collection[str] |
     """What leaves every donor among k alike, in this release alone and in all of them together."""
     raw, past = disclosure.raw_table(archive.ledger, only), shown.history(archive)
     made = disclosure.recoding_of(archive, policy, raw)
-    if (
-        not past and not made.table.num_rows and made.held.num_rows
-    ):  # a later one can remove what was withdrawn
+    if not past and not made.table.num_rows and made.held.num_rows:  # a later one can remove what was withdrawn
         raise RefusedError(
             f"No study can be published yet: fewer than {policy.k} donors resemble each other.",
             hint=f"See how many more it takes: curate risk {quoted(archive.root)} --forecast",
@@ -112,8 +110,7 @@ def _statement(policy: PrivacyPolicy) -> str:
     return (
         f"Whatever is published of a donor, at least {policy.k - 1} other donors share it, in this version and in"
         " all versions together: age, sex, region and diagnosis are coarser, or null, where they did not, and a"
-        " study that would still stand out waits."
-        + (_FURTHER if policy.later_studies == "split" else "")
+        " study that would still stand out waits." + (_FURTHER if policy.later_studies == "split" else "")
     )
 
 

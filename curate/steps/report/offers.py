@@ -35,9 +35,7 @@ _MOST_UNREAD = 0.05
 _DATE = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d{2})?(?:[ T].*)?")
 _BAND = re.compile(r"(\d{1,2})\s*[-–]\s*(\d{1,2})|90\s*\+")
 _TEXT = re.compile(r"[\w .,'’()/&+-]{1,60}")
-_HINT = (
-    f"The first row names the columns: date, outcome; and if you like: {', '.join(GROUPS)}, studies, count."
-)
+_HINT = f"The first row names the columns: date, outcome; and if you like: {', '.join(GROUPS)}, studies, count."
 
 Key = tuple[str, ...]  # month, outcome, then one of each of GROUPS
 
@@ -176,9 +174,5 @@ def _group(name: str, text: str) -> str | None:
         if band[1] is None:
             return "90+"
         low, high = int(band[1]), int(band[2])
-        return (
-            f"{low:02d}-{high:02d}"
-            if low < high < 90 and (high - low + 1) % 5 == 0 and low % 5 == 0
-            else None
-        )
+        return f"{low:02d}-{high:02d}" if low < high < 90 and (high - low + 1) % 5 == 0 and low % 5 == 0 else None
     return text if _TEXT.fullmatch(text) else None

@@ -48,9 +48,7 @@ def wilson(yes: int, of: int) -> tuple[float, float]:
     return (0.0 if yes == 0 else middle - half), (1.0 if yes == of else middle + half)
 
 
-def answers(
-    name: str, groups: Mapping[str, tuple[int, int]], k: int, earlier: Sequence[CountTable]
-) -> CountTable:
+def answers(name: str, groups: Mapping[str, tuple[int, int]], k: int, earlier: Sequence[CountTable]) -> CountTable:
     """A table of groups by answer, from yes and no of each; groups below k together are one, and small cells hidden.
 
     `earlier` are the tables that were public before: they may be subtracted.

@@ -125,9 +125,7 @@ def represent(
     groups = []
     for low, high in _bands([(low, high) for low, high, _ in known], population):
         for sexed in ("F", "M"):
-            count = sum(
-                n for (a, _, s), n in known.items() if s == sexed and low <= a and (high is None or a <= high)
-            )
+            count = sum(n for (a, _, s), n in known.items() if s == sexed and low <= a and (high is None or a <= high))
             groups.append(_group(low, high, sexed, count, total, _expected(population, low, high, sexed)))
     return Representation(population, everyone, everyone - total, tuple(groups))
 
@@ -140,9 +138,7 @@ def _group(low: int, high: int | None, sexed: str, count: int, total: int, expec
     return Group(low, high, sexed, count, share, expected, ratio, least, most, verdict)
 
 
-def _bands(
-    published: Sequence[tuple[int, int | None]], population: Population
-) -> Iterator[tuple[int, int | None]]:
+def _bands(published: Sequence[tuple[int, int | None]], population: Population) -> Iterator[tuple[int, int | None]]:
     """Bands of 10 years, or of 20 where the release has wider ones; the population's lower ends must allow them."""
     widest = max((high - low + 1 for low, high in published if high is not None), default=10)
     lows = {low for low, _ in population.counts}
@@ -154,8 +150,6 @@ def _bands(
 
 def _expected(population: Population, low: int, high: int | None, sexed: str) -> float:
     inside = sum(
-        n
-        for (a, s), n in population.counts.items()
-        if s == sexed and low <= a and (high is None or a <= high)
+        n for (a, s), n in population.counts.items() if s == sexed and low <= a and (high is None or a <= high)
     )
     return float(inside / sum(population.counts.values()))

@@ -169,11 +169,7 @@ def _use(archive: Archive, *, offline: bool) -> Iterator[Use]:
 
 def _place(target: str) -> str:
     """Where a release is, as the public may know it: a folder of the archive's own has no address."""
-    return (
-        target
-        if target.startswith(("hf://", "s3://", "zenodo://", "https://"))
-        else "a folder of the archive"
-    )
+    return target if target.startswith(("hf://", "s3://", "zenodo://", "https://")) else "a folder of the archive"
 
 
 def _tables(offers: Offers, k: int, kept: Sequence[Mapping[str, Any]]) -> dict[str, CountTable]:
@@ -234,9 +230,7 @@ def _shipped() -> Iterable[Population]:
     """The reference populations that come with the tool."""
     kept = site.data("population.json")
     return [
-        Population(
-            entry["name"], entry["source"], {(low, sexed): float(n) for low, sexed, n in entry["counts"]}
-        )
+        Population(entry["name"], entry["source"], {(low, sexed): float(n) for low, sexed, n in entry["counts"]})
         for entry in kept["populations"]
     ]
 
@@ -274,9 +268,7 @@ def _write(folder: Path, figures: _Figures) -> None:
         ("releases", "Releases and their use"),
         ("representation", "Whom the data represents"),
     ):
-        site.write_page(
-            folder, f"{name}.html", f"report/{name}.html.jinja", title=title, pages=_nav(name), **values
-        )
+        site.write_page(folder, f"{name}.html", f"report/{name}.html.jinja", title=title, pages=_nav(name), **values)
     _export(folder, figures)
     latest = figures.released[-1] if figures.released else None
     donors.write(
@@ -304,9 +296,7 @@ def _nav(here: str) -> list[dict[str, Any]]:
         "releases": "Releases",
         "representation": "Representation",
     }
-    found: list[dict[str, Any]] = [
-        {"href": f"{n}.html", "text": t, "here": n == here} for n, t in texts.items()
-    ]
+    found: list[dict[str, Any]] = [{"href": f"{n}.html", "text": t, "here": n == here} for n, t in texts.items()]
     found += [
         {"href": f"donors/{lang}.html", "text": text, "here": False, "lang": lang}
         for lang, text in donors.names().items()
@@ -359,9 +349,7 @@ def _over_time(table: CountTable | None) -> Any:
     if not points:
         return ""
     said = "Share of those asked in a month who said yes, with its 95% interval."
-    return charts.line(
-        "Donation rate over time", said, points, top=1.0, words=charts.Words("Month", "Said yes")
-    )
+    return charts.line("Donation rate over time", said, points, top=1.0, words=charts.Words("Month", "Said yes"))
 
 
 def _bars(name: str, found: Sequence[Rate]) -> Any:

@@ -151,9 +151,7 @@ def changes(sealed: Seal, against: Path | None) -> Changes | None:
         return None
     other, found = seal.read(against)
     if other is None:
-        raise InputError(
-            f"{against} cannot be compared with: {found[0].rule}.", hint="Name a release's folder."
-        )
+        raise InputError(f"{against} cannot be compared with: {found[0].rule}.", hint="Name a release's folder.")
     limits.guard(against)
     before, after = (
         {name: folder / "manifest" / f"{name}.parquet" for name in contract.MANIFEST_TABLES}

@@ -123,9 +123,7 @@ def report_places(draft: Draft) -> Iterator[Place]:
             continue
         where = "/".join(f"{tag:08X}[{index}]" for tag, index in path)
         for kind, make, needle in kinds:
-            yield Place(
-                "report", f"report/{where}/{kind}", _content_item(path, kind.split("-")[0], make, needle)
-            )
+            yield Place("report", f"report/{where}/{kind}", _content_item(path, kind.split("-")[0], make, needle))
 
 
 def _content_item(path: tuple[tuple[int, int], ...], kind: str, make: Callable[[Token], list[Elem]],

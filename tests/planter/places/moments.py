@@ -77,11 +77,7 @@ def moment_places(draft: Draft) -> Iterator[Place]:
     for vr, tags in WHERE.items():
         for tag in tags:
             for name, make, needle in SHAPES[vr]:
-                layer = (
-                    f"identity-{tag & 0xFF:X}-{name}"
-                    if tag in (0x00080016, 0x00080018)
-                    else f"moment-{vr}-{name}"
-                )
+                layer = f"identity-{tag & 0xFF:X}-{name}" if tag in (0x00080016, 0x00080018) else f"moment-{vr}-{name}"
                 yield Place(layer, f"moment/{name}/{tag:08X}", _at((), tag, vr, make, needle))
     zone: Make = lambda t: f"+{t.text}"  # noqa: E731
     yield Place("moment-zone", "moment/zone", _at((), 0x00080201, "SH", zone, lambda t: t.text))
@@ -102,9 +98,7 @@ def item_moment_places(draft: Draft) -> Iterator[Place]:
                 )
         for tag, vr in ((0x00080022, "DA"), (0x0008002A, "DT"), (0x00189074, "DT"), (0x00181078, "DT")):
             make = (lambda t: t.date) if vr == "DA" else (lambda t: t.date + "093000")
-            yield Place(
-                "moment-item", f"moment/{where}/{tag:08X}/birth", _at(path, tag, vr, make, lambda t: t.date)
-            )
+            yield Place("moment-item", f"moment/{where}/{tag:08X}/birth", _at(path, tag, vr, make, lambda t: t.date))
 
 
 def _alike(tag: int, vr: str, path: Path = ()) -> Planter:
@@ -143,6 +137,4 @@ def every_date(draft: Draft) -> Iterator[Place]:
     for tag, entry in DicomDictionary.items():
         if entry[0] in ("DA", "DT") and tag >> 16 not in (2, 4):
             make: Make = (lambda t: t.date) if entry[0] == "DA" else (lambda t: f"{t.date}{t.time}")
-            yield Place(
-                "birth-dates", f"birth date/{tag:08X}", _at((), tag, entry[0], make, lambda t: t.date)
-            )
+            yield Place("birth-dates", f"birth date/{tag:08X}", _at((), tag, entry[0], make, lambda t: t.date))

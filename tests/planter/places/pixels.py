@@ -526,9 +526,7 @@ def image_places(draft: Draft) -> Iterator[Place]:
     """Everything around pixels that are not coded, and what lies beside them."""
     if _native(draft) is not None:
         yield Place("native-longer", "pixels/longer", _longer(lambda t: t.text.encode()))
-        yield Place(
-            "native-much-longer", "pixels/much longer", _longer(lambda t: bytes(4096) + t.text.encode())
-        )
+        yield Place("native-much-longer", "pixels/much longer", _longer(lambda t: bytes(4096) + t.text.encode()))
         yield Place("native-odd", "pixels/longer, odd", _longer(lambda t: t.text.encode() + b"X"))
         for start in (0, 40):
             yield Place("native-bits", f"pixels/unused bits from {start}", _unused_bits(start))

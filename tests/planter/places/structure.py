@@ -258,9 +258,7 @@ def outer_places(draft: Draft) -> Iterator[Place]:
     yield Place("padding", "structure/data set trailing padding", padding)
     signature = _insert(
         lambda draft: len(draft.items),
-        lambda t: sequence(
-            0xFFFAFFFA, [Elem(0x04000115, "OB", t.text.encode()), text(0x04000105, "DT", t.date)]
-        ),
+        lambda t: sequence(0xFFFAFFFA, [Elem(0x04000115, "OB", t.text.encode()), text(0x04000105, "DT", t.date)]),
     )
     yield Place("padding", "structure/signature", signature)
 

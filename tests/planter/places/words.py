@@ -82,9 +82,7 @@ def charset_places(draft: Draft) -> Iterator[Place]:
         for tag, vr in ((0x00100010, "PN"), (0x0008103E, "LO"), (0x00104000, "LT"), (0x00181030, "LO")):
             name = f"{row[0] or 'none'}/{tag:08X}"
             yield Place(f"charset-{number:02}", f"charset/{name}", _charset(tag, vr, row, False))
-        yield Place(
-            f"charset-{number:02}", f"charset/{row[0] or 'none'}/item", _charset(0x00080104, "LO", row, True)
-        )
+        yield Place(f"charset-{number:02}", f"charset/{row[0] or 'none'}/item", _charset(0x00080104, "LO", row, True))
 
 
 def _declared(draft: Draft, token: Token) -> tuple[bytes, ...]:
@@ -93,9 +91,7 @@ def _declared(draft: Draft, token: Token) -> tuple[bytes, ...]:
     return (token.text.encode(),)
 
 
-def _valued(
-    tag: int, vr: str, make: Callable[[Token], str | bytes], *needles: Callable[[Token], str]
-) -> Planter:
+def _valued(tag: int, vr: str, make: Callable[[Token], str | bytes], *needles: Callable[[Token], str]) -> Planter:
     return adding(lambda token: text(tag, vr, make(token)), *[_bytes(needle) for needle in needles])
 
 
@@ -189,6 +185,4 @@ def person_places(draft: Draft) -> Iterator[Place]:
         0x00700084,
     ):
         for name, make in shapes:
-            yield Place(
-                f"person-{name}", f"person/{name}/{tag:08X}", _valued(tag, "PN", make, lambda t: t.text)
-            )
+            yield Place(f"person-{name}", f"person/{name}/{tag:08X}", _valued(tag, "PN", make, lambda t: t.text))
