@@ -19,11 +19,11 @@ from unittest.mock import patch
 import psutil
 
 from curate.decoding import client, codecs
-from curate.dicom.picture import pixels_of
-from curate.dicom.reader import parse
-from curate.dicom.types import MalformedError
+from curate.deid.pixeldata.pixel_module import pixels_of
+from curate.dicom.io.reader import parse
+from curate.dicom.model import MalformedError
 from curate.pixels.image import Image, UndecodableError, stored
-from curate.pixels.look import look
+from curate.pixels.text.look import look
 from tests.planter import bases
 
 

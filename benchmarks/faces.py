@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from curate.pixels import face, magnetic
-from curate.pixels.plane import Verdict
+from curate.pixels.head import ct_head, mr_head
+from curate.pixels.head.plane import Verdict
 from tests.pixels import heads
 from tests.pixels.mr_heads import Head, colin, from_ct
 from tests.pixels.test_face import truth
@@ -82,11 +82,11 @@ def main() -> None:
     print(
         "| head | volumes | defaced | refused | brain | face | no head |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     )
-    table("CT", face.judge, moved(ct(), -1000))
-    table("MR of the CT", magnetic.judge, moved(from_ct(), 0))
-    table("MR", magnetic.judge, moved(colin(), 0))
-    table("MR of the CT", magnetic.judge, changed(from_ct()))
-    table("MR", magnetic.judge, changed(colin()))
+    table("CT", ct_head.judge, moved(ct(), -1000))
+    table("MR of the CT", mr_head.judge, moved(from_ct(), 0))
+    table("MR", mr_head.judge, moved(colin(), 0))
+    table("MR of the CT", mr_head.judge, changed(from_ct()))
+    table("MR", mr_head.judge, changed(colin()))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from curate.dicom.rewrite import rewrite
-from curate.dicom.types import Keys, MalformedError, Policy, StudyContext
-from curate.dicom.verify import verify
+from curate.deid.records import StudyContext
+from curate.deid.rewrite import rewrite
+from curate.deid.verify import verify
+from curate.dicom.model import MalformedError
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 from tests import synth
 from tests.corpus import ROOT
 

@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 
 from benchmarks import corpus
 from curate import contract
+from curate.core.records import ArchiveInfo
 from curate.hub import open_target
 from curate.hub.protocol import RELEASE_FILE
-from curate.records import ArchiveInfo
 from curate.steps.init import init
 from curate.steps.intake import intake
 from curate.steps.publish import publish

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from curate.dicom.container import shape_of
-from curate.dicom.reader import parse
-from curate.dicom.types import PIXEL_DATA
+from curate.deid.pixeldata.container import shape_of
+from curate.dicom.io.reader import parse
+from curate.dicom.model import PIXEL_DATA
 from curate.pixels.lossless import SYNTAXES, Grey, encoded
 from tests.corpus import corpus
 

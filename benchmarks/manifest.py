@@ -25,10 +25,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import arrays, contract
-from curate.archive import tables
+from curate import contract
+from curate.archive import arrow_ipc
 from curate.archive.ledger import StudyRecord
-from curate.digests import sha256_set
+from curate.core import arrays
+from curate.core.digests import sha256_set
 from curate.steps.release import manifest
 
 VERSION, LICENSE = "1.0.0", "CC-BY-4.0"
@@ -67,7 +68,7 @@ def _bare(name: str) -> pa.Schema:
 def records(studies: int, instances: int) -> Iterator[StudyRecord]:
     """Studies in the order of their ids, each with two series, as the ledger would give them."""
     order = sorted((_uid("study", number), number) for number in range(studies))
-    no_links = tables.to_ipc(contract.to_arrow("references", []).select(_bare("references").names))
+    no_links = arrow_ipc.to_ipc(contract.to_arrow("references", []).select(_bare("references").names))
     template = _series_template()
     for study, number in order:
         random = np.random.default_rng(number)
@@ -83,7 +84,9 @@ def records(studies: int, instances: int) -> Iterator[StudyRecord]:
         evidence = {"applied": {"D": 9, "K": 120, "U": 8, "X": 30 + number % 7}, "tool": "curate 0.1.0"}
         payload = {"license": LICENSE, "fold": number // 2 % 10, "facts": facts, "evidence": evidence}
         donor = f"D{_digest('donor', number // 2).hex()[:32]}"
-        yield StudyRecord(study, donor, b"", payload, tables.to_ipc(series), tables.to_ipc(rows), no_links, None, 1)
+        yield StudyRecord(
+            study, donor, b"", payload, arrow_ipc.to_ipc(series), arrow_ipc.to_ipc(rows), no_links, None, 1
+        )
 
 
 def _instances(study: str, number: int, count: int, random: np.random.Generator) -> pa.Table:
@@ -189,9 +192,9 @@ def _write(folder: Path, studies: int, instances: int) -> dict[str, float]:
 
 
 def _check(folder: Path, studies: int, instances: int) -> dict[str, float]:
-    from curate.verify import texts  # here, so that the writing's memory is that of what a release imports
-    from curate.verify.seal import Seal
-    from curate.verify.tables import check_contract, check_joins
+    from curate.verify.checks import texts  # here, so that the writing's memory is that of what a release imports
+    from curate.verify.checks.seal import Seal
+    from curate.verify.checks.tables import check_contract, check_joins
 
     counts = {n: pq.read_metadata(folder / f"{n}.parquet").num_rows for n in contract.MANIFEST_TABLES}
     files = {f"manifest/{n}.parquet": {"sha256": "", "size_bytes": 0} for n in contract.MANIFEST_TABLES}

@@ -26,12 +26,15 @@ import cv2
 import numpy as np
 from PIL import Image as Picture
 
-from curate.dicom.rewrite import rewrite
-from curate.dicom.types import Keys, MalformedError, Policy, StudyContext
-from curate.dicom.verify import verify_rewritten
-from curate.pixels import look, screen
+from curate.deid.records import StudyContext
+from curate.deid.rewrite import rewrite
+from curate.deid.verify import verify_rewritten
+from curate.dicom.model import MalformedError
+from curate.keys.derivation import Keys
 from curate.pixels.image import grey, stored
 from curate.pixels.mask import mask
+from curate.pixels.text import look, text_detector
+from curate.policies import Policy
 from tests.pixels import burned
 from tests.pixels.bases import Base, bases
 
@@ -95,7 +98,7 @@ def measure(found: list[Base], lines: int, seed: int, read_all: bool) -> tuple[l
         seen = look.look(image, thorough=base.thorough)
         if seen.read:
             seconds.append(time.process_time() - start)
-        regions = [region.box for region in screen.regions(grey(frame))]
+        regions = [region.box for region in text_detector.regions(grey(frame))]
         everything = whole_frame(base, frame) if read_all else []
         boxes = [one.box for one in seen.found]
         outcomes += [
@@ -151,7 +154,7 @@ def cost(found: list[Base]) -> None:
         for _ in range(2):  # the second time as in a long series, whose headers were judged before
             header = cpu(lambda m=members: [header_path(base, context, policy) for base in m])
         values = [grey(base.frame) for base in members]
-        screening = cpu(lambda v=values: [screen.regions(one) for one in v])
+        screening = cpu(lambda v=values: [text_detector.regions(one) for one in v])
         looking = reading = 0.0
         flagged = passed = 0
         for base in members:

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.manifest import LICENSE, _bare, _series, _series_template, _uid
-from curate.archive import packs, tables
-from curate.archive.layout import Archive, opened
+from curate.archive import arrow_ipc, packs
 from curate.archive.ledger import StudyRecord
-from curate.digests import sha256_set
-from curate.records import ArchiveInfo
+from curate.archive.repository import Archive, opened
+from curate.core.digests import sha256_set
+from curate.core.records import ArchiveInfo
 from curate.steps.init import init
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
@@ -79,9 +79,9 @@ def _record(archive: Archive, number: int, template: pa.Table, size: int) -> Stu
         "facts": facts,
         "evidence": {},
     }
-    links = tables.to_ipc(_bare("references").empty_table())
-    described = tables.to_ipc(_series(study, template, instances, random))
-    return StudyRecord(study, f"D{number}", b"", payload, described, tables.to_ipc(instances), links, None)
+    links = arrow_ipc.to_ipc(_bare("references").empty_table())
+    described = arrow_ipc.to_ipc(_series(study, template, instances, random))
+    return StudyRecord(study, f"D{number}", b"", payload, described, arrow_ipc.to_ipc(instances), links, None)
 
 
 def _fill(root: Path, numbers: range, size: int) -> None:

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.policies import PrivacyPolicy
-from curate.privacy.hierarchy import Hierarchy
-from curate.privacy.prepare import prepare, studies
-from curate.privacy.recode import hopeless_rows, recode
+from curate.privacy.encoding import prepare, studies
+from curate.privacy.generalization import hopeless_rows, recode
+from curate.privacy.generalization_ladder import Hierarchy
+from curate.privacy.lattice_search import Choice, search
 from curate.privacy.risk import risk
-from curate.privacy.search import Choice, search
 from tests.privacy import donors
 
 T = TypeVar("T")

@@ -11,13 +11,15 @@ from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from curate import telemetry
+from curate.core import telemetry
 
 if TYPE_CHECKING:
     from curate.archive.ledger import QuarantineEntry as QuarantineEntry
-    from curate.errors import CurateError as CurateError
-    from curate.findings import Finding as Finding
-    from curate.findings import Severity as Severity
+    from curate.core.errors import CurateError as CurateError
+    from curate.core.findings import Finding as Finding
+    from curate.core.findings import Severity as Severity
+    from curate.core.records import ArchiveInfo as ArchiveInfo
+    from curate.core.records import CheckResult as CheckResult
     from curate.loading.feature import Dicom as Dicom
     from curate.loading.fetch import Fetched as Fetched
     from curate.loading.fetch import fetch as fetch
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from curate.loading.volume import Volume as Volume
     from curate.loading.volume import volume as volume
     from curate.metadata.table import vocabulary as vocabulary
-    from curate.records import ArchiveInfo as ArchiveInfo
-    from curate.records import CheckResult as CheckResult
     from curate.steps.adopt import Adoption as Adoption
     from curate.steps.adopt import adopt as adopt
     from curate.steps.approve import approve as approve
@@ -95,21 +95,21 @@ if TYPE_CHECKING:
     from curate.steps.verify_copy import verify_copy as verify_copy
     from curate.steps.withdraw import Withdrawal as Withdrawal
     from curate.steps.withdraw import withdraw as withdraw
-    from curate.verify.disclosure import ReleaseRisk as ReleaseRisk
-    from curate.verify.disclosure import release_risk as release_risk
+    from curate.verify.checks.disclosure import ReleaseRisk as ReleaseRisk
+    from curate.verify.checks.disclosure import release_risk as release_risk
 
 _HOME = {
     "Adoption": "curate.steps.adopt",
-    "ArchiveInfo": "curate.records",
-    "CheckResult": "curate.records",
+    "ArchiveInfo": "curate.core.records",
+    "CheckResult": "curate.core.records",
     "CopyReport": "curate.steps.verify_copy",
-    "CurateError": "curate.errors",
+    "CurateError": "curate.core.errors",
     "Cut": "curate.steps.release",
     "DeidentifyReport": "curate.steps.deidentify",
     "Dicom": "curate.loading.feature",
     "Diff": "curate.steps.diff",
     "Fetched": "curate.loading.fetch",
-    "Finding": "curate.findings",
+    "Finding": "curate.core.findings",
     "Health": "curate.steps.doctor",
     "History": "curate.steps.ledger",
     "IntakeReport": "curate.steps.intake",
@@ -125,11 +125,11 @@ _HOME = {
     "Recall": "curate.steps.recall",
     "RecutWarning": "curate.loading.load",
     "Report": "curate.steps.report",
-    "ReleaseRisk": "curate.verify.disclosure",
+    "ReleaseRisk": "curate.verify.checks.disclosure",
     "Review": "curate.steps.review",
     "RiskReport": "curate.steps.risk",
     "Segmentation": "curate.loading.segmentation",
-    "Severity": "curate.findings",
+    "Severity": "curate.core.findings",
     "Status": "curate.steps.status",
     "TableDiff": "curate.steps.diff",
     "Verdict": "curate.steps.inspect",
@@ -164,7 +164,7 @@ _HOME = {
     "reject": "curate.steps.reject",
     "release": "curate.steps.release",
     "release_plan": "curate.steps.release",
-    "release_risk": "curate.verify.disclosure",
+    "release_risk": "curate.verify.checks.disclosure",
     "remove_trust": "curate.steps.trust",
     "report": "curate.steps.report",
     "review": "curate.steps.review",
@@ -193,7 +193,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'curate' has no attribute {name!r}")
     found = getattr(import_module(_HOME[name]), name)
     if isinstance(found, FunctionType):
-        from curate.arguments import forgiving
+        from curate.core.path_arguments import forgiving
 
         found = forgiving(found)
     return found

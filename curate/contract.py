@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import arrays, resources
-from curate.findings import Finding
+from curate.core import arrays, resources
+from curate.core.findings import Finding
 
 VERSION = "1.0-draft"
 MANIFEST_TABLES = ("studies", "series", "instances", "references", "evidence", "revocations")

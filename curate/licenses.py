@@ -14,9 +14,9 @@ from functools import cache
 
 import license_expression
 
-from curate import resources
-from curate.errors import DamagedError, InputError, RefusedError
-from curate.findings import Finding
+from curate.core import resources
+from curate.core.errors import DamagedError, InputError, RefusedError
+from curate.core.findings import Finding
 
 FOLDER = "LICENSES"
 TERMS_PATH = f"{FOLDER}/TERMS.md"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 
 Dates = Literal["rebase", "remove"]
 Admission = Literal["refuse", "hold", "allow"]

@@ -30,7 +30,7 @@ ROWS = (
 def regenerate(target: Path) -> None:
     """Make the release in `target`, in place of what is there."""
     from curate.cli.demo import donate
-    from curate.records import ArchiveInfo
+    from curate.core.records import ArchiveInfo
     from curate.steps.init import init
     from curate.steps.intake import intake
     from curate.steps.release import release

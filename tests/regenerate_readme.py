@@ -39,8 +39,8 @@ def person() -> str:
 
 def profile() -> str:
     """What happens to attributes, by action."""
-    from curate.dicom import explain
-    from curate.dicom.types import Policy
+    from curate.deid import explain
+    from curate.policies import Policy
 
     return explain.markdown(Policy()).strip()
 

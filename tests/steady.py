@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import count
 from unittest.mock import patch
 
-from curate import clock
+from curate.core import clock
 
 DAY = "1767225600"  # 2026-01-01
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import curate
-from curate.errors import InputError
+from curate.core.errors import InputError
 
 
 def test_a_path_may_be_text_and_one_path_several(tmp_path: Path) -> None:

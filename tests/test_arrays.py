@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import arrays
+from curate.core import arrays
 
 _OF = {
     pa.string(): st.text(),

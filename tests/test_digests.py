@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.digests import canonical_json
+from curate.core.digests import canonical_json
 
 
 @pytest.mark.parametrize(

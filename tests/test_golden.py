@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.findings import Severity
+from curate.core.findings import Severity
 from curate.verify.release import check_release
 from tests.regenerate_golden import GOLDEN, regenerate
 from tests.steps.archives import files_of

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import licenses, resources
-from curate.errors import InputError, RefusedError
-from curate.findings import Finding, rules
+from curate import licenses
+from curate.core import resources
+from curate.core.errors import InputError, RefusedError
+from curate.core.findings import Finding, rules
 
 WANTED = {
     "CC-BY-4.0": "cc-by-4.0",

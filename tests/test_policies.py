@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.policies import DEFAULT_GIVE_UP_FIRST, PrivacyPolicy
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from curate.findings import rules
+from curate.core.findings import rules
 from tests.regenerate_readme import README, TABLES, generated
 from tests.steps.archives import curate
 

@@ -1,1 +1,1 @@
-"""The maintainer's private state: layout on disk, configuration, ledger, packs, quarantine."""
+"""The maintainer's private state: the repository on disk, its configuration, ledger, packs and quarantine."""

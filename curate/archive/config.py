@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from curate import licenses
-from curate.archive.notes import public_key
-from curate.digests import sha256_json
-from curate.errors import CurateError, InputError, quoted
+from curate.core.digests import sha256_json
+from curate.core.errors import CurateError, InputError, quoted
+from curate.core.records import ArchiveInfo
 from curate.policies import Policy, PrivacyPolicy
-from curate.records import ArchiveInfo
+from curate.transparency.signed_note import public_key
 
 NAME = "archive.toml"
 PIXELS = ("as-is", "jpeg-ls", "jpeg-2000")

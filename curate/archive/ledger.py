@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from curate import durable
-from curate.archive import claims, log, rows, tables
-from curate.digests import canonical_json
-from curate.errors import DamagedError, StorageError
+from curate.archive import arrow_ipc, uid_claims
+from curate.archive import row_seals as rows
+from curate.core import durable
+from curate.core.digests import canonical_json
+from curate.core.errors import DamagedError, StorageError
+from curate.transparency import log
 
 SCHEMA_VERSION = 6
 _UNSEALED = 5  # the layout before it: records of studies had no seals
@@ -51,7 +53,7 @@ CREATE INDEX receipts_study ON receipts(study_id);
 CREATE TABLE tombstones(mark BLOB PRIMARY KEY);
 CREATE TABLE revocations(sha256 BLOB PRIMARY KEY, version TEXT);
 CREATE TABLE remarks(sha256 BLOB PRIMARY KEY, text TEXT NOT NULL);
-{claims.SCHEMA};
+{uid_claims.SCHEMA};
 {log.SCHEMA}"""
 _EVENT = "seq, at, kind, subject, who, key, tool, policy, payload"
 _STUDY = "study_id, donor_id, payload, source, series, instances, links, previews, merged, notes, seal"
@@ -120,13 +122,13 @@ class StudyRecord:
     @property
     def own_uids(self) -> frozenset[str]:
         """The UIDs of the study, its series and its instances."""
-        rows = tables.columns_of_ipc(self.instances, ("SeriesInstanceUID", "SOPInstanceUID"))
+        rows = arrow_ipc.columns_of_ipc(self.instances, ("SeriesInstanceUID", "SOPInstanceUID"))
         return frozenset((self.study_id, *(uid for name in rows.column_names for uid in rows[name].to_pylist())))
 
     @property
     def files(self) -> set[str]:
         """Its packs and its shard of previews, from the archive's root."""
-        packs = tables.columns_of_ipc(self.instances, ("pack",))["pack"].unique().to_pylist()
+        packs = arrow_ipc.columns_of_ipc(self.instances, ("pack",))["pack"].unique().to_pylist()
         return {*packs, *filter(None, [self.payload.get("preview")])}
 
 
@@ -169,7 +171,7 @@ class Ledger:
                 raise DamagedError(f"{path} has another layout.", hint="Use the version that made it.")
         except sqlite3.DatabaseError as error:
             raise _storage(path, error) from error
-        self.log, self.claims = log.Log(self._db), claims.Claims(self._db)
+        self.log, self.claims = log.Log(self._db), uid_claims.Claims(self._db)
 
     def _seal_all(self) -> None:
         """Give each record of an older ledger its seal, as it stands."""

@@ -17,22 +17,22 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import durable
-from curate.archive import parquet
+from curate.archive import pack_format
 from curate.archive.stores import Store
-from curate.errors import DamagedError
-from curate.thrift import fields
+from curate.core import durable
+from curate.core.errors import DamagedError
+from curate.untrusted.thrift import fields
 
 _PIECES = 1024  # that the system takes at once (IOV_MAX)
 ROW_GROUP_BYTES = 16 << 20
 Bytes = bytes | memoryview
 _BYTES = "dicom.bytes"
 _LEAVES = (
-    parquet.Leaf(("study_id",), text=True),
-    parquet.Leaf(("SeriesInstanceUID",), text=True),
-    parquet.Leaf(("SOPInstanceUID",), text=True),
-    parquet.Leaf(("dicom", "bytes"), text=False),
-    parquet.Leaf(("dicom", "path"), text=True),
+    pack_format.Leaf(("study_id",), text=True),
+    pack_format.Leaf(("SeriesInstanceUID",), text=True),
+    pack_format.Leaf(("SOPInstanceUID",), text=True),
+    pack_format.Leaf(("dicom", "bytes"), text=False),
+    pack_format.Leaf(("dicom", "path"), text=True),
 )
 
 
@@ -81,10 +81,10 @@ class PackWriter:
         self._file = path.open("wb", buffering=0)
         self._sha256 = hashlib.sha256()
         self._places: list[tuple[int, int]] = []
-        self._groups: list[list[parquet.Chunk]] = []
+        self._groups: list[list[pack_format.Chunk]] = []
         self._group: list[Ids] = []
         self._start = self.size = 0
-        self._write((parquet.MAGIC,))
+        self._write((pack_format.MAGIC,))
 
     def add(self, ids: Ids, pieces: Sequence[Bytes]) -> None:
         """Write one instance: its page. The pieces may be used again when it returns."""
@@ -94,7 +94,7 @@ class PackWriter:
             self._end_group()
         if not self._group:
             self._start = self.size
-        head = parquet.page_head(size + 4, 1) + size.to_bytes(4, "little")
+        head = pack_format.page_head(size + 4, 1) + size.to_bytes(4, "little")
         self._places.append((self.size + len(head), size))
         self._group.append(ids)
         self._write((head, *pieces))
@@ -103,7 +103,7 @@ class PackWriter:
         """End the file, and see it on the disk."""
         if self._group:
             self._end_group()
-        self._write((parquet.footer(_LEAVES, self._groups),))
+        self._write((pack_format.footer(_LEAVES, self._groups),))
         durable.step("fsync", self._path)
         os.fsync(self._file.fileno())
         self._file.close()
@@ -116,7 +116,7 @@ class PackWriter:
     def _end_group(self) -> None:
         """The columns of ids, behind the instances; the footer says where each lies."""
         rows, self._group = self._group, []
-        images = parquet.Chunk(self._start, self.size - self._start, len(rows))
+        images = pack_format.Chunk(self._start, self.size - self._start, len(rows))
         columns = (
             [row.study_id for row in rows],
             [row.series for row in rows],
@@ -126,9 +126,9 @@ class PackWriter:
         chunks = [self._text_chunk(column) for column in columns]
         self._groups.append([*chunks[:3], images, chunks[3]])
 
-    def _text_chunk(self, values: list[str]) -> parquet.Chunk:
-        page = parquet.text_page(values)
-        chunk = parquet.Chunk(self.size, len(page), len(values))
+    def _text_chunk(self, values: list[str]) -> pack_format.Chunk:
+        page = pack_format.text_page(values)
+        chunk = pack_format.Chunk(self.size, len(page), len(values))
         self._write((page,))
         return chunk
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate import clock
-from curate.archive import sealed_log
-from curate.errors import InputError
+from curate.core import clock
+from curate.core.errors import InputError
+from curate.keys import sealed_log
 
 NAME = "receipts.sealed"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

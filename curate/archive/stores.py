@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from curate import durable, remote
-from curate.digests import sha256_file
-from curate.errors import DamagedError, InputError
+from curate.core import durable, remote
+from curate.core.digests import sha256_file
+from curate.core.errors import DamagedError, InputError
 
 OWNER = "curate-owner"
 

@@ -15,11 +15,11 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, QuietOption, WorkersOption
-from curate.errors import CurateError
-from curate.findings import Severity, has_errors, rule
+from curate.core.errors import CurateError
+from curate.core.findings import Severity, has_errors, rule
 
 if TYPE_CHECKING:
-    from curate.dicom import explain
+    from curate.deid import explain
 
 _SHOWN = 60
 _INDEX = re.compile(r"\[\d+\]")
@@ -182,8 +182,8 @@ def profile(
     Example: curate profile PatientName 0018,0050
     """
     from curate.archive import config
-    from curate.dicom import explain
-    from curate.dicom.types import Policy
+    from curate.deid import explain
+    from curate.policies import Policy
 
     policy = Policy.from_mapping(config.read(archive).profile) if archive else Policy()
     wanted = ["all"] if everything else names or []
@@ -199,7 +199,7 @@ def profile(
 
 
 def _explained(entry: explain.Explanation) -> dict[str, str]:
-    from curate.dicom import explain
+    from curate.deid import explain
 
     return {
         "tag": entry.tag,
@@ -215,7 +215,7 @@ def _explained(entry: explain.Explanation) -> dict[str, str]:
 
 
 def _print_explanations(found: list[explain.Explanation]) -> None:
-    from curate.dicom import explain
+    from curate.deid import explain
 
     table = shared.columns("tag", "keyword", "VR", "action", "becomes", "why")
     for entry in found:

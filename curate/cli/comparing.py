@@ -13,8 +13,8 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, KeyOption, QuietOption
-from curate.errors import InputError
-from curate.findings import has_errors
+from curate.core.errors import InputError
+from curate.core.findings import has_errors
 
 
 def add_to(app: typer.Typer) -> None:

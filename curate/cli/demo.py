@@ -14,8 +14,8 @@ from rich.text import Text
 
 import curate
 from curate.cli import shared
-from curate.errors import CurateError, InputError, quoted
-from curate.findings import has_errors
+from curate.core.errors import CurateError, InputError, quoted
+from curate.core.findings import has_errors
 
 _SOURCES = (
     *("CT_small.dcm", "MR_small.dcm", "examples_overlay.dcm", "J2K_pixelrep_mismatch.dcm"),

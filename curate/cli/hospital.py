@@ -12,7 +12,7 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, QuietOption, SchedulerOption, WorkersOption
-from curate.errors import quoted
+from curate.core.errors import quoted
 
 KeyOption = Annotated[Path, typer.Option("--key", help="The key file beside which it was made.")]
 

@@ -8,7 +8,6 @@ import warnings
 
 import typer
 
-from curate import lasting, leftovers
 from curate.cli import (
     anybody,
     comparing,
@@ -24,9 +23,10 @@ from curate.cli import (
     trust,
     withdrawal,
 )
-from curate.errors import CurateError, InputError
-from curate.identity import TOOL
-from curate.progress import on_waiting
+from curate.core import leftovers, process_setup
+from curate.core.actor import TOOL
+from curate.core.errors import CurateError, InputError
+from curate.core.progress import on_waiting
 
 app = typer.Typer(
     name="curate",
@@ -68,7 +68,7 @@ def options(
 def run() -> None:
     """Run the command: 0 done, 1 findings that are errors, 2 refusal or usage, 3 hub."""
     warnings.simplefilter("ignore")  # libraries' warnings can quote values of a file
-    lasting.prepare()
+    process_setup.prepare()
     shared.prepare_output()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     on_waiting(shared.note)

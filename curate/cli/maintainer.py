@@ -14,8 +14,8 @@ import curate
 from curate.cli import losses, shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption, SchedulerOption, WorkersOption
-from curate.errors import InputError, quoted
-from curate.findings import rule
+from curate.core.errors import InputError, quoted
+from curate.core.findings import rule
 
 
 def add_to(app: typer.Typer) -> None:

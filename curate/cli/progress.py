@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from curate.progress import Progress as Shown
-from curate.progress import silent
+from curate.core.progress import Progress as Shown
+from curate.core.progress import silent
 
 T = TypeVar("T")
 EVERY_SECONDS = 30.0

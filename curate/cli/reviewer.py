@@ -11,8 +11,8 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import JsonOption, KeyOption, QuietOption, SchedulerOption, WorkersOption
-from curate.findings import has_errors
-from curate.verify.origin import sentence
+from curate.core.findings import has_errors
+from curate.verify.checks.origin import sentence
 
 
 def add_to(app: typer.Typer) -> None:

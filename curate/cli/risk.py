@@ -11,7 +11,7 @@ from rich.text import Text
 import curate
 from curate.cli import losses, shared
 from curate.cli.shared import ArchiveArgument, JsonOption
-from curate.errors import quoted
+from curate.core.errors import quoted
 
 
 def add_to(app: typer.Typer) -> None:

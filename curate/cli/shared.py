@@ -21,8 +21,8 @@ from rich.table import Table
 from rich.text import Text
 from typer.main import get_command
 
-from curate.errors import CurateError, InputError, quoted
-from curate.findings import Finding, Severity, rule
+from curate.core.errors import CurateError, InputError, quoted
+from curate.core.findings import Finding, Severity, rule
 
 ArchiveArgument = Annotated[Path, typer.Argument(help="The archive's folder.", metavar="ARCHIVE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

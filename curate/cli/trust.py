@@ -14,8 +14,8 @@ from curate.cli import reviewer as results
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption
-from curate.errors import quoted
-from curate.findings import has_errors
+from curate.core.errors import quoted
+from curate.core.findings import has_errors
 
 VersionArgument = Annotated[str, typer.Argument(help="Such as 1.2.0.", metavar="VERSION")]
 ReviewerOption = Annotated[str, typer.Option("--as", help="Your name, as the ledger shall bear it.")]

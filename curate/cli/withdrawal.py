@@ -12,7 +12,7 @@ import curate
 from curate.cli import shared
 from curate.cli.progress import progress
 from curate.cli.shared import ArchiveArgument, JsonOption, QuietOption
-from curate.errors import quoted
+from curate.core.errors import quoted
 
 
 def add_to(app: typer.Typer) -> None:

@@ -13,8 +13,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import UID
 
-from curate import extended
-from curate.decoding import streams
+from curate.decoding import jpeg12_plugin, streams
 
 _WARM = 64  # pixels a side of what every library is used on first
 _NARROW = 8  # bits: more, in JPEG with loss, GDCM alone decodes
@@ -34,7 +33,7 @@ def do(request: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
 def _plugins(syntax: str, precision: int) -> tuple[str, ...]:
     """The libraries that are tried for a frame, by pydicom's names: GDCM only where no other decodes it."""
     if syntax in (streams.JPEG_BASELINE, streams.JPEG_EXTENDED):
-        return ("pillow",) if precision <= _NARROW else (extended.LABEL,)
+        return ("pillow",) if precision <= _NARROW else (jpeg12_plugin.LABEL,)
     if syntax in streams.JPEG_LOSSLESS:
         return ("gdcm",)
     if syntax in streams.JPEG_LS:
@@ -86,7 +85,7 @@ def warm_up() -> None:
     """Use every library once, so that none opens a file later."""
     logging.disable(logging.CRITICAL)  # pydicom logs what a decoder says, which can quote values
     Image.MAX_IMAGE_PIXELS = None  # the frame's own header was compared with the data set
-    extended.register()
+    jpeg12_plugin.register()
     grey = np.tile(np.arange(_WARM, dtype=np.uint8), (_WARM, 1))
     options: dict[str, Any] = {
         "rows": _WARM,

@@ -7,10 +7,11 @@ from functools import cache
 
 import jinja2
 
-from curate import contract, licenses, resources
+from curate import contract, licenses
+from curate.core import resources
+from curate.core.records import ReleaseSummary
 from curate.describe import changelog, citation, layout, markup
 from curate.licenses import License
-from curate.records import ReleaseSummary
 
 COUNTS_HEADING = "## What is in it"
 LICENSES_HEADING = "## Licences"

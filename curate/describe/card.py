@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from curate import contract, licenses
+from curate.core.records import FileEntry, ReleaseSummary
 from curate.describe import layout, markup
 from curate.describe.body import body
-from curate.records import FileEntry, ReleaseSummary
 
 SPLIT = "train"
 TAGS = ("medical", "dicom", "medical-imaging", "radiology", "de-identified", "open-data")

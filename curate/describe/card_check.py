@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curate import licenses
+from curate.core.errors import CurateError
+from curate.core.findings import Finding
+from curate.core.records import FileEntry
 from curate.describe import body, markup
 from curate.describe.card import configs as expected_configs
-from curate.errors import CurateError
-from curate.findings import Finding
-from curate.records import FileEntry
 
 PATH = "README.md"
 LONGEST = 1 << 20  # characters; a card does not grow with its release

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from curate.core.records import ReleaseSummary, VersionChange
 from curate.describe import markup
-from curate.records import ReleaseSummary, VersionChange
 
 _HEADING = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", re.MULTILINE)
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
+from curate.core.records import Changes, VersionChange
 from curate.describe import markup
-from curate.records import Changes, VersionChange
 
 _SECTION = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})$", re.MULTILINE | re.ASCII)
 _HEADING = re.compile(r"^### (Notices|Added|Changed|Removed|Licences|Now)$", re.MULTILINE)

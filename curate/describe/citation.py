@@ -7,8 +7,8 @@ import unicodedata
 from typing import Any
 
 from curate import licenses
+from curate.core.records import ReleaseSummary
 from curate.describe import markup
-from curate.records import ReleaseSummary
 
 KEYWORDS = ("DICOM", "medical imaging", "open data", "de-identified")
 _NOT_IN_CFF = ("CDLA-Permissive-2.0",)  # the schema's list of identifiers is of May 2021

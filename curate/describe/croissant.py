@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from curate import contract, licenses, resources
+from curate import contract, licenses
 from curate.contract import Column
+from curate.core import resources
+from curate.core.errors import InputError
+from curate.core.records import FileEntry, ReleaseSummary
 from curate.describe import citation, layout, markup
-from curate.errors import InputError
-from curate.records import FileEntry, ReleaseSummary
 
 PATH = "croissant.json"
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from curate import licenses
+from curate.core.findings import Finding
+from curate.core.records import FileEntry
 from curate.describe import croissant, layout
-from curate.findings import Finding
-from curate.records import FileEntry
 
 PATH = croissant.PATH
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from curate import licenses
+from curate.core.records import ReleaseSummary
 from curate.describe import citation, markup
-from curate.records import ReleaseSummary
 
 
 def datacite(summary: ReleaseSummary) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from curate import contract
-from curate.records import FileEntry
+from curate.core.records import FileEntry
 
 TABLES = (*contract.MANIFEST_TABLES, "images", "previews")
 _FOLDERS = {"images": "packs/*/*.parquet", "previews": "previews/*.parquet"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from curate.core.records import ReleaseSummary
 from curate.describe import card, changelog, citation, croissant, datacite
-from curate.records import ReleaseSummary
 
 
 def texts_of(summary: ReleaseSummary) -> dict[str, str]:

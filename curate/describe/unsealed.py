@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from curate import licenses
+from curate.core.records import VersionChange
 from curate.describe import body, card_check, croissant, croissant_check, markup
 from curate.describe.changelog_read import read_changes
-from curate.records import VersionChange
 
 _TABLE = re.compile(r"^### Studies by ([^\n]+)\n\n\|[^\n]*\n\| --- \| --- \|\n((?:\|[^\n]*\n)*)", re.MULTILINE)
 _CELL = re.compile(r"^\| (.*) \| (?:[\d,]+|(hidden)) \|$", re.MULTILINE | re.ASCII)

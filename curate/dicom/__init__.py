@@ -1,1 +1,1 @@
-"""What a DICOM file says: reading, hierarchy, the PS3.15 profile, identifiers, rewriting, verifying."""
+"""What a DICOM file says: the data model, reading and writing, geometry, and what a manifest takes from it."""

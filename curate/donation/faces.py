@@ -14,20 +14,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.dicom.finish import state_faceless
-from curate.dicom.picture import BURNED_IN, pixels_of, with_pixels
-from curate.dicom.place import KINDS, is_localizer, kind_of, place_of, series_of
-from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Item, MalformedError, Parsed, Policy, Rewritten
-from curate.dicom.verify import released_context
+from curate.core.findings import Finding
+from curate.core.remote import RemoteFile, whole
+from curate.deid.dataset_rules import state_faceless
+from curate.deid.pixeldata.pixel_module import BURNED_IN, pixels_of, with_pixels
+from curate.deid.records import Rewritten
+from curate.deid.rewrite import rewrite_parsed
+from curate.deid.verify import released_context
+from curate.dicom.io.layout_cache import Parsed
+from curate.dicom.io.reader import parse
+from curate.dicom.model import Item, MalformedError
 from curate.donation.pixels import DIED
-from curate.findings import Finding
+from curate.pixels.head.slice_geometry import KINDS, is_localizer, kind_of, place_of, series_of
 from curate.pixels.image import DecoderDiedError, Image, UndecodableError
-from curate.remote import RemoteFile, whole
+from curate.policies import Policy
 
 if TYPE_CHECKING:  # what finds and paints faces takes half a second to import, and few archives ask for it
-    from curate.pixels.plane import Plane
+    from curate.pixels.head.plane import Plane
 
 UNSURE, LIKELY = "PIXELS_FACE_UNSURE", "PIXELS_FACE_LIKELY"
 WAITS = frozenset((UNSURE, LIKELY))
@@ -66,9 +69,9 @@ def is_judged(sop_class_uid: str) -> bool:
 
 def plan(files: Iterable[tuple[str, Path | RemoteFile]], policy: Policy) -> Plan:
     """Judge each series of a study (SOPInstanceUIDs with their files); the largest tells the others their plane."""
-    from curate.donation import heads
+    from curate.donation import deface_plan
 
-    return heads.plan(_readable(files), policy)
+    return deface_plan.plan(_readable(files), policy)
 
 
 def _readable(files: Iterable[tuple[str, Path | RemoteFile]]) -> Iterator[Parsed]:
@@ -119,8 +122,8 @@ def clean(parsed: Parsed, rewritten: Rewritten, known: Plan, policy: Policy) -> 
 
 
 def _cut(parsed: Parsed, rewritten: Rewritten, plane: Plane) -> tuple[Parsed, int]:
+    from curate.pixels.head.stack import matrix_of
     from curate.pixels.mask import painted
-    from curate.pixels.stack import matrix_of
 
     clean_form = parse(b"".join(rewritten.chunks))
     image = _image(clean_form)

@@ -12,15 +12,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
-from curate.dicom import sources
-from curate.dicom.scan import FIRST_READ, nothing, scan
-from curate.dicom.sources import SourceFile
-from curate.dicom.types import Keys, Scan
-from curate.donation.looked import Looked, StoredStudy
-from curate.findings import Finding, defect
+from curate.core.findings import Finding, defect
+from curate.core.progress import Progress
+from curate.core.remote import RemoteFile
+from curate.dicom.io.scan_record import Scan
+from curate.donation import sources
+from curate.donation.header_scan import FIRST_READ, nothing, scan
+from curate.donation.scan_index import Looked, StoredStudy
+from curate.donation.sources import SourceFile
+from curate.keys.derivation import Keys
 from curate.parallel import Pool
-from curate.progress import Progress
-from curate.remote import RemoteFile
 
 _AT_ONCE, _AT_A_TIME = 16, 256
 NOT_INSTANCES = frozenset(("NOT_DICOM", "DICOMDIR"))

@@ -8,17 +8,20 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from curate.dicom.finish import state_pixels_clean
-from curate.dicom.picture import pixels_of, with_pixels
-from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import MalformedError, Parsed, Policy, Rewritten
-from curate.dicom.verify import released_context
-from curate.findings import Finding
-from curate.pixels import extra
+from curate.core.findings import Finding
+from curate.deid.dataset_rules import state_pixels_clean
+from curate.deid.pixeldata.pixel_module import pixels_of, with_pixels
+from curate.deid.records import Rewritten
+from curate.deid.rewrite import rewrite_parsed
+from curate.deid.verify import released_context
+from curate.dicom.io.layout_cache import Parsed
+from curate.dicom.io.reader import parse
+from curate.dicom.model import MalformedError
+from curate.pixels import optional_deps
+from curate.policies import Policy
 
 if TYPE_CHECKING:
-    from curate.pixels.look import Found, Look
+    from curate.pixels.text.look import Found, Look
 
 LOOKS = frozenset(("mask", "hold", "refuse"))
 """Values of `burned_in` under which every frame is looked at."""
@@ -50,7 +53,7 @@ class Tally:
 
 @cache
 def _versions() -> Mapping[str, str]:
-    from curate.pixels.look import versions
+    from curate.pixels.text.look import versions
 
     return versions()
 
@@ -66,7 +69,7 @@ def clean(rewritten: Rewritten, policy: Policy, tally: Tally, decision: str = ""
     if policy.burned_in not in LOOKS or decision == "admit":
         return rewritten
     likely = any(f.rule == _LIKELY for f in rewritten.findings)
-    if not extra.installed():
+    if not optional_deps.installed():
         missing = (Finding("PIXELS_NOT_LOOKED_AT", tag="PixelData"),) if likely else ()
         return _with(rewritten, [*rewritten.findings, *missing])
     parsed = parse(b"".join(rewritten.chunks))
@@ -110,8 +113,8 @@ def _with(rewritten: Rewritten, findings: list[Finding]) -> Rewritten:
 
 def _look(parsed: Parsed, *, thorough: bool) -> Look | None:
     from curate.pixels.image import Image
-    from curate.pixels.layouts import by_layout
-    from curate.pixels.look import look
+    from curate.pixels.text.layouts import by_layout
+    from curate.pixels.text.look import look
 
     fields = pixels_of(parsed)
     if fields is None:
@@ -198,7 +201,7 @@ def findings_of(data: bytes, *, marks: bool = False) -> tuple[Finding, ...]:
 def pictures(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Frames (from 1) with something found in them, as PNG with the boxes drawn; for the owner alone."""
     from curate.pixels.image import Image, UndecodableError
-    from curate.pixels.show import show
+    from curate.pixels.render.boxed import show
 
     try:
         parsed = parse(data)

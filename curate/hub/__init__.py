@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.hub.protocol import Popularity, Target
 from curate.hub.retry import Patience
 
@@ -20,20 +20,20 @@ def open_target(url: str, *, patience: Patience | None = None) -> Target:
     """
     parts = urlsplit(url)
     if parts.scheme == "hf":
-        from curate.hub.huggingface import HuggingFaceHub, repository_of  # its client is slow to import
+        from curate.hub.huggingface.target import HuggingFaceHub, repository_of  # its client is slow to import
 
         return HuggingFaceHub(repository_of(url), patience or Patience())
     if parts.scheme in ("", "file"):
-        from curate.hub.folder import FolderHub
+        from curate.hub.folder.target import FolderHub
 
         folder = Path(unquote(parts.path) if parts.scheme else url)
         return FolderHub(folder.expanduser().absolute())
     if parts.scheme == "s3":
-        from curate.hub.s3 import S3Hub
+        from curate.hub.s3.target import S3Hub
 
         return S3Hub(parts.netloc, parts.path.strip("/"), patience or Patience())
     if parts.scheme == "zenodo":
-        from curate.hub.zenodo_hub import ZenodoHub
+        from curate.hub.zenodo.target import ZenodoHub
 
         return ZenodoHub(patience or Patience())
     raise InputError(
@@ -50,6 +50,6 @@ def popularity(url: str, *, patience: Patience | None = None) -> Popularity | No
     """
     if urlsplit(url).scheme != "hf":
         return None
-    from curate.hub.huggingface import HuggingFaceHub, repository_of
+    from curate.hub.huggingface.target import HuggingFaceHub, repository_of
 
     return HuggingFaceHub(repository_of(url), patience or Patience()).popularity()

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from curate import durable
-from curate.errors import HubError
+from curate.core import durable
+from curate.core.errors import HubError
+from curate.core.progress import Progress, silent
 from curate.hub.protocol import RELEASE_FILE, Target, parse_release
-from curate.progress import Progress, silent
 
 _PIECE = 16 << 20
 

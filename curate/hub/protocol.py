@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from curate import beneath
-from curate import version as versions
-from curate.digests import parse_json, sha256_file
-from curate.errors import DamagedError, InputError
-from curate.progress import Progress, silent
-from curate.records import FileEntry
+from curate.core import versions
+from curate.core.digests import parse_json, sha256_file
+from curate.core.errors import DamagedError, InputError
+from curate.core.progress import Progress, silent
+from curate.core.records import FileEntry
+from curate.untrusted import foreign_files
 
 RELEASE_FILE = "release.json"
 ATTESTATIONS = "attestations/"
@@ -239,7 +239,7 @@ def _entry(item: Mapping[str, Any]) -> FileEntry:
     size = item["size_bytes"] if "size_bytes" in item else item["size"]
     if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError("size or digest")
-    if not beneath.is_name(path):
+    if not foreign_files.is_name(path):
         raise ValueError("path")
     return FileEntry(path, size, sha256)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from curate.progress import waiting
+from curate.core.progress import waiting
 
 T = TypeVar("T")
 

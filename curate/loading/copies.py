@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydicom
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 
 _STUDY = "study_id"
 _DEEP = 2  # a container in a container

@@ -17,7 +17,7 @@ from datasets.table import array_cast
 from datasets.utils.file_utils import is_local_path, xopen
 from pydicom.dataset import Dataset
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.loading.images import dicom, pixels
 
 _MEDIA = pa.struct({"bytes": pa.binary(), "path": pa.string()})

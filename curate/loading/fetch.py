@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from curate import durable
-from curate.errors import InputError
-from curate.loading import ranges, subset, tables, trusted, verified
+from curate.core import durable
+from curate.core.errors import InputError
+from curate.core.progress import Progress, silent
+from curate.loading import download, manifest_tables, ranges, subset, trusted
 from curate.loading.ranges import Span, Wanted
 from curate.loading.select import TABLES, select
 from curate.loading.source import Source
-from curate.progress import Progress, silent
 
 SELECTION = "selection.json"
 _AT_ONCE = 4
@@ -77,10 +77,10 @@ def fetch(
     chosen: dict[str, object] = {"version": source.version, "where": where, "flat": flat}
     _claim(folder, chosen)
     # (2) what is wanted, without what was withdrawn since
-    facts, digest = verified.release_facts(source)
-    held = tables.local(source, *TABLES, "revocations")
+    facts, digest = download.release_facts(source)
+    held = manifest_tables.local(source, *TABLES, "revocations")
     rows = select(held, where)
-    gone = tables.revoked(source)
+    gone = manifest_tables.revoked(source)
     if not rows.num_rows:
         raise InputError(
             f"No instance of {source.reference} {source.version} fulfils the condition.",

@@ -14,8 +14,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from curate.core.errors import InputError
 from curate.decoding import DecoderDiedError, UndecodableError, pixel_array
-from curate.errors import InputError
 
 Row = Mapping[str, Any] | Dataset | bytes | str | Path
 

@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from curate.errors import InputError
-from curate.loading import join, ranges, tables, trusted
+from curate.core.errors import InputError
+from curate.loading import join, manifest_tables, ranges, trusted
 from curate.loading.ranges import Wanted
 from curate.loading.select import TABLES, select
 from curate.loading.source import Source
@@ -106,7 +106,7 @@ def volumes(
     if unreadable not in get_args(Unreadable):
         raise InputError(f"unreadable cannot be {unreadable!r}.", hint='Use "stop" or "skip".')
     source = trusted.find(reference, version, key)
-    rows = select(tables.local(source, *TABLES), where).to_pylist()
+    rows = select(manifest_tables.local(source, *TABLES), where).to_pylist()
     wanted = sorted((Wanted.of(row) for row in rows), key=lambda one: (one.pack, one.offset))
     grouped = tuple(tuple(group) for _, group in groupby(wanted, key=lambda one: one.series))
     if not grouped:
@@ -123,7 +123,7 @@ def _labels(source: Source, studies: set[str], wanted: bool) -> dict[str, dict[s
     """The labels of each study, or none."""
     if not wanted:
         return {study: {} for study in studies}
-    table = tables.read_table(source, "studies", ("study_id", *join.LABELS))
+    table = manifest_tables.read_table(source, "studies", ("study_id", *join.LABELS))
     return {row.pop("study_id"): row for row in table.to_pylist() if row["study_id"] in studies}
 
 

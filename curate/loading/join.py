@@ -11,9 +11,9 @@ import datasets
 import pyarrow as pa
 
 from curate import contract
-from curate.errors import HubError, InputError
+from curate.core.errors import HubError, InputError
+from curate.loading.manifest_tables import Digests, read_table
 from curate.loading.source import Source
-from curate.loading.tables import Digests, read_table
 
 LABELS = (
     "donor_id", "fold", "age_low_years", "age_high_years", "sex", "region_codes", "region", "region_group",

@@ -11,8 +11,8 @@ import datasets
 from datasets.builder import DatasetBuilder
 
 from curate import contract
-from curate.errors import HubError, InputError
-from curate.loading import join, library, tables, trusted, verified
+from curate.core.errors import HubError, InputError
+from curate.loading import datasets_client, download, join, manifest_tables, trusted
 from curate.loading.source import Source
 
 
@@ -51,15 +51,15 @@ def load(
     source = trusted.find(reference, version, key)
     if source.commit:
         _check_endpoint()
-    described = verified.card(source)
+    described = download.card(source)
     _check_config(described, source, config)
     _tell_recut(source)
-    builder = library.builder_of(source, config, verify, options)
+    builder = datasets_client.builder_of(source, config, verify, options)
     _compare(builder, source, config)
-    dataset = library.rows_of(builder, source, config, split, streaming, verify, options)
+    dataset = datasets_client.rows_of(builder, source, config, split, streaming, verify, options)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         _compare_rows(part, source)
-    if gone := tables.not_cut_again(source):
+    if gone := manifest_tables.not_cut_again(source):
         _tell_withdrawn(source, len(gone))
         dataset = join.without(dataset, gone)
     if streaming and verify and config == "images":
@@ -107,7 +107,7 @@ def _check_config(described: dict[str, Any], source: Source, config: str) -> Non
 
 
 def _tell_recut(source: Source) -> None:
-    if later := tables.revoked_since(source):
+    if later := manifest_tables.revoked_since(source):
         warnings.warn(
             f"{source.reference} {source.version} was cut again without the studies that were withdrawn up to"
             f" {later[-1]}: it has fewer rows than when it was first published.",
@@ -131,7 +131,7 @@ def _compare(builder: DatasetBuilder, source: Source, config: str) -> None:
     Raises:
         HubError: it is not of this very commit, or of another version.
     """
-    paths, version = library.data_files(builder), str(builder.config.version or "")
+    paths, version = datasets_client.data_files(builder), str(builder.config.version or "")
     ours = all(path.startswith(source.prefix) for path in paths)
     if not paths or not ours or version != source.version:
         raise HubError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.errors import DamagedError, HubError
+from curate.core.errors import DamagedError, HubError
 from curate.loading.source import Source
 
 JOIN_GAP = 512  # bytes between neighbours: a page header of the pack, and its length

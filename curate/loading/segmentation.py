@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from curate.dicom import geometry
-from curate.dicom.geometry import Plane, group
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.dicom.geometry import regular_grid
+from curate.dicom.geometry.regular_grid import Plane, group
 from curate.loading.images import Row, dicom, pixels
 from curate.loading.volume import Volume, volume
 
@@ -79,7 +79,7 @@ def _grid(dataset: Dataset, image: Volume | Iterable[Row] | None) -> Grid:
     placed = "ImagePositionPatient" in (group(dataset, 0, "PlanePositionSequence") or dataset)
     if not placed:
         return _flat_grid(dataset)
-    planes = geometry.planes([dataset])
+    planes = regular_grid.planes([dataset])
     if image is None:
         return _own_grid(dataset, planes)
     grid = image if isinstance(image, Volume) else volume(image)
@@ -117,7 +117,7 @@ def _code(item: Dataset) -> str:
 
 def _own_grid(dataset: Dataset, planes: Sequence[Plane]) -> Grid:
     """The grid of the stored frames; slices between them count, though an empty one need not be stored."""
-    along, down, normal = geometry.axes(planes)
+    along, down, normal = regular_grid.axes(planes)
     heights = np.array([np.dot(plane.position, normal) for plane in planes])
     heights -= heights.min()
     for step in _steps(dataset, planes, heights):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import contract
-from curate.errors import InputError
+from curate.core.errors import InputError
 
 TABLES = ("instances", "series", "studies")
 _WANTED = (

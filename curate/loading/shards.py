@@ -9,7 +9,7 @@ import datasets
 import pyarrow.parquet as pq
 from datasets.builder import DatasetBuilder
 
-from curate.loading import verified
+from curate.loading import download
 from curate.loading.source import Source
 
 _ROWS = 256
@@ -35,7 +35,7 @@ def streamed(builder: DatasetBuilder, source: Source, split: str | None) -> Any:
 def _rows(source: Source, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The rows of some shards; workers share the paths out."""
     for path in paths:
-        (local,) = verified.files(source, [path])
+        (local,) = download.files(source, [path])
         with pq.ParquetFile(local) as file:
             for batch in file.iter_batches(_ROWS):
                 yield from batch.to_pylist()

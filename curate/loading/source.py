@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from curate import beneath
-from curate.errors import HubError, InputError
-from curate.hub.folder import FolderHub
+from curate.core.errors import HubError, InputError
+from curate.core.versions import normal, parse, tag
+from curate.hub.folder.target import FolderHub
 from curate.hub.protocol import LARGEST_RELEASE, RELEASE_FILE, is_tag, parse_release
 from curate.hub.retry import Patience
-from curate.version import normal, parse, tag
+from curate.untrusted import foreign_files
 
 if TYPE_CHECKING:
-    from curate.hub.hf_client import Repository
+    from curate.hub.huggingface.client import Repository
 
 T = TypeVar("T")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -62,7 +62,7 @@ class Source:
         if self.folder is None:
             return _read_hub(self, path, offset, length)
         try:
-            with beneath.opened(self.folder, path) as file:
+            with foreign_files.opened(self.folder, path) as file:
                 left = os.fstat(file.fileno()).st_size - offset
                 if offset < 0 or left < 0:
                     return b""
@@ -95,14 +95,14 @@ def find(reference: str | Path, version: str | None = None) -> Source:
         return _on_hub(text, text, version)
     if parts.scheme != "hf":
         raise InputError(f"{parts.scheme}:// cannot be loaded from.", hint="Use a folder, hf://ORG/NAME or ORG/NAME.")
-    from curate.hub.huggingface import repository_of
+    from curate.hub.huggingface.target import repository_of
 
     return _on_hub(text, repository_of(text), version)
 
 
 def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
     if (folder / RELEASE_FILE).is_file():
-        found, _ = parse_release(beneath.read(folder, RELEASE_FILE, LARGEST_RELEASE))
+        found, _ = parse_release(foreign_files.read(folder, RELEASE_FILE, LARGEST_RELEASE))
         _same_version(reference, found, version)
         hub = FolderHub(folder.parent)
         newest = max((found, *hub.versions()), key=parse) if (folder.parent / "refs.json").is_file() else found
@@ -112,7 +112,7 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
     place = FolderHub(folder).folder_of(wanted)
     if not place.name.startswith("v"):  # closed to readers: renamed
         raise HubError(f"{reference} is closed to readers.", hint="Ask the archive when it opens again.")
-    sealed = beneath.read(place, RELEASE_FILE, LARGEST_RELEASE)
+    sealed = foreign_files.read(place, RELEASE_FILE, LARGEST_RELEASE)
     found, _ = parse_release(sealed)
     _same_version(reference, found, wanted)
     if FolderHub(folder).digest_of(wanted) != hashlib.sha256(sealed).hexdigest():
@@ -172,9 +172,9 @@ def _readable(repo: Repository, call: Callable[[], T]) -> T:
 
 def connect(name: str) -> Repository:
     """The repository `ORG/NAME`. Opens no connection."""
-    from curate.hub import hf_client
+    from curate.hub.huggingface import client
 
-    return hf_client.connect(name, patience)
+    return client.connect(name, patience)
 
 
 def asked(repo: Repository, doing: str, call: Callable[[], T]) -> T:
@@ -187,12 +187,12 @@ def asked(repo: Repository, doing: str, call: Callable[[], T]) -> T:
 
 
 def _read_hub(source: Source, path: str, offset: int, length: int | None) -> bytes:
-    from curate.hub import hf_client
+    from curate.hub.huggingface import client
 
     repo = connect(source.repository)
 
     def fetch() -> bytes:
-        data = hf_client.ranged(repo, source.commit, path, offset, length)
+        data = client.ranged(repo, source.commit, path, offset, length)
         if length is not None and len(data) != length:
             raise ConnectionError("the answer was cut short")  # asked for again
         return data

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from curate import contract, durable, licenses
+from curate import contract, licenses
+from curate.core import durable
+from curate.core.errors import DamagedError
 from curate.describe import markup
-from curate.errors import DamagedError
-from curate.loading import verified
+from curate.loading import download
 from curate.loading.source import Source
 
 CITATION = "CITATION.cff"
@@ -42,7 +43,7 @@ def write(
     if not used:
         return  # all of it has been withdrawn
     texts = [*(f"{licenses.FOLDER}/{name}.txt" for name in used), licenses.TERMS_PATH]
-    found = verified.small(source, [*texts, CITATION])
+    found = download.small(source, [*texts, CITATION])
     for path in texts:
         (folder / path).parent.mkdir(exist_ok=True)
         durable.write_bytes(folder / path, found[path])

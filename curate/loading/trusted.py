@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from curate.archive import trust
-from curate.archive.attestations import APPROVALS, CHECKPOINT, FOLDER, KEYS, LEAVES
-from curate.archive.trust import Offer, Origin
+from curate.attestation import trust
+from curate.attestation.release_attestations import APPROVALS, CHECKPOINT, FOLDER, KEYS, LEAVES
+from curate.attestation.trust import Offer, Origin
+from curate.loading import download, published_digests
 from curate.loading import source as sources
-from curate.loading import stated, verified
 from curate.loading.source import Source
 
 _PROOFS = tuple(f"{FOLDER}/{name}" for name in (CHECKPOINT, KEYS, APPROVALS, LEAVES))
@@ -45,11 +45,11 @@ def confirm(source: Source, *, newest: bool = False, key: str = "") -> Origin:
     Raises:
         UntrustedError: it is not what its archive's key has signed for.
     """
-    facts, digest = verified.release_facts(source)
-    there = stated.held(source, _PROOFS)
+    facts, digest = download.release_facts(source)
+    there = published_digests.held(source, _PROOFS)
 
     def read(name: str) -> Path | None:
-        return verified.files(source, [name])[0] if name in there else None
+        return download.files(source, [name])[0] if name in there else None
 
     folder = source.folder
     offer = Offer(

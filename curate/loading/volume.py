@@ -11,9 +11,9 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 
-from curate.dicom import geometry
-from curate.dicom.parts import Grid, grid_of, part_of
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.dicom.geometry import regular_grid
+from curate.dicom.geometry.volume_parts import Grid, grid_of, part_of
 from curate.loading.images import Row, datasets_of, pixels
 
 _MAX_FLOAT32 = 16  # stored bits that float32 scales without visible loss
@@ -87,7 +87,9 @@ def _filled(found: Sequence[Dataset], grid: Grid) -> npt.NDArray[np.floating[Any
     for source, targets in places.items():
         decoded = pixels(found[source]).reshape(-1, *shape[1:])
         if len(decoded) != len(targets):
-            raise InputError(f"An instance places {len(targets)} frames and holds {len(decoded)}.", hint=geometry.WHOLE)
+            raise InputError(
+                f"An instance places {len(targets)} frames and holds {len(decoded)}.", hint=regular_grid.WHOLE
+            )
         for place in targets:
             values, scale = decoded[grid.planes[place].frame], grid.scales[place]
             if scale.table:

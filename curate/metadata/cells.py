@@ -25,7 +25,7 @@ from zipfile import BadZipFile, ZipFile
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.metadata.coded import fold
 
 Row = tuple[int, list[str] | None]

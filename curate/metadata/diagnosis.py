@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from curate import resources
+from curate.core import resources
 from curate.metadata.coded import Coded, fold, is_missing
 
 NONE = "none"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from curate.findings import Finding
+from curate.core.findings import Finding
 from curate.metadata import age, consent, region, sex
 from curate.metadata.study_row import StudyRow
 

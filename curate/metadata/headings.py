@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
-from curate import resources
-from curate.errors import InputError
+from curate.core import resources
+from curate.core.errors import InputError
 from curate.metadata.cells import plain_name
 
 _NEARLY = 0.85  # difflib's ratio: `licens` to license is 0.92, `study_date` to study 0.67

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from curate import resources
+from curate.core import resources
 from curate.metadata import region_text
 from curate.metadata.coded import Coded, fold
 

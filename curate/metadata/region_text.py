@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from curate import resources
+from curate.core import resources
 from curate.metadata.coded import fold
 
 AND = "&"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 
-from curate.findings import Finding, Severity
+from curate.core.findings import Finding, Severity
 from curate.metadata import age, consent, diagnosis, region, sex
 from curate.metadata.coded import Coded
 

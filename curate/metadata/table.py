@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from curate.errors import InputError
-from curate.findings import Finding
+from curate.core.errors import InputError
+from curate.core.findings import Finding
 from curate.metadata import cells, headings, sex
 from curate.metadata.study_row import VOCABULARIES, broken, coded, study_row
 from curate.metadata.study_row import StudyRow as StudyRow

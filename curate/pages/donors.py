@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curate.core.records import ArchiveInfo
 from curate.pages import site
-from curate.records import ArchiveInfo
 
 _LANGUAGES = {"ca": "Català", "es": "Español", "en": "English"}
 

@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import jinja2
 
-from curate import durable, resources
-from curate.errors import InputError
+from curate.core import durable, resources
+from curate.core.errors import InputError
 
 _ASSETS = ("page.css", "page.js")
 MARK = "assets/page.css"  # a folder that holds it is a site of ours and may be replaced

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from curate.errors import CurateError, InputError, StorageError
+from curate.core.errors import CurateError, InputError, StorageError
 from curate.parallel import sealed
 from curate.parallel.pool import LostError
 from curate.parallel.sealed import Asking, Session

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from curate.errors import CurateError
+from curate.core.errors import CurateError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
-from curate import lasting
+from curate.core import process_setup
 from curate.parallel import environment
 from curate.parallel.pool import LostError
 
@@ -32,7 +32,7 @@ def _begin(private: Any, login: dict[str, str]) -> None:
     _private = private
     environment.forget()
     os.environ.update(login)
-    lasting.prepare()
+    process_setup.prepare()
     hush()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from curate.errors import CurateError
-from curate.identity import TOOL
+from curate.core.actor import TOOL
+from curate.core.errors import CurateError
 from curate.parallel.processes import hush
 
 _BYTES_REST_ON = ("cryptography", "numpy", "pillow", "pyarrow", "pydicom", "pylibjpeg", "python-gdcm")

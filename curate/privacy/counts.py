@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from curate.errors import InputError
-from curate.findings import Finding
+from curate.core.errors import InputError
+from curate.core.findings import Finding
 
 TOTAL = "total"
 Key = tuple[str, ...]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from curate.privacy.classes import Ints, persons
-from curate.privacy.prepare import Prepared, old_batch
-from curate.privacy.search import Words, mix
-from curate.privacy.settle import Batch, Held, Mask, sizes
+from curate.privacy.encoding import Prepared, old_batch
+from curate.privacy.equivalence_classes import Ints, persons
+from curate.privacy.lattice_search import Words, mix
+from curate.privacy.local_suppression import Batch, Held, Mask, sizes
 
 
 def protect(data: Prepared, batch: Batch, k: int) -> None:

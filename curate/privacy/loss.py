@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.privacy.forecast import Forecast, forecast
-from curate.privacy.history import FIRST
-from curate.privacy.recode import Recoding
+from curate.privacy.generalization import Recoding
+from curate.privacy.republication import FIRST
 from curate.privacy.risk import STUDY
 
 

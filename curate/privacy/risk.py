@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.errors import InputError
-from curate.findings import Finding
-from curate.privacy.classes import Ints, dense, persons, signatures
+from curate.core.errors import InputError
+from curate.core.findings import Finding
+from curate.privacy.equivalence_classes import Ints, dense, persons, signatures
 
 DONOR, STUDY, PART = "donor_id", "study_id", "part"
 

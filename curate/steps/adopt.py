@@ -16,23 +16,25 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import clock, contract, durable, hub
-from curate import version as versions
-from curate.archive import anchor, attestations, commitments, layout, merkle
-from curate.archive.cuts import cuts, recorded
-from curate.archive.layout import Archive
-from curate.archive.log import Opening
-from curate.cutting import ahead, forget
-from curate.cutting.ahead import ADOPTED, Stated
-from curate.cutting.erase import settle
-from curate.cutting.restore import bring
-from curate.cutting.revived import revived
-from curate.dicom.types import Keys
-from curate.donation.reshown import keep_forgotten
-from curate.errors import DamagedError, HubError, RefusedError
+from curate import contract, hub
+from curate.archive import ledger_head, repository
+from curate.archive.release_folders import cuts, recorded
+from curate.archive.repository import Archive
+from curate.attestation import release_attestations
+from curate.core import clock, durable, versions
+from curate.core.actor import TOOL, who
+from curate.core.errors import DamagedError, HubError, RefusedError
+from curate.core.progress import Progress, silent
+from curate.donation.disclosure_rebuilt import keep_forgotten
 from curate.hub.protocol import Target
-from curate.identity import TOOL, who
-from curate.progress import Progress, silent
+from curate.keys.derivation import Keys
+from curate.releases import hub_state, removal
+from curate.releases.hub_state import ADOPTED, Stated
+from curate.releases.restore import bring
+from curate.releases.revoked_content import revived
+from curate.releases.withdrawal import settle
+from curate.transparency import commitments, merkle
+from curate.transparency.log import Opening
 
 Event = tuple[str, str, dict[str, Any]]
 
@@ -63,22 +65,22 @@ def adopt(root: Path, of: str = "", *, progress: Progress = silent) -> tuple[Ado
         HubError: the hub cannot be read.
         LockedError, StorageError, DamagedError: as their messages say.
     """
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         first = hub.open_target(of or archive.config.hub_target)
-        hubs = [first] if of else [t for t in ahead.hubs_of(archive, first) if t.can_erase]
+        hubs = [first] if of else [t for t in hub_state.hubs_of(archive, first) if t.can_erase]
         done = tuple(_adopted(archive, target, progress) for target in hubs)
         settle(archive, again=True)
-        anchor.keep(root, archive.ledger, anyway=True)
+        ledger_head.keep(root, archive.ledger, anyway=True)
         return done
 
 
 def _adopted(archive: Archive, target: Target, progress: Progress) -> Adoption:
-    seen = ahead.stated(archive, target)
+    seen = hub_state.stated(archive, target)
     foreign = [one for one in seen if one.said.release not in _known(archive, one.version)]
     for one in foreign:
         _bring(archive, target, one, progress)
     keep_forgotten(archive, [(one.version, one.said.release) for one in seen])
-    unknown = ahead.unknown(archive, seen)
+    unknown = hub_state.unknown(archive, seen)
     newest = max(seen, key=lambda one: one.point.size, default=None)
     leaves, openings = _log(archive, newest) if newest and unknown else ([], [])
     heads = {one.said.ledger for one in unknown} | set(_dropped_or_kept(archive, seen, leaves))
@@ -107,7 +109,7 @@ def _adopted(archive: Archive, target: Target, progress: Progress) -> Adoption:
         archive.ledger.append(clock.stamp(), ADOPTED, target.url, payload, who=who(), tool=TOOL)
 
     keys = Keys.from_secret(archive.secret)
-    forget.take(archive, keys, frozenset(gone), revoked_before=gone, first=write)
+    removal.take(archive, keys, frozenset(gone), revoked_before=gone, first=write)
     return Adoption(target.url, tuple(told), len(gone), added, already=False)
 
 
@@ -141,9 +143,11 @@ def _log(archive: Archive, newest: Stated) -> tuple[list[tuple[str, bytes]], lis
     """
     folder = archive.releases / newest.version
     try:
-        rows = pq.read_table(folder / attestations.FOLDER / attestations.LEAVES, columns=["kind", "commitment"])
+        rows = pq.read_table(
+            folder / release_attestations.FOLDER / release_attestations.LEAVES, columns=["kind", "commitment"]
+        )
         leaves = list(zip(rows["kind"].to_pylist(), rows["commitment"].to_pylist(), strict=True))
-        read = list(attestations.read_openings(folder))
+        read = list(release_attestations.read_openings(folder))
         tree = merkle.levels(commitments.leaf_hash(kind, made) for kind, made in leaves)
     except (OSError, ValueError, LookupError, pa.ArrowException):
         tree, leaves, read = [[]], [], []
@@ -165,15 +169,15 @@ def _dropped_or_kept(archive: Archive, seen: Iterable[Stated], leaves: list[tupl
     """
     there = {one.version for one in seen}
     there |= {event.subject for event in archive.ledger.events("published")}
-    heads = {head.hex() for _, head in archive.ledger.heads()} | ahead.accepted(archive)
+    heads = {head.hex() for _, head in archive.ledger.heads()} | hub_state.accepted(archive)
     mine = leaves or list(archive.ledger.log.leaves())
     tree = merkle.levels(commitments.leaf_hash(kind, made) for kind, made in mine)
     for folder in cuts(archive):
         try:
-            point, said = attestations.read_checkpoint(folder)
+            point, said = release_attestations.read_checkpoint(folder)
         except DamagedError:  # `doctor` tells it
             continue
-        whole = ahead.begins(tree, point)
+        whole = hub_state.begins(tree, point)
         if folder.name in there and not whole:
             raise RefusedError(
                 f"Version {folder.name} was published from another history of this archive than the hub holds.",
@@ -198,7 +202,7 @@ def _revocations(archive: Archive, foreign: Iterable[Stated]) -> dict[bytes, str
 
 def _events(archive: Archive, target: Target, seen: Iterable[Stated], foreign: Iterable[Stated]) -> Iterator[Event]:
     """What the ledger is to know of the versions on a hub, oldest first."""
-    held, own = ahead.there(archive, target.url), recorded(archive)
+    held, own = hub_state.there(archive, target.url), recorded(archive)
     brought = {one.version for one in foreign}
     for one in seen:
         digest = {"target": target.url, "digest": one.said.release}

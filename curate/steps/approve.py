@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from curate import clock
-from curate.archive import attestations, keys, layout, reviews
-from curate.archive.attestations import Approved
-from curate.archive.evidence import refuse_unanswered, refuse_undecided, sheet_of
-from curate.archive.keys import KeyFile
-from curate.archive.layout import Archive
-from curate.archive.reviews import Approval, release_folder
-from curate.archive.sheets import read_decisions, read_sheet
-from curate.cutting.attest import attest_review
-from curate.digests import sha256_file
-from curate.errors import InputError, RefusedError, quoted
-from curate.identity import TOOL
+from curate.archive import repository
+from curate.archive.repository import Archive
+from curate.attestation import approvals, release_attestations
+from curate.attestation.approvals import Approval, release_folder
+from curate.attestation.evidence import refuse_unanswered, refuse_undecided, sheet_of
+from curate.attestation.release_attestations import Approved
+from curate.attestation.review_sheets import read_decisions, read_sheet
+from curate.core import clock
+from curate.core.actor import TOOL
+from curate.core.digests import sha256_file
+from curate.core.errors import InputError, RefusedError, quoted
+from curate.releases.attest import attest_review
+from curate.transparency import signing_keys
+from curate.transparency.signing_keys import KeyFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def approve(
         RefusedError: the policy names other reviewers, or asks for a sheet, or the version is published.
     """
     held = _key(reviewer, key)
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         folder = release_folder(archive, version)
         _refuse(archive, folder.name, held, reviewer, sheet)
         papers = _papers(archive, folder, sheet, decisions)
@@ -64,7 +66,7 @@ def approve(
         payload = {"digest": said.release, "reviewer": said.reviewer}
         payload |= {"sheet": said.sheet, "decisions": said.decisions}
         before = list(archive.ledger.events("approved", said.version))
-        rejected = reviews.rejections(archive, said.version, digest)
+        rejected = approvals.rejections(archive, said.version, digest)
         if not any(e.payload == payload for e in before) or any(r.reviewer == said.reviewer for r in rejected):
             with archive.ledger.transaction():
                 archive.ledger.append(
@@ -77,12 +79,12 @@ def approve(
 def _key(reviewer: str, path: Path | None) -> KeyFile:
     if not reviewer.strip():
         raise InputError("A reviewer needs a name.", hint="Give it with --as NAME.")
-    path = path or keys.default_path(reviewer)
+    path = path or signing_keys.default_path(reviewer)
     if not path.is_file():
         hint = f"Make one: curate key new --as {quoted(reviewer)}; or name yours with --key FILE."
         raise InputError(f"{reviewer} has no key in {path}.", hint=hint)
-    held = keys.read(path)
-    if not reviews.same_person(held.public.name, reviewer):
+    held = signing_keys.read(path)
+    if not approvals.same_person(held.public.name, reviewer):
         raise InputError(f"{path} is the key of {held.public.name}, not of {reviewer}.", hint="Give your own.")
     return held
 
@@ -91,11 +93,11 @@ def _refuse(archive: Archive, version: str, held: KeyFile, reviewer: str, sheet:
     asked = archive.config.approval
     if next(archive.ledger.events("published", version), None) is not None:
         raise RefusedError(f"Release {version} is published already.", hint="Approve the next version.")
-    known = {str(key) for key in keys.related([held.public], held.rotations)}
+    known = {str(key) for key in signing_keys.related([held.public], held.rotations)}
     if asked.reviewers and not known & set(asked.reviewers):
         hint = f'Have its maintainer add to reviewers in [approval] of archive.toml: "{held.public}"'
         raise RefusedError(f"The key of {held.public.name} is not one that this archive names.", hint=hint)
-    if asked.four_eyes and reviews.same_person(reviewer, reviews.cutter(archive, version)):
+    if asked.four_eyes and approvals.same_person(reviewer, approvals.cutter(archive, version)):
         raise RefusedError(
             f"{reviewer} cut release {version}: the policy asks for other eyes.", hint="Ask somebody else."
         )
@@ -119,14 +121,14 @@ def _papers(archive: Archive, folder: Path, sheet: Path | None, decisions: Path 
 
 def _sign(archive: Archive, folder: Path, held: KeyFile, said: Approval, papers: _Papers) -> Approval:
     """Put the signed approval in place of the reviewer's earlier one; the same one keeps its date."""
-    before = attestations.read_approvals(folder) or []
-    mine = keys.related([held.public], held.rotations)
+    before = release_attestations.read_approvals(folder) or []
+    mine = signing_keys.related([held.public], held.rotations)
     for entry in before:
-        found = reviews.opened(entry)
+        found = approvals.opened(entry)
         if entry.public == held.public and found and replace(found, at=said.at, tool=said.tool) == said:
             attest_review(archive, folder, before, papers.sheet, papers.decisions)
             return found
-    made = Approved(reviews.signed(said, held.signer()), held.public, held.rotations)
+    made = Approved(approvals.signed(said, held.signer()), held.public, held.rotations)
     others = [entry for entry in before if entry.public not in mine]
     attest_review(archive, folder, [*others, made], papers.sheet, papers.decisions)
     return said

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from curate import beneath, hub
-from curate import version as versions
-from curate.errors import HubError, InputError
+from curate import hub
+from curate.core import versions
+from curate.core.errors import HubError, InputError
+from curate.core.progress import Progress, silent
+from curate.core.records import CheckResult
 from curate.hub.download import download
-from curate.hub.folder import FolderHub
+from curate.hub.folder.target import FolderHub
 from curate.hub.protocol import LARGEST_RELEASE, RELEASE_FILE, Target, parse_release
-from curate.progress import Progress, silent
-from curate.records import CheckResult
+from curate.untrusted import foreign_files
 from curate.verify import fetched
 from curate.verify.audit import audit_releases, read_key
-from curate.verify.sealed import to_read
+from curate.verify.sealed_files import to_read
 
 _BROUGHT = "curate-audit-"  # what the folder is called that holds what was fetched
 
@@ -64,7 +65,7 @@ def _folders(reference: str, version: str | None, temporary: Path, full: bool, p
         folder = target.folder_of(each) if isinstance(target, FolderHub) else temporary / each
         if not isinstance(target, FolderHub):
             _fetch(target, each, folder, full, progress)
-        held, _ = parse_release(beneath.read(folder, RELEASE_FILE, LARGEST_RELEASE))
+        held, _ = parse_release(foreign_files.read(folder, RELEASE_FILE, LARGEST_RELEASE))
         if held != each:
             raise HubError(f"{reference} holds version {held} under {versions.tag(each)}.", hint="Ask the archive.")
         found.append(folder)

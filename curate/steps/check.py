@@ -6,17 +6,18 @@ import tempfile
 from pathlib import Path
 
 from curate import hub
-from curate import version as versions
-from curate.errors import InputError
-from curate.findings import Finding
+from curate.core import versions
+from curate.core.errors import InputError
+from curate.core.findings import Finding
+from curate.core.progress import Progress, silent
+from curate.core.records import CheckResult
 from curate.hub.download import download
-from curate.hub.folder import FolderHub
+from curate.hub.folder.target import FolderHub
 from curate.parallel import Workers
-from curate.pixels import extra
-from curate.progress import Progress, silent
-from curate.records import CheckResult
-from curate.verify import fetched, seal
-from curate.verify.origin import check_origin
+from curate.pixels import optional_deps
+from curate.verify import fetched
+from curate.verify.checks import seal
+from curate.verify.checks.origin import check_origin
 from curate.verify.release import check_release
 
 
@@ -38,8 +39,8 @@ def check(
         InputError: no release there, nothing is installed that looks at pixels, or no key.
         HubError: the hub cannot be read.
     """
-    if pixels and not extra.installed():
-        raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
+    if pixels and not optional_deps.installed():
+        raise InputError("Nothing here can look at pixels.", hint=optional_deps.HINT)
     path = Path(reference)
     if "://" not in str(reference) and (path / "release.json").is_file():
         results = check_release(path, workers=workers, pixels=pixels, progress=progress)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from curate import contract
-from curate.errors import InputError
-from curate.loading import source, tables
+from curate.core.errors import InputError
+from curate.loading import manifest_tables, source
 from curate.verify.compare import Diff, TableDiff, compare, compare_tables
 
 __all__ = ["Diff", "TableDiff", "diff"]
@@ -39,4 +39,4 @@ def _is_file(text: str) -> bool:
 def _tables(reference: str) -> dict[str, Path]:
     place, at, version = reference.rpartition("@")
     found = source.find(place if at else reference, version if at else None)
-    return tables.local(found, *contract.MANIFEST_TABLES)
+    return manifest_tables.local(found, *contract.MANIFEST_TABLES)

@@ -6,20 +6,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from curate import durable, hub
-from curate.archive import layout, receipts, vault
-from curate.archive.consolidate import remove_unused, unused
-from curate.archive.cuts import recorded
-from curate.archive.layout import Archive
+from curate import hub
+from curate.archive import receipts, repository
+from curate.archive.release_folders import recorded
+from curate.archive.repack import remove_unused, unused
+from curate.archive.repository import Archive
 from curate.archive.stores import Store
-from curate.cutting import ahead, purging, soundness
-from curate.cutting.erase import settle
-from curate.cutting.mend import Spare, bad_files
-from curate.dicom.types import Keys
-from curate.digests import sha256_stream
-from curate.errors import CurateError
-from curate.findings import Finding
-from curate.progress import Progress, silent
+from curate.core import durable
+from curate.core.digests import sha256_stream
+from curate.core.errors import CurateError
+from curate.core.findings import Finding
+from curate.core.progress import Progress, silent
+from curate.keys import vault
+from curate.keys.derivation import Keys
+from curate.releases import archive_soundness, hub_state, purge
+from curate.releases.file_repair import Spare, bad_files
+from curate.releases.withdrawal import settle
 
 
 @dataclass(slots=True)
@@ -43,11 +45,11 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
         LockedError, StorageError: as their messages say.
     """
     health = Health()
-    with layout.opened(root, write=not dry_run) as archive:
+    with repository.opened(root, write=not dry_run) as archive:
         if not archive.ledger.verify():
             health.tell("LEDGER_DAMAGED", "ledger.db", mended=False)
             return health
-        for fault in soundness.faults(archive):
+        for fault in archive_soundness.faults(archive):
             health.damaged.append(fault)
         for study in archive.ledger.unsound():
             health.tell("LEDGER_STUDY", study, mended=False)
@@ -66,20 +68,20 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
 
 def _hubs(archive: Archive, health: Health) -> None:
     """No hub knows a later state of the archive, and none serves what was withdrawn."""
-    for url in sorted(ahead.used(archive)):
+    for url in sorted(hub_state.used(archive)):
         target = hub.open_target(url)
         if not target.can_erase:
             continue
         health.looked_at["hubs"] += 1
         try:
-            seen = ahead.stated(archive, target)
-            gone = ahead.revoked(archive, target, seen) - dict(archive.ledger.revocations()).keys()
+            seen = hub_state.stated(archive, target)
+            gone = hub_state.revoked(archive, target, seen) - dict(archive.ledger.revocations()).keys()
         except CurateError:
             health.tell("HUB_UNREAD", url, mended=False)
             continue
-        if ahead.unknown(archive, seen) or gone:
+        if hub_state.unknown(archive, seen) or gone:
             health.tell("HUB_AHEAD", url, mended=False)
-        elif purging.to_purge(archive, url):
+        elif purge.to_purge(archive, url):
             health.tell("HUB_NOT_PURGED", url, mended=False)
 
 
@@ -113,7 +115,7 @@ def _quarantine(archive: Archive, health: Health) -> None:
     for entry in archive.ledger.quarantined():
         health.looked_at["quarantined"] += 1
         try:
-            with vault.opening(archive.quarantine.open(layout.vault_name(entry.id)), key) as file:
+            with vault.opening(archive.quarantine.open(repository.vault_name(entry.id)), key) as file:
                 while file.read(1 << 20):
                     pass
         except (OSError, CurateError):
@@ -154,7 +156,7 @@ def _releases(archive: Archive, spare: Spare, health: Health, dry_run: bool, pro
 
 def _unused(archive: Archive, health: Health, dry_run: bool) -> None:
     """Files that nothing refers to: what a killed step wrote and no later one needed."""
-    waiting = {layout.vault_name(entry.id) for entry in archive.ledger.quarantined()}
+    waiting = {repository.vault_name(entry.id) for entry in archive.ledger.quarantined()}
     loose = [name for name in archive.quarantine.names("quarantine") if name not in waiting]
     for name in [*(name for _, name in unused(archive)), *loose]:
         health.tell("FILE_UNUSED", name, mended=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from curate import hub, licenses
-from curate.archive import layout
-from curate.errors import InputError
-from curate.records import ArchiveInfo
+from curate.archive import repository
+from curate.core.errors import InputError
+from curate.core.records import ArchiveInfo
 
 
 def init(
@@ -29,5 +29,5 @@ def init(
     if hub_target:
         hub.open_target(hub_target)  # refused now, not when the first release is to be published
     target = hub_target or (root.resolve().parent / f"{root.name}-hub").as_uri()
-    layout.create(root, info, target, approvals, under_passphrase=under_passphrase)
+    repository.create(root, info, target, approvals, under_passphrase=under_passphrase)
     return root

@@ -12,23 +12,25 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate import durable, leftovers, parallel
+from curate import parallel
 from curate.archive import packs
-from curate.dicom import sources
-from curate.dicom.inspection import inspect_bytes
-from curate.dicom.place import kind_of as volume_of
-from curate.dicom.place import series_of
-from curate.dicom.reader import parse
-from curate.dicom.sources import SourceFile
-from curate.dicom.types import MalformedError, Policy
+from curate.core import durable, leftovers
+from curate.core.errors import DamagedError, InputError
+from curate.core.findings import Finding, defect
+from curate.core.progress import Progress, silent
+from curate.core.remote import TooLargeError, whole
+from curate.deid.inspection import inspect_bytes
+from curate.dicom.io.reader import parse
+from curate.dicom.model import MalformedError
+from curate.donation import effective_profile as policies
 from curate.donation import pixels as looks
-from curate.donation import policy as policies
+from curate.donation import sources
 from curate.donation.gather import kind_of
-from curate.errors import DamagedError, InputError
-from curate.findings import Finding, defect
-from curate.pixels import extra
-from curate.progress import Progress, silent
-from curate.remote import TooLargeError, whole
+from curate.donation.sources import SourceFile
+from curate.pixels import optional_deps
+from curate.pixels.head.slice_geometry import kind_of as volume_of
+from curate.pixels.head.slice_geometry import series_of
+from curate.policies import Policy
 
 _BATCH = 32
 _NO_DICOM = "NOT_DICOM"
@@ -78,8 +80,8 @@ def inspect(
     Raises:
         InputError: a path does not exist, the profile cannot be used, or nothing is installed that looks at pixels.
     """
-    if pixels and not extra.installed():
-        raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
+    if pixels and not optional_deps.installed():
+        raise InputError("Nothing here can look at pixels.", hint=optional_deps.HINT)
     policy = policies.of_file(profile_file)
     released = [None if profile_file else policies.of_release(path) for path in paths]
     by_source = [found or policy for found in released]
@@ -193,7 +195,7 @@ def _of_pixels(data: bytes) -> tuple[tuple[Finding, ...], str]:
 
 def _judged(parts: tuple[_Part, ...]) -> list[Verdict]:
     """What the volume shows that instances of one series are, where it is a face or cannot be told."""
-    from curate.verify import faces  # what finds them takes half a second to import
+    from curate.verify.checks import faces  # what finds them takes half a second to import
 
     try:
         rules = faces.rules_of(parse(_read(part)) for part in parts)

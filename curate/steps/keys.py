@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate import clock
-from curate.archive import anchor, keys, layout, notes, secret
+from curate.archive import ledger_head, repository
 from curate.archive.config import NAME as CONFIG
-from curate.archive.keys import KeyFile
-from curate.errors import InputError
-from curate.identity import TOOL, who
+from curate.core import clock
+from curate.core.actor import TOOL, who
+from curate.core.errors import InputError
+from curate.keys import secret_file
+from curate.transparency import signed_note, signing_keys
+from curate.transparency.signing_keys import KeyFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ def new_key(name: str, path: Path | None = None, *, under_passphrase: bool = Fal
     """
     if not name.strip():
         raise InputError("A key needs a name.", hint="Give it with --as NAME.")
-    made = keys.make(path or keys.default_path(name), notes.key_name(name), under_passphrase=under_passphrase)
+    made = signing_keys.make(
+        path or signing_keys.default_path(name), signed_note.key_name(name), under_passphrase=under_passphrase
+    )
     return _key(made)
 
 
@@ -40,7 +44,7 @@ def show_key(place: Path) -> Key:
     Raises:
         InputError: there is no key.
     """
-    return _key(keys.read(place / keys.LOG_KEY if place.is_dir() else place))
+    return _key(signing_keys.read(place / signing_keys.LOG_KEY if place.is_dir() else place))
 
 
 def rotate_key(place: Path) -> Key:
@@ -50,15 +54,15 @@ def rotate_key(place: Path) -> Key:
         InputError: there is no key, or its passphrase is wrong.
     """
     if not (place / CONFIG).is_file():
-        return _key(keys.rotate(place))
-    with layout.opened(place, write=True) as archive:
-        held = keys.read(archive.log_key)
+        return _key(signing_keys.rotate(place))
+    with repository.opened(place, write=True) as archive:
+        held = signing_keys.read(archive.log_key)
         told = {event.subject: event.seq for event in archive.ledger.events("key_rotated")}
         last = told.get(held.public.id.hex()) == archive.ledger.tip()[0]
-        if last and anchor.lags(place, archive.ledger):
+        if last and ledger_head.lags(place, archive.ledger):
             return _key(held)  # a run was killed when all was done but the end
         if not held.rotations or held.public.id.hex() in told:
-            held = keys.rotate(archive.log_key, secret.VARIABLE)
+            held = signing_keys.rotate(archive.log_key, secret_file.VARIABLE)
         before = _key(held).before[-1]
         with archive.ledger.transaction():  # a run that was killed in between is finished, not repeated
             payload = {"old": before, "new": str(held.public)}
@@ -68,5 +72,5 @@ def rotate_key(place: Path) -> Key:
 
 
 def _key(held: KeyFile) -> Key:
-    pairs = [pair for note in held.rotations if (pair := keys.succession(note))]
+    pairs = [pair for note in held.rotations if (pair := signing_keys.succession(note))]
     return Key(held.path, str(held.public), tuple(str(old) for old, _ in pairs))

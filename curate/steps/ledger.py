@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from curate.archive import attestations, layout
-from curate.archive.cuts import cuts
-from curate.archive.layout import Archive
+from curate.archive import repository
 from curate.archive.ledger import Event
-from curate.errors import DamagedError, InputError
-from curate.findings import Finding
+from curate.archive.release_folders import cuts
+from curate.archive.repository import Archive
+from curate.attestation import release_attestations
+from curate.core.errors import DamagedError, InputError
+from curate.core.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,12 @@ def ledger(root: Path, *, since: str = "", study: str = "") -> Iterator[History]
     each release's checkpoint is signed over the last one of its time: what was changed since shows.
 
     Raises:
-        InputError: `since` is no day, or the ledger knows no such study; and as `curate.archive.layout.opened` says.
-        DamagedError: as `curate.archive.layout.opened` says.
+        InputError: `since` is no day, or the ledger knows no such study; and as `repository.opened` says.
+        DamagedError: as `curate.archive.repository.opened` says.
     """
     if since:
         _day(since)
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         if study and next(iter(archive.ledger.events(subject=study)), None) is None:
             hint = "Name it by its published id (2.25...), as the events do; without --study all are shown."
             raise InputError("The ledger has no event of the study given.", hint=hint)
@@ -77,9 +78,9 @@ def _verified(archive: Archive) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     heads = {head.hex() for _, head in archive.ledger.heads()}
     for folder in cuts(archive):
         try:
-            said = attestations.read_checkpoint(folder)[1]
+            said = release_attestations.read_checkpoint(folder)[1]
         except DamagedError:
-            findings.append(Finding("ATTESTATION_FILE_INVALID", folder.name, attestations.CHECKPOINT))
+            findings.append(Finding("ATTESTATION_FILE_INVALID", folder.name, release_attestations.CHECKPOINT))
             continue
         if said.ledger in heads:
             anchored.append(folder.name)

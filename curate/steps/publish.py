@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from curate import clock, durable, hub
-from curate import version as versions
-from curate.archive import layout
-from curate.archive.layout import Archive
-from curate.archive.reviews import lacking, release_folder
-from curate.cutting import ahead, outside, purging, recalls, soundness
-from curate.cutting.erase import settle
-from curate.digests import sha256_file
-from curate.errors import InputError, RefusedError, quoted
-from curate.findings import Severity
+from curate import hub
+from curate.archive import repository
+from curate.archive.repository import Archive
+from curate.attestation.approvals import lacking, release_folder
+from curate.core import clock, durable, versions
+from curate.core.actor import TOOL, who
+from curate.core.digests import sha256_file
+from curate.core.errors import InputError, RefusedError, quoted
+from curate.core.findings import Severity
+from curate.core.progress import Progress, silent
 from curate.hub.protocol import Gated, Plan, Purged, Settings, Target, contents_of
-from curate.identity import TOOL, who
-from curate.progress import Progress, silent
-from curate.verify import remembered
+from curate.releases import archive_soundness, hub_state, publication_context, purge, recall_state
+from curate.releases.withdrawal import settle
+from curate.verify import verified_cache
 from curate.verify.release import check_release
-from curate.verify.remembered import Remembered
+from curate.verify.verified_cache import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def publish(
         InputError: no such version or target.
         HubError: the hub refuses, fails, or holds something else than what was sent.
     """
-    with layout.opened(root, write=not dry_run) as archive:
+    with repository.opened(root, write=not dry_run) as archive:
         folder = release_folder(archive, version)
         target = hub.open_target(to or archive.config.hub_target)
         if dry_run:
@@ -86,15 +86,15 @@ def publish(
             return _planned(archive, folder, target)
         # (1) what older versions must lose, for which nothing waits
         settle(archive)
-        purged = purging.purge(archive, target, progress)
+        purged = purge.purge(archive, target, progress)
         settings = _settings(archive, folder, target, gated, private)
         # (2) the archive is sound, and no older than its hubs, (3) the release approved, (4) without what was
         # withdrawn, (5) in order
-        soundness.refuse_unsound(archive)
-        ahead.refuse_behind(archive, [target] if alone else ahead.hubs_of(archive, target))
+        archive_soundness.refuse_unsound(archive)
+        hub_state.refuse_behind(archive, [target] if alone else hub_state.hubs_of(archive, target))
         _refuse_unapproved(archive, folder)
         _refuse_withdrawn(archive, folder)
-        ahead.refuse_revived(archive, target, [folder])
+        hub_state.refuse_revived(archive, target, [folder])
         contents = contents_of(folder)
         _refuse_unchecked(archive, folder, workers, progress, full=full)
         # (6) the release, as it was checked
@@ -102,7 +102,7 @@ def publish(
             published = target.publish(folder, settings=settings, expected=contents, progress=progress)
         _record(archive, folder, target.url, published.commit)
         # (7) what was too old, and the newest until now
-        purged = _together(purged, purging.purge(archive, target, progress))
+        purged = _together(purged, purge.purge(archive, target, progress))
         return Publication(
             folder.name,
             published.tag,
@@ -127,7 +127,7 @@ def _together(first: Purged, then: Purged) -> Purged:
         tuple(dict.fromkeys((*first.dropped, *then.dropped))),
         first.erased_files + then.erased_files,
         first.erased_bytes + then.erased_bytes,
-        first.remaining if then is purging.NOTHING else then.remaining,
+        first.remaining if then is purge.NOTHING else then.remaining,
     )
 
 
@@ -136,12 +136,12 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     previous = archive.releases / before[-1] if before else None
     plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
-    stale = tuple(versions.tag(v) for v in (purging.to_purge(archive, target.url) if target.can_erase else {}))
+    stale = tuple(versions.tag(v) for v in (purge.to_purge(archive, target.url) if target.can_erase else {}))
     return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale)
 
 
 def _refuse_unapproved(archive: Archive, folder: Path) -> None:
-    if recalls.is_cut_of(archive, folder.name, sha256_file(folder / "release.json")):
+    if recall_state.is_cut_of(archive, folder.name, sha256_file(folder / "release.json")):
         return
     if lack := lacking(archive, folder):
         place = quoted(archive.root)
@@ -164,7 +164,7 @@ def _refuse_withdrawn(archive: Archive, folder: Path) -> None:
 
 
 def _refuse_unchecked(archive: Archive, folder: Path, workers: int | None, progress: Progress, *, full: bool) -> None:
-    place = archive.root / remembered.NAME
+    place = archive.root / verified_cache.NAME
     known = Remembered() if full else Remembered.read(place)
     results = check_release(folder, workers=workers, progress=progress, known=known)
     errors = [f for result in results for f in result.findings if f.severity is Severity.ERROR]
@@ -195,7 +195,7 @@ def _settings(archive: Archive, folder: Path, target: Target, gated: str | None,
     if gated not in (None, "auto", "manual", "off"):
         raise InputError("--gated takes auto, manual or off.", hint="Write --gated manual, for instance.")
     sealed = json.loads((folder / "release.json").read_bytes())
-    stated = outside.of_seal(sealed)
+    stated = publication_context.of_seal(sealed)
     wanted = gated or archive.config.hub_gated or stated.gated or ""
     hint = f"Set gated in [hub] of archive.toml, then: curate release {quoted(archive.root)}"
     if wanted in ("auto", "manual") and not stated.gated:
@@ -203,7 +203,7 @@ def _settings(archive: Archive, folder: Path, target: Target, gated: str | None,
     only_gated = sealed.get("privacy", {}).get("access") == "gated"
     if only_gated and wanted not in ("auto", "manual") and target.url.startswith("hf:"):
         raise RefusedError(f"{folder.name} is safe for gated access only, by [privacy] access.", hint=hint)
-    closed = recalls.is_closed(archive, target.url)
+    closed = recall_state.is_closed(archive, target.url)
     gates: dict[str, Gated] = {"auto": "auto", "manual": "manual", "off": False}
     asked = archive.config.hub_private if private is None else private
     return Settings(private=True if closed else asked, gated=gates.get(wanted))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate import hub
-from curate.archive import layout
-from curate.archive.layout import Archive
-from curate.cutting import ahead, purging
-from curate.errors import CurateError
+from curate.archive import repository
+from curate.archive.repository import Archive
+from curate.core.errors import CurateError
+from curate.core.progress import Progress, silent
 from curate.hub.protocol import Target
-from curate.progress import Progress, silent
+from curate.releases import hub_state
+from curate.releases import purge as purging
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def purge(root: Path, to: str = "", *, progress: Progress = silent) -> tuple[Pur
         LockedError, StorageError, DamagedError: as their messages say.
     """
     done, failed = [], list[CurateError]()
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         for target in _targets(archive, to):
             try:
                 found = purging.purge(archive, target, progress)
@@ -58,5 +59,5 @@ def purge(root: Path, to: str = "", *, progress: Progress = silent) -> tuple[Pur
 
 
 def _targets(archive: Archive, to: str) -> Iterator[Target]:
-    for url in [to] if to else sorted(ahead.used(archive)):
+    for url in [to] if to else sorted(hub_state.used(archive)):
         yield hub.open_target(url)

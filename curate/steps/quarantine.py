@@ -12,21 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from curate import clock, durable
-from curate.archive import layout, vault
-from curate.archive.layout import Archive
+from curate.archive import repository
 from curate.archive.ledger import QuarantineEntry
-from curate.dicom.reader import parse
-from curate.dicom.types import Keys, MalformedError
-from curate.digests import shown_json
+from curate.archive.repository import Archive
+from curate.core import clock, durable
+from curate.core.actor import TOOL, who
+from curate.core.digests import shown_json
+from curate.core.errors import DamagedError, InputError, quoted
+from curate.core.remote import LARGEST_WHOLE
+from curate.dicom.io.reader import parse
+from curate.dicom.model import MalformedError
 from curate.donation import faces, pixels
-from curate.errors import DamagedError, InputError, quoted
-from curate.identity import TOOL, who
-from curate.pixels import extra
-from curate.remote import LARGEST_WHOLE
+from curate.keys import vault
+from curate.keys.derivation import Keys
+from curate.pixels import optional_deps
 
 if TYPE_CHECKING:
-    from curate.stacks import Series
+    from curate.pixels.head.volumes import Series
 
 Decision = Literal["admit", "mask"]
 INDEX = "index.json"
@@ -45,7 +47,7 @@ class Kept:
 
 def waiting(root: Path) -> list[QuarantineEntry]:
     """What waits in an archive, oldest first."""
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         return list(archive.ledger.quarantined())
 
 
@@ -56,7 +58,7 @@ def paths(root: Path, entry_id: str) -> list[Kept]:
         InputError: no such entry.
         DamagedError: its file is missing, altered, or sealed with another key.
     """
-    with layout.opened(root, write=False) as archive, _files(archive, entry_id) as members:
+    with repository.opened(root, write=False) as archive, _files(archive, entry_id) as members:
         return _kept(next(members)[1])
 
 
@@ -72,7 +74,7 @@ def export(root: Path, entry_id: str, to: Path) -> list[Kept]:
     """
     if to.exists() or to.is_symlink():
         raise InputError(f"{to} is there already.", hint="Name a new folder.")
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         if to.resolve().is_relative_to(archive.root.resolve()):
             raise InputError("The folder lies in the archive.", hint="Name a folder elsewhere.")
         partial = to.with_name(f".{to.name}.partial")
@@ -100,11 +102,11 @@ def show(root: Path, entry_id: str, to: Path) -> int:
     """
     if to.exists() or to.is_symlink():
         raise InputError(f"{to} is there already.", hint="Name a new folder.")
-    if not extra.installed():
-        raise InputError("Nothing here can look at pixels.", hint=extra.HINT)
+    if not optional_deps.installed():
+        raise InputError("Nothing here can look at pixels.", hint=optional_deps.HINT)
     count = 0
     series: dict[str, Series] = {}
-    with layout.opened(root, write=False) as archive, _files(archive, entry_id) as members:
+    with repository.opened(root, write=False) as archive, _files(archive, entry_id) as members:
         heads = not faces.WAITS.isdisjoint(_entry(archive, entry_id).codes)
         if to.resolve().is_relative_to(archive.root.resolve()):
             raise InputError("The folder lies in the archive.", hint="Name a folder elsewhere.")
@@ -118,7 +120,7 @@ def show(root: Path, entry_id: str, to: Path) -> int:
                         _write(to / f"{name.removesuffix('.dcm')}-{frame:05d}.png", png)
                         count += 1
                     if heads:
-                        from curate.stacks import add  # what judges volumes takes half a second to import
+                        from curate.pixels.head.volumes import add  # what judges volumes takes half a second to import
 
                         with suppress(MalformedError):  # it shows nothing that could be drawn
                             add(series, parse(data))
@@ -130,7 +132,7 @@ def show(root: Path, entry_id: str, to: Path) -> int:
 
 def _surfaces(series: dict[str, Series]) -> Iterator[bytes]:
     """The volumes among the series, as they came: with their faces."""
-    from curate.pixels.surface import surface
+    from curate.pixels.head.surface import surface
 
     for one in series.values():
         if (volume := one.stack.volume()) is not None:
@@ -159,10 +161,10 @@ def discard(root: Path, entry_id: str, reason: str) -> QuarantineEntry:
         InputError: no such entry, or a reason that is not a code.
     """
     _check_reason(reason, "NOT_CONSENTED")
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
         with durable.storage_errors("delete from the quarantine"):
-            archive.quarantine.remove(layout.vault_name(entry.id))
+            archive.quarantine.remove(repository.vault_name(entry.id))
         with archive.ledger.transaction():
             archive.ledger.delete_quarantine(entry.id)
             payload = {"entry": entry.id, "reason": reason, "files": entry.files}
@@ -180,7 +182,7 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
         InputError: no such entry, one that waits for something else, or a reason that is not a code.
     """
     _check_reason(reason, "NO_NAME_SHOWN")
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
         text = any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes)
         face = decision == "admit" and not faces.WAITS.isdisjoint(entry.codes)
@@ -211,7 +213,7 @@ def _entry(archive: Archive, entry_id: str) -> QuarantineEntry:
 @contextmanager
 def _files(archive: Archive, entry_id: str) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     """The members of an entry, the index first, as streams that are read in their order."""
-    name = layout.vault_name(_entry(archive, entry_id).id)
+    name = repository.vault_name(_entry(archive, entry_id).id)
     try:
         file = archive.quarantine.open(name)
     except FileNotFoundError:

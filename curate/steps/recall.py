@@ -19,22 +19,22 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from curate import clock, durable, hub
-from curate import version as versions
+from curate import hub
 from curate.archive import config as configuration
-from curate.archive import layout
-from curate.archive.cuts import cuts, holds
-from curate.archive.layout import Archive
-from curate.cutting import notices, recalls
-from curate.cutting.purging import to_purge
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.digests import canonical_json, sha256_file
-from curate.errors import CurateError, HubError, InputError, LockedError, quoted
-from curate.hub.folder import FolderHub
+from curate.archive import repository
+from curate.archive.release_folders import cuts, holds
+from curate.archive.repository import Archive
+from curate.core import clock, durable, versions
+from curate.core.actor import TOOL, who
+from curate.core.digests import canonical_json, sha256_file
+from curate.core.errors import CurateError, HubError, InputError, LockedError, quoted
+from curate.core.progress import Progress, silent
+from curate.deid import pseudonyms
+from curate.hub.folder.target import FolderHub
 from curate.hub.protocol import Settings, Target
-from curate.identity import TOOL, who
-from curate.progress import Progress, silent
+from curate.keys.derivation import Keys
+from curate.releases import recall_notices, recall_state
+from curate.releases.purge import to_purge
 from curate.steps.publish import publish
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
@@ -105,8 +105,8 @@ def recall(root: Path, subject: str, reason: str, *, drill: bool = False, progre
         HubError: a hub fails, or something of it can still be read there: that hub stays closed.
         LockedError: the archive is in use; the hubs are closed already, the rest waits for the next run.
     """
-    if reason not in notices.REASONS:
-        known = "; ".join(f"{code}: {words}" for code, words in notices.REASONS.items())
+    if reason not in recall_notices.REASONS:
+        known = "; ".join(f"{code}: {words}" for code, words in recall_notices.REASONS.items())
         raise InputError("That is no reason for a recall.", hint=f"Give one of these. {known}.")
     try:
         return (_rehearse if drill else _recall)(root, subject, reason, progress=progress)
@@ -118,8 +118,8 @@ def recall(root: Path, subject: str, reason: str, *, drill: bool = False, progre
 
 def _finished(root: Path, subject: str) -> Recall | None:
     """What the ledger says of an earlier run that did all of it."""
-    with layout.opened(root, write=False) as archive:
-        found = recalls.finished(archive, _names(archive, subject))
+    with repository.opened(root, write=False) as archive:
+        found = recall_state.finished(archive, _names(archive, subject))
     if found is None:
         return None
     began, ended = found
@@ -150,7 +150,7 @@ def _recall(
     # (4) a version without it, which adds nothing that nobody approved
     with _timed(done, "cut"):
         cut = release(root, progress, reserve="", corrected=True)
-        _note(root, recalls.CUT, cut.version, {"digest": cut.digest, **_key(journal)})
+        _note(root, recall_state.CUT, cut.version, {"digest": cut.digest, **_key(journal)})
     # (5) published and purged everywhere, (6) and opened again where nothing of it can be read
     for target in sorted(journal.before):
         with _timed(done, "published and purged", target):
@@ -158,7 +158,7 @@ def _recall(
     for target in sorted(journal.before):
         with _timed(done, "opened", target):
             _reopen(root, journal, hub.open_target(target))
-    _note(root, recalls.DONE, journal.subject, {**_key(journal), "version": cut.version})
+    _note(root, recall_state.DONE, journal.subject, {**_key(journal), "version": cut.version})
     with durable.storage_errors("finish the recall"):
         for left in sorted((root / JOURNALS).glob(f".{journal.name}.*.tmp")):  # a run was killed as it wrote
             durable.remove(left)
@@ -184,7 +184,7 @@ def _timed(done: list[Done], step: str, place: str = "") -> Iterator[None]:
 
 def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | None) -> _Journal:
     """What a run that was stopped wrote down, or a new one."""
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         names = _names(archive, subject)
         for found in _journals(root):
             if found.subject in names:
@@ -203,7 +203,7 @@ def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | N
                 hint=f"Give a published version, or a study's id. {out}",
             )
         canonical = names[0] if len(names) == 1 else next(name for name in names if name in studies)
-        number = sum(1 for _ in archive.ledger.events(recalls.DONE, canonical)) + 1
+        number = sum(1 for _ in archive.ledger.events(recall_state.DONE, canonical)) + 1
         ordered = sorted(held, key=versions.parse)
         return _Journal(canonical, number, reason, sorted(studies), ordered, dict.fromkeys(touched))
 
@@ -214,7 +214,7 @@ def _names(archive: Archive, subject: str) -> tuple[str, ...]:
         return (versions.normal(subject),)
     except InputError:
         keys = Keys.from_secret(archive.secret)
-        return subject.strip(), identifiers.new_uid(keys, subject.strip())
+        return subject.strip(), pseudonyms.new_uid(keys, subject.strip())
 
 
 def _studies(archive: Archive, subject: str, names: tuple[str, ...]) -> set[str]:
@@ -299,7 +299,7 @@ def _record_opened(root: Path, journal: _Journal) -> None:
     try:
         _note(
             root,
-            notices.OPENED,
+            recall_notices.OPENED,
             journal.subject,
             {**_key(journal), **facts, "targets": sorted(journal.before)},
         )
@@ -311,7 +311,7 @@ def _record_opened(root: Path, journal: _Journal) -> None:
     for url in sorted(journal.before):
         before = journal.before[url] or {}
         payload = {**_key(journal), "target": url, **{k: v for k, v in before.items() if v is not None}}
-        _note(root, recalls.CLOSED, journal.subject, payload)
+        _note(root, recall_state.CLOSED, journal.subject, payload)
 
 
 def _key(journal: _Journal) -> dict[str, Any]:
@@ -320,7 +320,7 @@ def _key(journal: _Journal) -> dict[str, Any]:
 
 def _note(root: Path, kind: str, subject: str, payload: dict[str, Any]) -> None:
     """Add an event, unless it is there."""
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         if any(event.payload == payload for event in archive.ledger.events(kind, subject)):
             return
         with archive.ledger.transaction():
@@ -330,7 +330,7 @@ def _note(root: Path, kind: str, subject: str, payload: dict[str, Any]) -> None:
 def _put(root: Path, journal: _Journal, version: str, url: str, progress: Progress) -> None:
     """Publish the corrected version and purge the rest; then look again, as long as something is left."""
     found = publish(root, version, url, alone=True, progress=progress)  # another hub's fault holds up none
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         there = {e.subject for e in archive.ledger.events("published") if e.payload["target"] == url}
         recuts = {name: archive.releases / name for name in journal.versions if name in there}
     again = hub.open_target(url).purge(recuts, progress=progress)
@@ -357,7 +357,7 @@ def _reopen(root: Path, journal: _Journal, target: Target) -> None:
         return
     before = journal.before[target.url] or {}
     target.open_to_readers(Settings(before.get("private"), before.get("gated")))
-    _note(root, recalls.REOPENED, journal.subject, {**_key(journal), "target": target.url})
+    _note(root, recall_state.REOPENED, journal.subject, {**_key(journal), "target": target.url})
 
 
 def _rehearse(root: Path, subject: str, reason: str, progress: Progress) -> Recall:
@@ -368,7 +368,7 @@ def _rehearse(root: Path, subject: str, reason: str, progress: Progress) -> Reca
         with durable.storage_errors("rehearse the recall"):
             place.mkdir(mode=0o700)
             target = FolderHub((place / "hub").absolute(), linked=True)
-            with layout.opened(root, write=True) as archive:
+            with repository.opened(root, write=True) as archive:
                 _copy(archive, place / "archive")
                 published = _published(archive)
         for path in published:
@@ -389,7 +389,7 @@ def _fields(found: Recall) -> dict[str, Any]:
 
 def _real(root: Path) -> tuple[str, ...]:
     """The targets that a recall would close."""
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         urls = {event.payload["target"] for event in archive.ledger.events("published")}
     return tuple(sorted(url for url in urls if hub.open_target(url).can_erase))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate import clock
-from curate.archive import layout, reviews
-from curate.archive.reviews import Reason, Rejection, release_folder
-from curate.digests import sha256_file
-from curate.errors import InputError
-from curate.identity import TOOL
+from curate.archive import repository
+from curate.attestation import approvals
+from curate.attestation.approvals import Reason, Rejection, release_folder
+from curate.core import clock
+from curate.core.actor import TOOL
+from curate.core.digests import sha256_file
+from curate.core.errors import InputError
 
 
 def reject(root: Path, version: str, reviewer: str, reason: str, text: str = "") -> Rejection:
@@ -24,11 +25,11 @@ def reject(root: Path, version: str, reviewer: str, reason: str, text: str = "")
         raise InputError("A reviewer needs a name.", hint="Give it with --as NAME.")
     if reason.upper() not in Reason.__members__:
         raise InputError(f"{reason!r} is no reason.", hint=f"Give one of {', '.join(Reason)}.")
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         folder = release_folder(archive, version)
         digest = sha256_file(folder / "release.json")
         made = Rejection(folder.name, digest, reviewer.strip(), Reason(reason.upper()), text.strip())
-        if made not in reviews.rejections(archive, folder.name, digest):
+        if made not in approvals.rejections(archive, folder.name, digest):
             with archive.ledger.transaction():
                 remark = archive.ledger.put_remark(made.text).hex()
                 payload = {

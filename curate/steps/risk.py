@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.archive import layout
-from curate.donation import disclosure
-from curate.findings import Finding
+from curate.archive import repository
+from curate.core.findings import Finding
+from curate.donation import quasi_identifiers
 from curate.privacy.forecast import Forecast
 from curate.privacy.forecast import forecast as forecast_of
-from curate.privacy.history import FIRST
+from curate.privacy.republication import FIRST
 from curate.privacy.risk import Risk
 from curate.privacy.risk import risk as count
 
@@ -57,10 +57,10 @@ def risk(root: Path, k: int | None = None) -> RiskReport:
     Raises:
         InputError: no archive, or a k out of range.
     """
-    with layout.opened(root, write=False) as archive:
-        policy = disclosure.policy_of(archive.config, k)
-        raw = disclosure.raw_table(archive.ledger)
-        made = disclosure.recoding(archive, policy)
+    with repository.opened(root, write=False) as archive:
+        policy = quasi_identifiers.policy_of(archive.config, k)
+        raw = quasi_identifiers.raw_table(archive.ledger)
+        made = quasi_identifiers.recoding(archive, policy)
     return RiskReport(
         k=policy.k,
         access=policy.access,
@@ -70,7 +70,7 @@ def risk(root: Path, k: int | None = None) -> RiskReport:
         levels=dict(made.levels),
         suppressed=dict(made.suppressed),
         waiting=dict(sorted(Counter(made.held["reason"].to_pylist()).items())),
-        images_alone=disclosure.images_alone(raw, frozenset(made.held["study_id"].to_pylist()), policy.k),
+        images_alone=quasi_identifiers.images_alone(raw, frozenset(made.held["study_id"].to_pylist()), policy.k),
         forecast=forecast_of(made),
         findings=made.findings(),
     )
@@ -78,4 +78,4 @@ def risk(root: Path, k: int | None = None) -> RiskReport:
 
 def _risk(table: pa.Table, k: int) -> Risk:
     first = (FIRST,) if FIRST in table.column_names else ()
-    return count(table, (*disclosure.QUASI_IDENTIFIERS, *first), k, sensitive=disclosure.SENSITIVE)
+    return count(table, (*quasi_identifiers.QUASI_IDENTIFIERS, *first), k, sensitive=quasi_identifiers.SENSITIVE)

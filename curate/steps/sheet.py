@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate import durable
-from curate.archive import layout, sheets
-from curate.archive.evidence import decisions_of, sheet_of
-from curate.archive.sheets import Decisions, Sheet
-from curate.errors import InputError
+from curate.archive import repository
+from curate.attestation import review_sheets
+from curate.attestation.evidence import decisions_of, sheet_of
+from curate.attestation.review_sheets import Decisions, Sheet
+from curate.core import durable
+from curate.core.errors import InputError
 
 
 def sheet(root: Path, version: str, out: Path | None = None, decisions: Path | None = None) -> tuple[Sheet, Decisions]:
@@ -17,7 +18,7 @@ def sheet(root: Path, version: str, out: Path | None = None, decisions: Path | N
     Raises:
         InputError: no such version, or a file is there already: answers are never written over.
     """
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         asked, undecided = sheet_of(archive, version), decisions_of(archive, version)
     _write(out, asked)
     _write(decisions, undecided)
@@ -30,4 +31,4 @@ def _write(path: Path | None, record: Sheet | Decisions) -> None:
     if path.exists():
         raise InputError(f"{path} exists already.", hint="Name a new file, or remove it.")
     with durable.storage_errors(f"write {path}"):
-        durable.write_bytes(path, sheets.to_json(record).encode())
+        durable.write_bytes(path, review_sheets.to_json(record).encode())

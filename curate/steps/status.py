@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from curate.archive import layout, receipts
-from curate.archive.cuts import cuts, holds
-from curate.archive.layout import Archive
-from curate.errors import InputError
-from curate.findings import rule
+from curate.archive import receipts, repository
+from curate.archive.release_folders import cuts, holds
+from curate.archive.repository import Archive
+from curate.core.errors import InputError
+from curate.core.findings import rule
 
 State = Literal["waiting", "refused", "published", "withdrawn"]
 
@@ -36,7 +36,7 @@ def status(root: Path, receipt: str) -> Status:
         InputError: not a receipt, mistyped, or not one of this archive's.
     """
     digest = receipts.digest(receipt)
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         study = archive.ledger.receipt(digest)
         if study is None:
             raise InputError("This archive did not give out that receipt.", hint="Ask where it was donated.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from curate.archive import pins, trust
-from curate.archive.pins import Pin
+from curate.attestation import pinned_keys, trust
+from curate.attestation.pinned_keys import Pin
 
 __all__ = ["Pin", "add_trust", "list_trust", "remove_trust"]
 
@@ -24,7 +24,7 @@ def list_trust() -> list[Pin]:
     Raises:
         DamagedError: they cannot be read.
     """
-    return [pin for _, pin in sorted(pins.read().items())]
+    return [pin for _, pin in sorted(pinned_keys.read().items())]
 
 
 def remove_trust(name: str) -> Pin:

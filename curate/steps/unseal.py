@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from curate import leftovers
 from curate.archive import receipts as receipt_files
-from curate.archive import sealed_log, secret
-from curate.dicom.types import Keys
+from curate.core import leftovers
+from curate.keys import sealed_log, secret_file
+from curate.keys.derivation import Keys
 
 
 def unseal(file: Path, key: Path) -> Iterator[dict[str, Any]]:
@@ -20,7 +20,7 @@ def unseal(file: Path, key: Path) -> Iterator[dict[str, Any]]:
         DamagedError: it is damaged.
     """
     leftovers.clear(key)
-    yield from sealed_log.read(file, Keys.from_secret(secret.read(key)).storage)
+    yield from sealed_log.read(file, Keys.from_secret(secret_file.read(key)).storage)
 
 
 def receipts(file: Path, key: Path) -> list[dict[str, str]]:
@@ -31,5 +31,5 @@ def receipts(file: Path, key: Path) -> list[dict[str, str]]:
         DamagedError: it is damaged.
     """
     leftovers.clear(key)
-    found = receipt_files.read(file, Keys.from_secret(secret.read(key)).storage)
+    found = receipt_files.read(file, Keys.from_secret(secret_file.read(key)).storage)
     return sorted(map(receipt_files.record, found), key=lambda entry: (entry["donor"], entry["study"]))

@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import contract, durable
-from curate.errors import InputError
+from curate import contract
+from curate.core import durable
+from curate.core.errors import InputError
+from curate.core.progress import Progress, silent
 from curate.hub.protocol import RELEASE_FILE, parse_release
-from curate.loading import copies, tables, trusted
+from curate.loading import copies, manifest_tables, trusted
 from curate.loading.copies import Held
-from curate.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ def verify_copy(
         if inside.unread and copies.digest(path) not in listed:
             unread.add(path.relative_to(folder).as_posix())
         other += not inside.held and not inside.unread
-    known, uids = _known(tables.local(found, "instances")["instances"], held)
-    studies = _studies([tables.local(one, "studies")["studies"] for one in (found, newest)], held)
-    revoked = _revoked([tables.local(one, "revocations")["revocations"] for one in (found, newest)], held)
+    known, uids = _known(manifest_tables.local(found, "instances")["instances"], held)
+    studies = _studies([manifest_tables.local(one, "studies")["studies"] for one in (found, newest)], held)
+    revoked = _revoked([manifest_tables.local(one, "revocations")["revocations"] for one in (found, newest)], held)
     gone = {one.study for one in held if one.study and _is_revoked(one, revoked)}
     by_state: dict[str, set[str]] = {"current": set(), "revoked": set(), "altered": set(), "unknown": set()}
     instances = dict.fromkeys(by_state, 0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.archive import layout, receipts
-from curate.archive.layout import Archive
-from curate.cutting.erase import Erased, settle
-from curate.cutting.forget import take
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.errors import InputError
+from curate.archive import receipts, repository
+from curate.archive.repository import Archive
+from curate.core.errors import InputError
+from curate.deid import pseudonyms
+from curate.keys.derivation import Keys
+from curate.releases.removal import take
+from curate.releases.withdrawal import Erased, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def withdraw(root: Path, subject: str) -> Withdrawal:
         InputError: nothing in the archive goes by that name.
         LockedError, StorageError, DamagedError: as their messages say.
     """
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         keys = Keys.from_secret(archive.secret)
         before = settle(archive)
         studies, known = _find(archive, keys, subject.strip())
@@ -63,12 +63,12 @@ def _find(archive: Archive, keys: Keys, subject: str) -> tuple[frozenset[str], b
     held = ledger.receipt(receipts.digest(subject)) if _is_receipt(subject) else None
     if held is not None:
         return frozenset({held} if held else ()), not held
-    studies = (subject, identifiers.new_uid(keys, subject))
+    studies = (subject, pseudonyms.new_uid(keys, subject))
     here = {study for study in studies if ledger.has_study(study) or study in waiting}
     if here:
         return frozenset(here), False
-    donors = {subject, identifiers.donor_id(keys, subject)}
-    marks = {identifiers.tombstone(keys, donor).hex() for donor in donors}
+    donors = {subject, pseudonyms.donor_id(keys, subject)}
+    marks = {pseudonyms.tombstone(keys, donor).hex() for donor in donors}
     here = {study for donor in donors for study in ledger.study_ids(donor)}
     here |= {study for study, donor in waiting.items() if donor in donors}
     here |= _of_further_id(archive, subject) if not here else frozenset()
@@ -78,7 +78,7 @@ def _find(archive: Archive, keys: Keys, subject: str) -> tuple[frozenset[str], b
 
 def _of_further_id(archive: Archive, subject: str) -> frozenset[str]:
     """All studies of the donor of whom a release shows one under this further id."""
-    if not identifiers.is_donor_id(subject):
+    if not pseudonyms.is_donor_id(subject):
         return frozenset()
     studies = archive.ledger.outlines()
     owner = next((s.donor_id for s in studies if s.payload.get("further", {}).get("donor_id") == subject), None)

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from curate import version as versions
-from curate.archive import attestations, commitments, merkle, notes, reviews
-from curate.archive.attestations import APPROVALS, FOLDER, OPENINGS
-from curate.archive.commitments import CONSENT, WITHDRAWAL
-from curate.archive.notes import PublicKey
-from curate.errors import CurateError
-from curate.findings import merge
-from curate.records import CheckResult
-from curate.verify import attested
-from curate.verify.attested import Attested, Found
-from curate.verify.seal import Seal
-from curate.verify.sealed import check_sealed
+from curate.attestation import approvals, release_attestations
+from curate.attestation.release_attestations import APPROVALS, FOLDER, OPENINGS
+from curate.core import versions
+from curate.core.errors import CurateError
+from curate.core.findings import merge
+from curate.core.records import CheckResult
+from curate.transparency import commitments, merkle, signed_note
+from curate.transparency.commitments import CONSENT, WITHDRAWAL
+from curate.transparency.signed_note import PublicKey
+from curate.verify import attestation_reader
+from curate.verify.attestation_reader import Attested, Found
+from curate.verify.checks.seal import Seal
+from curate.verify.sealed_files import check_sealed
 
 _TITLES = {
     "signature": "Each checkpoint is signed by the archive's key",
@@ -54,9 +55,9 @@ def audit_releases(
     """
     found = Found()
     # (1) to (3) each release's checkpoint is signed, signs what is there, and its leaves give its head
-    made = [attested.read(folder, found) for folder in folders]
+    made = [attestation_reader.read(folder, found) for folder in folders]
     releases = sorted((r for r in made if r), key=lambda r: (versions.parse(r.name), r.digest, str(r.seal.folder)))
-    attested.trusted(releases, key, found)
+    attestation_reader.trusted(releases, key, found)
     # (4) to (6) each row has its consent, and no withdrawal of any of the logs touches one; (7) reviewers
     revoked: dict[str, set[bytes]] = {}
     for release in releases:
@@ -111,7 +112,7 @@ def _openings(release: Attested, found: Found) -> set[bytes]:
     revoked: set[bytes] = set()
     withdrawals, last, doubled = set(), -1, 0
     path = release.seal.folder / FOLDER / OPENINGS
-    for index, salt, text in attested.rows(path, "openings", ("index", "salt", "opening")):
+    for index, salt, text in attestation_reader.rows(path, "openings", ("index", "salt", "opening")):
         found.count("openings")
         if not last < index < release.point.size or not _opens(release, index, salt, text):
             found.tell("openings", "LOG_OPENING", release.name, f"leaf {index}")
@@ -146,8 +147,8 @@ def _opens(release: Attested, index: int, salt: bytes, text: str) -> bool:
 
 def _consents(release: Attested, consents: dict[str, str], found: Found) -> None:
     """Each row of `studies` takes one consent of its own away; none is left over."""
-    path, missing = release.seal.folder / attested.TABLES[0], 0
-    for study_id, license_id in attested.rows(path, "studies", ("study_id", "license")):
+    path, missing = release.seal.folder / attestation_reader.TABLES[0], 0
+    for study_id, license_id in attestation_reader.rows(path, "studies", ("study_id", "license")):
         found.count("consents")
         missing += consents.pop(study_id, None) != license_id
     if missing:
@@ -159,14 +160,14 @@ def _consents(release: Attested, consents: dict[str, str], found: Found) -> None
 def _withdrawals(release: Attested, everywhere: set[bytes], own: set[bytes], found: Found) -> None:
     """No instance is revoked by any of the logs; its own log and its table of revocations say the same."""
     folder, touched = release.seal.folder, 0
-    for batch in attested.batches(folder / attested.TABLES[1], "instances", ["sha256"]):
+    for batch in attestation_reader.batches(folder / attestation_reader.TABLES[1], "instances", ["sha256"]):
         found.count("withdrawals", batch.num_rows)
         digests = batch.column(0).to_pylist() if everywhere else []
-        touched += sum(attested.hashed(digest) in everywhere for digest in digests)
+        touched += sum(attestation_reader.hashed(digest) in everywhere for digest in digests)
     if touched:
         found.tell("withdrawals", "LOG_ROW_WITHDRAWN", release.name, count=touched)
     columns = ("sha256_of_sha256", "version")
-    stated = dict(attested.rows(folder / attested.TABLES[2], "revocations", columns))
+    stated = dict(attestation_reader.rows(folder / attestation_reader.TABLES[2], "revocations", columns))
     version = versions.parse(release.name)
     due = {digest for digest, since in stated.items() if versions.parse(since) <= version}
     if unlogged := due - own:
@@ -177,14 +178,14 @@ def _withdrawals(release: Attested, everywhere: set[bytes], own: set[bytes], fou
 
 def _approvals(release: Attested, found: Found) -> None:
     """Each note is signed by its key; enough of those that count are there; what they name lies beside them."""
-    listed = attestations.read_approvals(release.seal.folder)
+    listed = release_attestations.read_approvals(release.seal.folder)
     if listed is None:
         found.tell("approvals", "ATTESTATION_FILE_INVALID", release.name, APPROVALS)
         return
     found.count("approvals", len(listed))
     digests = [release.digest, *release.replaces]
     for entry in listed:
-        said = reviews.opened(entry)
+        said = approvals.opened(entry)
         if said is None or said.version != release.name or said.release not in digests:
             found.tell("approvals", "ATTESTATION_APPROVAL", release.name, entry.public.name)
             continue
@@ -193,7 +194,7 @@ def _approvals(release: Attested, found: Found) -> None:
             if digest and release.said.files.get(f"{kind}/{digest}.json") != digest:
                 found.tell("approvals", "ATTESTATION_FILE_MISSING", release.name, kind)
     asked = release.said.approval
-    if len(reviews.counted(listed, asked, digests)) < asked.required:
+    if len(approvals.counted(listed, asked, digests)) < asked.required:
         found.tell("approvals", "ATTESTATION_APPROVALS_LACKING", release.name)
 
 
@@ -230,4 +231,4 @@ def read_key(text: str) -> PublicKey:
         InputError: it is none.
     """
     path = Path(text)
-    return notes.public_key(path.read_text(encoding="utf-8") if "+" not in text and path.is_file() else text)
+    return signed_note.public_key(path.read_text(encoding="utf-8") if "+" not in text and path.is_file() else text)

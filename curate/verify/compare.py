@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate import contract
-from curate.errors import DamagedError, InputError
+from curate.core.errors import DamagedError, InputError
 
 IGNORED = frozenset({"release_version"})  # differs in every row of every version
 _MEMORY = "600MB"

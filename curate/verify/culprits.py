@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import duckdb
 
 from curate import contract
-from curate.findings import Finding
-from curate.verify.seal import Seal
-from curate.verify.tables import connect
+from curate.core.findings import Finding
+from curate.verify.checks.seal import Seal
+from curate.verify.checks.tables import connect
 
 _INSTANCE, _STUDY = "instance ", "study "
 _COUNTED = {

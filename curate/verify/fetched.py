@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.archive import attestations
-from curate.archive.attestations import CHECKPOINT, FOLDER
-from curate.errors import DamagedError
+from curate.attestation import release_attestations
+from curate.attestation.release_attestations import CHECKPOINT, FOLDER
+from curate.core.errors import DamagedError
 from curate.hub.download import copy
 from curate.hub.protocol import Target
 
@@ -22,7 +22,7 @@ def bring(target: Target, version: str, folder: Path) -> None:
         return
     copy(target, version, f"{FOLDER}/{CHECKPOINT}", folder)
     try:
-        _, said = attestations.read_checkpoint(folder)
+        _, said = release_attestations.read_checkpoint(folder)
     except DamagedError:
         return  # the checks say what is wrong with it
     for name in said.files:

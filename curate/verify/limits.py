@@ -9,12 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate import beneath, bounded, contract
-from curate.bounded import TooMuchError
-from curate.digests import parse_json
-from curate.errors import DamagedError, quoted
-from curate.findings import Finding
-from curate.verify.seal import Seal
+from curate import contract
+from curate.core.digests import parse_json
+from curate.core.errors import DamagedError, quoted
+from curate.core.findings import Finding
+from curate.untrusted import foreign_files, parquet
+from curate.untrusted.parquet import TooMuchError
+from curate.verify.checks.seal import Seal
 
 _COUNTS = ("applied", "warnings")
 _LONGEST_CODE = 64
@@ -23,10 +24,10 @@ _TABLES = ("table", "profile", "pixels", "faces")
 
 def of_table(folder: Path, name: str, *, pack: bool = False) -> list[Finding]:
     """Why a Parquet file of a release must not be read: nothing, or one finding."""
-    if rule := beneath.problem(folder, name):
+    if rule := foreign_files.problem(folder, name):
         return [Finding("TABLE_UNREADABLE" if rule == "FILE_MISSING" else rule, name)]
     try:
-        bounded.check(folder / name, name, pack=pack)
+        parquet.check(folder / name, name, pack=pack)
     except TooMuchError as error:
         return [Finding(error.rule, name, error.tag)]
     return []
@@ -76,7 +77,7 @@ def _payloads(path: Path) -> Iterator[str]:
 def _is_evidence(text: str) -> bool:
     try:
         found = parse_json(text)
-        if not isinstance(found, dict) or len(json.dumps(found)) > bounded.PAYLOAD_BYTES:
+        if not isinstance(found, dict) or len(json.dumps(found)) > parquet.PAYLOAD_BYTES:
             return False
     except ValueError:  # False: the answer asked for
         return False

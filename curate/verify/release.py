@@ -9,21 +9,21 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from curate.errors import DamagedError
-from curate.findings import Finding, has_errors
+from curate.core.errors import DamagedError
+from curate.core.findings import Finding, has_errors
+from curate.core.progress import Progress, silent
+from curate.core.records import CheckResult
 from curate.parallel import Workers
-from curate.progress import Progress, silent
-from curate.records import CheckResult
-from curate.verify import previews, tables, texts
-from curate.verify import seal as sealing
 from curate.verify.audit import check_attestations
-from curate.verify.disclosure import check_disclosure
-from curate.verify.faces import check_faces
-from curate.verify.instances import check_instances
-from curate.verify.looks import check_looks
-from curate.verify.pixels import check_pixels
-from curate.verify.remembered import Remembered
-from curate.verify.seal import Seal
+from curate.verify.checks import previews, tables, texts
+from curate.verify.checks import seal as sealing
+from curate.verify.checks.disclosure import check_disclosure
+from curate.verify.checks.faces import check_faces
+from curate.verify.checks.instances import check_instances
+from curate.verify.checks.pixel_review import check_looks
+from curate.verify.checks.pixels import check_pixels
+from curate.verify.checks.seal import Seal
+from curate.verify.verified_cache import Remembered
 
 
 def check_release(

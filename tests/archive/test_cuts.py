@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.archive import layout
-from curate.archive.cuts import cuts
+from curate.archive import repository
+from curate.archive.release_folders import cuts
 from tests.steps.archives import make_archive
 
 
@@ -16,5 +16,5 @@ def test_versions_are_listed_as_they_were_cut(tmp_path: Path) -> None:
         (root / "releases" / name).mkdir(parents=True)
         (root / "releases" / name / "release.json").touch()
     (root / "releases" / "3.0.0").mkdir()
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         assert [folder.name for folder in cuts(archive)] == ["1.9.0", "1.10.0", "2.0.0"]

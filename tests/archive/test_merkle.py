@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.archive import merkle
+from curate.transparency import merkle
 
 # of the reference implementation, github.com/google/certificate-transparency (Apache-2.0): merkle_tree_test.cc
 INPUTS = [bytes.fromhex(text) for text in (

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.archive import packs
-from curate.archive.layout import store
 from curate.archive.packs import PackRow
-from curate.errors import DamagedError, StorageError
+from curate.archive.repository import store
+from curate.core.errors import DamagedError, StorageError
 
 
 def _rows(sizes: list[tuple[int, int]]) -> list[PackRow]:
@@ -101,7 +101,7 @@ def test_what_is_no_pack_is_damaged(tmp_path: Path, damage: str) -> None:
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a write fails for want of room, the message says so and no file stays."""
-    from curate import durable
+    from curate.core import durable
 
     def full(step: str, path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import durable
-from curate.archive import receipts, sealed_log, secret
-from curate.errors import DamagedError, InputError
+from curate.archive import receipts
+from curate.core import durable
+from curate.core.errors import DamagedError, InputError
+from curate.keys import sealed_log, secret_file
 from curate.steps.init import init
 from curate.steps.intake import intake
 from tests.steps.archives import INFO, donation
@@ -121,39 +122,39 @@ def test_records_are_synced_before_append_returns(tmp_path: Path) -> None:
 def test_a_key_file_is_its_owners(tmp_path: Path) -> None:
     """Made with mode 0600; one that others may read is refused with the command that mends it."""
     path = tmp_path / "a.key"
-    made = secret.make(path)
-    assert secret.read(path) == made and len(made) == 32
+    made = secret_file.make(path)
+    assert secret_file.read(path) == made and len(made) == 32
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.chmod(0o644)
     with pytest.raises(InputError, match="readable to others") as refused:
-        secret.read(path)
+        secret_file.read(path)
     assert "chmod 600" in refused.value.hint
 
 
 def test_a_key_under_a_passphrase_opens_with_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The right passphrase gives the secret; a wrong or missing one a clear message; no cost is taken on trust."""
     path = tmp_path / "a.key"
-    monkeypatch.setenv(secret.VARIABLE, "correct horse")
-    made = secret.make(path, under_passphrase=True)
+    monkeypatch.setenv(secret_file.VARIABLE, "correct horse")
+    made = secret_file.make(path, under_passphrase=True)
     assert made.hex() not in path.read_text()
-    assert secret.read(path) == made
-    monkeypatch.setenv(secret.VARIABLE, "correct hearse")
+    assert secret_file.read(path) == made
+    monkeypatch.setenv(secret_file.VARIABLE, "correct hearse")
     with pytest.raises(InputError, match="The passphrase of"):
-        secret.read(path)
-    monkeypatch.delenv(secret.VARIABLE)
+        secret_file.read(path)
+    monkeypatch.delenv(secret_file.VARIABLE)
     with pytest.raises(InputError, match="needs a passphrase"):
-        secret.read(path)
+        secret_file.read(path)
     path.write_text(path.read_text().replace("scrypt 131072", "scrypt 137438953472"))
     with pytest.raises(DamagedError, match="is not a key file"):
-        secret.read(path)
+        secret_file.read(path)
 
 
 def test_an_archive_under_a_passphrase_opens_with_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command on it asks for the passphrase; nothing else of the archive changes."""
-    monkeypatch.setenv(secret.VARIABLE, "correct horse")
+    monkeypatch.setenv(secret_file.VARIABLE, "correct horse")
     root = init(tmp_path / "a", INFO, approvals=0, under_passphrase=True)
     source, table = donation(tmp_path / "in", studies=1)
     assert intake(root, [source], table, deidentify=True, workers=1).admitted_studies == 1
-    monkeypatch.delenv(secret.VARIABLE)
+    monkeypatch.delenv(secret_file.VARIABLE)
     with pytest.raises(InputError, match="needs a passphrase"):
         intake(root, [source], table, deidentify=True, workers=1)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from curate import resources
-from curate.archive import sheets
-from curate.archive.evidence import bound, sampled
-from curate.archive.sheets import Decisions, FindingDecision, Question, SeriesDecision, Sheet
+from curate.attestation import review_sheets
+from curate.attestation.evidence import bound, sampled
+from curate.attestation.review_sheets import Decisions, FindingDecision, Question, SeriesDecision, Sheet
+from curate.core import resources
 from tests.regenerate_golden import GOLDEN
 
 
@@ -72,9 +72,9 @@ def test_the_golden_ones_obey_their_schemas(name: str, kind: str) -> None:
 
 def test_what_is_read_is_written_the_same(tmp_path: Path) -> None:
     """A sheet and decisions go through their records unchanged."""
-    for name, read in (("sheets", sheets.read_sheet), ("decisions", sheets.read_decisions)):
+    for name, read in (("sheets", review_sheets.read_sheet), ("decisions", review_sheets.read_decisions)):
         path = tmp_path / name
-        path.write_text(sheets.to_json(read(_golden(name))))
+        path.write_text(review_sheets.to_json(read(_golden(name))))
         assert json.loads(path.read_text()) == json.loads(_golden(name).read_text())
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from curate import clock, durable
-from curate.archive import keys, layout
-from curate.errors import DamagedError, InputError, LockedError, RefusedError
-from curate.hub.folder import FolderHub
+from curate.archive import repository
+from curate.core import clock, durable
+from curate.core.errors import DamagedError, InputError, LockedError, RefusedError
+from curate.hub.folder.target import FolderHub
 from curate.hub.protocol import contents_of
 from curate.steps.adopt import adopt
 from curate.steps.doctor import doctor
@@ -27,6 +27,7 @@ from curate.steps.publish import publish
 from curate.steps.purge import purge
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
+from curate.transparency import signing_keys
 from tests import synth
 from tests.steps.archives import curate_json, donation, files_of, make_archive
 from tests.steps.test_recall import id_of, places
@@ -106,8 +107,8 @@ def _page(root: Path) -> None:
 
 
 def _foreign_key(root: Path) -> None:
-    (root / keys.LOG_KEY).unlink()
-    keys.make(root / keys.LOG_KEY, "tests/test-archive")
+    (root / signing_keys.LOG_KEY).unlink()
+    signing_keys.make(root / signing_keys.LOG_KEY, "tests/test-archive")
 
 
 EDITS: dict[Callable[[Path], None], str] = {
@@ -155,7 +156,7 @@ def test_a_study_whose_record_was_edited_can_be_withdrawn(root: Path) -> None:
 def test_an_older_ledger_in_its_place_is_noticed(root: Path) -> None:
     """The file beside it knows better; withdraw and purge wait for nothing, and adopt goes on from there."""
     publish(root, "1.0.0")
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         archive.ledger.copy(root.parent / "older.db")
     more(root, 7)
     for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
@@ -217,9 +218,9 @@ def test_a_fixed_date_does_not_end_the_cooling_off(tmp_path: Path, monkeypatch: 
 
 def test_a_deleted_lock_lets_nobody_in(root: Path) -> None:
     """The folder itself is held: who removes the file `lock` does not make room for a second writer."""
-    with layout.opened(root, write=True):
+    with repository.opened(root, write=True):
         (root / "lock").unlink()
-        with pytest.raises(LockedError), layout.opened(root, write=True):
+        with pytest.raises(LockedError), repository.opened(root, write=True):
             pass
 
 
@@ -227,9 +228,9 @@ def test_a_deleted_lock_lets_nobody_in(root: Path) -> None:
 def test_another_users_archive_is_not_written(root: Path) -> None:
     """What another user would write, the owner could not read."""
     os.chown(root, 12_345, -1)
-    with pytest.raises(InputError, match="another user"), layout.opened(root, write=True):
+    with pytest.raises(InputError, match="another user"), repository.opened(root, write=True):
         pass
-    with layout.opened(root, write=False):
+    with repository.opened(root, write=False):
         pass
 
 

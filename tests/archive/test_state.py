@@ -13,11 +13,12 @@ from typing import get_args, get_type_hints
 import pytest
 
 from curate import contract
-from curate.archive import config, layout, tables, vault
+from curate.archive import arrow_ipc, config, repository
 from curate.archive.ledger import Ledger, StudyRecord
-from curate.errors import CurateError, DamagedError, InputError, LockedError
+from curate.core.errors import CurateError, DamagedError, InputError, LockedError
+from curate.core.records import ArchiveInfo
+from curate.keys import vault
 from curate.policies import Policy, PrivacyPolicy
-from curate.records import ArchiveInfo
 from curate.steps.init import init
 from tests.steps.archives import make_archive
 
@@ -100,7 +101,7 @@ def test_init_keeps_the_archive_private_and_refuses_to_overwrite(tmp_path: Path)
 
 
 def _hold(root: Path, held: multiprocessing.Event, done: multiprocessing.Event) -> None:  # type: ignore[valid-type]
-    with layout.opened(root, write=True):
+    with repository.opened(root, write=True):
         held.set()  # type: ignore[attr-defined]
         done.wait(30)  # type: ignore[attr-defined]
 
@@ -115,19 +116,19 @@ def test_a_second_maintainer_is_told_who_holds_the_archive(tmp_path: Path) -> No
     assert held.wait(60)
     with (
         pytest.raises(LockedError, match=f"by process {process.pid} on .* since "),
-        layout.opened(root, write=True),
+        repository.opened(root, write=True),
     ):
         pass
     process.kill()
     process.join()
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         assert archive.root == root
 
 
 def test_events_can_be_neither_changed_nor_deleted(tmp_path: Path) -> None:
     """The ledger's own triggers refuse to alter history."""
     root = make_archive(tmp_path / "a")
-    with layout.opened(root, write=True) as archive, archive.ledger.transaction():
+    with repository.opened(root, write=True) as archive, archive.ledger.transaction():
         archive.ledger.append("2026-01-01T00:00:00Z", "admitted", "2.25.1", {}, who="me", tool="t")
     db = sqlite3.connect(root / "ledger.db")
     for statement in ("DELETE FROM events", "UPDATE events SET kind='x'"):
@@ -140,7 +141,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     """What is written together is not written at all when one part fails."""
     Ledger.create(tmp_path / "l.db")
     ledger = Ledger(tmp_path / "l.db")
-    instances = tables.to_ipc(contract.to_arrow("instances", []))
+    instances = arrow_ipc.to_ipc(contract.to_arrow("instances", []))
     record = StudyRecord("2.25.1", "D", b"", {}, b"", instances, b"", None)
     with pytest.raises(ValueError, match="stop"), ledger.transaction():
         ledger.put_study(record)
@@ -153,7 +154,7 @@ def test_a_damaged_ledger_is_told_as_such(tmp_path: Path) -> None:
     """A ledger that is no database gives one message, not SQLite's."""
     root = make_archive(tmp_path / "a")
     (root / "ledger.db").write_bytes(b"x" * 4096)
-    with pytest.raises(DamagedError, match="damaged"), layout.opened(root, write=False):
+    with pytest.raises(DamagedError, match="damaged"), repository.opened(root, write=False):
         pass
 
 

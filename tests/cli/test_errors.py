@@ -14,8 +14,8 @@ import typer
 
 import curate as package
 from curate.cli import anybody
-from curate.errors import StorageError
-from curate.findings import Finding
+from curate.core.errors import StorageError
+from curate.core.findings import Finding
 from curate.steps.inspect import Verdict
 from tests import synth
 from tests.steps.archives import curate, make_archive

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from curate import telemetry
+from curate.core import telemetry
 from tests.steps.archives import donation
 
 _NETWORK = "socket,connect,sendto,bind"

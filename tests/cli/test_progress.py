@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from curate.cli.progress import Lines, progress
-from curate.progress import silent
+from curate.core.progress import silent
 
 
 class Clock:

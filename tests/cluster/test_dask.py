@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from curate import parallel
-from curate.dicom.types import Keys
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.keys.derivation import Keys
 from curate.parallel import sealed
 from curate.parallel.cluster import Cluster, connected
 from curate.parallel.sealed import Session

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from curate import parallel
-from curate.errors import CurateError
+from curate.core.errors import CurateError
 from tests.cluster.machines import FIXED, until
 from tests.cluster.test_dask import make, release_of
 from tests.steps.archives import curate, donation

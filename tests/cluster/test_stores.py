@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from curate import remote
 from curate.archive.stores import Store
-from curate.errors import DamagedError, InputError, StorageError
+from curate.core import remote
+from curate.core.errors import DamagedError, InputError, StorageError
 from tests import synth
 from tests.cluster.machines import FIXED, s3
 from tests.cluster.test_dask import make, release_of, upload

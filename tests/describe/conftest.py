@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.records import ReleaseSummary
+from curate.core.records import ReleaseSummary
 from tests.describe import release
 
 

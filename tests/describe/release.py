@@ -14,8 +14,8 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from curate import contract, licenses
+from curate.core.records import ArchiveInfo, FileEntry, ReleaseSummary, VersionChange
 from curate.describe import card, changelog, citation, croissant, datacite
-from curate.records import ArchiveInfo, FileEntry, ReleaseSummary, VersionChange
 
 VERSION = "1.2.0"
 SAMPLES = ("CT_small.dcm", "MR_small.dcm")

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from curate import contract, licenses
+from curate.core.errors import InputError
+from curate.core.findings import rules
+from curate.core.records import FileEntry, ReleaseSummary
 from curate.describe import body, card, card_check, croissant, croissant_check, layout
-from curate.errors import InputError
-from curate.findings import rules
-from curate.records import FileEntry, ReleaseSummary
 from tests.describe import release
 
 Built = tuple[Path, ReleaseSummary]

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate import licenses
+from curate.core.records import ReleaseSummary, VersionChange
 from curate.describe import changelog, citation, datacite
-from curate.records import ReleaseSummary, VersionChange
 from tests.describe import release
 
 Built = tuple[Path, ReleaseSummary]

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate import contract
+from curate.core.errors import InputError
+from curate.core.findings import rules
+from curate.core.records import FileEntry, ReleaseSummary
 from curate.describe import croissant, croissant_check, layout
-from curate.errors import InputError
-from curate.findings import rules
-from curate.records import FileEntry, ReleaseSummary
 
 Built = tuple[Path, ReleaseSummary]
 pytestmark = [  # mlcroissant 1.1.1 still uses what rdflib 7 and pandas 3 have renamed

@@ -1,4 +1,4 @@
-"""Write `curate/dicom/data/{allow,codes,cs,uids}.json` anew: `python -m tests.dicom.regenerate_profile`.
+"""Write `curate/deid/data/{allow,codes,cs,uids}.json` anew: `python -m tests.dicom.regenerate_profile`.
 
 Facts come from highdicom's module tables and pydicom's dictionaries (both MIT); what is decided by hand stands
 in `tests/dicom/profile_sources.py` and is meant to be edited.
@@ -17,7 +17,7 @@ from pydicom.sr import _concepts_dict, _snomed_dict
 
 from tests.dicom import profile_sources as sources
 
-DATA = Path(__file__).resolve().parents[2] / "curate" / "dicom" / "data"
+DATA = Path(__file__).resolve().parents[2] / "curate" / "deid" / "data"
 STRENGTH = {"1": 3, "1C": 2, "2": 1, "2C": 1, "3": 0}
 TEXTUAL = ("SH", "LO", "ST", "LT", "UT", "UC", "PN", "AE", "UR")
 NUMERIC = ("DS", "IS", "FD", "FL", "US", "UL", "SS", "SL", "SV", "UV", "US or SS")

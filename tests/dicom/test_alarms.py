@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from curate import findings
-from curate.dicom import alarms, grammar, terms
+from curate.core import findings
+from curate.deid import grammar, identifier_patterns
+from curate.deid.free_text import descriptions
 
 
 @pytest.mark.parametrize(
@@ -37,16 +38,16 @@ from curate.dicom import alarms, grammar, terms
 )
 def test_alarms(text: str, alarm: str) -> None:
     """Each pattern is known by an example, and acquisition terms raise nothing."""
-    raised = alarms.text_alarms(text)
+    raised = identifier_patterns.text_alarms(text)
     assert (alarm in raised) if alarm else ("ALARM_NAME" not in raised and "ALARM_DNI" not in raised)
 
 
 def test_every_alarm_is_a_warning() -> None:
     """An alarm decides nothing."""
-    assert all(findings.rule(code).severity is findings.Severity.WARNING for code, _ in alarms.ALARMS)
+    assert all(findings.rule(code).severity is findings.Severity.WARNING for code, _ in identifier_patterns.ALARMS)
 
 
 def test_the_vocabulary_raises_no_alarm() -> None:
     """No term, and no code string, is taken for an identifier."""
-    assert not [word for word in terms.vocabulary() if alarms.text_alarms(word)]
-    assert not [word for word in grammar.code_strings() | grammar.body_parts() if alarms.text_alarms(word)]
+    assert not [word for word in descriptions.vocabulary() if identifier_patterns.text_alarms(word)]
+    assert not [word for word in grammar.code_strings() | grammar.body_parts() if identifier_patterns.text_alarms(word)]

@@ -16,15 +16,15 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
-from curate.dicom.codestreams import Stated
-from curate.dicom.jpeg import clean_jpeg
-from curate.dicom.jpeg2000 import clean_jpeg_2000
-from curate.dicom.reader import parse
-from curate.dicom.rle import clean_rle, coded, decoded
-from curate.dicom.types import Bytes, MalformedError
-from curate.dicom.verify import verify
-from curate.donation import coded as donation
-from curate.findings import has_errors
+from curate.core.findings import has_errors
+from curate.deid.pixeldata.codestreams import Stated
+from curate.deid.pixeldata.jpeg import clean_jpeg
+from curate.deid.pixeldata.jpeg2000 import clean_jpeg_2000
+from curate.deid.pixeldata.rle import clean_rle, coded, decoded
+from curate.deid.verify import verify
+from curate.dicom.io.reader import parse
+from curate.dicom.model import Bytes, MalformedError
+from curate.donation import coded_pixels as donation
 from tests import synth
 from tests.planter.system import POLICY, context_of
 
@@ -327,7 +327,7 @@ def test_every_image_decodes_to_what_it_did(name: str, data: bytes) -> None:
 
 def test_an_instance_of_other_colours_is_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were what decides the colours lost, the instance would be refused: the first frame is compared."""
-    from curate.dicom import container
+    from curate.deid.pixeldata import container
 
     data = instance([jpeg(colours())], JPEGBaseline8Bit, PhotometricInterpretation="RGB", **COLOUR)
     monkeypatch.setattr(container, "restated", lambda item, _element, _syntax: item)

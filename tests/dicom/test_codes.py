@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from curate.dicom import codes, content, finish
-from curate.dicom.types import Item, Policy, StudyContext
+from curate.deid import coded_concepts, dataset_rules, sr_content
+from curate.deid.records import StudyContext
+from curate.dicom.model import Item
+from curate.policies import Policy
 
 CONTEXT = StudyContext(None, "", 0, "20000101")
 
 
 def code(value: str, scheme: str, meaning: str = "Maria Garcia") -> Item:
     item = Item()
-    item.put(codes.CODE_VALUE, "SH", value.encode())
-    item.put(codes.SCHEME, "SH", scheme.encode())
-    item.put(codes.MEANING, "LO", meaning.encode())
+    item.put(coded_concepts.CODE_VALUE, "SH", value.encode())
+    item.put(coded_concepts.SCHEME, "SH", scheme.encode())
+    item.put(coded_concepts.MEANING, "LO", meaning.encode())
     return item
 
 
@@ -31,12 +33,12 @@ def code(value: str, scheme: str, meaning: str = "Maria Garcia") -> Item:
 )
 def test_a_known_code_gets_the_known_meaning(value: str, scheme: str, meaning: str | None) -> None:
     """Whatever the file's own meaning says, the table's stands there afterwards."""
-    cleaned = codes.clean(0, code(value, scheme))
+    cleaned = coded_concepts.clean(0, code(value, scheme))
     assert cleaned is not None
-    assert "Garcia" not in cleaned.text(codes.MEANING)
-    assert cleaned.text(codes.CODE_VALUE) == value
+    assert "Garcia" not in cleaned.text(coded_concepts.MEANING)
+    assert cleaned.text(coded_concepts.CODE_VALUE) == value
     if meaning:
-        assert cleaned.text(codes.MEANING).lower() == meaning.lower()
+        assert cleaned.text(coded_concepts.MEANING).lower() == meaning.lower()
 
 
 @pytest.mark.parametrize(
@@ -48,31 +50,33 @@ def test_a_known_code_gets_the_known_meaning(value: str, scheme: str, meaning: s
 )  # fmt: skip
 def test_an_unknown_code_goes(value: str, scheme: str) -> None:
     """Private schemes, unknown values, wrong check digits and diagnoses are no codes."""
-    assert codes.clean(0, code(value, scheme)) is None
+    assert coded_concepts.clean(0, code(value, scheme)) is None
 
 
 def test_a_required_code_has_a_substitute() -> None:
     """A segment of a private type is still a segment of some tissue."""
-    cleaned = codes.clean(0x0062000F, code("Tumor of Maria", "99LOCAL"))
+    cleaned = coded_concepts.clean(0x0062000F, code("Tumor of Maria", "99LOCAL"))
     assert cleaned is not None
-    assert cleaned.text(codes.CODE_VALUE) == "85756007"
-    assert codes.clean(0x0062000F, cleaned) == cleaned
+    assert cleaned.text(coded_concepts.CODE_VALUE) == "85756007"
+    assert coded_concepts.clean(0x0062000F, cleaned) == cleaned
 
 
 def test_check_digits() -> None:
     """SNOMED CT and LOINC identifiers are known by their check digits."""
-    wrong = [value for value in codes.known()["SCT"] if len(value) < 11 and not codes.is_snomed(value)]
+    wrong = [
+        value for value in coded_concepts.known()["SCT"] if len(value) < 11 and not coded_concepts.is_snomed(value)
+    ]
     assert len(wrong) < 40
-    assert not codes.is_snomed("10200005")
-    assert codes.is_loinc("8302-2")
-    assert not codes.is_loinc("8302-3")
+    assert not coded_concepts.is_snomed("10200005")
+    assert coded_concepts.is_loinc("8302-2")
+    assert not coded_concepts.is_loinc("8302-3")
 
 
 def content_item(kind: str, concept: Item | None, **values: bytes) -> Item:
     item = Item()
-    item.put(content.VALUE_TYPE, "CS", kind.encode())
+    item.put(sr_content.VALUE_TYPE, "CS", kind.encode())
     if concept is not None:
-        item.put(content.CONCEPT, "SQ", [concept])
+        item.put(sr_content.CONCEPT, "SQ", [concept])
     for name, value in values.items():
         item.put(int(name[1:], 16), "UT", value)
     return item
@@ -82,7 +86,7 @@ def content_item(kind: str, concept: Item | None, **values: bytes) -> Item:
 def test_free_content_goes(kind: str) -> None:
     """Text, names and what nobody knows are no coded content."""
     item = content_item(kind, code("121106", "DCM", "Comment"), x0040A160=b"Maria was here")
-    assert finish.finish_item(Policy(), CONTEXT, 0x0040A730, item) is None
+    assert dataset_rules.finish_item(Policy(), CONTEXT, 0x0040A730, item) is None
 
 
 @pytest.mark.parametrize(
@@ -91,17 +95,17 @@ def test_free_content_goes(kind: str) -> None:
 def test_characteristics_of_the_person_go(value: str, scheme: str) -> None:
     """Age, sex and weight are no content of a released report."""
     item = content_item("NUM", code(value, scheme, "Subject Age"))
-    assert content.finish(item) is None
+    assert sr_content.finish(item) is None
 
 
 def test_measurements_stay_and_hide_no_code() -> None:
     """A number with a known name stays; attributes of a code beside it go."""
     item = content_item("NUM", code("118565006", "SCT", "Volume"))
     item.put(0x0040A300, "SQ", [Item()])
-    item.put(codes.CODE_VALUE, "SH", b"Maria ")
-    finished = finish.finish_item(Policy(), CONTEXT, 0x0040A730, item)
+    item.put(coded_concepts.CODE_VALUE, "SH", b"Maria ")
+    finished = dataset_rules.finish_item(Policy(), CONTEXT, 0x0040A730, item)
     assert finished is not None
-    assert codes.CODE_VALUE not in finished
+    assert coded_concepts.CODE_VALUE not in finished
 
 
 def test_structures_and_segments_get_numbers() -> None:
@@ -109,8 +113,8 @@ def test_structures_and_segments_get_numbers() -> None:
     roi = Item()
     roi.put(0x30060022, "IS", b"7 ")
     roi.put(0x30060026, "LO", b"ROI ")
-    assert finish.finish_item(Policy(), CONTEXT, 0x30060020, roi).text(0x30060026) == "ROI 7"  # type: ignore[union-attr]
+    assert dataset_rules.finish_item(Policy(), CONTEXT, 0x30060020, roi).text(0x30060026) == "ROI 7"  # type: ignore[union-attr]
     segment = Item()
     segment.put(0x00620004, "US", b"\x03\0")
     segment.put(0x00620005, "LO", b"Segment ")
-    assert finish.finish_item(Policy(), CONTEXT, 0x00620002, segment).text(0x00620005) == "Segment 3"  # type: ignore[union-attr]
+    assert dataset_rules.finish_item(Policy(), CONTEXT, 0x00620002, segment).text(0x00620005) == "Segment 3"  # type: ignore[union-attr]

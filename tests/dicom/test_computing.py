@@ -14,9 +14,10 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from curate.dicom import computing, grammar, private, profile
-from curate.dicom.rewrite import rewrite
-from curate.dicom.types import MalformedError, Rewritten
+from curate.deid import computing_values, grammar, private_attributes, profile
+from curate.deid.records import Rewritten
+from curate.deid.rewrite import rewrite
+from curate.dicom.model import MalformedError
 from tests import synth
 from tests.corpus import ROOT
 from tests.planter.system import POLICY, context_of
@@ -127,14 +128,14 @@ def test_dates_that_the_policy_removes_are_no_loss() -> None:
 
 def test_the_list_names_what_the_profile_keeps() -> None:
     """An attribute that goes anyway is no loss; each entry is kept by a grammar, and is one of three effects."""
-    for tag, on in computing.standard().items():
+    for tag, on in computing_values.standard().items():
         assert keyword_dict[on.name] == tag
         assert tag in profile.allowed()
         assert on.effect in ("geometry", "pixels", "values") and on.why
-    assert set(computing.private()) <= set(private.safe())
+    assert set(computing_values.private()) <= set(private_attributes.safe())
     wanted = "PixelSpacing RescaleSlope RescaleIntercept RedPaletteColorLookupTableData DoseGridScaling DiffusionBValue"
     wanted += " ImageOrientationPatient FrameIncrementPointer NumberOfFrames RadionuclideTotalDose SliceThickness"
-    assert {keyword_dict[name] for name in wanted.split()} <= set(computing.standard())
+    assert {keyword_dict[name] for name in wanted.split()} <= set(computing_values.standard())
 
 
 @pytest.mark.parametrize(

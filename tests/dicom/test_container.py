@@ -14,12 +14,15 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import pixel_array
 from pydicom.uid import RLELossless
 
-from curate.dicom import container, head, reader
-from curate.dicom.codestreams import Stated
-from curate.dicom.jpeg import clean_jpeg
-from curate.dicom.jpeg2000 import clean_jpeg_2000
-from curate.dicom.rle import clean_rle
-from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError, Parsed
+from curate.deid.pixeldata import container
+from curate.deid.pixeldata.codestreams import Stated
+from curate.deid.pixeldata.jpeg import clean_jpeg
+from curate.deid.pixeldata.jpeg2000 import clean_jpeg_2000
+from curate.deid.pixeldata.rle import clean_rle
+from curate.dicom.io import file_meta as head
+from curate.dicom.io import reader
+from curate.dicom.io.layout_cache import Parsed
+from curate.dicom.model import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
 from tests import strategies
 from tests.dicom import real
 

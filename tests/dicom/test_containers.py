@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.dicom import containers, sources
-from curate.findings import rules
+from curate.core.findings import rules
+from curate.donation import sources, zip_files
 from tests.fuzz.containers import HOSTILE
 
 NAMES = ("a.dcm", "f/" * 60 + "b.dcm", "núria/ç.dcm", "x" * 180 + ".dcm", "d/" + "y" * 99)
@@ -110,7 +110,7 @@ def test_a_hostile_container_ends_soon(name: str, tmp_path: Path) -> None:
     assert time.process_time() - started < 10 + 2 * path.stat().st_size / 1e6
     assert {file.rule for file in found} - {""} <= set(rules())
     assert any(file.rule for file in found)
-    assert sum(file.size for file in found) <= containers.room(path)
+    assert sum(file.size for file in found) <= zip_files.room(path)
 
 
 def test_a_list_longer_than_its_file_is_not_read(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dicom import dates
+from curate.deid import dates
 
 SHIFT = int((datetime(2000, 1, 1, 12) - datetime(2019, 3, 4, 23, 50, 30, 250000)) / timedelta(microseconds=1))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from PIL import ImageCms
 
-from curate.dicom import anatomy, codes, contexts, equipment, icc, pulse
+from curate.deid import anatomy_names, coded_concepts, context_groups, equipment, icc_profiles, sequence_names
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ from curate.dicom import anatomy, codes, contexts, equipment, icc, pulse
         (equipment.kernel, b"Br40d\\3 ", b"Br40d\\3 "),
         (equipment.kernel, b"88 73 58 71 ", None),
         (equipment.kernel, b"GARCIA", None),
-        (pulse.sequence, b"*fl2d1", b"*fl2d1"),
-        (pulse.sequence, b"epfid2d1_64 ", b"epfid2d1_64 "),
-        (pulse.sequence, b"garcia", None),
-        (anatomy.body_part, b"CHEST ", b"CHEST "),
-        (anatomy.body_part, b"PROSTATE", b"PELVIS"),
-        (anatomy.body_part, b"MARIA ", None),
+        (sequence_names.sequence, b"*fl2d1", b"*fl2d1"),
+        (sequence_names.sequence, b"epfid2d1_64 ", b"epfid2d1_64 "),
+        (sequence_names.sequence, b"garcia", None),
+        (anatomy_names.body_part, b"CHEST ", b"CHEST "),
+        (anatomy_names.body_part, b"PROSTATE", b"PELVIS"),
+        (anatomy_names.body_part, b"MARIA ", None),
     ],
 )
 def test_only_known_words_stay(grammar: object, raw: bytes, cleaned: bytes | None) -> None:
@@ -51,19 +51,19 @@ def test_only_known_words_stay(grammar: object, raw: bytes, cleaned: bytes | Non
 )  # fmt: skip
 def test_structures_have_their_tg_263_names(text: str, name: str) -> None:
     """Synonyms in three languages become one name; unknown ones none."""
-    assert anatomy.structure(text) == name
-    assert anatomy.roi_name(text.encode(), ("utf-8",)).strip() == (name or "ROI").encode()
+    assert anatomy_names.structure(text) == name
+    assert anatomy_names.roi_name(text.encode(), ("utf-8",)).strip() == (name or "ROI").encode()
 
 
 def test_a_colour_profile_keeps_numbers_only() -> None:
     """A profile's texts and date go; its colours convert as before, and cleaning again changes nothing."""
     original = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     planted = original.replace(b"\0s\0R\0G\0B", b"\0M\0A\0R\0I")
-    cleaned = icc.clean("", "OB", planted)
+    cleaned = icc_profiles.clean("", "OB", planted)
     assert cleaned is not None
     assert b"M\0A\0R\0I" not in cleaned
     assert cleaned[24:36] != original[24:36]
-    assert icc.clean("", "OB", cleaned) == cleaned
+    assert icc_profiles.clean("", "OB", cleaned) == cleaned
     before, after = (_convert(profile) for profile in (original, cleaned))
     assert before == after
 
@@ -83,7 +83,7 @@ def _convert(profile: bytes) -> bytes:
 @pytest.mark.parametrize("raw", [b"", b"Maria Garcia", bytes(200), b"x" * 128 + b"acsp"])
 def test_what_is_no_colour_profile_goes(raw: bytes) -> None:
     """Bytes that are no profile do not stay."""
-    assert icc.clean("", "OB", raw) is None
+    assert icc_profiles.clean("", "OB", raw) is None
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,18 @@ def test_what_is_no_colour_profile_goes(raw: bytes) -> None:
         (equipment.kernel, b"BONEPLUS", b"BONEPLUS"), (equipment.software, b"AQ58", None),
         (equipment.software, b"19.58.02", None), (equipment.software, b"3.2.58", None),
         (equipment.software, b"VB17A ", b"VB17A "), (equipment.software, b"5.1.7\\5.1.7.2 ", b"5.1.7 "),
-        (pulse.sequence, b"AQ58", None), (pulse.sequence, b"*ep_b1000#4 ", b"*ep_b1000#4 "),
-        (pulse.sequence, b"FEEPI ", b"FEEPI "),
-        (pulse.bare_sequence, b"*ep_b1000#4 ", b"*ep "), (pulse.bare_sequence, b"tfl3d1231 ", b"tfl3d1"),
-        (pulse.coil, b"32Ch Head ", b"32CH HEAD "), (pulse.coil, b"AQ58", None), (pulse.coil, b"Head 58 ", b"HEAD"),
-        (pulse.coil, b"HEA;HEP ", b"HEA;HEP "), (pulse.coil, b"48HA", b"48HA"), (pulse.coil, b"Maria Head", b"HEAD"),
-        (contexts.context_identifier, b"1500", b"1500"), (contexts.context_identifier, b"1958", None),
-        (contexts.content_label, b"AQ58", b"L1"), (contexts.content_label, b"HOT_IRON", b"HOT_IRON"),
-        (codes.scheme_version, b"1.4 ", b"1.4 "), (codes.scheme_version, b"19.58 ", None),
-        (codes.scheme_version, b"58", None),
+        (sequence_names.sequence, b"AQ58", None), (sequence_names.sequence, b"*ep_b1000#4 ", b"*ep_b1000#4 "),
+        (sequence_names.sequence, b"FEEPI ", b"FEEPI "),
+        (sequence_names.bare_sequence, b"*ep_b1000#4 ", b"*ep "),
+        (sequence_names.bare_sequence, b"tfl3d1231 ", b"tfl3d1"),
+        (sequence_names.coil, b"32Ch Head ", b"32CH HEAD "), (sequence_names.coil, b"AQ58", None),
+        (sequence_names.coil, b"Head 58 ", b"HEAD"),
+        (sequence_names.coil, b"HEA;HEP ", b"HEA;HEP "), (sequence_names.coil, b"48HA", b"48HA"),
+        (sequence_names.coil, b"Maria Head", b"HEAD"),
+        (context_groups.context_identifier, b"1500", b"1500"), (context_groups.context_identifier, b"1958", None),
+        (context_groups.content_label, b"AQ58", b"L1"), (context_groups.content_label, b"HOT_IRON", b"HOT_IRON"),
+        (coded_concepts.scheme_version, b"1.4 ", b"1.4 "), (coded_concepts.scheme_version, b"19.58 ", None),
+        (coded_concepts.scheme_version, b"58", None),
     ],
 )  # fmt: skip
 def test_initials_with_a_year_are_no_name_of_equipment(
@@ -121,4 +124,4 @@ def test_initials_with_a_year_are_no_name_of_equipment(
 )
 def test_a_target_s_number_is_a_dose(text: str, name: str) -> None:
     """In Gy or cGy as plans state it, never a year or a day."""
-    assert anatomy.structure(text) == name
+    assert anatomy_names.structure(text) == name

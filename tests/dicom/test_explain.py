@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from curate.dicom import explain, profile
-from curate.dicom.types import Action, Policy
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.deid import explain, profile
+from curate.deid.records import Action
+from curate.policies import Policy
 
 
 def test_everything_is_explained() -> None:

@@ -6,7 +6,7 @@ import pydicom
 import pytest
 from pydicom.sequence import Sequence
 
-from curate.dicom.facts import facts
+from curate.dicom.attributes import facts
 from tests import synth
 from tests.dicom import real
 

@@ -7,10 +7,13 @@ import io
 import pydicom
 import pytest
 
-from curate.dicom.hierarchy import day_of, group, has_time, rebased
-from curate.dicom.rewrite import rewrite
-from curate.dicom.scan import scan
-from curate.dicom.types import Keys, Policy, Scan, StudyContext
+from curate.deid.records import StudyContext
+from curate.deid.rewrite import rewrite
+from curate.dicom.io.scan_record import Scan
+from curate.donation.header_scan import scan
+from curate.donation.hierarchy import day_of, group, has_time, rebased
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 from tests import synth
 
 KEYS = Keys.from_secret(bytes(range(32)))

@@ -8,16 +8,17 @@ from datetime import date
 
 import pytest
 
-from curate.dicom import hierarchy, scan
-from curate.dicom.hierarchy import Grouped, patients
-from curate.dicom.types import Keys, Policy
+from curate.donation import header_scan, hierarchy
+from curate.donation.hierarchy import Grouped, patients
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 from tests import synth
 
 KEYS = Keys.from_secret(b"a secret of the tests" * 2)
 
 
 def grouped(files: list[tuple[str, bytes]]) -> Grouped[str]:
-    return hierarchy.group([(name, scan.scan(io.BytesIO(data), len(data), KEYS)) for name, data in files])
+    return hierarchy.group([(name, header_scan.scan(io.BytesIO(data), len(data), KEYS)) for name, data in files])
 
 
 def archive() -> list[tuple[str, bytes]]:
@@ -108,10 +109,12 @@ def test_a_file_without_a_number_is_of_the_patient_of_its_name_and_birth_date(
 def test_the_mark_of_a_patient_is_that_of_the_number_where_one_file_has_it() -> None:
     """Whose a study is does not depend on which of its files leaves the number out."""
     whole = {
-        scan.scan(io.BytesIO(data), len(data), KEYS).patient for data in (of_patient(0, "5", "Roca^Remei", "19400617"),)
+        header_scan.scan(io.BytesIO(data), len(data), KEYS).patient
+        for data in (of_patient(0, "5", "Roca^Remei", "19400617"),)
     }
     part = whole | {
-        scan.scan(io.BytesIO(data), len(data), KEYS).patient for data in (of_patient(1, "", "Roca^Remei", "19400617"),)
+        header_scan.scan(io.BytesIO(data), len(data), KEYS).patient
+        for data in (of_patient(1, "", "Roca^Remei", "19400617"),)
     }
     assert len(part) == 2 and patients(part) == patients(whole)
 
@@ -145,8 +148,8 @@ def test_files_of_no_study_are_kept_apart() -> None:
 
 def test_the_first_acquisition_falls_on_noon_of_its_day() -> None:
     """A donor's first study falls on 2000-01-01; a later one as many days later; both begin at 12:00:00."""
-    first = scan.microseconds("20190304", "081723.25")
-    later = scan.microseconds("20190610", "235959")
+    first = header_scan.microseconds("20190304", "081723.25")
+    later = header_scan.microseconds("20190610", "235959")
     assert first is not None
     assert later is not None
     day = date(2019, 3, 4)
@@ -155,8 +158,8 @@ def test_the_first_acquisition_falls_on_noon_of_its_day() -> None:
     assert (one.study_date, two.study_date) == ("20000101", "20000408")
     assert one.shift_us is not None
     assert two.shift_us is not None
-    assert first + one.shift_us == scan.microseconds("20000101", "120000")
-    assert later + two.shift_us == scan.microseconds("20000408", "120000")
+    assert first + one.shift_us == header_scan.microseconds("20000101", "120000")
+    assert later + two.shift_us == header_scan.microseconds("20000408", "120000")
 
 
 def test_dates_go_where_there_is_nothing_to_count_from() -> None:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.dicom import identifiers
-from curate.dicom.types import Keys, Policy, StudyContext
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.deid import pseudonyms
+from curate.deid.records import StudyContext
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 
 KEYS = Keys.from_secret(b"one secret" * 4)
 OTHER = Keys.from_secret(b"two secret" * 4)
@@ -19,34 +21,34 @@ OTHER = Keys.from_secret(b"two secret" * 4)
 @given(original=st.text(max_size=64))
 def test_new_uids_are_uuids_of_version_8(original: str) -> None:
     """A new UID is a valid UID of the 2.25 root, whose number is a UUID version 8, and depends on the key."""
-    new = identifiers.new_uid(KEYS, original)
+    new = pseudonyms.new_uid(KEYS, original)
     number = uuid.UUID(int=int(new.removeprefix("2.25.")))
     assert number.version == 8
     assert number.variant == uuid.RFC_4122
     assert len(new) <= 64
-    assert identifiers.is_new_uid(new)
-    assert new == identifiers.new_uid(KEYS, original)
-    assert new != identifiers.new_uid(OTHER, original)
+    assert pseudonyms.is_new_uid(new)
+    assert new == pseudonyms.new_uid(KEYS, original)
+    assert new != pseudonyms.new_uid(OTHER, original)
 
 
 @pytest.mark.parametrize("uid", ["", "1.2.840.10008.1.2", "2.25.12", "2.25.0" + "1" * 30, "2.25." + "9" * 39])
 def test_other_uids_are_told_apart(uid: str) -> None:
     """A UID that wasn't made here doesn't pass for one that was."""
-    assert not identifiers.is_new_uid(uid)
+    assert not pseudonyms.is_new_uid(uid)
 
 
 def test_padding_does_not_make_another_uid() -> None:
     """The null or space that pads a UID is not part of it."""
-    assert identifiers.new_uid(KEYS, "1.2.3\0") == identifiers.new_uid(KEYS, "1.2.3 ")
+    assert pseudonyms.new_uid(KEYS, "1.2.3\0") == pseudonyms.new_uid(KEYS, "1.2.3 ")
 
 
 def test_donors_and_folds() -> None:
     """A donor's pseudonym has its form and depends on the key; folds are spread over 0 to 9."""
-    donor = identifiers.donor_id(KEYS, "HC123")
-    assert identifiers.is_donor_id(donor)
+    donor = pseudonyms.donor_id(KEYS, "HC123")
+    assert pseudonyms.is_donor_id(donor)
     assert "HC123" not in donor
-    assert donor != identifiers.donor_id(OTHER, "HC123")
-    folds = [identifiers.fold(KEYS, identifiers.donor_id(KEYS, str(number))) for number in range(500)]
+    assert donor != pseudonyms.donor_id(OTHER, "HC123")
+    folds = [pseudonyms.fold(KEYS, pseudonyms.donor_id(KEYS, str(number))) for number in range(500)]
     assert set(folds) == set(range(10))
 
 
@@ -76,7 +78,7 @@ def test_a_policy_from_a_table() -> None:
 def test_a_worker_makes_no_id_with_a_key_that_it_was_not_given() -> None:
     """What only the coordinator needs is empty in a worker's keys, and asking for it fails instead of guessing."""
     theirs = KEYS.of_worker()
-    assert identifiers.new_uid(theirs, "1.2.3") == identifiers.new_uid(KEYS, "1.2.3")
-    for make in (identifiers.fold, identifiers.tombstone):
+    assert pseudonyms.new_uid(theirs, "1.2.3") == pseudonyms.new_uid(KEYS, "1.2.3")
+    for make in (pseudonyms.fold, pseudonyms.tombstone):
         with pytest.raises(ValueError, match="not given"):
             make(theirs, "1.2.3")

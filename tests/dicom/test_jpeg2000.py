@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from curate.dicom import jpeg2000
-from curate.dicom.jpeg2000 import CAP, COC, COD, POC, QCC, QCD, RGN, SIZ
+from curate.deid.pixeldata import jpeg2000
+from curate.deid.pixeldata.jpeg2000 import CAP, COC, COD, POC, QCC, QCD, RGN, SIZ
 
 CODING = bytes([0, 0, 0, 1, 0, 5, 4, 4, 0, 1])
 SOUND = (

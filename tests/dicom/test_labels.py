@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from curate.dicom.reader import parse
-from curate.dicom.types import Item
-from curate.dicom.verify import verify
-from curate.findings import has_errors
+from curate.core.findings import has_errors
+from curate.deid.verify import verify
+from curate.dicom.io.reader import parse
+from curate.dicom.model import Item
 from tests.planter import bases, system
 from tests.planter.bases import item
 from tests.planter.places.place import reach

@@ -7,10 +7,10 @@ import struct
 
 import pytest
 
-from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Item
-from curate.dicom.verify import verify_rewritten
+from curate.deid.rewrite import rewrite_parsed
+from curate.deid.verify import verify_rewritten
+from curate.dicom.io.reader import parse
+from curate.dicom.model import Item
 from tests.corpus import ROOT
 from tests.dicom.test_series import item
 from tests.dicom.test_track import encoded

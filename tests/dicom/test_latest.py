@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from curate.dicom import verify
-from curate.dicom.hierarchy import rebased
-from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite
-from curate.dicom.scan import microseconds
-from curate.dicom.types import MalformedError, Policy, Rewritten, StudyContext
+from curate.deid import verify
+from curate.deid.records import Rewritten, StudyContext
+from curate.deid.rewrite import rewrite
+from curate.dicom.io.reader import parse
+from curate.dicom.model import MalformedError
+from curate.donation.header_scan import microseconds
+from curate.donation.hierarchy import rebased
+from curate.policies import Policy
 from tests import synth
 from tests.dicom import real
 from tests.dicom.test_rewrite import KEYS, forget

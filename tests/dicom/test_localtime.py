@@ -9,11 +9,11 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from curate.dicom import dates, localtime
-from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite
-from curate.dicom.scan import scan
-from curate.dicom.verify import verify
+from curate.deid import dates, local_time
+from curate.deid.rewrite import rewrite
+from curate.deid.verify import verify
+from curate.dicom.io.reader import parse
+from curate.donation.header_scan import scan
 from tests import synth
 from tests.corpus import ROOT
 from tests.dicom.test_science import rewritten, suv
@@ -134,7 +134,7 @@ def test_an_offset_is_read_from_the_end_of_a_value(raw: bytes, offset: int | Non
 def test_a_time_that_cannot_be_the_same_moment_tells_no_clock() -> None:
     """A difference that is no quarter of an hour is no difference of clocks."""
     data = synth.to_bytes(pet("", "20190304061500+0000", "", "072200"))
-    assert localtime.offset_of(parse(data).dataset) == 0
+    assert local_time.offset_of(parse(data).dataset) == 0
 
 
 def test_the_case_of_the_public_report() -> None:

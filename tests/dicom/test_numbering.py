@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from curate.dicom import numbering, private
-from curate.dicom.identifying import identifying_words
-from curate.dicom.numbering import Numbers, of_study, own_numbers_of
-from curate.dicom.reader import parse
-from curate.dicom.types import Item
+from curate.deid import private_attributes, renumbering
+from curate.deid.direct_identifiers import identifying_words
+from curate.deid.renumbering import Numbers, of_study, own_numbers_of
+from curate.dicom.io.reader import parse
+from curate.dicom.model import Item
 from tests.planter import bases, system
 
 NAMES = frozenset(("19580203", "87654321", "DOE", "4711"))
@@ -63,7 +63,7 @@ def test_the_order_is_kept(group: list[int]) -> None:
     new = {n: n for n in group} if made is None else made.instance["1.2"]
     assert sorted(set(group)) == sorted(new, key=new.__getitem__)
     assert len(set(new.values())) == len(set(group))
-    assert all(numbering.LEAST <= number <= numbering.MOST for number in new.values())
+    assert all(renumbering.LEAST <= number <= renumbering.MOST for number in new.values())
 
 
 def rewritten(data: Dataset) -> Item:
@@ -111,10 +111,10 @@ def test_structures_still_refer_to_each_other() -> None:
 )  # fmt: skip
 def test_a_bvalue_of_ge_stays_with_its_flags(raw: bytes, kept: bytes | None) -> None:
     """dcm2niix reads b = 1000 beside a flag in the high bits, and b = 30000; no date fits beside it."""
-    result = private.ge_bvalue("", "IS", raw)
+    result = private_attributes.ge_bvalue("", "IS", raw)
     assert (result or b"").strip() == (kept or b"").strip()
     if result:
-        assert private.ge_bvalue("", "IS", result) == result
+        assert private_attributes.ge_bvalue("", "IS", result) == result
 
 
 @pytest.mark.parametrize(("bvalue", "stays"), [(1961, False), (610203, False), (1000, True), (1965, True)])

@@ -13,17 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_dict, keyword_for_tag
 
-from curate import resources
-from curate.dicom import anatomy, dates, grammar, identifiers, numbering, private, profile, values
-from curate.dicom.types import Action, Element, Item, Keys, Policy, StudyContext
+from curate.core import resources
+from curate.deid import anatomy_names, dates, grammar, private_attributes, profile, pseudonyms, renumbering, values
+from curate.deid.records import Action, StudyContext
+from curate.dicom.model import Element, Item
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 from tests.dicom import regenerate_profile
 
 KEYS = Keys.from_secret(bytes(32))
-DONOR = identifiers.donor_id(KEYS, "one")
+DONOR = pseudonyms.donor_id(KEYS, "one")
 SHIFT = -612_345_678_901_234
 STUDY = StudyContext(KEYS, DONOR, SHIFT, "20000101")
 VERIFIER = StudyContext(None, DONOR, 0, "20000101")
-TABLE = json.loads(resources.vocabulary_path("dicom/data/table_e1_1.json").read_text(encoding="utf-8"))["rules"]
+TABLE = json.loads(resources.vocabulary_path("deid/data/table_e1_1.json").read_text(encoding="utf-8"))["rules"]
 
 
 def tag_of(keyword: str) -> int:
@@ -231,7 +234,7 @@ def test_uids_are_keyed_and_known_ones_stay() -> None:
     """A frame of reference becomes a keyed UID; one that the standard registers stays."""
     new = clean("FrameOfReferenceUID", "UI", b"1.2.3.4")
     assert new is not None
-    assert identifiers.is_new_uid(new.decode().strip("\0"))
+    assert pseudonyms.is_new_uid(new.decode().strip("\0"))
     assert clean("FrameOfReferenceUID", "UI", b"1.2.840.10008.1.4.1.1\0") == b"1.2.840.10008.1.4.1.1\0"
     assert clean("FrameOfReferenceUID", "UI", b"1.2.3.4\0", VERIFIER) == b""
 
@@ -273,8 +276,8 @@ def test_a_body_part_stands_nowhere_else() -> None:
     """A name of a body part, by which a header would state region or sex, is no term of another attribute."""
     assert grammar.terms("", "CS", b"DERIVED\\PRIMARY\\CERVIX") == b"DERIVED\\PRIMARY\\"
     assert not grammar.body_parts() & grammar.code_strings()
-    assert anatomy.body_part("", "CS", b"CHEST ") == b"CHEST "
-    assert anatomy.body_part("", "CS", b"CERVIX") == b"PELVIS"
+    assert anatomy_names.body_part("", "CS", b"CHEST ") == b"CHEST "
+    assert anatomy_names.body_part("", "CS", b"CERVIX") == b"PELVIS"
     assert grammar.words("BRAIN,LUNG", "CS", b"LUNG") == b"LUNG"
 
 
@@ -319,7 +322,7 @@ def test_no_text_passes_by_its_form_alone() -> None:
     for tag, entry in profile.allowed().items():
         name, vr = profile.parse_grammar(entry.grammar)[0], dictionary_VR(tag)
         assert name in (closed if vr in TEXT_VRS else closed | NUMBERS), (f"{tag:08X}", entry.grammar)
-    for known in private.safe().values():
+    for known in private_attributes.safe().values():
         name = profile.parse_grammar(known.grammar)[0]
         assert name in ({"words"} if known.vr in TEXT_VRS else NUMBERS | {"geb"}), known
 
@@ -332,7 +335,7 @@ def test_numbers_that_only_refer_are_never_emptied() -> None:
     assert len(found) > 20
     context = StudyContext(Keys.from_secret(bytes(32)), "", 0, "", frozenset(("19580203",)))
     for tag in found:
-        by_study = tag in numbering.ORDERED  # whose two digits only the study tells from a count
+        by_study = tag in renumbering.ORDERED  # whose two digits only the study tells from a count
         for number in (b"19580203", b"1958", b"4000000000", *(() if by_study else (b"58",))):
             for item in (Item(), Item({tag: Element(tag, "IS", number)})):
                 cleaned = profile.clean_value(Policy(), context, 1, tag, "IS", number, (), item)

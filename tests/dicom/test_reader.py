@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 
-from curate.dicom import elements, head, reader
-from curate.dicom.types import Fragments, Item, MalformedError
+from curate.dicom.io import elements, reader
+from curate.dicom.io import file_meta as head
+from curate.dicom.model import Fragments, Item, MalformedError
 from tests import strategies, synth
 from tests.dicom import real
 from tests.strategies import Node

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 
 import pydicom
 
-from curate.dicom import rewrite, verify
-from curate.dicom.dates import parse_date
-from curate.dicom.identifiers import donor_id, further_donor_id, new_uid
-from curate.dicom.restate import restate
-from curate.dicom.types import MalformedError
-from curate.findings import has_errors
+from curate.core.findings import has_errors
+from curate.deid import rewrite, verify
+from curate.deid.dates import parse_date
+from curate.deid.pseudonyms import donor_id, further_donor_id, new_uid
+from curate.deid.repseudonymize import restate
+from curate.dicom.model import MalformedError
 from tests import synth
 from tests.dicom import real
 from tests.dicom.test_rewrite import KEYS, POLICY, context_of, forget, whole

@@ -12,11 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.pixels import pixel_array
 
-from curate.dicom import cleaner, head, hierarchy, reader, rewrite, scan, shared, track, verify, writer
-from curate.dicom.computing import READ_OTHERWISE
-from curate.dicom.identifiers import donor_id, is_new_uid, new_uid
-from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
-from curate.findings import Severity
+from curate.core.findings import Severity
+from curate.deid import cleaner, rewrite, verify
+from curate.deid.computing_values import READ_OTHERWISE
+from curate.deid.pseudonyms import donor_id, is_new_uid, new_uid
+from curate.deid.records import Rewritten, StudyContext
+from curate.dicom.io import element_interning, file_meta, layout_cache, reader, writer
+from curate.dicom.model import Item, MalformedError
+from curate.donation import header_scan, hierarchy
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 from tests import strategies, synth
 from tests.dicom import real
 from tests.strategies import Node
@@ -28,7 +33,7 @@ CONTEXT = StudyContext(KEYS, donor_id(KEYS, "donor 1"), 0, "20190304")
 
 def context_of(data: bytes) -> StudyContext:
     """The context of a study of which this file is the first and only one."""
-    seen = scan.scan(io.BytesIO(data), len(data), KEYS)
+    seen = header_scan.scan(io.BytesIO(data), len(data), KEYS)
     return hierarchy.study_context(KEYS, CONTEXT.donor_id, seen.earliest, None, POLICY)
 
 
@@ -43,8 +48,8 @@ def errors(data: bytes) -> list[tuple[str, str]]:
 
 def forget() -> None:
     """As if the process had just started."""
-    shared.forget()
-    track.forget()
+    element_interning.forget()
+    layout_cache.forget()
     cleaner.forget()
 
 
@@ -149,7 +154,7 @@ def test_random_trees_come_out_clean(nodes: list[Node], other: list[Node], impli
     inner = Node(0x00081140, "SQ", [other], "undefined", ["undefined"])
     rest = [node for node in nodes if node.tag not in tags and node.tag != inner.tag]
     everything = sorted([*base, *rest, inner], key=lambda node: node.tag)
-    syntax = head.IMPLICIT if implicit else head.EXPLICIT
+    syntax = file_meta.IMPLICIT if implicit else file_meta.EXPLICIT
     body = strategies.encode(everything, explicit=not implicit)
     try:
         clean = whole(rewrite.rewrite(strategies.part10(body, syntax), CONTEXT, POLICY))
@@ -225,13 +230,13 @@ def _same_pixels(before: bytes, after: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("syntax", [head.IMPLICIT, head.EXPLICIT, head.BIG_ENDIAN, head.DEFLATED])
+@pytest.mark.parametrize("syntax", [file_meta.IMPLICIT, file_meta.EXPLICIT, file_meta.BIG_ENDIAN, file_meta.DEFLATED])
 def test_every_uncompressed_syntax_comes_out_the_same(syntax: str) -> None:
     """The same data set written in any uncompressed transfer syntax gives the same clean bytes."""
     ds = synth.load_instance(2, 0, 0, 1, private=False)
     expected = whole(rewrite.rewrite(synth.to_bytes(ds), CONTEXT, POLICY))
     ds.file_meta.TransferSyntaxUID = syntax
-    if syntax == head.BIG_ENDIAN:
+    if syntax == file_meta.BIG_ENDIAN:
         swapped = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
         ds = pydicom.dcmread(io.BytesIO(synth.to_bytes(ds)))
         ds.file_meta.TransferSyntaxUID = syntax

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dicom import head, scan
-from curate.dicom.types import Keys, Scan
+from curate.dicom.io import file_meta
+from curate.dicom.io.scan_record import Scan
+from curate.donation import header_scan
+from curate.keys.derivation import Keys
 from tests import strategies, synth
 from tests.dicom import real
 
@@ -20,7 +22,7 @@ KEYS = Keys.from_secret(b"a secret of the tests" * 2)
 
 
 def scanned(data: bytes) -> Scan:
-    return scan.scan(io.BytesIO(data), len(data), KEYS)
+    return header_scan.scan(io.BytesIO(data), len(data), KEYS)
 
 
 def test_a_scan_finds_what_grouping_needs() -> None:
@@ -36,7 +38,7 @@ def test_a_scan_finds_what_grouping_needs() -> None:
     assert seen.earliest == int(when.timestamp()) * 1_000_000 + when.microsecond
 
 
-@pytest.mark.parametrize("syntax", [head.IMPLICIT, head.EXPLICIT, head.DEFLATED])
+@pytest.mark.parametrize("syntax", [file_meta.IMPLICIT, file_meta.EXPLICIT, file_meta.DEFLATED])
 def test_the_syntax_does_not_matter(syntax: str) -> None:
     """A scan is the same in every transfer syntax, but for the syntax and the size."""
     ds = synth.load_instance(1, 0, 0, 4)
@@ -66,9 +68,9 @@ def test_a_scan_reads_little() -> None:
     """Of a slice of half a megabyte one read of some kilobytes is enough."""
     data = synth.instance_bytes(rows=512, columns=512)
     file = Counting(data)
-    scan.scan(file, len(data), KEYS)
+    header_scan.scan(file, len(data), KEYS)
     assert file.reads == 1
-    assert file.read_bytes <= scan.FIRST_READ
+    assert file.read_bytes <= header_scan.FIRST_READ
 
 
 def test_a_long_header_is_read_on() -> None:
@@ -103,7 +105,7 @@ def test_patients_are_told_apart_by_a_keyed_mark() -> None:
     other = scanned(synth.instance_bytes(2, 0, 0, 0))
     assert first.patient == again.patient != other.patient
     data = synth.instance_bytes(1, 0, 0, 0)
-    assert scan.scan(io.BytesIO(data), len(data), Keys.from_secret(b"x" * 32)).patient != first.patient
+    assert header_scan.scan(io.BytesIO(data), len(data), Keys.from_secret(b"x" * 32)).patient != first.patient
     ds = synth.load_instance()
     ds.PatientID = ds.PatientName = ds.PatientBirthDate = ""
     assert scanned(synth.to_bytes(ds)).patient == b""
@@ -115,7 +117,7 @@ def test_the_corpus_is_scanned_as_pydicom_reads_it() -> None:
     seen = 0
     for path in real.sample(20):
         with path.open("rb") as file:
-            found = scan.scan(file, path.stat().st_size, KEYS)
+            found = header_scan.scan(file, path.stat().st_size, KEYS)
         if found.rule:
             continue
         with warnings.catch_warnings():
@@ -156,4 +158,4 @@ WHOLE = synth.instance_bytes(rows=2, columns=2)
 )
 def test_dates_and_times_as_microseconds(date: str, time: str, expected: int | None) -> None:
     """DA and TM, in their old forms too, become microseconds; what is no date becomes none."""
-    assert scan.microseconds(date, time) == expected
+    assert header_scan.microseconds(date, time) == expected

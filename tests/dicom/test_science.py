@@ -13,8 +13,8 @@ import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from curate.dicom.rewrite import rewrite
-from curate.dicom.types import MalformedError
+from curate.deid.rewrite import rewrite
+from curate.dicom.model import MalformedError
 from tests import corpus, synth
 from tests.planter.system import POLICY, context_of
 

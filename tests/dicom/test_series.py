@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dicom.head import read_head
-from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.scan import scan
-from curate.dicom.types import Item, MalformedError, Policy, StudyContext
-from curate.dicom.verify import verify_rewritten
+from curate.deid.records import StudyContext
+from curate.deid.rewrite import rewrite_parsed
+from curate.deid.verify import verify_rewritten
+from curate.dicom.io.file_meta import read_head
+from curate.dicom.io.reader import parse
+from curate.dicom.model import Item, MalformedError
+from curate.donation.header_scan import scan
+from curate.policies import Policy
 from tests.dicom.test_latest import CONTEXT
 from tests.dicom.test_rewrite import KEYS, forget
 from tests.dicom.test_track import encoded

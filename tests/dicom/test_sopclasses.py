@@ -7,11 +7,12 @@ import re
 import pytest
 from pydicom.uid import UID_dictionary
 
-from curate import findings
-from curate.dicom import sopclasses
-from curate.dicom.identifying import direct_identifiers
-from curate.dicom.types import Item, Policy
-from curate.findings import Finding, Severity
+from curate.core import findings
+from curate.core.findings import Finding, Severity
+from curate.deid import sop_classes
+from curate.deid.direct_identifiers import direct_identifiers
+from curate.dicom.model import Item
+from curate.policies import Policy
 
 CLASS = "1.2.840.10008.5.1.4.1.1."
 
@@ -57,7 +58,7 @@ def instance(sop_class: str = CLASS + "2", **values: str) -> Item:
 )  # fmt: skip
 def test_objects_are_admitted_refused_or_held(item: Item, rule: str) -> None:
     """Each kind of object that is not worth the risk has its own rule; held ones are warnings."""
-    found = sopclasses.admit_sop_class(Policy(), item)
+    found = sop_classes.admit_sop_class(Policy(), item)
     assert (found.rule if found else "") == rule
     if found:
         assert (found.severity is Severity.WARNING) == rule.startswith("HELD_")
@@ -67,10 +68,10 @@ def test_the_policy_decides_about_secondary_captures_and_pixels() -> None:
     """Secondary captures, burned-in text and heads are refused, held or admitted as the policy says."""
     capture, burned = instance(CLASS + "7"), instance(modality="CT", burned="YES")
     head = instance(modality="MR", part="BRAIN ")
-    assert sopclasses.admit_sop_class(Policy(secondary_capture="allow"), capture) is None
-    assert sopclasses.admit_sop_class(Policy(burned_in="refuse"), burned) == Finding("PIXELS_TEXT_REFUSED")
-    assert sopclasses.admit_sop_class(Policy(head="refuse"), head) == Finding("PIXELS_FACE_REFUSED")
-    assert sopclasses.admit_sop_class(Policy(), head) is None
+    assert sop_classes.admit_sop_class(Policy(secondary_capture="allow"), capture) is None
+    assert sop_classes.admit_sop_class(Policy(burned_in="refuse"), burned) == Finding("PIXELS_TEXT_REFUSED")
+    assert sop_classes.admit_sop_class(Policy(head="refuse"), head) == Finding("PIXELS_FACE_REFUSED")
+    assert sop_classes.admit_sop_class(Policy(), head) is None
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_the_policy_decides_about_secondary_captures_and_pixels() -> None:
 )
 def test_pixels_that_ask_for_a_look(item: Item, rules: set[str]) -> None:
     """Text in the pixels and faces are warned of where modality, flags, region or words make them likely."""
-    assert {found.rule for found in sopclasses.pixel_risks(item)} == rules
+    assert {found.rule for found in sop_classes.pixel_risks(item)} == rules
 
 
 @pytest.mark.parametrize(
@@ -104,12 +105,12 @@ def test_pixels_that_ask_for_a_look(item: Item, rules: set[str]) -> None:
 )
 def test_the_weight_is_rounded_or_too_rare(raw: bytes, weight: int | None) -> None:
     """A weight within 40 to 120 kg is rounded to 1 kg; any other tells who it is."""
-    assert sopclasses.rounded_weight(raw) == weight
+    assert sop_classes.rounded_weight(raw) == weight
 
 
 def test_every_rule_exists() -> None:
     """Each rule that an object may be refused or held by is in the list of rules."""
-    codes = set(sopclasses.classes().values()) - {"ADMIT", "SECONDARY_CAPTURE"}
+    codes = set(sop_classes.classes().values()) - {"ADMIT", "SECONDARY_CAPTURE"}
     codes |= {"SOP_CLASS_UNKNOWN", "SOP_CLASS_SECONDARY_CAPTURE", "HELD_SECONDARY_CAPTURE", "SLIDE_LABEL", "HELD_FETAL",
               "HELD_WEIGHT", "SOP_CLASS_DENTAL", "SOP_CLASS_FETAL", "PIXELS_TEXT_REFUSED", "PIXELS_FACE_REFUSED"}  # fmt: skip  # noqa: E501 - one case a line
     assert codes <= set(findings.rules())
@@ -157,11 +158,11 @@ def test_every_image_class_of_the_standard_is_decided_whether_retired_or_not() -
         if kind == "SOP Class" and re.search(r"Image Storage|Hardcopy", name) and "DICOS" not in name
     }
     left = {"Eddy Current", "Enhanced Continuous RT", "Hardcopy Grayscale Image Storage SOP Class"}
-    unknown = [name for value, name in images.items() if value not in sopclasses.classes()]
+    unknown = [name for value, name in images.items() if value not in sop_classes.classes()]
     assert [name for name in unknown if not name.startswith(tuple(left))] == []
 
 
 def test_retired_ultrasound_may_have_text_as_the_present_class_has() -> None:
     """The look at pixels is asked of both."""
-    assert sopclasses.text_likely(instance(CLASS + "6", burned="NO"))
-    assert sopclasses.text_likely(instance(CLASS + "3", burned="NO"))
+    assert sop_classes.text_likely(instance(CLASS + "6", burned="NO"))
+    assert sop_classes.text_likely(instance(CLASS + "3", burned="NO"))

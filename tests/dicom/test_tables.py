@@ -7,9 +7,9 @@ import struct
 import numpy as np
 import pytest
 
-from curate.dicom import tables
-from curate.dicom.reader import parse
-from curate.dicom.types import Item, MalformedError
+from curate.deid.pixeldata import lookup_tables
+from curate.dicom.io.reader import parse
+from curate.dicom.model import Item, MalformedError
 from tests import synth
 from tests.dicom import real
 from tests.planter.places.pixels import RAMP, TABLES
@@ -36,14 +36,14 @@ CURVES = {
 def test_curves_do_not_spell(name: str) -> None:
     """What scanners and viewers compute passes, whatever letters its bytes happen to be."""
     raw = CURVES[name].tobytes()
-    assert tables.plain("", "OW", raw) == raw
+    assert lookup_tables.plain("", "OW", raw) == raw
 
 
 @pytest.mark.parametrize("name", [name for name, _ in TABLES])
 def test_letters_in_a_ramp_spell(name: str) -> None:
     """In low bytes, as UTF-16 of either order, as every second entry, as a bit plane."""
     table = dict(TABLES)[name](LETTERS)
-    assert tables.spells(struct.pack(f"<{len(table)}H", *table))
+    assert lookup_tables.spells(struct.pack(f"<{len(table)}H", *table))
 
 
 @pytest.mark.parametrize("at", [0, 40, 100])
@@ -53,16 +53,16 @@ def test_letters_in_a_table_of_bytes_spell(base: str, stride: int, at: int) -> N
     """As they lie, or with other entries between them; in a ramp, in nothing, among free colours."""
     colours = np.random.default_rng(8).integers(0, 256, 256).astype("u1")
     table = {"ramp": LEVELS.astype("u1"), "zeros": np.zeros(256, "u1"), "colours": colours}[base].copy()
-    assert not tables.spells(table.tobytes())
+    assert not lookup_tables.spells(table.tobytes())
     table[at : at + stride * len(LETTERS) : stride] = np.frombuffer(LETTERS, "u1")
-    assert tables.spells(table.tobytes())
+    assert lookup_tables.spells(table.tobytes())
 
 
 def test_free_colours_hardly_ever_spell() -> None:
     """Of 300 tables of random entries two are refused at most: label maps have such palettes."""
     random = np.random.default_rng(1)
     made = [random.integers(0, 256, count).astype("u1") for count in (16, 64, 256) for _ in range(100)]
-    assert sum(tables.spells(one.tobytes()) for one in made) <= 2
+    assert sum(lookup_tables.spells(one.tobytes()) for one in made) <= 2
 
 
 def palette(reds: np.ndarray, bits: int = 16) -> bytes:
@@ -104,11 +104,11 @@ def test_colours_that_spell_together_refuse_the_pixels() -> None:
     colours = np.random.default_rng(3).integers(128, 256, (32, 3)).astype("u1")
     channels = [channel.tobytes() for channel in colours.T]
     descriptor = struct.pack("<3H", 32, 0, 8)
-    assert tables._is_palette(*((descriptor, channel) for channel in channels))
+    assert lookup_tables._is_palette(*((descriptor, channel) for channel in channels))
     colours.reshape(-1)[30:40] = np.frombuffer(LETTERS, "u1")
     channels = [channel.tobytes() for channel in colours.T]
-    assert not any(tables.spells(channel) for channel in channels)
-    assert not tables._is_palette(*((descriptor, channel) for channel in channels))
+    assert not any(lookup_tables.spells(channel) for channel in channels)
+    assert not lookup_tables._is_palette(*((descriptor, channel) for channel in channels))
 
 
 def lut(values: list[int], bits: int = 16, entries: int | None = None) -> Item:
@@ -126,10 +126,10 @@ def lut(values: list[int], bits: int = 16, entries: int | None = None) -> Item:
 def test_a_lookup_table_is_what_its_descriptor_says(item: Item) -> None:
     """As many entries, within their bits, in one direction; else it goes, or refuses pixels that it gives a meaning."""
     sound = lut([0, 5, 9, 4095], bits=12)
-    assert tables.stays(tables.VOI_LUT, sound) and tables.stays(tables.MODALITY_LUT, sound)
-    assert not tables.stays(tables.VOI_LUT, item)
+    assert lookup_tables.stays(lookup_tables.VOI_LUT, sound) and lookup_tables.stays(lookup_tables.MODALITY_LUT, sound)
+    assert not lookup_tables.stays(lookup_tables.VOI_LUT, item)
     with pytest.raises(MalformedError) as caught:
-        tables.stays(tables.MODALITY_LUT, item)
+        lookup_tables.stays(lookup_tables.MODALITY_LUT, item)
     assert caught.value.rule == "LOOKUP_TABLE_REFUSED"
 
 
@@ -143,7 +143,7 @@ def test_a_table_for_display_that_goes_is_told() -> None:
     outcome = attack(synth.to_bytes(ds))
     assert outcome.released is not None
     assert "LOOKUP_TABLE_REMOVED" in {finding.rule for finding in outcome.findings}
-    assert tables.VOI_LUT not in parse(outcome.released).dataset
+    assert lookup_tables.VOI_LUT not in parse(outcome.released).dataset
 
 
 def test_real_palettes_stay() -> None:
@@ -159,7 +159,7 @@ def test_real_palettes_stay() -> None:
         for tag in (*range(0x00281201, 0x00281204), *range(0x00281221, 0x00281224)):
             if raw := item.raw(tag):
                 found += 1
-                assert tables.plain("", "OW", raw) == raw, path.name
+                assert lookup_tables.plain("", "OW", raw) == raw, path.name
     assert found >= 6
 
 
@@ -170,8 +170,8 @@ def test_wide_numbers_spell_in_their_halves() -> None:
         for kind in ("<f4", "<f8"):
             raw = numbers.astype(kind).tobytes()
             width = np.dtype(kind).itemsize
-            assert not tables.wide_spells(raw, width)
-            assert tables.wide_spells(raw[:80] + LETTERS * 4 + raw[120:], width)
+            assert not lookup_tables.wide_spells(raw, width)
+            assert lookup_tables.wide_spells(raw[:80] + LETTERS * 4 + raw[120:], width)
     halves = np.frombuffer(numbers.astype("<f8").tobytes(), "u1").reshape(-1, 8).copy()
     halves[50:60, 4:] = np.frombuffer(LETTERS * 4, "u1").reshape(-1, 4)
-    assert tables.wide_spells(halves.tobytes(), 8)
+    assert lookup_tables.wide_spells(halves.tobytes(), 8)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dicom import terms
+from curate.deid.free_text import descriptions
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ from curate.dicom import terms
 )
 def test_only_terms_stay(text: str, rebuilt: str) -> None:
     """Terms and quantities stay in canonical form; names, numbers and unknown words go."""
-    assert terms.rebuild_text(text, 64) == rebuilt
+    assert descriptions.rebuild_text(text, 64) == rebuilt
 
 
 @settings(max_examples=800, deadline=None, derandomize=True, database=None)
 @given(
     st.lists(
         st.sampled_from(
-            [*sorted(terms.vocabulary())[::7], "Puig", "5", "mm", "TE", "30", "b700", "x", "BRAVO", "^", "_"]
+            [*sorted(descriptions.vocabulary())[::7], "Puig", "5", "mm", "TE", "30", "b700", "x", "BRAVO", "^", "_"]
         ),
         max_size=12,
     )
@@ -48,21 +48,21 @@ def test_only_terms_stay(text: str, rebuilt: str) -> None:
 def test_rebuilding_twice_changes_nothing(words: list[str]) -> None:
     """A rebuilt description is its own rebuilt form, for every VR's limit."""
     for limit in (16, 64):
-        once = terms.rebuild_text(" ".join(words), limit)
-        assert terms.rebuild_text(once, limit) == once
+        once = descriptions.rebuild_text(" ".join(words), limit)
+        assert descriptions.rebuild_text(once, limit) == once
         assert len(once) <= limit
 
 
 def test_a_name_in_another_character_set_does_not_stay() -> None:
     """Escapes of ISO 2022 hide no name."""
     raw = b"T1 \x1b$B;3ED\x1b(B SAG "
-    assert terms.rebuild("LO", raw, ("shift_jis", "iso2022_jp")) == b"T1 SAG"
+    assert descriptions.rebuild("LO", raw, ("shift_jis", "iso2022_jp")) == b"T1 SAG"
 
 
 def test_the_vocabulary_has_no_frequent_names() -> None:
     """A term that is also a frequent name is marked as ambiguous, or known to be harmless."""
-    from curate.dicom.alarms import given_names, surnames
+    from curate.deid.identifier_patterns import given_names, surnames
 
     harmless = {"ANTERIOR", "MAR", "PAU", "LI", "COR", "LARA", "SALA", "PI", "PRAT", "VERA"}
-    shared = (given_names() | surnames()) & terms.vocabulary()
-    assert shared - terms.ambiguous() - harmless == set()
+    shared = (given_names() | surnames()) & descriptions.vocabulary()
+    assert shared - descriptions.ambiguous() - harmless == set()

@@ -10,10 +10,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dicom import track
-from curate.dicom.reader import parse, peek
-from curate.dicom.scan import scan
-from curate.dicom.types import MalformedError, Parsed
+from curate.dicom.io import layout_cache
+from curate.dicom.io.layout_cache import Parsed
+from curate.dicom.io.reader import parse, peek
+from curate.dicom.model import MalformedError
+from curate.donation.header_scan import scan
 from tests import synth
 from tests.dicom import real
 from tests.dicom.test_rewrite import KEYS, forget
@@ -116,7 +117,7 @@ def test_the_files_of_a_series_keep_to_one_track() -> None:
     files = [synth.instance_bytes(1, 0, 0, number, rows=4, columns=4) for number in range(12)]
     tracks = [parse(data).track for data in files]
     assert {id(one) for one in tracks[2:]} == {id(tracks[1])}
-    assert track.follow(files[0], whole=True) is not None
+    assert layout_cache.follow(files[0], whole=True) is not None
     assert peek(files[1], 0x00280008).track is parse(files[2]).track
 
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dicom import reader, rewrite, verify
-from curate.dicom.types import MalformedError, Policy
-from curate.findings import Severity
+from curate.core.findings import Severity
+from curate.deid import rewrite, verify
+from curate.dicom.io import reader
+from curate.dicom.model import MalformedError
+from curate.policies import Policy
 from tests import synth
 from tests.dicom import real
 from tests.dicom.test_rewrite import CONTEXT, POLICY, errors, whole

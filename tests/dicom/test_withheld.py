@@ -9,12 +9,14 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from curate.dicom import identifiers
-from curate.dicom.rewrite import rewrite
-from curate.dicom.types import Keys, Policy, StudyContext
-from curate.dicom.verify import verify
-from curate.errors import InputError
-from curate.findings import Severity
+from curate.core.errors import InputError
+from curate.core.findings import Severity
+from curate.deid import pseudonyms
+from curate.deid.records import StudyContext
+from curate.deid.rewrite import rewrite
+from curate.deid.verify import verify
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 from tests import synth
 
 KEYS = Keys.from_secret(bytes(32))
@@ -35,7 +37,7 @@ def source() -> Dataset:
 
 def rewritten(policy: Policy) -> tuple[bytes, Dataset]:
     """The clean file under a policy, and what pydicom reads in it."""
-    context = StudyContext(KEYS, identifiers.donor_id(KEYS, "P1"), 0, "20000101")
+    context = StudyContext(KEYS, pseudonyms.donor_id(KEYS, "P1"), 0, "20000101")
     data = b"".join(rewrite(synth.to_bytes(source()), context, policy).chunks)
     return data, pydicom.dcmread(io.BytesIO(data))
 

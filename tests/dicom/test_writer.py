@@ -7,8 +7,8 @@ import io
 import pydicom
 from hypothesis import given, settings
 
-from curate.dicom import head, reader, writer
-from curate.dicom.types import Element, Item
+from curate.dicom.io import file_meta, reader, writer
+from curate.dicom.model import Element, Item
 from tests import strategies
 from tests.dicom.test_reader import same_tree
 from tests.strategies import Node
@@ -39,10 +39,10 @@ def test_a_long_text_goes_as_un_and_comes_back() -> None:
 
 def test_the_file_head_is_always_the_same() -> None:
     """Preamble and meta depend on class, instance and syntax alone, and pydicom reads them."""
-    start = writer.file_head("1.2.840.10008.5.1.4.1.1.2", "2.25.1", head.EXPLICIT)
+    start = writer.file_head("1.2.840.10008.5.1.4.1.1.2", "2.25.1", file_meta.EXPLICIT)
     ds = pydicom.dcmread(io.BytesIO(start + writer.encode(Element(0x00080060, "CS", b"CT"))))
     assert ds.file_meta.MediaStorageSOPInstanceUID == "2.25.1"
-    assert ds.file_meta.TransferSyntaxUID == head.EXPLICIT
+    assert ds.file_meta.TransferSyntaxUID == file_meta.EXPLICIT
     assert ds.file_meta.FileMetaInformationGroupLength == len(start) - 144
     assert set(ds.file_meta.dir()) == {
         "FileMetaInformationGroupLength",

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from curate.dicom import sources
-from curate.dicom.scan import FIRST_READ
-from curate.dicom.types import Keys
-from curate.donation import gather
+from curate.core.progress import silent
+from curate.donation import gather, sources
+from curate.donation.header_scan import FIRST_READ
+from curate.keys.derivation import Keys
 from curate.parallel import Pool
-from curate.progress import silent
 from tests import synth
 
 _KEYS = Keys.from_secret(b"a secret of the tests" * 2)

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dicom.hierarchy import group
-from curate.dicom.scan import nothing
-from curate.dicom.sources import SourceFile
-from curate.dicom.types import Scan
-from curate.donation.looked import Looked
-from curate.errors import StorageError
+from curate.core.errors import StorageError
+from curate.dicom.io.scan_record import Scan
+from curate.donation.header_scan import nothing
+from curate.donation.hierarchy import group
+from curate.donation.scan_index import Looked
+from curate.donation.sources import SourceFile
 
 _UIDS = st.sampled_from(["1.2", "1.2.3", "1.3", "1.4.5"])
 _SCANS = st.builds(

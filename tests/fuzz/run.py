@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 
-from curate.dicom.facts import facts
-from curate.dicom.scan import scan
-from curate.dicom.types import MalformedError
-from curate.findings import rules
+from curate.core.findings import rules
+from curate.dicom.attributes import facts
+from curate.dicom.model import MalformedError
+from curate.donation.header_scan import scan
 from tests.fuzz.mutate import mutated
 from tests.planter import bases, plant, system
 from tests.planter.raw import write

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from curate.errors import CurateError
+from curate.core.errors import CurateError
 from curate.hub import open_target
 from curate.hub.protocol import Settings
 from curate.hub.retry import Patience

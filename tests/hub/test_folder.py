@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from curate import durable
-from curate.errors import DamagedError, HubError, InputError
+from curate.core import durable
+from curate.core.errors import DamagedError, HubError, InputError
 from curate.hub import open_target
 from curate.hub.protocol import Target
 from tests.hub.small_release import make_release, pack_of, tree_of

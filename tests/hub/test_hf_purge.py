@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import HubError, RefusedError
+from curate.core.errors import HubError, RefusedError
 from curate.hub import open_target
 from curate.hub.protocol import Remaining, Target
 from curate.hub.retry import Patience

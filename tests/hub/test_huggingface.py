@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import DamagedError, HubError
+from curate.core.errors import DamagedError, HubError
 from curate.hub import open_target
 from curate.hub.protocol import Settings, Target
 from curate.hub.retry import Patience

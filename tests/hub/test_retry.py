@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from curate import progress
+from curate.core import progress
 from curate.hub.retry import Patience, again
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curate.errors import DamagedError, HubError, RefusedError
+from curate.core.errors import DamagedError, HubError, RefusedError
 from curate.hub import open_target
 from curate.hub.protocol import Target
 from curate.hub.retry import Patience

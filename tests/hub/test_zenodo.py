@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from curate.errors import HubError, RefusedError
+from curate.core.errors import HubError, RefusedError
 from curate.hub.retry import Patience
-from curate.hub.zenodo import Deposit, Description, deposit, reserve
+from curate.hub.zenodo.records import Deposit, Description, deposit, reserve
 from tests.hub.zenodo_server import ROUTES, TOKEN, ZenodoServer
 
 SAID = Description(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curate.records import ArchiveInfo
+from curate.core.records import ArchiveInfo
 from curate.steps.init import init
 from curate.steps.intake import intake
 from curate.steps.publish import publish

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from curate.archive.trust import UntrustedError
-from curate.errors import CurateError, DamagedError, HubError, InputError
+from curate.attestation.trust import UntrustedError
+from curate.core.errors import CurateError, DamagedError, HubError, InputError
 from tests.hub.server import HubServer
 
 _LOOP = """

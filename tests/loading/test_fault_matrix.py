@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from curate.errors import CurateError
+from curate.core.errors import CurateError
 from tests.hub.server import TOKEN
 from tests.loading.client import Client
 from tests.loading.conftest import REPO

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, AllTransferSyntaxes
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.loading.feature import Dicom
 from curate.loading.images import dicom, pixels
 from tests import corpus, synth

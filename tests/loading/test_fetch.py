@@ -18,9 +18,9 @@ import yaml
 from typer.testing import CliRunner
 
 from curate.cli.main import app
-from curate.digests import sha256_file
-from curate.errors import CurateError, DamagedError, HubError, InputError
-from curate.hub.folder_store import write_refs
+from curate.core.digests import sha256_file
+from curate.core.errors import CurateError, DamagedError, HubError, InputError
+from curate.hub.folder.store import write_refs
 from curate.loading import ranges
 from curate.loading.fetch import Fetched, fetch
 from tests.hub.small_release import seal

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from curate.archive import keys
-from curate.archive.trust import UntrustedError
-from curate.errors import InputError
+from curate.attestation.trust import UntrustedError
+from curate.core.errors import InputError
 from curate.loading.iterate import volumes
+from curate.transparency import signing_keys
 from tests.loading.archive import SLICES
 from tests.loading.client import Client
 
@@ -134,7 +134,7 @@ def test_a_pass_goes_on_past_what_forms_no_volume_if_asked(second: Path) -> None
 
 def test_a_key_that_is_given_must_have_signed(second: Path, tmp_path: Path) -> None:
     """`volumes(key=)` is `load(key=)`: another key than the archive's is refused."""
-    other = keys.make(tmp_path / "other.key", "hospital/scans").public
+    other = signing_keys.make(tmp_path / "other.key", "hospital/scans").public
     with pytest.raises(UntrustedError) as refusal:
         volumes(second, where=CT, key=str(other))
     assert refusal.value.rule in ("TRUST_OTHER_KEY", "TRUST_NOT_SIGNED")

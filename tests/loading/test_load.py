@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate import contract
-from curate.errors import CurateError, DamagedError, HubError, InputError
+from curate.core.errors import CurateError, DamagedError, HubError, InputError
 from tests.hub.small_release import seal
 from tests.loading.archive import INSTANCES
 from tests.loading.client import Client

@@ -14,7 +14,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.loading.segmentation import segmentation
 from curate.loading.volume import volume
 from tests import corpus, synth

@@ -18,7 +18,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.loading.images import dicom
 from curate.loading.volume import Volume, volume
 from tests import corpus, synth

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curate.hub.folder import FolderHub
+from curate.hub.folder.target import FolderHub
 from curate.loading.fetch import fetch
 from curate.steps.publish import publish
 from curate.steps.release import release

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.metadata import cells
 
 NAMES = frozenset({"study", "region", "age"})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import resources
+from curate.core import resources
 from curate.metadata import region, region_text
 from tests.metadata import tables
 

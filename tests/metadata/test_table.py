@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curate.errors import InputError
-from curate.findings import Finding, rules
+from curate.core.errors import InputError
+from curate.core.findings import Finding, rules
 from curate.metadata import table
 from curate.metadata.study_row import StudyRow
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.pages import charts, site
 from tests.pages.browser import VIEWS, needs_browser, visit
 

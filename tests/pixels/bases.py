@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from curate.dicom.picture import pixels_of
-from curate.dicom.reader import parse
+from curate.deid.pixeldata.pixel_module import pixels_of
+from curate.dicom.io.reader import parse
 from curate.pixels.image import Image, colours, stored
 from curate.pixels.mask import Masked
 from tests.corpus import corpus

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from curate.pixels.template import turn
+from curate.pixels.head.template import turn
 from tests.pixels import heads
 
 TEMPLATES = Path("/usr/share/mricron/templates")

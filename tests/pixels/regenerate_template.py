@@ -1,4 +1,4 @@
-"""Make `curate/pixels/data/head.npz` from the mean head of pydeface, which lies in its wheel as a NIfTI file.
+"""Make `curate/pixels/head/data/head.npz` from the mean head of pydeface, which lies in its wheel as a NIfTI file.
 
 Run: python -m tests.pixels.regenerate_template pydeface/data/mean_reg2mean.nii.gz
 
@@ -15,8 +15,8 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813  its own name for itself
 from scipy import ndimage
 
-from curate.pixels.grid import ball, largest
-from curate.pixels.template import AIR, PATH, STEP_MM
+from curate.pixels.head.grid import ball, largest
+from curate.pixels.head.template import AIR, PATH, STEP_MM
 
 _MIDDLE_X, _UNDER_SKIN_MM, _POLE_Y = 6, 13, -85
 _MEDIAL = (

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from curate.pixels import face
+from curate.pixels.head import ct_head
 from tests.pixels import heads
 
 Bools = npt.NDArray[np.bool_]
@@ -34,7 +34,7 @@ def variants() -> dict[str, tuple[float, int]]:
 
 def outcome(hu: heads.Volume, affine: npt.NDArray[np.float64], brain: Bools, features: Bools) -> str:
     """What became of a volume; it fails where a cut leaves face or takes brain."""
-    verdict = face.judge(hu, affine)
+    verdict = ct_head.judge(hu, affine)
     assert not verdict.clear
     if verdict.plane is None:
         return "refused"
@@ -101,4 +101,4 @@ def test_a_body_is_no_head() -> None:
         hu = np.full((40, 128, 128), -1000, np.float32)
         hu[:, ((x - 64) / wide) ** 2 + ((y - 64) / (wide * 0.7)) ** 2 < 1] = 40
         affine = np.diag([3.0, 3.0, 3.0, 1.0])[[2, 1, 0, 3]]
-        assert face.judge(hu, affine).clear is clear
+        assert ct_head.judge(hu, affine).clear is clear

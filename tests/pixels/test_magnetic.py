@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("SimpleITK", reason="the extra `pixels` is not installed")
 
-from curate.pixels import magnetic
-from curate.pixels.face import SAME, SAME_MM
-from curate.pixels.grid import Floats, Outline, agree
-from curate.pixels.plane import Verdict
+from curate.pixels.head import mr_head
+from curate.pixels.head.ct_head import SAME, SAME_MM
+from curate.pixels.head.grid import Floats, Outline, agree
+from curate.pixels.head.plane import Verdict
 from tests.pixels import heads, mr_heads
 from tests.pixels.mr_heads import Head, colin, from_ct
 
@@ -24,7 +24,7 @@ HEADS = {"colin": colin, "ct": from_ct}
 
 def outcome(head: Head) -> str:
     """What became of a volume; it fails where a cut leaves face or takes brain, or a head is taken for none."""
-    verdict = magnetic.judge(head.values, head.affine)
+    verdict = mr_head.judge(head.values, head.affine)
     assert not verdict.clear
     if verdict.plane is None:
         return "refused"
@@ -91,8 +91,8 @@ def test_a_head_beside_much_noise_is_never_taken_for_none() -> None:
         head = from_ct().noisy(share)
         wide = np.pad(head.values, ((0, 0), (30, 30), (40, 40)), mode="reflect")
         for values in (head.values, wide):
-            grid = magnetic._scaled(values, head.affine)
-            assert not magnetic.is_trunk(grid)
+            grid = mr_head._scaled(values, head.affine)
+            assert not mr_head.is_trunk(grid)
 
 
 def test_parts_of_a_head_are_never_taken_for_none() -> None:
@@ -104,7 +104,7 @@ def test_parts_of_a_head_are_never_taken_for_none() -> None:
         head.cut(50, 75, axis=2),
         head.cut(8, 60, axis=1).cut(20, 45).cut(30, 70, axis=2),
     ):
-        assert not magnetic.is_trunk(magnetic._scaled(part.values, part.affine))
+        assert not mr_head.is_trunk(mr_head._scaled(part.values, part.affine))
 
 
 def test_two_arms_beside_a_head_make_no_trunk() -> None:
@@ -114,7 +114,7 @@ def test_two_arms_beside_a_head_make_no_trunk() -> None:
     y, x = np.mgrid[: values.shape[1], : values.shape[2]]
     for middle in (values.shape[2] // 2 - 62, values.shape[2] // 2 + 62):
         values[:, (x - middle) ** 2 + (y - 70) ** 2 < 24**2] = 120
-    assert not magnetic.is_trunk(magnetic._scaled(values, head.affine))
+    assert not mr_head.is_trunk(mr_head._scaled(values, head.affine))
 
 
 OTHERWISE: dict[str, Callable[[mr_heads.Volume], mr_heads.Volume]] = {
@@ -136,7 +136,7 @@ def test_a_head_whose_air_is_not_dark_is_never_taken_for_none(name: str, change:
         for room in (0, 25):
             wide = np.pad(part.values, ((0, 0), (room, room), (room, room)))
             values = np.asarray(OTHERWISE[change](wide), np.float32)
-            assert not magnetic.is_trunk(magnetic._scaled(values, head.affine))
+            assert not mr_head.is_trunk(mr_head._scaled(values, head.affine))
 
 
 @pytest.mark.long
@@ -165,7 +165,7 @@ def test_a_trunk_is_clear_and_a_limb_waits() -> None:
     """A trunk in its air is clear; what is as thin as a head waits, and so does a small field full of tissue."""
     full = body(360, 240).cut(60, 140, axis=1).cut(60, 140, axis=2)
     for head, clear in ((body(360, 240), True), (full, False), (body(150, 140), False)):
-        assert magnetic.is_trunk(magnetic._scaled(*_scan(head))) is clear
+        assert mr_head.is_trunk(mr_head._scaled(*_scan(head))) is clear
 
 
 def _scan(head: Head) -> tuple[mr_heads.Volume, Floats]:
@@ -175,7 +175,7 @@ def _scan(head: Head) -> tuple[mr_heads.Volume, Floats]:
 @cache
 def known() -> Verdict:
     """What is found of the whole head."""
-    return magnetic.judge(*_scan(from_ct()))
+    return mr_head.judge(*_scan(from_ct()))
 
 
 def test_the_same_head_in_another_contrast_follows() -> None:
@@ -183,21 +183,21 @@ def test_the_same_head_in_another_contrast_follows() -> None:
     first = known()
     assert first.outline is not None
     other = from_ct().inverted().noisy(0.05)
-    assert magnetic.judge(other.values, other.affine, first.plane, first.outline).plane == first.plane
+    assert mr_head.judge(other.values, other.affine, first.plane, first.outline).plane == first.plane
     moved = np.array(other.affine)
     moved[1, 3] += 12
-    grid = magnetic._scaled(other.values, moved)
-    mine = Outline(magnetic.body_of(grid), grid.known, grid.origin)
+    grid = mr_head._scaled(other.values, moved)
+    mine = Outline(mr_head.body_of(grid), grid.known, grid.origin)
     assert not agree(mine, first.outline, SAME, SAME_MM)
-    assert magnetic.lies_in(other.values**2, other.affine, first.outline)
+    assert mr_head.lies_in(other.values**2, other.affine, first.outline)
     moved[1, 3] += 20
-    assert not magnetic.lies_in(other.values, moved, first.outline)
+    assert not mr_head.lies_in(other.values, moved, first.outline)
 
 
 def test_a_defaced_head_shows_no_face() -> None:
     """What is left of a defaced head is looked at again: before, a face is found; afterwards, none."""
     head, plane = from_ct(), known().plane
     assert plane is not None
-    assert magnetic.shown(*_scan(head)) is True
+    assert mr_head.shown(*_scan(head)) is True
     cut = np.where(plane.beyond(places(head)), 0, head.values).astype(np.float32)
-    assert magnetic.shown(cut, head.affine) is False
+    assert mr_head.shown(cut, head.affine) is False

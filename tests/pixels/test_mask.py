@@ -12,8 +12,8 @@ from pydicom.pixels.encoders.base import get_encoder
 pytest.importorskip("onnxruntime", reason="the extra `pixels` is not installed")
 
 from curate.pixels.image import Image, UndecodableError, stored
-from curate.pixels.look import Found, look
 from curate.pixels.mask import JPEG_2000_LOSSLESS, Masked, mask
+from curate.pixels.text.look import Found, look
 from tests.corpus import corpus
 from tests.pixels import burned
 from tests.pixels.bases import bases
@@ -90,8 +90,8 @@ def test_lossless_frames_that_are_not_touched_keep_their_bytes(syntax: str, samp
 
 def test_a_lossy_clip_is_coded_without_loss_from_what_a_reader_decodes() -> None:
     """JPEG frames of ultrasound, masked in one, decode everywhere else to exactly the values they had."""
-    from curate.dicom.picture import pixels_of
-    from curate.dicom.reader import parse
+    from curate.deid.pixeldata.pixel_module import pixels_of
+    from curate.dicom.io.reader import parse
 
     path = next(corpus().rglob("examples_ybr_color.dcm"))
     fields = pixels_of(parse(path.read_bytes()))
@@ -106,8 +106,8 @@ def test_a_lossy_clip_is_coded_without_loss_from_what_a_reader_decodes() -> None
 
 def test_jpeg_of_twelve_bits_is_looked_at_and_masked(capfd: pytest.CaptureFixture[str]) -> None:
     """JPEG Extended of 12 bits is decoded for the look, and masked without changing a value outside the box."""
-    from curate.dicom.picture import pixels_of
-    from curate.dicom.reader import parse
+    from curate.deid.pixeldata.pixel_module import pixels_of
+    from curate.dicom.io.reader import parse
 
     path = next(corpus().rglob("JPGExtended.dcm"))
     fields = pixels_of(parse(path.read_bytes()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from curate.pixels.words import kind
+from curate.pixels.text.text_classes import kind
 
 
 @pytest.mark.parametrize(

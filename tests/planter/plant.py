@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from curate import resources
+from curate.core import resources
 from tests.planter.places.attributes import (
     decimal_places,
     dictionary_places,
@@ -111,7 +111,7 @@ def _is_read_by(place: Place) -> bool:
 @cache
 def _read_by() -> frozenset[int]:
     """What pixels or geometry are read by, as the program's own list has it."""
-    entries = json.loads(resources.vocabulary_path("dicom/data/computing.json").read_text())["entries"]
+    entries = json.loads(resources.vocabulary_path("deid/data/computing.json").read_text())["entries"]
     return frozenset(int(e["tag"], 16) for e in entries if "tag" in e and e["effect"] != "values")
 
 

@@ -9,16 +9,19 @@ import traceback
 import warnings
 from dataclasses import dataclass, replace
 
-from curate.dicom.hierarchy import study_context
-from curate.dicom.identifiers import donor_id
-from curate.dicom.identifying import identifying_words
-from curate.dicom.numbering import numbers, of_study
-from curate.dicom.reader import parse
-from curate.dicom.rewrite import rewrite
-from curate.dicom.scan import scan
-from curate.dicom.types import Keys, MalformedError, Policy, StudyContext
-from curate.dicom.verify import released_context, verify
-from curate.findings import Finding, Severity, has_errors, rules
+from curate.core.findings import Finding, Severity, has_errors, rules
+from curate.deid.direct_identifiers import identifying_words
+from curate.deid.pseudonyms import donor_id
+from curate.deid.records import StudyContext
+from curate.deid.renumbering import numbers, of_study
+from curate.deid.rewrite import rewrite
+from curate.deid.verify import released_context, verify
+from curate.dicom.io.reader import parse
+from curate.dicom.model import MalformedError
+from curate.donation.header_scan import scan
+from curate.donation.hierarchy import study_context
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 
 SECRET = bytes(range(32))
 KEYS = Keys.from_secret(SECRET)

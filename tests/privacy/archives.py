@@ -7,15 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.privacy import hierarchy
+from curate.privacy import generalization_ladder
 
 REGION = {f"r{value}": (f"r{value}", f"g{value % 2}") for value in range(5)}
 HIERARCHIES = [
-    hierarchy.age(),
-    hierarchy.plain("sex", per_donor=True),
-    hierarchy.tree("region", ("code", "group"), REGION),
-    hierarchy.plain("modality", nullable=False),
-    hierarchy.days(),
+    generalization_ladder.age(),
+    generalization_ladder.plain("sex", per_donor=True),
+    generalization_ladder.tree("region", ("code", "group"), REGION),
+    generalization_ladder.plain("modality", nullable=False),
+    generalization_ladder.days(),
 ]
 COLUMNS = [each.column for each in HIERARCHIES]
 _SCHEMA = pa.schema(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from curate.privacy import hierarchy
+from curate.privacy import generalization_ladder
 
 REGIONS = 40
 CODES = 300
@@ -38,19 +38,19 @@ def studies(count: int, *, seed: int = 0, per_donor: float = 1.15, start: int = 
     )
 
 
-def hierarchies() -> list[hierarchy.Hierarchy]:
+def hierarchies() -> list[generalization_ladder.Hierarchy]:
     """Those of the columns of `studies`; the modality stands in the images too, so it can't be given up."""
     region = {f"r{value}": (f"r{value}", f"group {value % 8}") for value in range(REGIONS)}
     code = {f"c{value}": (f"c{value}", f"block {value // 10}", f"chapter {value // 50}") for value in range(CODES)}
     return [
-        hierarchy.age(),
-        hierarchy.plain("sex", per_donor=True),
-        hierarchy.tree("region", ("code", "group"), region),
-        hierarchy.tree("diagnosis", ("category", "block", "chapter"), code),
-        hierarchy.plain("modality", nullable=False),
-        hierarchy.plain("manufacturer"),
-        hierarchy.plain("model"),
-        hierarchy.days(),
+        generalization_ladder.age(),
+        generalization_ladder.plain("sex", per_donor=True),
+        generalization_ladder.tree("region", ("code", "group"), region),
+        generalization_ladder.tree("diagnosis", ("category", "block", "chapter"), code),
+        generalization_ladder.plain("modality", nullable=False),
+        generalization_ladder.plain("manufacturer"),
+        generalization_ladder.plain("model"),
+        generalization_ladder.days(),
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.privacy.counts import (
     TOTAL,
     CountTable,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.errors import InputError
-from curate.privacy import hierarchy
+from curate.core.errors import InputError
+from curate.privacy import generalization_ladder
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from curate.privacy import hierarchy
 )
 def test_ages_in_bands(years: int, labels: list[str | None]) -> None:
     """Years, 5, 10 and 20-year bands, with 90 and over apart at each."""
-    steps = hierarchy.ladder(hierarchy.age(), [years])
+    steps = generalization_ladder.ladder(generalization_ladder.age(), [years])
     assert [steps.texts[label] for label in steps.labels[:, 0]] == labels
 
 
@@ -40,14 +40,16 @@ def test_ages_in_bands(years: int, labels: list[str | None]) -> None:
 )
 def test_days_keep_the_first_apart(day: int, labels: list[str | None]) -> None:
     """The first study stays day 0, so that the order of two studies survives all bands."""
-    steps = hierarchy.ladder(hierarchy.days(), [day])
+    steps = generalization_ladder.ladder(generalization_ladder.days(), [day])
     assert [steps.texts[label] for label in steps.labels[:, 0]] == labels
 
 
 @given(values=st.lists(st.integers(0, 3000), min_size=1, max_size=30, unique=True), which=st.booleans())
 def test_each_level_lies_in_the_next(values: list[int], which: bool) -> None:
     """A label's interval holds the value, and lies within that of the coarser label."""
-    steps = hierarchy.ladder(hierarchy.age() if which else hierarchy.days(), sorted(values))
+    steps = generalization_ladder.ladder(
+        generalization_ladder.age() if which else generalization_ladder.days(), sorted(values)
+    )
     for column, value in enumerate(sorted(values)):
         path = steps.labels[:, column]
         assert all(steps.low[label] <= value < steps.high[label] for label in path)
@@ -64,7 +66,9 @@ def test_codes_below_one_parent_are_neighbours() -> None:
         "C51": ("C51", "C51-C58"),
         "C53": ("C53", "C51-C58"),
     }
-    steps = hierarchy.ladder(hierarchy.tree("diagnosis", ("category", "block"), paths), sorted(paths))
+    steps = generalization_ladder.ladder(
+        generalization_ladder.tree("diagnosis", ("category", "block"), paths), sorted(paths)
+    )
     span = {text: (int(a), int(b)) for text, a, b in zip(steps.texts, steps.low, steps.high, strict=True)}
     assert span["C51-C58"] == (min(span["C51"], span["C53"])[0], max(span["C51"], span["C53"])[1])
     assert span["C50"] == span["C50-C50"]
@@ -80,13 +84,13 @@ def test_codes_below_one_parent_are_neighbours() -> None:
 def test_a_tree_that_is_none_is_refused(paths: dict[str, tuple[str, ...]], message: str) -> None:
     """Each value has one label a level, each label one parent."""
     with pytest.raises(InputError, match=message):
-        hierarchy.tree("region", ("code", "group"), paths)
+        generalization_ladder.tree("region", ("code", "group"), paths)
 
 
 def test_bands_as_two_columns_and_back() -> None:
     """Low and high as the manifest has them say the same as the text."""
     bands = pa.chunked_array([["40-49", "45", "90+", None, "40-49"]])
-    low, high = hierarchy.split_bands(bands)
+    low, high = generalization_ladder.split_bands(bands)
     assert low.to_pylist() == [40, 45, 90, None, 40]
     assert high.to_pylist() == [49, 45, None, None, 49]
-    assert hierarchy.join_bands(low, high).to_pylist() == bands.to_pylist()
+    assert generalization_ladder.join_bands(low, high).to_pylist() == bands.to_pylist()

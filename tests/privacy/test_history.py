@@ -5,14 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.policies import PrivacyPolicy
-from curate.privacy import hierarchy
-from curate.privacy.history import audit, donors_below, ever, together
-from curate.privacy.recode import recode
+from curate.privacy import generalization_ladder
+from curate.privacy.generalization import recode
+from curate.privacy.republication import audit, donors_below, ever, together
 from curate.privacy.risk import risk
 
-AGE = [hierarchy.age()]
+AGE = [generalization_ladder.age()]
 
 
 def _release(bands: list[str | None], first: int = 0) -> pa.Table:

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.policies import PrivacyPolicy
-from curate.privacy import hierarchy
+from curate.privacy import generalization_ladder
 from curate.privacy.forecast import forecast
-from curate.privacy.history import audit
-from curate.privacy.recode import Recoding, recode
+from curate.privacy.generalization import Recoding, recode
+from curate.privacy.republication import audit
 from tests.privacy import donors, oracle
 from tests.privacy.archives import COLUMNS, HIERARCHIES, REGION, Archive
 
@@ -309,4 +309,4 @@ def _check_with_pandas(table: pa.Table, k: int, columns: list[str]) -> None:
 def test_bands_that_cut_across_each_other_are_refused() -> None:
     """Seven-day bands inside ten-day bands could be intersected."""
     with pytest.raises(InputError, match="whole smaller ones"):
-        hierarchy.bands("series_count", (1, 7, 10))
+        generalization_ladder.bands("series_count", (1, 7, 10))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.privacy.risk import class_sizes, risk
 from tests.privacy import oracle
 

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.errors import InputError
-from curate.privacy import hierarchy
-from curate.privacy.search import HELD_LOSS, Choice, Studies, search
+from curate.core.errors import InputError
+from curate.privacy import generalization_ladder
+from curate.privacy.lattice_search import HELD_LOSS, Choice, Studies, search
 
 ROW = st.tuples(st.integers(0, 95), st.sampled_from(["r0", "r1", "r2", "r3"]), st.sampled_from(["F", "M"]))
 LADDERS = [
-    hierarchy.ladder(hierarchy.age(), range(96)),
-    hierarchy.ladder(
-        hierarchy.tree("region", ("code", "group"), {f"r{i}": (f"r{i}", f"g{i // 2}") for i in range(4)}),
+    generalization_ladder.ladder(generalization_ladder.age(), range(96)),
+    generalization_ladder.ladder(
+        generalization_ladder.tree("region", ("code", "group"), {f"r{i}": (f"r{i}", f"g{i // 2}") for i in range(4)}),
         ["r0", "r1", "r2", "r3"],
     ),
-    hierarchy.ladder(hierarchy.plain("sex"), ["F", "M"]),
+    generalization_ladder.ladder(generalization_ladder.plain("sex"), ["F", "M"]),
 ]
 WEIGHTS = [0.5, 0.3, 0.2]
 
@@ -117,7 +117,7 @@ def test_no_rows_need_no_recoding() -> None:
 
 def test_too_many_columns_are_refused() -> None:
     """A lattice too large to search is an error that says what to do."""
-    steps = hierarchy.ladder(hierarchy.plain("sex"), ["F", "M"])
+    steps = generalization_ladder.ladder(generalization_ladder.plain("sex"), ["F", "M"])
     studies = Studies((np.zeros(1, np.int64),) * 20, np.ones(1, np.int64), np.zeros(1, np.uint64), np.ones(1, np.int64))
     with pytest.raises(InputError, match="Too many quasi-identifiers"):
         search(studies, [steps] * 20, [0.05] * 20, 2, 0.0)

@@ -11,9 +11,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from curate.archive.notes import Signer
-from curate.records import ArchiveInfo
+from curate.core.records import ArchiveInfo
 from curate.steps.init import init
+from curate.transparency.signed_note import Signer
 from tests import synth
 from tests.corpus import write_table
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from curate.progress import Progress, silent
-from curate.records import ArchiveInfo
+from curate.core.progress import Progress, silent
+from curate.core.records import ArchiveInfo
 from curate.steps.init import init
 from curate.steps.intake import IntakeReport, intake
 from curate.steps.release import Cut

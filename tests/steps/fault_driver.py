@@ -24,7 +24,7 @@ import curate.steps.intake
 import curate.steps.publish
 import curate.steps.release
 import curate.steps.withdraw
-from curate import clock, durable
+from curate.core import clock, durable
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

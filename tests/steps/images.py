@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pydicom
 
-from curate.findings import Finding, Severity
+from curate.core.findings import Finding, Severity
 from curate.verify.release import check_release
 
 

@@ -15,16 +15,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
-from curate import clock
-from curate.archive import packs, tables
-from curate.archive.layout import Archive
+from curate.archive import arrow_ipc, packs
 from curate.archive.ledger import StudyRecord
+from curate.archive.repository import Archive
 from curate.archive.stores import Store
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.digests import canonical_json, sha256_set
-from curate.donation.coding import code_study
-from curate.identity import TOOL, who
+from curate.core import clock
+from curate.core.actor import TOOL, who
+from curate.core.digests import canonical_json, sha256_set
+from curate.deid import pseudonyms
+from curate.donation.study_metadata import code_study
+from curate.keys.derivation import Keys
 from curate.metadata.study_row import StudyRow, study_row
 from curate.steps.intake.admit import process
 from curate.steps.intake.tasks import SourceInstance, StudyTask
@@ -126,7 +126,7 @@ class _Models:
         if kind not in self.made:
             self.made[kind] = self._model(*kind)
         like, files = self.made[kind]
-        donor = identifiers.donor_id(self.keys, f"P{visit.donor}")
+        donor = pseudonyms.donor_id(self.keys, f"P{visit.donor}")
         study = _new(self.keys, f"{visit.donor}/{visit.number}")
         day = f"{_FIRST_DAY + timedelta(days=visit.day):%Y%m%d}".encode()
         members = []
@@ -136,7 +136,7 @@ class _Models:
             for before, after in zip(old, new, strict=True):
                 data = data.replace(before.encode(), after.encode())
             members.append((*names, data.replace(b"20000101", day)))
-        return _Study(visit, study, donor, identifiers.fold(self.keys, donor), like, tuple(sorted(members)))
+        return _Study(visit, study, donor, pseudonyms.fold(self.keys, donor), like, tuple(sorted(members)))
 
     def _model(self, kind: int, series: int) -> tuple[StudyRecord, list[tuple[str, str, bytes]]]:
         with TemporaryDirectory() as name:
@@ -145,7 +145,7 @@ class _Models:
             record = process(_task(root, self.keys, self.profile, study, files), self.keys).record
             assert record is not None
             made = []
-            for row in tables.from_ipc(record.instances).to_pylist():
+            for row in arrow_ipc.from_ipc(record.instances).to_pylist():
                 data = packs.read_instance(root / row["pack"], row["offset_bytes"], row["size_bytes"])
                 made.append((row["SeriesInstanceUID"], row["SOPInstanceUID"], data))
         return replace(record, previews=None, payload={**record.payload, "preview_rows": 0}), made
@@ -155,13 +155,13 @@ _models = lru_cache(maxsize=1)(_Models)
 
 
 def _new(keys: Keys, name: str) -> str:
-    return identifiers.new_uid(keys, _original(keys, name))
+    return pseudonyms.new_uid(keys, _original(keys, name))
 
 
 def _original(keys: Keys, name: str) -> str:
     """A UID whose new one has the usual length."""
     uids = (synth.uid(name, attempt) for attempt in itertools.count())
-    return next(uid for uid in uids if len(identifiers.new_uid(keys, uid)) == _LENGTH)
+    return next(uid for uid in uids if len(pseudonyms.new_uid(keys, uid)) == _LENGTH)
 
 
 def _file(root: Path, kind: int, place: int, study: str, keys: Keys) -> SourceInstance:
@@ -190,9 +190,9 @@ def _task(
         packs=Store(str(root), str(root / "unfinished")),
         quarantine=Store(str(root), str(root / "unfinished")),
         study_uid=study,
-        study_id=identifiers.new_uid(keys, study),
-        donor_id=identifiers.donor_id(keys, "model"),
-        instances=tuple(sorted(files, key=lambda each: identifiers.new_uid(keys, each.series_uid))),
+        study_id=pseudonyms.new_uid(keys, study),
+        donor_id=pseudonyms.donor_id(keys, "model"),
+        instances=tuple(sorted(files, key=lambda each: pseudonyms.new_uid(keys, each.series_uid))),
         findings=(),
         profile=profile,
         deidentify=True,
@@ -243,7 +243,7 @@ def _record(study: _Study, path: str, places: Iterator[tuple[int, int]]) -> Stud
     )
 
 
-_table = lru_cache(maxsize=256)(tables.from_ipc)
+_table = lru_cache(maxsize=256)(arrow_ipc.from_ipc)
 
 
 def _with(data: bytes, columns: Mapping[str, Sequence[object]]) -> bytes:
@@ -251,4 +251,4 @@ def _with(data: bytes, columns: Mapping[str, Sequence[object]]) -> bytes:
     for name, values in columns.items():
         at = table.schema.get_field_index(name)
         table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
-    return tables.to_ipc(table)
+    return arrow_ipc.to_ipc(table)

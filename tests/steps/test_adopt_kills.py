@@ -16,9 +16,9 @@ from unittest.mock import patch
 
 import pytest
 
-from curate.archive import layout
-from curate.cutting import soundness
-from curate.cutting.further import part_of
+from curate.archive import repository
+from curate.releases import archive_soundness
+from curate.releases.split_pseudonyms import part_of
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import release
@@ -145,8 +145,8 @@ def _check(place: Place, fault: str, at: int) -> None:
     assert _stored(place.archive) == _stored(after / "archive"), f"after step {at}"
     for name in ("archive/disclosure", "hub"):
         assert files_of(place.folder / "work" / name) == files_of(after / name), f"{name} after step {at}"
-    with layout.opened(place.archive, write=False) as archive:
-        assert list(soundness.faults(archive)) == [], f"after step {at}"
+    with repository.opened(place.archive, write=False) as archive:
+        assert list(archive_soundness.faults(archive)) == [], f"after step {at}"
 
 
 def test_a_fault_leaves_what_was_or_what_should_be(place: Place) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from curate.archive import attestations, keys, notes, reviews
-from curate.archive.attestations import FOLDER
-from curate.archive.layout import opened
-from curate.cutting.attest import attest_review
-from curate.digests import sha256_file
-from curate.errors import HubError, InputError, RefusedError
+from curate.archive.repository import opened
+from curate.attestation import approvals, release_attestations
+from curate.attestation.release_attestations import FOLDER
+from curate.core.digests import sha256_file
+from curate.core.errors import HubError, InputError, RefusedError
+from curate.releases.attest import attest_review
 from curate.steps.approve import approve
 from curate.steps.audit import audit
 from curate.steps.intake import intake
@@ -25,6 +25,7 @@ from curate.steps.reject import reject
 from curate.steps.release import release
 from curate.steps.sheet import sheet
 from curate.steps.withdraw import withdraw
+from curate.transparency import signed_note, signing_keys
 from tests import synth
 from tests.hub.s3_server import S3Server
 from tests.hub.server import HubServer
@@ -65,7 +66,7 @@ def _public(place: Path, name: str) -> str:
     return show_key(place / f"{name}.key").public
 
 
-def _approve(place: Path, name: str = ANNA) -> reviews.Approval:
+def _approve(place: Path, name: str = ANNA) -> approvals.Approval:
     return approve(place / "archive", "1.0.0", name, place / f"{name}.key")
 
 
@@ -89,9 +90,9 @@ def test_publishing_waits_for_a_signature_and_anybody_can_verify_it(place: Path)
     said = _approve(place)
     assert (said.release, said.reviewer, said.policy) == (cut.digest, ANNA, said.policy)
     publish(root, "1.0.0")
-    found = attestations.read_approvals(place / "hub/v1.0.0")
+    found = release_attestations.read_approvals(place / "hub/v1.0.0")
     assert found is not None
-    assert [reviews.opened(entry) for entry in found] == [said]
+    assert [approvals.opened(entry) for entry in found] == [said]
     assert _codes(place / "hub", key=show_key(root).public) == set()
     with pytest.raises(RefusedError, match="published already"):
         _approve(place, JOAN)
@@ -138,7 +139,7 @@ def test_an_approval_goes_on_for_a_version_that_a_withdrawal_cut_again(place: Pa
     second = release(root)
     publish(root, second.version)  # one that only removes needs no approval
     assert _codes(place / "hub", key=show_key(root).public) == set()
-    assert len(attestations.read_approvals(place / "hub/v1.0.0") or []) == 1
+    assert len(release_attestations.read_approvals(place / "hub/v1.0.0") or []) == 1
     publish(root, "1.0.0", (place / "other").as_uri())
 
 
@@ -154,14 +155,14 @@ def test_an_archive_cannot_name_in_replaces_what_was_not_approved(place: Path) -
     folder = root / "releases" / "1.0.0"
     key = show_key(root).public
     assert _codes(folder, key=key) == set()
-    given = attestations.read_approvals(folder) or []
-    (anna,) = [entry for entry in given if entry.public.name == notes.key_name(ANNA)]
+    given = release_attestations.read_approvals(folder) or []
+    (anna,) = [entry for entry in given if entry.public.name == signed_note.key_name(ANNA)]
     with opened(root, write=True) as archive:
         now = sha256_file(folder / "release.json")
-        said = reviews.opened(anna)
+        said = approvals.opened(anna)
         assert said is not None
         assert said.release != now
-        forged = reviews.signed(replace(said, release=now), keys.read(place / f"{ANNA}.key").signer())
+        forged = approvals.signed(replace(said, release=now), signing_keys.read(place / f"{ANNA}.key").signer())
         others = [entry for entry in given if entry is not anna]
         attest_review(archive, folder, [*others, replace(anna, note=forged)], ("", b""), ("", b""))
     assert _codes(folder, key=key) == {"ATTESTATION_APPROVALS_LACKING"}
@@ -234,7 +235,7 @@ def papers(place: Path) -> tuple[Path, Path]:
     return made
 
 
-def _with(place: Path, papers: tuple[Path, Path]) -> reviews.Approval:
+def _with(place: Path, papers: tuple[Path, Path]) -> approvals.Approval:
     key = place / f"{ANNA}.key"
     return approve(place / "archive", "1.0.0", ANNA, key, sheet=papers[0], decisions=papers[1])
 
@@ -286,7 +287,7 @@ def test_a_sheet_or_decisions_that_do_not_fit_are_refused(
     with pytest.raises(InputError, match=message) as caught:
         _with(place, papers)
     assert caught.value.hint
-    assert attestations.read_approvals(place / "archive/releases/1.0.0") == []
+    assert release_attestations.read_approvals(place / "archive/releases/1.0.0") == []
 
 
 def test_findings_are_decided_each_or_by_code(place: Path, papers: tuple[Path, Path]) -> None:
@@ -294,8 +295,8 @@ def test_findings_are_decided_each_or_by_code(place: Path, papers: tuple[Path, P
     evidence = place / "archive/releases/1.0.0/manifest/evidence.parquet"
     studies = [study for study, _ in _with_warnings(evidence)]
     release_digest = json.loads(papers[1].read_text())["release"]
-    from curate.archive.evidence import refuse_undecided
-    from curate.archive.sheets import read_decisions
+    from curate.attestation.evidence import refuse_undecided
+    from curate.attestation.review_sheets import read_decisions
 
     def judge() -> None:
         refuse_undecided(read_decisions(papers[1]), evidence.parents[1], release_digest, 300, papers[1])
@@ -318,7 +319,7 @@ def _with_warnings(path: Path) -> list[tuple[str, str]]:
     import pyarrow.parquet as pq
 
     from curate import contract
-    from curate.digests import canonical_json
+    from curate.core.digests import canonical_json
 
     rows = pq.read_table(path).to_pylist()
     for row in rows:

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.archive import receipts
-from curate.archive.layout import opened
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.errors import InputError
+from curate.archive.repository import opened
+from curate.core.errors import InputError
+from curate.deid import pseudonyms
+from curate.keys.derivation import Keys
 from curate.loading.fetch import fetch
 from curate.steps.diff import diff
 from curate.steps.doctor import doctor
@@ -89,7 +89,7 @@ def test_revoked_files_are_named_and_deleted_after_asking(archive: Path, mine: P
     withdraw(archive, synth.uid(1, 0))
     cut = release(archive)
     keys = Keys.from_secret(bytes.fromhex("60" * 32))
-    study = identifiers.new_uid(keys, synth.uid(1, 0))
+    study = pseudonyms.new_uid(keys, synth.uid(1, 0))
     told = curate("verify-copy", mine, "--release", cut.path, code=1)
     assert "6 revoked files (4 instances)" in told.stdout
     assert "8 instances of version" in told.stdout

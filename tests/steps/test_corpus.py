@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.findings import Severity, rules
+from curate.core.findings import Severity, rules
+from curate.deid import pseudonyms
+from curate.keys.derivation import Keys
 from tests.corpus import corpus, study_uids, write_table
 from tests.hub.server import HubServer
 from tests.steps.archives import curate, curate_json, files_of, make_archive, sealed_files_of
@@ -113,7 +113,7 @@ def test_every_published_instance_decodes_to_the_original_pixels(taken: Taken) -
         for path in sorted(p for p in source.rglob("*") if p.is_file()):
             original = _read(path.read_bytes())
             uid = original.get("SOPInstanceUID") if original is not None else None
-            data = released.get(identifiers.new_uid(keys, str(uid))) if uid else None
+            data = released.get(pseudonyms.new_uid(keys, str(uid))) if uid else None
             if original is None or data is None or "PixelData" not in original:
                 continue
             clean = _read(data)

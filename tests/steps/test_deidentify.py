@@ -16,14 +16,16 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from curate import durable
-from curate.archive import layout, receipts, sealed_log, secret
-from curate.dicom import identifiers
-from curate.dicom.types import Keys, Policy
-from curate.dicom.verify import verify
-from curate.errors import InputError, LockedError
-from curate.findings import has_errors
-from curate.steps.deidentify import beside, deidentify
+from curate.archive import receipts, repository
+from curate.core import durable
+from curate.core.errors import InputError, LockedError
+from curate.core.findings import has_errors
+from curate.deid import pseudonyms
+from curate.deid.verify import verify
+from curate.keys import sealed_log, secret_file
+from curate.keys.derivation import Keys
+from curate.policies import Policy
+from curate.steps.deidentify import deidentify, key_files
 from curate.steps.deidentify.coded_table import COLUMNS
 from curate.steps.inspect import inspect
 from curate.steps.intake import intake
@@ -49,7 +51,7 @@ def table(tmp_path: Path) -> Path:
 
 def keys_of(path: Path) -> Keys:
     """The keys of a key file."""
-    return Keys.from_secret(secret.read(path))
+    return Keys.from_secret(secret_file.read(path))
 
 
 def lines(dest: Path) -> dict[str, dict[str, str]]:
@@ -76,24 +78,24 @@ def test_what_the_hospital_writes_the_archive_admits_as_if_it_had_done_all_itsel
     make_archive(theirs)
     assert intake(theirs, [export], table, deidentify=True, workers=1).admitted_studies == 4
     at_hospital = keys_of(tmp_path / "deidentify.key")
-    with layout.opened(ours, write=False) as both, layout.opened(theirs, write=False) as alone:
+    with repository.opened(ours, write=False) as both, repository.opened(theirs, write=False) as alone:
         kept, direct = Keys.from_secret(both.secret), Keys.from_secret(alone.secret)
         for study in hospital.STUDIES:
-            new = identifiers.new_uid(at_hospital, study.uid)
-            first = both.ledger.study(identifiers.new_uid(kept, new))
-            second = alone.ledger.study(identifiers.new_uid(direct, study.uid))
+            new = pseudonyms.new_uid(at_hospital, study.uid)
+            first = both.ledger.study(pseudonyms.new_uid(kept, new))
+            second = alone.ledger.study(pseudonyms.new_uid(direct, study.uid))
             assert first is not None and second is not None
             for part in ("coded", "day", "terms", "license"):
                 assert first.payload[part] == second.payload[part], part
             assert first.payload["facts"]["instance_count"] == second.payload["facts"]["instance_count"]
-            donor = identifiers.donor_id(at_hospital, f"TABLEROWQZ-{study.patient}")
-            assert first.donor_id == identifiers.donor_id(kept, donor)
+            donor = pseudonyms.donor_id(at_hospital, f"TABLEROWQZ-{study.patient}")
+            assert first.donor_id == pseudonyms.donor_id(kept, donor)
             assert first.payload["evidence"]["deidentified_by"] == "hospital"
         told = list(receipts.read(tmp_path / "deidentify.key.receipts", at_hospital.storage))
         assert len({receipt.code for receipt in told}) == 4
         for receipt in told:
             found = both.ledger.receipt(receipts.digest(receipt.code))
-            assert found == identifiers.new_uid(kept, receipt.study_id)
+            assert found == pseudonyms.new_uid(kept, receipt.study_id)
     assert not (ours / receipts.NAME).exists()
 
 
@@ -281,7 +283,7 @@ def test_a_later_batch_moves_a_donors_dates_by_the_same(tmp_path: Path) -> None:
     before, after = {}, {}
     for path in whole.rglob("*.dcm"):
         read = pydicom.dcmread(path)
-        uid = identifiers.new_uid(keys, read.SOPInstanceUID)
+        uid = pseudonyms.new_uid(keys, read.SOPInstanceUID)
         before[read.StudyDate, int(read.InstanceNumber)] = _moment(read)
         after[read.StudyDate, int(read.InstanceNumber)] = _moment(
             pydicom.dcmread(next((tmp_path / "out").rglob(f"{uid}.dcm")))
@@ -320,7 +322,7 @@ def test_a_donor_who_withdraws_at_the_hospital_leaves_dest(tmp_path: Path, expor
     dest = tmp_path / "out"
     deidentify([export], dest, studies=table, workers=1)
     before = lines(dest)
-    gone = identifiers.new_uid(keys_of(tmp_path / "deidentify.key"), Study(1, 0).uid)
+    gone = pseudonyms.new_uid(keys_of(tmp_path / "deidentify.key"), Study(1, 0).uid)
     rows = [s if s.patient != 1 else Study(1, 0, (("consent", "withdrawn"),)) for s in hospital.STUDIES]
     deidentify([export], dest, studies=hospital.table(table, rows), workers=1)
     assert not (dest / gone).exists()
@@ -350,13 +352,13 @@ def test_the_table_holds_codes_alone(tmp_path: Path, export: Path) -> None:
     table = hospital.table(tmp_path / "own.csv", rows)
     report = deidentify([export], tmp_path / "out", studies=table, workers=1)
     keys = keys_of(tmp_path / "deidentify.key")
-    found = [lines(tmp_path / "out")[identifiers.new_uid(keys, study.uid)] for study in rows]
+    found = [lines(tmp_path / "out")[pseudonyms.new_uid(keys, study.uid)] for study in rows]
     assert tuple(found[0]) == COLUMNS
     assert [line["age"] for line in found] == ["61", "000M", "90+"]
     assert [line["region"] for line in found] == ["816094009", "816094009", "72696002"]
     assert (found[0]["sex"], found[0]["diagnosis"], found[1]["diagnosis"]) == ("F", "C34", "none")
     assert found[0]["donor"] == found[1]["donor"] != found[2]["donor"]
-    assert identifiers.is_donor_id(found[0]["donor"])
+    assert pseudonyms.is_donor_id(found[0]["donor"])
     assert found[0]["scope"] == found[1]["scope"] and found[0]["scope"].startswith("X-")
     assert found[2]["scope"] == "research"
     assert report.codes["CONSENT_TERM_KEYED"] == 4
@@ -374,11 +376,11 @@ def test_the_mapping_is_made_only_if_asked_for_and_opens_with_the_key_alone(
         deidentify([export], tmp_path / "out", studies=table, mapping=mapping, workers=1)
     told = [json.loads(line) for line in curate("unseal", mapping, "--key", key).stdout.splitlines()]
     assert {r["study"]: r["study_id"] for r in told} == {
-        study.uid: identifiers.new_uid(keys_of(key), study.uid) for study in hospital.STUDIES
+        study.uid: pseudonyms.new_uid(keys_of(key), study.uid) for study in hospital.STUDIES
     }
     assert len(told) == 4 and len(told[0]["uids"]) == 3
     other = tmp_path / "other.key"
-    secret.make(other)
+    secret_file.make(other)
     assert "was sealed with another key" in curate("unseal", mapping, "--key", other, code=2).stderr
 
 
@@ -421,7 +423,7 @@ def test_two_runs_with_one_key_do_not_meet(tmp_path: Path, export: Path) -> None
     """A second run while the first one holds the key gets a clear message."""
     key = tmp_path / "a.key"
     with (
-        beside.opened(key, under_passphrase=False),
+        key_files.opened(key, under_passphrase=False),
         pytest.raises(LockedError, match="Another run uses the key"),
     ):
         deidentify([export], tmp_path / "out", key=key, workers=1)
@@ -432,11 +434,11 @@ def test_a_key_under_a_passphrase(tmp_path: Path, export: Path, monkeypatch: pyt
     """The key file alone opens nothing; the passphrase comes from the environment or the terminal."""
     key, dest = tmp_path / "deidentify.key", tmp_path / "out"
     assert "needs a passphrase" in curate("deidentify", export, dest, "--passphrase", code=2).stderr
-    monkeypatch.setenv(secret.VARIABLE, "correct horse")
+    monkeypatch.setenv(secret_file.VARIABLE, "correct horse")
     deidentify([export], dest, under_passphrase=True, workers=1)
     assert key.read_text().startswith("curate-key-1 scrypt ")
     assert deidentify([export], dest, workers=1).unchanged_instances == 8
-    monkeypatch.setenv(secret.VARIABLE, "wrong")
+    monkeypatch.setenv(secret_file.VARIABLE, "wrong")
     with pytest.raises(InputError, match="The passphrase of"):
         deidentify([export], dest, workers=1)
 
@@ -499,13 +501,13 @@ def test_both_steps_on_the_corpus_give_what_one_gives(tmp_path: Path) -> None:
     assert intake(ours, [dest], dest / "studies.csv").quarantined_instances == 0
     intake(theirs, [corpus()], table, deidentify=True)
     at_hospital = keys_of(tmp_path / "deidentify.key")
-    with layout.opened(ours, write=False) as both, layout.opened(theirs, write=False) as alone:
+    with repository.opened(ours, write=False) as both, repository.opened(theirs, write=False) as alone:
         kept, direct = Keys.from_secret(both.secret), Keys.from_secret(alone.secret)
         admitted = 0
         for uid in uids:
-            new = identifiers.new_uid(at_hospital, uid)
-            first = both.ledger.study(identifiers.new_uid(kept, new))
-            second = alone.ledger.study(identifiers.new_uid(direct, uid))
+            new = pseudonyms.new_uid(at_hospital, uid)
+            first = both.ledger.study(pseudonyms.new_uid(kept, new))
+            second = alone.ledger.study(pseudonyms.new_uid(direct, uid))
             assert (first is None) == (second is None)
             if first is not None and second is not None:
                 admitted += 1

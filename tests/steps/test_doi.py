@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from curate.errors import CurateError, HubError, RefusedError
-from curate.findings import has_errors
+from curate.core.errors import CurateError, HubError, RefusedError
+from curate.core.findings import has_errors
 from curate.hub.retry import Patience
 from curate.steps.publish import Publication, publish
 from curate.steps.release import release
@@ -43,7 +43,7 @@ def zenodo(monkeypatch: pytest.MonkeyPatch) -> Iterator[ZenodoServer]:
     """A running stand-in for Zenodo, and no waiting between tries."""
     patient = Patience(attempts=3, sleep=lambda _: None)
     monkeypatch.setattr("curate.hub.Patience", lambda: patient)
-    monkeypatch.setattr("curate.hub.zenodo.Patience", lambda: patient)
+    monkeypatch.setattr("curate.hub.zenodo.records.Patience", lambda: patient)
     with ZenodoServer() as server:
         monkeypatch.setenv("ZENODO_ENDPOINT", server.url)
         monkeypatch.setenv("ZENODO_TOKEN", TOKEN)

@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("SimpleITK", reason="the extra `pixels` is not installed")
 
 import curate
-from curate.archive import layout, packs
-from curate.dicom.reader import parse
-from curate.errors import InputError
-from curate.records import ArchiveInfo
+from curate.archive import packs, repository
+from curate.core.errors import InputError
+from curate.core.records import ArchiveInfo
+from curate.dicom.io.reader import parse
 from tests import synth
 from tests.corpus import write_table
 from tests.pixels import heads
@@ -90,7 +90,7 @@ def test_a_head_is_cut_in_its_own_slices(tmp_path: Path) -> None:
     report, root = take_in(tmp_path, [*files, *localizer])
     assert (report.admitted_instances, report.quarantined_instances) == (len(files), 1)
     assert {"PIXELS_FACE_REMOVED", "PIXELS_FACE_REFUSED"} <= set(report.codes)
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         (record,) = list(archive.ledger.studies())
     assert record.payload["evidence"]["faces"]["instances"] == len(files)
     before = {i * 2 * heads.STEP_MM: parse(data) for i, data in enumerate(files)}
@@ -138,7 +138,7 @@ def test_a_late_series_of_a_head_waits_for_the_whole_study(tmp_path: Path) -> No
     assert (report.joined_instances, report.codes["STUDY_ALREADY_ADMITTED"]) == (0, len(late))
     report = _send(tmp_path / "all", root, [*first, *late])
     assert (report.joined_instances, report.quarantined_instances) == (len(late), 0)
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         (record,) = list(archive.ledger.studies())
         assert not list(archive.ledger.quarantined())
     assert record.payload["evidence"]["faces"]["instances"] == len(first) + len(late)
@@ -210,7 +210,7 @@ def test_a_trunk_enters_and_a_limb_waits_for_a_person(tmp_path: Path) -> None:
     curate.decide(root, entry.id, "admit", "A_KNEE")
     report, root = take_in(tmp_path / "two", files)
     assert report.admitted_instances == len(files)
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         (record,) = list(archive.ledger.studies())
         (event,) = list(archive.ledger.events("decided", record.study_id))
     assert event.payload["about"] == ["face"]

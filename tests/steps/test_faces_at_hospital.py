@@ -11,7 +11,7 @@ pytest.importorskip("SimpleITK", reason="the extra `pixels` is not installed")
 
 import curate
 from curate.archive import packs
-from curate.dicom.reader import parse
+from curate.dicom.io.reader import parse
 from tests import synth
 from tests.pixels import heads
 from tests.pixels.mr_heads import from_ct

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 
-from curate import durable
-from curate.archive import layout, packs, tables
+from curate.archive import arrow_ipc, packs, repository
 from curate.archive.ledger import StudyRecord
-from curate.cutting.further import name_anew, part_of
-from curate.donation import disclosure
-from curate.errors import StorageError
-from curate.findings import has_errors
+from curate.core import durable
+from curate.core.errors import StorageError
+from curate.core.findings import has_errors
+from curate.donation import quasi_identifiers
+from curate.releases.split_pseudonyms import name_anew, part_of
 from curate.steps.publish import publish
 from curate.steps.withdraw import withdraw
 from curate.verify.release import check_release
@@ -44,7 +44,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def records(archive: Path) -> list[StudyRecord]:
     """All studies of the ledger."""
-    with layout.opened(archive, write=False) as opened:
+    with repository.opened(archive, write=False) as opened:
         return list(opened.ledger.studies())
 
 
@@ -96,7 +96,7 @@ def test_an_id_can_be_taken_back_before_publication(tmp_path: Path) -> None:
     archive = make_archive(tmp_path / "archive")
     take_in(archive, tmp_path / "in", range(12))
     take_in(archive, tmp_path / "later", [3, 4], study=1)
-    with layout.opened(archive, write=True) as opened:
+    with repository.opened(archive, write=True) as opened:
         later = next(record for record in opened.ledger.studies() if record.payload["day"])
         name_anew(opened, {later.study_id: 1})
         moved = opened.ledger.study(later.study_id)
@@ -123,7 +123,7 @@ def test_a_kill_at_any_step_leaves_the_study_under_one_id(tmp_path: Path, monkey
     archive = make_archive(tmp_path / "archive")
     take_in(archive, tmp_path / "in", range(1))
     take_in(archive, tmp_path / "later", [0], study=1)
-    with layout.opened(archive, write=True) as opened:
+    with repository.opened(archive, write=True) as opened:
         later = next(record for record in opened.ledger.studies() if record.payload["day"])
         for fault in itertools.count():
             steps = itertools.count()
@@ -134,7 +134,7 @@ def test_a_kill_at_any_step_leaves_the_study_under_one_id(tmp_path: Path, monkey
                 record = opened.ledger.study(later.study_id)
                 assert record is not None
                 assert record.published_donor == later.donor_id
-                for row in tables.from_ipc(record.instances).to_pylist():
+                for row in arrow_ipc.from_ipc(record.instances).to_pylist():
                     data = packs.read_instance(archive / row["pack"], row["offset_bytes"], row["size_bytes"])
                     assert hashlib.sha256(data).digest() == row["sha256"]
                 continue
@@ -154,13 +154,13 @@ def test_a_study_that_another_one_names_is_bound(tmp_path: Path) -> None:
     archive = make_archive(tmp_path / "archive")
     take_in(archive, tmp_path / "in", range(3))
     take_in(archive, tmp_path / "later", range(2), study=1)
-    with layout.opened(archive, write=True) as opened:
+    with repository.opened(archive, write=True) as opened:
         one, other = (record for record in opened.ledger.studies() if record.donor_id == donor_of_two(archive))
         named = min(uid for uid in other.own_uids if uid != other.study_id)
         one.payload["names"] = [named]
         with opened.ledger.transaction():
             opened.ledger.put_study(one)
-        table = disclosure.raw_table(opened.ledger).to_pylist()
+        table = quasi_identifiers.raw_table(opened.ledger).to_pylist()
     assert [row["study_id"] for row in table if row["bound"]] == [other.study_id]
 
 

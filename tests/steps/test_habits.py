@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from curate.archive.layout import opened
-from curate.donation import policy as policies
-from curate.errors import InputError
+from curate.archive.repository import opened
+from curate.core.errors import InputError
+from curate.core.records import ArchiveInfo
+from curate.donation import effective_profile as policies
 from curate.policies import Policy
-from curate.records import ArchiveInfo
 from curate.steps.deidentify import deidentify
 from curate.steps.init import init
 from curate.steps.inspect import inspect

@@ -11,11 +11,11 @@ from scipy import ndimage
 
 pytest.importorskip("SimpleITK", reason="the extra `pixels` is not installed")
 
-from curate.dicom.reader import parse
-from curate.dicom.types import Policy
-from curate.donation import heads as judging
+from curate.dicom.io.reader import parse
+from curate.donation import deface_plan as judging
 from curate.donation.faces import Plan
-from curate.pixels.template import turn
+from curate.pixels.head.template import turn
+from curate.policies import Policy
 from tests import synth
 from tests.pixels import heads
 from tests.pixels.mr_heads import Head, Volume, from_ct

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from curate.archive.layout import opened
-from curate.errors import RefusedError
+from curate.archive.repository import opened
+from curate.core.errors import RefusedError
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import cut, release

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from curate.dicom.rewrite import rewrite
-from curate.dicom.types import Keys, Policy, StudyContext
-from curate.findings import Severity, has_errors
+from curate.core.findings import Severity, has_errors
+from curate.deid.records import StudyContext
+from curate.deid.rewrite import rewrite
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 from curate.steps.deidentify import deidentify
 from curate.steps.inspect import Verdict, inspect
 from curate.steps.intake import intake

@@ -13,11 +13,11 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from curate.archive.consolidate import pack_rows
-from curate.archive.layout import opened
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.errors import DamagedError
+from curate.archive.repack import pack_rows
+from curate.archive.repository import opened
+from curate.core.errors import DamagedError
+from curate.deid import pseudonyms
+from curate.keys.derivation import Keys
 from curate.steps.check import check as check_release
 from curate.steps.intake import intake
 from curate.steps.intake.report import IntakeReport
@@ -102,7 +102,7 @@ class Batches:
     def instances(self) -> dict[str, bytes]:
         """The clean instances of the study that the archive holds, by their UIDs."""
         with opened(self.archive, write=False) as held:
-            record = held.ledger.study(identifiers.new_uid(Keys.from_secret(held.secret), STUDY))
+            record = held.ledger.study(pseudonyms.new_uid(Keys.from_secret(held.secret), STUDY))
             assert record is not None
             return {row.instance: row.data for row in pack_rows(held.packs, record)}
 

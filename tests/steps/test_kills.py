@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from curate.archive import receipts, tables
-from curate.archive.layout import opened, vault_name
+from curate.archive import arrow_ipc, receipts
 from curate.archive.packs import read_instance
-from curate.dicom.types import Keys
-from curate.digests import canonical_json
+from curate.archive.repository import opened, vault_name
+from curate.core.digests import canonical_json
+from curate.keys.derivation import Keys
 from tests import synth
 from tests.steps.archives import donation, files_of, make_archive
 
@@ -172,7 +172,7 @@ def _nothing_lost(archive: Path) -> None:
     with opened(archive, write=False) as held:
         assert held.ledger.verify()
         for record in held.ledger.studies():
-            for row in tables.from_ipc(record.instances).to_pylist():
+            for row in arrow_ipc.from_ipc(record.instances).to_pylist():
                 data = read_instance(archive / row["pack"], row["offset_bytes"], row["size_bytes"])
                 assert hashlib.sha256(data).digest() == row["sha256"]
         for entry in held.ledger.quarantined():

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import curate
-from curate import leftovers, remote
-from curate.archive import layout
+from curate.archive import repository
+from curate.core import leftovers, remote
 from tests import synth
 from tests.corpus import write_table
 from tests.steps.archives import curate as command
@@ -96,7 +96,7 @@ def _equal(one: Path, other: Path) -> bool:
 def test_what_a_killed_intake_unpacked_goes_with_the_next_command(tmp_path: Path) -> None:
     """Any command that opens the archive, even to read; but not while a living run holds it."""
     archive = make_archive(tmp_path / "archive")
-    left = archive / "tmp" / layout.UNPACKED / "1-1" / "00000001"
+    left = archive / "tmp" / repository.UNPACKED / "1-1" / "00000001"
     left.parent.mkdir(parents=True)
     left.write_text("Puigdomènech")
     with (archive / "lock").open("a+") as held:

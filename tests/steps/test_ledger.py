@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.archive.layout import opened
+from curate.archive.repository import opened
 from curate.steps.intake import intake
 from curate.steps.ledger import ledger
 from curate.steps.release import release

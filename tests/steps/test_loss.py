@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import RefusedError
+from curate.core.errors import RefusedError
 from curate.steps.release import release, release_plan
 from tests.steps.archives import curate, curate_json
 from tests.steps.donors import make_archive, take_in

@@ -11,11 +11,14 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 
-from curate.dicom import identifiers, reader
-from curate.dicom.rewrite import rewrite_parsed
-from curate.dicom.types import Keys, Policy, StudyContext
-from curate.dicom.verify import verify
+from curate.deid import pseudonyms
+from curate.deid.records import StudyContext
+from curate.deid.rewrite import rewrite_parsed
+from curate.deid.verify import verify
+from curate.dicom.io import reader
+from curate.keys.derivation import Keys
 from curate.pixels.lossless import SYNTAXES
+from curate.policies import Policy
 from curate.steps.check import check
 from curate.steps.intake import intake
 from curate.steps.intake.lossless import stored
@@ -25,7 +28,7 @@ from tests.corpus import corpus
 from tests.steps.archives import donation, make_archive
 
 KEYS = Keys.from_secret(bytes(32))
-CONTEXT = StudyContext(KEYS, identifiers.donor_id(KEYS, "1"), 0, "20000101")
+CONTEXT = StudyContext(KEYS, pseudonyms.donor_id(KEYS, "1"), 0, "20000101")
 
 
 def _pixels(data: bytes) -> np.ndarray:

@@ -11,16 +11,17 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 
-from curate import clock, contract
-from curate.archive import layout
-from curate.cutting.erase import settle
-from curate.cutting.forget import take
-from curate.dicom.types import Keys
-from curate.findings import has_errors
-from curate.identity import TOOL, who
+from curate import contract
+from curate.archive import repository
+from curate.core import clock
+from curate.core.actor import TOOL, who
+from curate.core.findings import has_errors
+from curate.keys.derivation import Keys
+from curate.releases.removal import take
+from curate.releases.withdrawal import settle
 from curate.steps.release import Cut
-from curate.verify import seal
-from curate.verify.disclosure import check_disclosure
+from curate.verify.checks import seal
+from curate.verify.checks.disclosure import check_disclosure
 from tests.steps.donors import make_archive, release
 from tests.steps.many import admit, visits
 
@@ -115,14 +116,14 @@ def test_no_donor_stands_out_in_or_across_three_versions(tmp_path: Path, count: 
 
 def grow(archive: Path, new: range, again: range) -> None:
     """Donors come, and some of those who were there come again."""
-    with layout.opened(archive, write=True) as opened:
+    with repository.opened(archive, write=True) as opened:
         admit(opened, visits(new))
         admit(opened, visits(again, number=1 + new.start), pack=1)
 
 
 def take_out(archive: Path, gone: frozenset[str]) -> None:
     """Withdraw several studies at once."""
-    with layout.opened(archive, write=True) as opened:
+    with repository.opened(archive, write=True) as opened:
         take(opened, Keys.from_secret(opened.secret), gone)
         settle(opened)
 
@@ -134,7 +135,7 @@ def cut(archive: Path, reader: Reader) -> Cut:
     assert sealed is not None
     assert not has_errors(check_disclosure(sealed).findings)
     reader.download(done.path)
-    with layout.opened(archive, write=True) as opened, opened.ledger.transaction():
+    with repository.opened(archive, write=True) as opened, opened.ledger.transaction():
         reader.person |= {study.published_donor: study.donor_id for study in opened.ledger.studies()}
         payload = {"digest": done.digest, "url": "file:///hub"}
         opened.ledger.append(clock.stamp(), "published", done.version, payload, who=who(), tool=TOOL)

@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("onnxruntime", reason="the extra `pixels` is not installed")
 
 import curate
-from curate.archive import layout, packs
-from curate.dicom.reader import parse
-from curate.errors import InputError
-from curate.pixels import extra
-from curate.records import ArchiveInfo
+from curate.archive import packs, repository
+from curate.core.errors import InputError
+from curate.core.records import ArchiveInfo
+from curate.dicom.io.reader import parse
+from curate.pixels import optional_deps
 from curate.verify.release import check_release
 from tests import synth
 from tests.corpus import write_table
@@ -59,7 +59,7 @@ def take_in(tmp_path: Path, root: Path, *files: bytes) -> curate.IntakeReport:
 
 def admitted(root: Path) -> tuple[list[bytes], dict[str, object]]:
     """The instances of the only study, and what its evidence says of pixels."""
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         (record,) = list(archive.ledger.studies())
     found = sorted((root / "packs").rglob("*.parquet"))
     data = [packs.read_instance(path, *place) for path in found for place in packs.instance_places(path)]
@@ -160,8 +160,8 @@ def test_without_the_libraries_studies_at_risk_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, likely: bool
 ) -> None:
     """Where nothing can look, a study whose header makes text likely is held and says why; others enter."""
-    monkeypatch.setattr(extra, "NEEDED", ("no_such_library",))
-    extra.installed.cache_clear()
+    monkeypatch.setattr(optional_deps, "NEEDED", ("no_such_library",))
+    optional_deps.installed.cache_clear()
     try:
         root = archive_of(tmp_path)
         said = {"BurnedInAnnotation": "YES"} if likely else {}
@@ -172,7 +172,7 @@ def test_without_the_libraries_studies_at_risk_wait(
             list(curate.inspect([tmp_path / "source"], pixels=True, workers=1))
         assert "imaging-curate[pixels]" in str(error.value.hint)
     finally:
-        extra.installed.cache_clear()
+        optional_deps.installed.cache_clear()
 
 
 def test_inspect_and_check_look_again(tmp_path: Path) -> None:

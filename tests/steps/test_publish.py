@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from curate import licenses
-from curate.errors import HubError, InputError, RefusedError
+from curate.core.errors import HubError, InputError, RefusedError
 from curate.hub.retry import Patience
 from curate.steps.intake import intake
 from curate.steps.publish import publish

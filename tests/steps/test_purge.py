@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curate.archive import tables
-from curate.archive.layout import opened
-from curate.errors import CurateError, HubError
-from curate.findings import Severity
+from curate.archive import arrow_ipc
+from curate.archive.repository import opened
+from curate.core.errors import CurateError, HubError
+from curate.core.findings import Severity
 from curate.hub import open_target
 from curate.steps.doctor import doctor
 from curate.steps.intake import intake
@@ -62,7 +62,7 @@ def _pack_of_another(root: Path) -> None:
     with opened(root, write=False) as archive:
         record = archive.ledger.study(id_of(root, 0))
         assert record is not None
-        row = tables.from_ipc(record.instances).to_pylist()[0]
+        row = arrow_ipc.from_ipc(record.instances).to_pylist()[0]
     path = root / row["pack"]
     data = bytearray(path.read_bytes())
     data[row["offset_bytes"] + row["size_bytes"] // 2] ^= 255

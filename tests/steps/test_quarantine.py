@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.archive import layout
-from curate.errors import DamagedError, InputError
+from curate.archive import repository
+from curate.core.errors import DamagedError, InputError
 from curate.steps.intake import intake
 from curate.steps.quarantine import discard, export, paths, waiting
 from tests import synth
@@ -67,7 +67,7 @@ def test_a_discarded_entry_is_gone_and_the_ledger_says_who_and_why(archive: Path
     gone = discard(archive, name, "NOT_CONSENTED")
     assert [entry.files for entry in waiting(archive)] == [1]
     assert len(vaults - set((archive / "quarantine").rglob("*.vault"))) == 1
-    with layout.opened(archive, write=False) as opened:
+    with repository.opened(archive, write=False) as opened:
         (event,) = opened.ledger.events("discarded")
     assert event.payload == {"entry": name, "reason": "NOT_CONSENTED", "files": 2}
     assert event.subject == gone.study_id

@@ -16,15 +16,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from curate.archive.layout import opened
-from curate.cutting.notices import REASONS
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.errors import HubError, InputError, LockedError
-from curate.findings import has_errors
+from curate.archive.repository import opened
+from curate.core.errors import HubError, InputError, LockedError
+from curate.core.findings import has_errors
+from curate.deid import pseudonyms
 from curate.hub import open_target
-from curate.hub.folder import FolderHub
+from curate.hub.folder.target import FolderHub
 from curate.hub.protocol import Settings
+from curate.keys.derivation import Keys
+from curate.releases.recall_notices import REASONS
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.recall import recall
@@ -70,7 +70,7 @@ def build(work: Path, hub: str) -> Path:
 def id_of(root: Path, study: int) -> str:
     """The published id of a synthetic study."""
     keys = Keys.from_secret(bytes.fromhex((root / "secret.key").read_text().strip()))
-    return str(identifiers.new_uid(keys, synth.uid(study, 0)))
+    return str(pseudonyms.new_uid(keys, synth.uid(study, 0)))
 
 
 def places(folder: Path, *needles: str) -> list[str]:

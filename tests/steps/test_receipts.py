@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from curate import durable
-from curate.archive import layout, receipts
-from curate.dicom.types import Keys
-from curate.errors import StorageError
+from curate.archive import receipts, repository
+from curate.core import durable
+from curate.core.errors import StorageError
+from curate.keys.derivation import Keys
 from curate.steps.intake import intake
 from tests.steps.archives import donation, make_archive
 
@@ -21,7 +21,7 @@ GIVEN = "ab" * 32
 
 def _told(root: Path) -> dict[str, list[str]]:
     """The codes of an archive's own file, by study."""
-    with layout.opened(root, write=False) as archive:
+    with repository.opened(root, write=False) as archive:
         path, key = root / receipts.NAME, Keys.from_secret(archive.secret).storage
     found: dict[str, list[str]] = {}
     for receipt in receipts.read(path, key) if path.exists() else ():

@@ -12,11 +12,11 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from curate.dicom.header import Header
-from curate.dicom.parts import UNREADABLE, part_of
-from curate.dicom.parts import regular as regular_of
-from curate.dicom.reader import parse
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.dicom.geometry.volume_parts import UNREADABLE, part_of
+from curate.dicom.geometry.volume_parts import regular as regular_of
+from curate.dicom.io.reader import parse
+from curate.dicom.keyword_view import Header
 from curate.loading.volume import Volume, volume
 from tests import corpus, synth
 from tests.loading.test_volume import REFUSED, _item, enhanced, series

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.archive import layout, packs, tables
-from curate.errors import RefusedError
+from curate.archive import arrow_ipc, packs, repository
+from curate.core.errors import RefusedError
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import release
@@ -31,9 +31,9 @@ def archive(tmp_path: Path) -> Path:
 
 def _one_series_in_two_studies(root: Path) -> list[str]:
     """What an archive of an earlier version may hold: two studies whose records name one series."""
-    with layout.opened(root, write=True) as held:
+    with repository.opened(root, write=True) as held:
         first, second = list(held.ledger.studies())[:2]
-        uid = tables.from_ipc(first.series)["SeriesInstanceUID"][0].as_py()
+        uid = arrow_ipc.from_ipc(first.series)["SeriesInstanceUID"][0].as_py()
         named = {name: _of_series(getattr(second, name), uid) for name in ("series", "instances")}
         with held.ledger.transaction():
             held.ledger.put_study(replace(second, **named))
@@ -41,9 +41,9 @@ def _one_series_in_two_studies(root: Path) -> list[str]:
 
 
 def _of_series(data: bytes, uid: str) -> bytes:
-    table = tables.from_ipc(data)
+    table = arrow_ipc.from_ipc(data)
     at = table.schema.get_field_index("SeriesInstanceUID")
-    return tables.to_ipc(table.set_column(at, table.schema.field(at), [[uid] * table.num_rows]))
+    return arrow_ipc.to_ipc(table.set_column(at, table.schema.field(at), [[uid] * table.num_rows]))
 
 
 def test_what_would_not_pass_gets_no_place(archive: Path) -> None:
@@ -71,7 +71,7 @@ def test_publish_does_not_read_again_what_release_checked(archive: Path, monkeyp
         read.append(path)
         return places(path)
 
-    monkeypatch.setattr("curate.verify.instances.instance_places", noted)
+    monkeypatch.setattr("curate.verify.checks.instances.instance_places", noted)
     done = release(archive)
     assert len(read) == 1 < len(list(done.path.glob("packs/*/*.parquet")))
     publish(archive, done.version)

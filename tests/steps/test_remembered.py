@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from curate import clock
+from curate.core import clock
 from curate.steps import quarantine, withdraw
-from curate.steps.intake import IntakeReport, intake, remembered, run
+from curate.steps.intake import IntakeReport, intake, intake_run, unchanged_cache
 from tests import synth
 from tests.corpus import write_table
 from tests.steps.archives import make_archive
@@ -24,7 +24,7 @@ STUDIES = (synth.uid(1, 0), synth.uid(2, 0))
 @pytest.fixture
 def donation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path, Path]]:
     """An archive, a source of two studies of two instances, and their table; files are old at once."""
-    monkeypatch.setattr(remembered, "_RACE_NS", 0)
+    monkeypatch.setattr(unchanged_cache, "_RACE_NS", 0)
     source = tmp_path / "source"
     for patient in (1, 2):
         for number in range(2):
@@ -47,7 +47,7 @@ def again(donation: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) ->
         raise _LookedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "gather", gather)
+        patch.setattr(intake_run, "gather", gather)
         try:
             return intake(archive, [source], table, deidentify=True, workers=1)
         except _LookedError:
@@ -63,7 +63,7 @@ def test_the_same_once_more_reads_nothing_and_tells_the_same(
     known = again(donation, monkeypatch)
     assert first.admitted_studies == 2
     assert known == replace(first, admitted_studies=0, unchanged_studies=2, size_bytes=0, new_receipts=0, receipts=None)
-    (archive / remembered.NAME).unlink()
+    (archive / unchanged_cache.NAME).unlink()
     looked = intake(archive, [source], table, deidentify=True, workers=1)
     assert replace(looked, findings=()) == replace(known, findings=())
 
@@ -72,11 +72,11 @@ def test_what_is_remembered_names_no_file_and_nobody(donation: tuple[Path, Path,
     """The memory holds a keyed digest and counts: no path, no name of a folder, no UID."""
     archive, source, table = donation
     intake(archive, [source], table, deidentify=True, workers=1)
-    text = (archive / remembered.NAME).read_text()
+    text = (archive / unchanged_cache.NAME).read_text()
     assert "Puig" not in text
     assert "source" not in text
     assert all(uid not in text for uid in STUDIES)
-    assert (archive / remembered.NAME).stat().st_mode & 0o077 == 0
+    assert (archive / unchanged_cache.NAME).stat().st_mode & 0o077 == 0
 
 
 def _more(source: Path, table: Path, archive: Path) -> None:
@@ -116,7 +116,7 @@ def _policy_changed(source: Path, table: Path, archive: Path) -> None:
 
 
 def _withdrawn(source: Path, table: Path, archive: Path) -> None:
-    with run.layout.opened(archive, write=False) as opened:
+    with intake_run.layout.opened(archive, write=False) as opened:
         study = opened.ledger.study_ids()[0]
     withdraw.withdraw(archive, study)
 
@@ -171,6 +171,6 @@ def test_a_file_that_has_just_changed_is_not_trusted(
 ) -> None:
     """A file as young as the clock's grain could change unseen, so such a look is not remembered."""
     archive, source, table = donation
-    monkeypatch.setattr(remembered, "_RACE_NS", 3600 * 10**9)
+    monkeypatch.setattr(unchanged_cache, "_RACE_NS", 3600 * 10**9)
     intake(archive, [source], table, deidentify=True, workers=1)
     assert again(donation, monkeypatch) is None

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import curate
-from curate.archive.layout import opened
-from curate.errors import InputError
+from curate.archive.repository import opened
+from curate.core.errors import InputError
 from curate.pages import site
 from curate.privacy.counts import recoverable
 from curate.steps.report import rates, representation

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curate.archive.layout import opened
-from curate.errors import RefusedError
+from curate.archive.repository import opened
+from curate.core.errors import RefusedError
 from curate.hub import open_target
 from curate.steps.adopt import adopt
 from curate.steps.audit import audit
@@ -79,7 +79,7 @@ def _moved(archive: Path, before: Path, now: Path) -> None:
 
 
 def _errors(place: Path) -> set[str]:
-    from curate.findings import Severity
+    from curate.core.findings import Severity
 
     return {f.rule for r in audit([place]) for f in r.findings if f.severity is Severity.ERROR}
 

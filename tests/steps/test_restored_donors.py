@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curate.archive import layout
+from curate.archive import repository
 from curate.archive.ledger import StudyRecord
-from curate.cutting.further import part_of
-from curate.donation import disclosure
-from curate.findings import has_errors
+from curate.core.findings import has_errors
+from curate.donation import quasi_identifiers
 from curate.privacy.risk import STUDY
+from curate.releases.split_pseudonyms import part_of
 from curate.steps.adopt import adopt
 from curate.steps.publish import publish
 from curate.steps.withdraw import withdraw
@@ -30,7 +30,7 @@ LATER = {donor: donor + 1 for donor in range(DONORS)}  # each after another numb
 
 def records(archive: Path) -> dict[str, StudyRecord]:
     """All studies of the ledger."""
-    with layout.opened(archive, write=False) as opened:
+    with repository.opened(archive, write=False) as opened:
         return {record.study_id: record for record in opened.ledger.studies()}
 
 
@@ -41,9 +41,9 @@ def rows(folder: Path) -> dict[str, dict[str, object]]:
 
 def history(archive: Path) -> list[dict[str, dict[str, object]]]:
     """What each published version showed, under its donors' own ids."""
-    with layout.opened(archive, write=False) as opened:
-        raw = disclosure.raw_table(opened.ledger)
-        return [{row[STUDY]: row for row in table.to_pylist()} for table in disclosure.earlier(opened, raw)]
+    with repository.opened(archive, write=False) as opened:
+        raw = quasi_identifiers.raw_table(opened.ledger)
+        return [{row[STUDY]: row for row in table.to_pylist()} for table in quasi_identifiers.earlier(opened, raw)]
 
 
 def build(folder: Path, donors: int = DONORS) -> Path:
@@ -117,7 +117,7 @@ def test_a_study_that_went_out_under_a_further_id_is_found(root: Path, tmp_path:
     (done,) = adopt(root)
     assert done.studies == 1
     assert study not in records(root)
-    with layout.opened(root, write=False) as opened:
+    with repository.opened(root, write=False) as opened:
         assert {digest for digest, _ in opened.ledger.revocations()} == revoked
     assert of_donor == 2  # the other one stays
     take_in(root, tmp_path / "more", range(DONORS, DONORS + 20))

@@ -17,12 +17,12 @@ from PIL import Image
 
 import curate
 from curate import contract
-from curate.digests import sha256_file
-from curate.errors import InputError
-from curate.pixels.frames import EVERYTHING, frames, shown
-from curate.steps.review import look, run
-from curate.verify.disclosure import ReleaseRisk
-from curate.verify.seal import Seal
+from curate.core.digests import sha256_file
+from curate.core.errors import InputError
+from curate.pixels.render.windows import EVERYTHING, frames, shown
+from curate.steps.review import look, review_site
+from curate.verify.checks.disclosure import ReleaseRisk
+from curate.verify.checks.seal import Seal
 from tests.pages.browser import VIEWS, needs_browser, pages_of, visit
 
 GOLDEN = Path(__file__).resolve().parents[2] / "manifests" / "golden"
@@ -149,7 +149,7 @@ def test_ten_thousand_studies_come_in_parts_below_5_mb(tmp_path: Path) -> None:
     (out / "previews").mkdir(parents=True)
     numbers = {f"2.25.{n:038d}": n for n in range(1, 61)}
     seal = Seal(tmp_path / "release", "1.0.0", content)
-    assert run._study_pages(run._Shown(out, seal, "0" * 64, (), numbers)) == 40
+    assert review_site._study_pages(review_site._Shown(out, seal, "0" * 64, (), numbers)) == 40
     sizes = [path.stat().st_size for path in (out / "studies").iterdir()]
     assert len(sizes) == 40
     assert max(sizes) < 5_000_000
@@ -160,7 +160,7 @@ def test_ten_thousand_studies_come_in_parts_below_5_mb(tmp_path: Path) -> None:
 def test_risk_is_drawn_by_class_size() -> None:
     """Donors by the size of their class, the bands in words."""
     measured = ReleaseRisk("1.0.0", 11, "open", False, None, {}, {11: 22, 20: 40}, ())
-    drawn = run._sizes(measured)
+    drawn = review_site._sizes(measured)
     assert "11 to 19 alike" in drawn
     assert "20 or more alike" in drawn
 

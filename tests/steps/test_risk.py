@@ -17,18 +17,18 @@ import pydicom
 import pytest
 
 from curate import contract
-from curate.archive import layout, shown
-from curate.digests import canonical_json
-from curate.donation import disclosure
-from curate.errors import DamagedError, InputError, RefusedError
-from curate.findings import Finding, Severity
-from curate.privacy.history import audit
+from curate.archive import disclosure_history, repository
+from curate.core.digests import canonical_json
+from curate.core.errors import DamagedError, InputError, RefusedError
+from curate.core.findings import Finding, Severity
+from curate.donation import quasi_identifiers
+from curate.privacy.republication import audit
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import Cut
 from curate.steps.risk import risk
 from curate.steps.withdraw import withdraw
-from curate.verify.disclosure import release_risk
+from curate.verify.checks.disclosure import release_risk
 from curate.verify.release import check_release
 from tests import synth
 from tests.corpus import write_table
@@ -232,8 +232,8 @@ def test_a_weight_that_few_share_is_named() -> None:
     said = [canonical_json([canonical_json({"Modality": "PT", "PatientWeight": str(60.0 + n)})]) for n in range(11)]
     ids = [str(number) for number in range(11)]
     raw = pa.table({"study_id": ids, "donor_id": ids, "series": said})
-    assert disclosure.images_alone(raw, frozenset(ids), 11) == {"images": 11, "weight": 11}
-    assert disclosure.images_alone(raw, frozenset(ids), 12) == {"images": 11, "weight": 0}
+    assert quasi_identifiers.images_alone(raw, frozenset(ids), 11) == {"images": 11, "weight": 11}
+    assert quasi_identifiers.images_alone(raw, frozenset(ids), 12) == {"images": 11, "weight": 0}
 
 
 def test_evidence_says_nothing_that_a_null_hides(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_evidence_says_nothing_that_a_null_hides(tmp_path: Path) -> None:
     table = write_table(tmp_path / "studies.csv", [ds.StudyInstanceUID], sex="?")
     report = intake(archive, [tmp_path / "in"], table, deidentify=True, workers=1)
     assert {"SEX_UNKNOWN", "AGE_MISSING"} <= {finding.rule for finding in report.findings}
-    with layout.opened(archive, write=False) as opened:
+    with repository.opened(archive, write=False) as opened:
         told = [json.dumps(study.payload["evidence"]) for study in opened.ledger.studies()]
     assert len(told) == 1
     assert not re.search("SEX_|AGE_|REGION_|DIAGNOSIS_", told[0])
@@ -281,9 +281,9 @@ def test_a_second_version_is_safe_together_with_the_first(again: Path) -> None:
 
 def _together(archive: Path) -> Any:
     """All published versions counted as one, by the privacy room."""
-    with layout.opened(archive, write=False) as opened:
-        past = [table for _, table in shown.history(opened)]
-    return audit(past[:-1], past[-1], disclosure.hierarchies(past[-1], past), K)
+    with repository.opened(archive, write=False) as opened:
+        past = [table for _, table in disclosure_history.history(opened)]
+    return audit(past[:-1], past[-1], quasi_identifiers.hierarchies(past[-1], past), K)
 
 
 def test_a_withdrawal_is_never_held(again: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from curate import durable
-from curate.archive import anchor, keys
-from curate.archive.layout import opened
+from curate.archive import ledger_head
+from curate.archive.repository import opened
+from curate.core import durable
 from curate.steps.approve import approve
 from curate.steps.audit import audit
 from curate.steps.intake import intake
@@ -19,6 +19,7 @@ from curate.steps.publish import publish
 from curate.steps.reject import reject
 from curate.steps.release import release
 from curate.steps.sheet import sheet
+from curate.transparency import signing_keys
 from tests.regenerate_golden import answers
 from tests.steady import steady
 from tests.steps.archives import donation, files_of, make_archive
@@ -67,7 +68,7 @@ def _events(place: Path) -> list[str]:
 def _is_done(place: Path, whole: Path) -> bool:
     """Whether a stopped run had nothing left to write, but for the sync of a folder."""
     with opened(place / "archive", write=False) as archive:
-        return not anchor.lags(archive.root, archive.ledger) and _events(place) == _events(whole)
+        return not ledger_head.lags(archive.root, archive.ledger) and _events(place) == _events(whole)
 
 
 def _stopped(act: Callable[[Path], None], place: Path, at: int) -> int:
@@ -99,7 +100,7 @@ def test_a_step_that_stops_is_finished_by_the_next_run(made: Path, tmp_path: Pat
     for at in range(1, steps + 1):
         place = shutil.copytree(made, tmp_path / f"{at}")
         _stopped(act, place, at)
-        assert keys.read(place / "archive" / keys.LOG_KEY).signer()
+        assert signing_keys.read(place / "archive" / signing_keys.LOG_KEY).signer()
         if act is not _rotate or not _is_done(place, whole):  # once it is done, a rotation is another one
             act(place)
         assert _events(place) == _events(whole)

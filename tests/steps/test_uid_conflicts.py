@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.archive import layout
+from curate.archive import repository
 from curate.steps.deidentify import deidentify
 from curate.steps.intake import IntakeReport, intake
 from curate.steps.release import release
@@ -91,7 +91,7 @@ def test_a_late_batch_joins_without_what_another_study_holds(tmp_path: Path) -> 
     _write(tmp_path / "late", 1, series=synth.uid(0, 0, 9), instance=1)
     report = _take_in(archive, _write(tmp_path / "late", 1, instance=2))
     assert (report.codes[SERIES], report.quarantined_instances, report.joined_instances) == (1, 1, 1)
-    with layout.opened(archive, write=False) as held:
+    with repository.opened(archive, write=False) as held:
         assert [entry.codes for entry in held.ledger.quarantined()] == [{SERIES: 1}]
     assert _released(archive) == 2
 
@@ -107,7 +107,7 @@ def test_after_a_withdrawal_the_other_study_may_enter(tmp_path: Path) -> None:
     report = _take_in(archive, second)
     assert (report.admitted_studies, report.codes.get(SERIES)) == (1, None)
     assert _released(archive) == 1
-    with layout.opened(archive, write=False) as held:
+    with repository.opened(archive, write=False) as held:
         assert not list(held.ledger.quarantined())
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curate import clock
 from curate.archive import receipts
-from curate.archive.layout import opened
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.errors import InputError
-from curate.findings import Severity
+from curate.archive.repository import opened
+from curate.core import clock
+from curate.core.errors import InputError
+from curate.core.findings import Severity
+from curate.deid import pseudonyms
 from curate.hub import open_target
+from curate.keys.derivation import Keys
 from curate.loading.load import RecutWarning, load
 from curate.steps.intake import intake
 from curate.steps.publish import publish
@@ -48,7 +48,7 @@ class Held:
 
     def id_of(self, study: int) -> str:
         """The new id of a synthetic study."""
-        return identifiers.new_uid(self.keys, synth.uid(study, 0))
+        return pseudonyms.new_uid(self.keys, synth.uid(study, 0))
 
     def code(self, study: int) -> str:
         """The receipt of a study."""
@@ -248,13 +248,13 @@ def test_all_that_waits_goes_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ANNA", "pseudonym"])
 def test_a_donor_is_withdrawn_with_all_studies(published: Held, name: str) -> None:
     """Both studies of the donor go, by the table's name or by the published one; again it changes nothing."""
-    subject = identifiers.donor_id(published.keys, "ANNA") if name == "pseudonym" else name
+    subject = pseudonyms.donor_id(published.keys, "ANNA") if name == "pseudonym" else name
     needles = (*_traces(published, 0), *_traces(published, 1))
     assert withdraw(published.root, subject).studies == 2
     assert not _places(published.root / "releases", *needles)
     assert withdraw(published.root, subject).already
     with opened(published.root, write=False) as archive:
-        assert archive.ledger.anchor(identifiers.donor_id(published.keys, "ANNA")) is None
+        assert archive.ledger.anchor(pseudonyms.donor_id(published.keys, "ANNA")) is None
 
 
 def test_a_receipt_withdraws_and_then_says_only_that(published: Held) -> None:

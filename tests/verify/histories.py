@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from curate import contract
-from curate import version as versions
-from curate.archive import keys, secret
 from curate.archive.config import Approval
-from curate.archive.layout import Archive, opened
-from curate.cutting.attest import attest, attest_again
-from curate.digests import canonical_json, sha256_file
+from curate.archive.repository import Archive, opened
+from curate.core import versions
+from curate.core.digests import canonical_json, sha256_file
+from curate.keys import secret_file
+from curate.releases.attest import attest, attest_again
+from curate.transparency import signing_keys
 from tests.steps.archives import make_archive
 
 _EMPTY: dict[str, Any] = {"string": "", "bool": False, "binary(32)": bytes(32)}
@@ -79,7 +80,7 @@ class History:
     @property
     def key(self) -> str:
         """The archive's present public key."""
-        return str(keys.read(self.root / keys.LOG_KEY).public)
+        return str(signing_keys.read(self.root / signing_keys.LOG_KEY).public)
 
     def add(self, count: int) -> None:
         """Admit studies."""
@@ -94,7 +95,7 @@ class History:
     def rotate(self) -> None:
         """Put a new key in the place of the archive's."""
         with self._archive() as archive:
-            keys.rotate(archive.log_key, secret.VARIABLE)
+            signing_keys.rotate(archive.log_key, secret_file.VARIABLE)
 
     def release(self) -> None:
         """Cut the next version."""

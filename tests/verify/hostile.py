@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.digests import canonical_json, sha256_file
+from curate.core.digests import canonical_json, sha256_file
 
 GOLDEN = Path(__file__).parents[2] / "manifests" / "golden"
 ESCAPE = "\x1b\x07\x9b\u202e"  # what begins a command to a terminal

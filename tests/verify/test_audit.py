@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate import contract
-from curate.archive import attestations, commitments, keys, merkle
-from curate.archive.attestations import FOLDER, LEAVES, OPENINGS
-from curate.archive.notes import Checkpoint, PublicKey, public_key
-from curate.digests import sha256_file
+from curate.attestation import release_attestations
+from curate.attestation.release_attestations import FOLDER, LEAVES, OPENINGS
+from curate.core.digests import sha256_file
+from curate.transparency import commitments, merkle, signing_keys
+from curate.transparency.signed_note import Checkpoint, PublicKey, public_key
 from curate.verify.audit import audit_releases
 from tests.verify.histories import History, instances_of, seal, write_table
 
@@ -73,8 +74,8 @@ def test_whatever_really_happened_passes(data: st.DataObject) -> None:
 
 
 def _first_key(history: History) -> PublicKey:
-    held = keys.read(history.root / keys.LOG_KEY)
-    pairs = [keys.succession(note) for note in held.rotations]
+    held = signing_keys.read(history.root / signing_keys.LOG_KEY)
+    pairs = [signing_keys.succession(note) for note in held.rotations]
     return pairs[0][0] if pairs and pairs[0] else held.public
 
 
@@ -156,7 +157,7 @@ class Insider:
     """The newest release in the hands of who holds the archive's key: everything is signed anew."""
 
     def __init__(self, history: History, folder: Path) -> None:
-        self.folder, self._key = folder, keys.read(history.root / keys.LOG_KEY)
+        self.folder, self._key = folder, signing_keys.read(history.root / signing_keys.LOG_KEY)
         self.leaves = pq.read_table(folder / FOLDER / LEAVES).to_pylist()
         self.openings = pq.read_table(folder / FOLDER / OPENINGS).to_pylist()
         self.studies = pq.read_table(folder / "manifest/studies.parquet").to_pylist()
@@ -173,9 +174,9 @@ class Insider:
         sealed = json.loads((self.folder / "release.json").read_text())
         digest = seal(self.folder, sealed["version"], sealed["previous"])
         hashes = [commitments.leaf_hash(row["kind"], row["commitment"]) for row in self.leaves]
-        said = replace(attestations.read_checkpoint(self.folder)[1], release=digest)
+        said = replace(release_attestations.read_checkpoint(self.folder)[1], release=digest)
         point = Checkpoint(self._key.public.name, len(hashes), merkle.root(merkle.levels(hashes)), ())
-        attestations.write_checkpoint(self.folder, point, said, self._key.signer())
+        release_attestations.write_checkpoint(self.folder, point, said, self._key.signer())
 
     def indexed(self, kind: str) -> list[int]:
         """Where the openings of a kind stand."""
@@ -328,14 +329,14 @@ def test_a_key_with_two_successors_is_found(tmp_path: Path) -> None:
     history = History(tmp_path / "archive")
     history.add(1)
     history.release()
-    stolen = (history.root / keys.LOG_KEY).read_bytes()
+    stolen = (history.root / signing_keys.LOG_KEY).read_bytes()
     history.rotate()
     history.release()
-    true = (history.root / keys.LOG_KEY).read_bytes()
-    (history.root / keys.LOG_KEY).write_bytes(stolen)
+    true = (history.root / signing_keys.LOG_KEY).read_bytes()
+    (history.root / signing_keys.LOG_KEY).write_bytes(stolen)
     history.rotate()
     history.release()
-    (history.root / keys.LOG_KEY).write_bytes(true)
+    (history.root / signing_keys.LOG_KEY).write_bytes(true)
     assert errors(history.folders, history.key) == {"ATTESTATION_KEY_FORK"}
 
 

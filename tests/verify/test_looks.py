@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.verify.looks import check_looks
+from curate.verify.checks.pixel_review import check_looks
+from curate.verify.checks.seal import Seal
 from curate.verify.release import check_release
-from curate.verify.seal import Seal
 
 GOLDEN = Path(__file__).parents[2] / "manifests" / "golden"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from curate.archive import keys
-from curate.identity import TOOL
-from curate.verify import seal as sealing
-from curate.verify.texts import TEXTS, check_texts
+from curate.core.actor import TOOL
+from curate.transparency import signing_keys
+from curate.verify.checks import seal as sealing
+from curate.verify.checks.texts import TEXTS, check_texts
 from tests.verify.hostile import GOLDEN, reseal
 
 
@@ -105,7 +105,9 @@ def test_the_card_names_the_key_that_signs(folder: Path, tmp_path: Path) -> None
     """Another key in the card, or none, is told; it is the one in `attestations/`."""
     (line,) = [one for one in (folder / "README.md").read_text().split("\n") if one.startswith("curate trust add ")]
     assert line.rpartition(" ")[2] in (folder / "attestations" / "keys.json").read_text()
-    number = edit(folder, "README.md", line, f"curate trust add {keys.make(tmp_path / 'k', 'curate/golden').public}")
+    number = edit(
+        folder, "README.md", line, f"curate trust add {signing_keys.make(tmp_path / 'k', 'curate/golden').public}"
+    )
     expected = [("TEXT_NOT_AS_WRITTEN", f"README.md line {number}", TOOL)]
     assert told(folder) == expected
     text = (folder / "README.md").read_text().split("\n")

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from curate.identity import TOOL
+from curate.core.actor import TOOL
 from curate.verify.release import check_release
 from tests.verify.hostile import GOLDEN, reseal, rewrite
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 import curate
-from curate.archive import attestations, keys, pins
-from curate.archive.trust import UntrustedError
+from curate.attestation import pinned_keys, release_attestations
+from curate.attestation.trust import UntrustedError
 from curate.cli.main import run
-from curate.digests import canonical_json, sha256_file
-from curate.errors import HubError, InputError
-from curate.findings import has_errors
+from curate.core.digests import canonical_json, sha256_file
+from curate.core.errors import HubError, InputError
+from curate.core.findings import has_errors
 from curate.hub import open_target
 from curate.steps.check import check
+from curate.transparency import signing_keys
 from tests.verify.histories import History
 from tests.verify.hostile import GOLDEN, reseal, rewrite
 
@@ -29,20 +30,20 @@ def release(tmp_path: Path) -> Path:
     """The golden release as one of persons, signed again by the archive's key: the one who made it holds it."""
     folder = tmp_path / "original"
     shutil.copytree(GOLDEN, folder, copy_function=shutil.copyfile)
-    return signed(folder, keys.make(tmp_path / "log.key", "curate/golden-release"), population=PERSONS)
+    return signed(folder, signing_keys.make(tmp_path / "log.key", "curate/golden-release"), population=PERSONS)
 
 
-def signed(folder: Path, key: keys.KeyFile, **changed: object) -> Path:
+def signed(folder: Path, key: signing_keys.KeyFile, **changed: object) -> Path:
     """A release under an archive's signature, without approvals asked for."""
     reseal(folder, **changed)
-    point, said = attestations.read_checkpoint(folder)
-    attestations.write_keys(folder, key)
-    attestations.write_approvals(folder, [])
+    point, said = release_attestations.read_checkpoint(folder)
+    release_attestations.write_keys(folder, key)
+    release_attestations.write_approvals(folder, [])
     from dataclasses import replace
 
     said = replace(said, release=sha256_file(folder / "release.json"), approval=replace(said.approval, required=0))
     point = replace(point, origin=key.public.name)
-    attestations.write_checkpoint(folder, point, said, key.signer())
+    release_attestations.write_checkpoint(folder, point, said, key.signer())
     return folder
 
 
@@ -73,7 +74,9 @@ def test_the_second_load_of_a_forged_release_is_refused(release: Path, tmp_path:
     reseal(forged, publisher="curate", title="Golden release")
     dropped = copied(forged, tmp_path / "dropped")
     shutil.rmtree(dropped / "attestations")
-    other = signed(copied(forged, tmp_path / "other"), keys.make(tmp_path / "other.key", "curate/golden-release"))
+    other = signed(
+        copied(forged, tmp_path / "other"), signing_keys.make(tmp_path / "other.key", "curate/golden-release")
+    )
     for folder, rule in ((forged, "TRUST_NOT_SIGNED"), (dropped, "TRUST_NOT_SIGNED"), (other, "TRUST_OTHER_KEY")):
         with pytest.raises(UntrustedError) as refusal:
             fetched(folder, tmp_path / "b")
@@ -102,19 +105,19 @@ def test_without_a_pin_check_says_what_it_did_not_prove(
             run()
         assert end.value.code in (0, None)
         assert capsys.readouterr().out.strip().splitlines()[-1].startswith(said)
-    assert not pins.path().exists()  # test material that comes from no hub is not pinned
+    assert not pinned_keys.path().exists()  # test material that comes from no hub is not pinned
 
 
 @pytest.mark.filterwarnings("ignore::curate.loading.trusted.TrustWarning")
 def test_a_key_that_was_given_is_asked_for(release: Path, tmp_path: Path) -> None:
     """`--key` decides at the first use already, and what it confirms is pinned."""
-    other = str(keys.make(tmp_path / "other.key", "curate/golden-release").public)
+    other = str(signing_keys.make(tmp_path / "other.key", "curate/golden-release").public)
     assert origin(release, key=other)[0] == "TRUST_OTHER_KEY"
-    assert not pins.read()
-    own = str(keys.read(tmp_path / "log.key").public)
+    assert not pinned_keys.read()
+    own = str(signing_keys.read(tmp_path / "log.key").public)
     assert origin(release, key=own) == ("TRUST_CONFIRMED", 1)
-    assert [(pin.name, pin.how) for pin in pins.read().values()] == [("curate/golden-release", "given")]
-    assert pins.path().stat().st_mode & 0o777 == 0o600
+    assert [(pin.name, pin.how) for pin in pinned_keys.read().values()] == [("curate/golden-release", "given")]
+    assert pinned_keys.path().stat().st_mode & 0o777 == 0o600
     with pytest.raises(InputError, match="not a public key"):
         check(release, workers=1, key="nonsense")
 
@@ -125,9 +128,9 @@ def test_a_rotated_heir_is_believed_and_a_second_one_is_not(release: Path, tmp_p
     fetched(release, tmp_path / "a")
     stolen = shutil.copyfile(tmp_path / "log.key", tmp_path / "stolen.key")
     stolen.chmod(0o600)
-    heir = signed(copied(release, tmp_path / "heir"), keys.rotate(tmp_path / "log.key"))
+    heir = signed(copied(release, tmp_path / "heir"), signing_keys.rotate(tmp_path / "log.key"))
     assert fetched(heir, tmp_path / "b") == 31
-    second = signed(copied(release, tmp_path / "second"), keys.rotate(stolen))
+    second = signed(copied(release, tmp_path / "second"), signing_keys.rotate(stolen))
     with pytest.raises(UntrustedError) as refusal:
         fetched(second, tmp_path / "c")
     assert refusal.value.rule == "TRUST_OTHER_KEY"
@@ -140,9 +143,9 @@ def test_approvals_that_were_removed_are_noticed(release: Path, tmp_path: Path) 
 
     fetched(release, tmp_path / "a")
     unapproved = copied(release, tmp_path / "unapproved")
-    point, said = attestations.read_checkpoint(unapproved)
+    point, said = release_attestations.read_checkpoint(unapproved)
     said = replace(said, approval=replace(said.approval, required=2))
-    attestations.write_checkpoint(unapproved, point, said, keys.read(tmp_path / "log.key").signer())
+    release_attestations.write_checkpoint(unapproved, point, said, signing_keys.read(tmp_path / "log.key").signer())
     with pytest.raises(UntrustedError, match="lacks 2 of the 2 approvals"):
         fetched(unapproved, tmp_path / "b")
     golden = copied(GOLDEN, tmp_path / "golden")
@@ -163,7 +166,7 @@ def test_trust_is_listed_added_and_taken_away(
         got = capsys.readouterr()
         return end.value.code or 0, got.out + got.err
 
-    key, other = (str(keys.make(tmp_path / n, "hospital/ct").public) for n in ("a.key", "b.key"))
+    key, other = (str(signing_keys.make(tmp_path / n, "hospital/ct").public) for n in ("a.key", "b.key"))
     assert "No key is pinned" in said("list")[1]
     assert "hospital/ct: pinned since" in said("add", key)[1]
     code, text = said("add", other)
@@ -172,7 +175,7 @@ def test_trust_is_listed_added_and_taken_away(
     assert "Forgot the key of hospital/ct" in said("remove", "hospital/ct")[1]
     code, text = said("remove", "hospital/ct")
     assert (code, "Pinned are: none." in text) == (2, True)
-    pins.path().write_text("{}")
+    pinned_keys.path().write_text("{}")
     code, text = said("list")
     assert (code, "is not what curate wrote" in text) == (2, True)
 
@@ -186,15 +189,15 @@ def test_rollback_and_fork_are_noticed(tmp_path: Path) -> None:
     history.release()
     first, second = history.folders
     other = History(tmp_path / "other")
-    shutil.copyfile(history.root / keys.LOG_KEY, other.root / keys.LOG_KEY)
+    shutil.copyfile(history.root / signing_keys.LOG_KEY, other.root / signing_keys.LOG_KEY)
     other.add(7)
     other.release()
     other.add(1)
     other.release()
 
     def confirmed(folder: Path, *, newest: bool) -> str:
-        from curate.archive import trust
-        from curate.verify import seal
+        from curate.attestation import trust
+        from curate.verify.checks import seal
 
         found, _ = seal.read(folder)
         assert found
@@ -211,7 +214,7 @@ def test_rollback_and_fork_are_noticed(tmp_path: Path) -> None:
         with pytest.raises(UntrustedError) as fork:
             confirmed(folder, newest=True)
         assert fork.value.rule == "TRUST_FORK"
-    assert pins.read()[keys.read(history.root / keys.LOG_KEY).public.name].size == 5
+    assert pinned_keys.read()[signing_keys.read(history.root / signing_keys.LOG_KEY).public.name].size == 5
 
 
 def test_a_hub_that_serves_another_version_is_told(release: Path, tmp_path: Path) -> None:
@@ -250,8 +253,8 @@ def test_the_archives_own_folder_needs_no_pin(tmp_path: Path) -> None:
     history = History(tmp_path / "archive")
     history.add(2)
     history.release()
-    from curate.archive import trust
+    from curate.attestation import trust
 
     assert str(trust.own_key(history.folders[0])) == history.key
     assert trust.own_key(tmp_path / "elsewhere") is None
-    assert not pins.path().exists()
+    assert not pinned_keys.path().exists()

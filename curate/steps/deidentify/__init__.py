@@ -1,5 +1,5 @@
 """`curate deidentify`: the hospital's step, before anything leaves it: folder in, folder out, by intake's rules."""
 
-from curate.steps.deidentify.run import DeidentifyReport, deidentify
+from curate.steps.deidentify.deidentify_run import DeidentifyReport, deidentify
 
 __all__ = ["DeidentifyReport", "deidentify"]

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from curate import durable, licenses
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.errors import CurateError
-from curate.findings import Finding
+from curate import licenses
+from curate.core import durable
+from curate.core.errors import CurateError
+from curate.core.findings import Finding
+from curate.core.records import Row
+from curate.deid import pseudonyms
+from curate.keys.derivation import Keys
 from curate.metadata.table import StudyRow
-from curate.records import Row
 
 NAME = "studies.csv"
 COLUMNS = (
@@ -123,5 +124,5 @@ def earlier(path: Path) -> dict[str, dict[str, str]]:
     return {
         line["study"]: line
         for line in lines
-        if identifiers.is_new_uid(line["study"]) and (path.parent / line["study"]).is_dir()
+        if pseudonyms.is_new_uid(line["study"]) and (path.parent / line["study"]).is_dir()
     }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.archive import receipts, sealed_log
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.digests import canonical_json
-from curate.findings import Finding
+from curate.archive import receipts
+from curate.core.digests import canonical_json
+from curate.core.findings import Finding
+from curate.deid import pseudonyms
+from curate.keys import sealed_log
+from curate.keys.derivation import Keys
 from curate.steps.deidentify import coded_table
-from curate.steps.deidentify.beside import Beside
+from curate.steps.deidentify.key_files import Beside
 from curate.steps.deidentify.plans import Plan
 from curate.steps.deidentify.work import PARTIAL
 
@@ -72,5 +73,5 @@ def _mapped(keys: Keys, plan: Plan) -> dict[str, object]:
         "donor_id": plan.donor_id,
         "study": plan.study.study_uid,
         "study_id": plan.study_id,
-        "uids": [[uid, identifiers.new_uid(keys, uid)] for uid in uids],
+        "uids": [[uid, pseudonyms.new_uid(keys, uid)] for uid in uids],
     }

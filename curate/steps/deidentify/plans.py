@@ -8,21 +8,22 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from curate import clock
-from curate.archive import sealed_log
-from curate.dicom import identifiers
-from curate.dicom.hierarchy import SERIES_CONFLICT, day_of, patients, rebased
-from curate.dicom.types import Keys, Policy
+from curate.core import clock
+from curate.core.findings import Finding, defect, has_errors
+from curate.core.records import Row
+from curate.deid import pseudonyms
 from curate.donation import faces
-from curate.donation.coding import code_study
-from curate.donation.gate import RowIndex, judge
-from curate.donation.looked import StoredStudy
-from curate.findings import Finding, defect, has_errors
+from curate.donation.eligibility import RowIndex, judge
+from curate.donation.hierarchy import SERIES_CONFLICT, day_of, patients, rebased
+from curate.donation.scan_index import StoredStudy
+from curate.donation.study_metadata import code_study
+from curate.keys import sealed_log
+from curate.keys.derivation import Keys
 from curate.metadata.table import StudyRow
 from curate.parallel import Pool
-from curate.records import Row
+from curate.policies import Policy
 from curate.steps.deidentify import coded_table
-from curate.steps.deidentify.beside import Beside
+from curate.steps.deidentify.key_files import Beside
 from curate.steps.deidentify.work import Look, Seen, Volumes, look, unjudged, unseen
 from curate.steps.deidentify.work import judge as judge_heads
 
@@ -74,20 +75,20 @@ def plans(keys: Keys, studies: tuple[StoredStudy, ...], rows: RowIndex | None, p
         try:
             plan = _plan(keys, study, rows, seen[study.study_uid])
         except Exception:  # a defect of our own, met at odd data, keeps this study here; the others go on
-            plan = Plan(study, identifiers.new_uid(keys, study.study_uid), "", (defect(study.place),))
+            plan = Plan(study, pseudonyms.new_uid(keys, study.study_uid), "", (defect(study.place),))
         yield plan
 
 
 def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> Plan:
     place = study.place
-    study_id = identifiers.new_uid(keys, study.study_uid)
+    study_id = pseudonyms.new_uid(keys, study.study_uid)
     findings = [Finding(f.rule, place, f.tag) for f in study.findings]
     if seen.failed:
         findings.append(Finding(seen.failed, place))
     if seen.conflict:
         findings.append(Finding("INSTANCE_UID_CONFLICT", place))
     if rows is None:
-        return Plan(study, study_id, identifiers.donor_id(keys, _patient(study)), tuple(findings), seen.names)
+        return Plan(study, study_id, pseudonyms.donor_id(keys, _patient(study)), tuple(findings), seen.names)
     found = rows.of_study(study)
     if len(found) != 1:
         findings.append(Finding("STUDY_NOT_IN_TABLE" if not found else "STUDY_ROWS_CONFLICT", place))
@@ -96,7 +97,7 @@ def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> 
     coded, gaps = code_study(row, seen.header)
     findings += _judged(row)
     findings += [Finding(f.rule, f"row {row.row}", f.tag) for f in gaps]
-    donor = identifiers.donor_id(keys, row.donor) if row.donor.strip() else ""
+    donor = pseudonyms.donor_id(keys, row.donor) if row.donor.strip() else ""
     return Plan(study, study_id, donor, tuple(findings), seen.names, row, coded)
 
 
@@ -109,14 +110,14 @@ def beside_others(keys: Keys, dest: Path, planned: list[Plan]) -> list[Plan]:
     there = {
         series.name
         for study in (dest.iterdir() if dest.is_dir() else ())
-        if study.name not in ours and identifiers.is_new_uid(study.name)
+        if study.name not in ours and pseudonyms.is_new_uid(study.name)
         for series in study.iterdir()
     }
     return [_beside(keys, plan, there) for plan in planned] if there else planned
 
 
 def _beside(keys: Keys, plan: Plan, there: set[str]) -> Plan:
-    series = {identifiers.new_uid(keys, one.series_uid) for one in plan.study.series}
+    series = {pseudonyms.new_uid(keys, one.series_uid) for one in plan.study.series}
     if plan.refused or series.isdisjoint(there):
         return plan
     return replace(plan, findings=(*plan.findings, Finding(SERIES_CONFLICT, plan.study.place)))

@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate import durable
-from curate.dicom import profile
-from curate.dicom.facts import facts_of
-from curate.dicom.numbering import Numbering
-from curate.dicom.reader import parse
-from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
-from curate.dicom.verify import verify
-from curate.donation import coded, faces, pixels
-from curate.donation.coding import HEADER_KEYWORDS, joined
-from curate.findings import Finding, Severity, defect, merge
-from curate.remote import TooLargeError, whole
+from curate.core import durable
+from curate.core.findings import Finding, Severity, defect, merge
+from curate.core.remote import TooLargeError, whole
+from curate.deid import profile
+from curate.deid.records import Rewritten, StudyContext
+from curate.deid.renumbering import Numbering
+from curate.deid.verify import verify
+from curate.dicom.attributes import facts_of
+from curate.dicom.io.reader import parse
+from curate.dicom.model import Item, MalformedError
+from curate.donation import coded_pixels, faces, pixels
+from curate.donation.study_metadata import HEADER_KEYWORDS, joined
+from curate.keys.derivation import Keys
+from curate.policies import Policy
 
 PARTIAL = ".partial"
 
@@ -196,7 +199,7 @@ def _safe(data: bytes, context: StudyContext, batch: Batch) -> tuple[Rewritten, 
         MalformedError: the rule by which it is refused.
     """
     policy, parsed = batch.policy, parse(data)
-    rewritten, _ = faces.clean(parsed, coded.rewritten(parsed, context, policy), batch.heads, policy)
+    rewritten, _ = faces.clean(parsed, coded_pixels.rewritten(parsed, context, policy), batch.heads, policy)
     rewritten = pixels.clean(rewritten, policy, pixels.Tally())
     for finding in rewritten.findings:
         if finding.severity is Severity.ERROR or _waits(finding.rule, policy):

@@ -7,25 +7,30 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from curate import durable
 from curate.archive import packs
 from curate.archive.ledger import StudyRecord
-from curate.dicom import identifiers, profile, references
-from curate.dicom.facts import facts_of
-from curate.dicom.header import Header
-from curate.dicom.numbering import of_study
-from curate.dicom.parts import part_of
-from curate.dicom.reader import parse
-from curate.dicom.series import GRID, contradictions, keywords
-from curate.dicom.types import Item, Keys, MalformedError, Policy, Rewritten, StudyContext
-from curate.dicom.verify import verify_rewritten
-from curate.donation import coded, faces, pixels
-from curate.donation.coding import HEADER_KEYWORDS, code_study, joined
-from curate.errors import CurateError
-from curate.findings import Finding, Severity, defect, has_errors, merge
-from curate.records import Row
-from curate.remote import TooLargeError, ahead, whole
-from curate.steps.intake import account, keep
+from curate.core import durable
+from curate.core.errors import CurateError
+from curate.core.findings import Finding, Severity, defect, has_errors, merge
+from curate.core.records import Row
+from curate.core.remote import TooLargeError, ahead, whole
+from curate.deid import profile, pseudonyms
+from curate.deid.records import Rewritten, StudyContext
+from curate.deid.renumbering import of_study
+from curate.deid.verify import verify_rewritten
+from curate.dicom import series_references
+from curate.dicom.attributes import facts_of
+from curate.dicom.geometry.volume_parts import part_of
+from curate.dicom.io.reader import parse
+from curate.dicom.keyword_view import Header
+from curate.dicom.model import Item, MalformedError
+from curate.dicom.series_rows import GRID, contradictions, keywords
+from curate.donation import coded_pixels as coded
+from curate.donation import faces, pixels
+from curate.donation.study_metadata import HEADER_KEYWORDS, code_study, joined
+from curate.keys.derivation import Keys
+from curate.policies import Policy
+from curate.steps.intake import quarantine_store, study_record
 from curate.steps.intake.lossless import stored
 from curate.steps.intake.packing import Packer
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
@@ -45,18 +50,18 @@ def process(task: StudyTask, keys: Keys) -> StudyResult:
         conflicts = dict.fromkeys(instance.conflict for instance in task.instances if instance.conflict)
         findings += tuple(Finding(rule, task.instances[0].place) for rule in conflicts)
     if has_errors(findings):
-        return keep.refuse(task, keys, findings)
+        return quarantine_store.refuse(task, keys, findings)
     with durable.storage_errors("use the store of packs"), task.packs.scratch() as scratch:
         work = Work(keys, scratch)
         try:
             return _finished(task, work, taken(task, work))
         except StudyRefusedError:
-            return keep.refuse(task, keys, (*task.findings, *work.findings))
+            return quarantine_store.refuse(task, keys, (*task.findings, *work.findings))
         except (CurateError, OSError):
             raise
         except Exception:  # a defect of our own, met at odd data, must not stop the batch either
             place = task.instances[0].place if task.instances else ""
-            return keep.refuse(task, keys, (*task.findings, *work.findings, defect(place)))
+            return quarantine_store.refuse(task, keys, (*task.findings, *work.findings, defect(place)))
 
 
 def taken(task: StudyTask, work: Work) -> StudyRecord | None:
@@ -66,7 +71,7 @@ def taken(task: StudyTask, work: Work) -> StudyRecord | None:
         StudyRefusedError: it may not enter as a whole; `work` has the findings.
     """
     pack_all(task, work, clean_rows(task, work))
-    return made(task, work, account.evidence(task, work)) if work.rows else None
+    return made(task, work, study_record.evidence(task, work)) if work.rows else None
 
 
 def pack_all(task: StudyTask, work: Work, clean: Iterable[Clean]) -> None:
@@ -97,7 +102,7 @@ def clean_rows(task: StudyTask, work: Work) -> Iterator[Clean]:
             rule = "INSTANCE_TOO_LARGE" if isinstance(error, TooLargeError) else "FILE_UNREADABLE"
             _set_aside(work, instance, Finding(rule, instance.place))
             continue
-        digest = identifiers.source_mark(work.keys, data)
+        digest = pseudonyms.source_mark(work.keys, data)
         if instance.duplicate and work.digests.get(instance.instance_uid) not in (None, digest):
             work.findings.append(Finding("INSTANCE_UID_CONFLICT", instance.place))
             raise StudyRefusedError
@@ -196,8 +201,8 @@ def _place_ids(keys: Keys, facts: dict[str, Any]) -> Row:
     named = {key: value for key, value in facts.items() if isinstance(value, str)}
     scanner = _SCANNER if any(named.get(key) for key in _SCANNER[2:]) else ()
     return {
-        "site_id": identifiers.place_id(keys, "site", tuple(named.get(key, "") for key in _SITE)),
-        "scanner_id": identifiers.place_id(keys, "scanner", tuple(named.get(key, "") for key in scanner)),
+        "site_id": pseudonyms.place_id(keys, "site", tuple(named.get(key, "") for key in _SITE)),
+        "scanner_id": pseudonyms.place_id(keys, "scanner", tuple(named.get(key, "") for key in scanner)),
     }
 
 
@@ -217,7 +222,7 @@ def taken_row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) 
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
     facts[GRID] = part_of(Header(dataset))
     work.facts[series].append(facts)
-    work.references += references.references(dataset, instance)
+    work.references += series_references.references(dataset, instance)
     work.applied.update(rewritten.applied)
     work.size_bytes += rewritten.size
     digest = hashlib.sha256()
@@ -252,7 +257,7 @@ def made(task: StudyTask, work: Work, evidence: Row) -> StudyRecord:
     work.findings += [Finding(f.rule, task.instances[0].place, f.tag) for f in found]
     if has_errors(found):
         raise StudyRefusedError
-    record = account.record(task, work, coded, evidence)
+    record = study_record.record(task, work, coded, evidence)
     if any(finding.rule == pixels.DIED for finding in work.findings) and not task.decision:
         raise StudyRefusedError  # the preview's decoder died
     return record
@@ -260,7 +265,7 @@ def made(task: StudyTask, work: Work, evidence: Row) -> StudyRecord:
 
 def _finished(task: StudyTask, work: Work, record: StudyRecord | None) -> StudyResult:
     """What came of a study: what was refused is kept, and the packs get their place."""
-    entry = keep.keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
+    entry = quarantine_store.keep(task, work.keys, work.refused, work.findings, "part") if work.refused else None
     if record is None:
         return StudyResult(work.already, len(work.refused), merge(work.findings), None, entry)
     place_packs(task, work)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from curate.dicom import writer
-from curate.dicom.container import clean_pixels, shape_of
-from curate.dicom.reader import parse
-from curate.dicom.types import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError, Rewritten
+from curate.deid.pixeldata.container import clean_pixels, shape_of
+from curate.deid.records import Rewritten
+from curate.dicom.io import writer
+from curate.dicom.io.reader import parse
+from curate.dicom.model import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
 from curate.pixels.lossless import SYNTAXES, Grey, encoded
 
 _NATIVE = "1.2.840.10008.1.2.1"

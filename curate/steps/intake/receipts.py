@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from curate.archive import receipts, sealed_log
-from curate.archive.layout import Archive
+from curate.archive import receipts
 from curate.archive.ledger import Ledger
-from curate.findings import Finding
+from curate.archive.repository import Archive
+from curate.core.findings import Finding
+from curate.keys import sealed_log
 from curate.metadata.table import StudyRow
 from curate.steps.intake.tasks import StudyTask
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from curate.findings import Finding
+from curate.core.findings import Finding
 
 
 @dataclass(slots=True)

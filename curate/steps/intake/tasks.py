@@ -9,11 +9,11 @@ from typing import Any
 
 from curate.archive.ledger import QuarantineEntry, StudyRecord
 from curate.archive.stores import Store
-from curate.dicom.numbering import NONE, Numbers
-from curate.findings import Finding
+from curate.core.findings import Finding
+from curate.core.remote import RemoteFile
+from curate.deid.renumbering import NONE, Numbers
 from curate.metadata.table import StudyRow
-from curate.remote import RemoteFile
-from curate.steps.intake.notes import FIRST, Order
+from curate.steps.intake.batch_state import FIRST, Order
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 
-from curate.archive.layout import Archive
 from curate.archive.ledger import StudyRecord
-from curate.cutting.ahead import ADOPTED
-from curate.cutting.revived import digests_in, under_other_id
-from curate.dicom import identifiers
-from curate.dicom.types import Keys
-from curate.steps.intake import joining
+from curate.archive.repository import Archive
+from curate.deid import pseudonyms
+from curate.keys.derivation import Keys
+from curate.releases.hub_state import ADOPTED
+from curate.releases.revoked_content import digests_in, under_other_id
+from curate.steps.intake import late_batch
 from curate.steps.intake.tasks import StudyResult, StudyTask
 
 RULE = "STUDY_WITHDRAWN"
@@ -42,8 +42,8 @@ class Withdrawn:
             return None
         if not result.joined:
             with self.archive.ledger.transaction():
-                self.archive.ledger.put_tombstone(identifiers.tombstone(self.keys, task.study_id))
-        return joining.refuse(task, self.keys, RULE)
+                self.archive.ledger.put_tombstone(pseudonyms.tombstone(self.keys, task.study_id))
+        return late_batch.refuse(task, self.keys, RULE)
 
     def _is_withdrawn(self, record: StudyRecord, joined: int) -> bool:
         if any(hashlib.sha256(digest).digest() in self.revoked for digest in digests_in(record)):

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from curate.archive import packs
-from curate.dicom import references
-from curate.dicom.types import Keys
+from curate.core.findings import Finding
+from curate.core.records import Row
+from curate.dicom import series_references as references
 from curate.donation import faces, pixels
-from curate.findings import Finding
-from curate.records import Row
-from curate.steps.intake.notes import Order
+from curate.keys.derivation import Keys
+from curate.steps.intake.batch_state import Order
 from curate.steps.intake.tasks import SourceInstance
 
 

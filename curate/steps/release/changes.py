@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from curate import contract
+from curate.core.records import Changes
 from curate.privacy.counts import count_table, suppress_counts
-from curate.records import Changes
 from curate.verify.compare import TableDiff, compare
 
 _COMPARED = ("studies", "series")  # a study's digest stands for its instances

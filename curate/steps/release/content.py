@@ -8,12 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from curate import contract, resources
-from curate import version as versions
-from curate.archive.layout import Archive
+from curate import contract
 from curate.archive.ledger import Event
-from curate.digests import canonical_json
-from curate.steps.release.published import Decision
+from curate.archive.repository import Archive
+from curate.core import resources, versions
+from curate.core.digests import canonical_json
+from curate.steps.release.disclosure_decision import Decision
 
 
 def newest_published(archive: Archive) -> str | None:

@@ -9,25 +9,26 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from curate import clock, contract, durable
-from curate import version as versions
-from curate.archive import keys, layout, reviews, shown
-from curate.archive.consolidate import consolidate
-from curate.archive.layout import Archive
+from curate import contract
+from curate.archive import disclosure_history, repository
 from curate.archive.ledger import Event, StudyRecord
-from curate.cutting import notices, outside, soundness, texts
-from curate.cutting.attest import attest
-from curate.cutting.erase import settle
-from curate.cutting.further import name_anew
-from curate.cutting.history import history_before
-from curate.dicom.types import Policy
-from curate.digests import sha256_file
-from curate.errors import RefusedError, quoted
-from curate.identity import TOOL, who
+from curate.archive.repack import consolidate
+from curate.archive.repository import Archive
+from curate.attestation import approvals
+from curate.core import clock, durable, versions
+from curate.core.actor import TOOL, who
+from curate.core.digests import sha256_file
+from curate.core.errors import RefusedError, quoted
+from curate.core.progress import Progress, silent
+from curate.core.records import Changes, FileEntry, ReleaseSummary
 from curate.parallel import Workers
+from curate.policies import Policy
 from curate.privacy.loss import Loss
-from curate.progress import Progress, silent
-from curate.records import Changes, FileEntry, ReleaseSummary
+from curate.releases import archive_soundness, publication_context, recall_notices, release_files
+from curate.releases.attest import attest
+from curate.releases.split_pseudonyms import name_anew
+from curate.releases.version_history import history_before
+from curate.releases.withdrawal import settle
 from curate.steps.release import doi, manifest
 from curate.steps.release.changes import changes
 from curate.steps.release.content import (
@@ -38,9 +39,10 @@ from curate.steps.release.content import (
     newest_published,
     studies_of,
 )
+from curate.steps.release.disclosure_decision import Decision, decide
 from curate.steps.release.losses import Accept, refuse_unaccepted
 from curate.steps.release.proof import prove
-from curate.steps.release.published import Decision, decide
+from curate.transparency import signing_keys
 
 MAX_FILES = 90_000
 
@@ -88,9 +90,9 @@ def release(
         HubError: no DOI can be reserved.
         LockedError, StorageError, DamagedError: as their messages say; the archive is as it was.
     """
-    with layout.opened(root, write=True) as archive:
+    with repository.opened(root, write=True) as archive:
         settle(archive)
-        soundness.refuse_unsound(archive)
+        archive_soundness.refuse_unsound(archive)
         previous = newest_published(archive)
         _refuse_earlier(archive, previous)
         decision = decide(archive, studies_of(archive, previous).keys() if corrected else None)
@@ -103,7 +105,7 @@ def release(
         last = _cuts(archive)[-1] if _cuts(archive) else None
         content = content_of(archive, decision)
         wants_doi = bool(archive.config.hub_doi if reserve is None else reserve)
-        told = notices.pending(archive, previous)
+        told = recall_notices.pending(archive, previous)
         if last and holds(archive, last, decision) and _says(archive, last.subject, told, wants_doi):
             return _cut_of(archive, last, new=False)
         refuse_unaccepted(archive, decision.loss, accept_loss)
@@ -140,7 +142,7 @@ def _says(archive: Archive, version: str, told: tuple[str, ...], wants_doi: bool
     path = folder_of(archive, version) / "release.json"
     if not path.is_file():
         return False
-    stated = outside.of_seal(json.loads(path.read_bytes()))
+    stated = publication_context.of_seal(json.loads(path.read_bytes()))
     if wants_doi and not stated.doi and version == newest_published(archive):
         raise RefusedError(
             f"{version} was published without a DOI, and nothing is new.",
@@ -218,19 +220,19 @@ def _write(
         for path in sorted(totals.files):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             archive.store_of(path).take(path, folder / path, archive.releases)
-        texts.write_licenses(folder, totals.licenses)
-        said = outside.of_config(archive.config, number, tuple(opened.payload.get("notices", ())))
+        release_files.write_licenses(folder, totals.licenses)
+        said = publication_context.of_config(archive.config, number, tuple(opened.payload.get("notices", ())))
         changed = _changes(archive, decision, previous, folder, totals)
-        summary = _summary(archive, decision, opened, totals, texts.entries(folder), changed)
+        summary = _summary(archive, decision, opened, totals, release_files.entries(folder), changed)
         summary = replace(summary, **said.fields())
-        texts.write_texts(folder, summary)
+        release_files.write_texts(folder, summary)
         policies = _policies(archive, decision)
-        digest = texts.seal(folder, summary, _previous(folder, opened), **policies, **said.sealed())
+        digest = release_files.seal(folder, summary, _previous(folder, opened), **policies, **said.sealed())
         prove(archive, folder, workers, progress)
-        attest(archive, folder, version, digest, reviews.asked(archive, version))
+        attest(archive, folder, version, digest, approvals.asked(archive, version))
         if decision.shown is not None:
-            shown.keep(archive, digest, decision.shown, decision.counts)
-        layout.put_release(archive.root, folder, version)
+            disclosure_history.keep(archive, digest, decision.shown, decision.counts)
+        repository.put_release(archive.root, folder, version)
     with archive.ledger.transaction():
         payload = {"content": opened.payload["content"], "digest": digest, "held": decision.held}
         payload |= {"studies": totals.rows["studies"], "instances": totals.rows["instances"]}
@@ -276,7 +278,7 @@ def _summary(
         history=history_before(archive, opened.subject),
         changes=changed,
         statements=decision.statements,
-        key=str(keys.read(archive.log_key).public),
+        key=str(signing_keys.read(archive.log_key).public),
     )
 
 
@@ -297,6 +299,6 @@ def _previous(folder: Path, opened: Event) -> dict[str, str] | None:
 def _cut_of(archive: Archive, event: Event, *, new: bool) -> Cut:
     numbers = {key: event.payload[key] for key in ("studies", "instances", "added", "removed", "held")}
     path, digest = folder_of(archive, event.subject), event.payload["digest"]
-    refused = reviews.rejections(archive, event.subject, digest)
+    refused = approvals.rejections(archive, event.subject, digest)
     told = tuple(f"{r.reviewer}: {r.reason}{f' ({r.text})' if r.text else ''}" for r in refused)
     return Cut(event.subject, path, digest, new, **numbers, rejected=told)

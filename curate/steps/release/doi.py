@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
-from curate import clock
-from curate.archive.layout import Archive
 from curate.archive.ledger import Event
-from curate.hub import zenodo_api
-from curate.hub.zenodo import Description, reserve
-from curate.identity import TOOL, who
-from curate.version import parse
+from curate.archive.repository import Archive
+from curate.core import clock
+from curate.core.actor import TOOL, who
+from curate.core.versions import parse
+from curate.hub.zenodo import api
+from curate.hub.zenodo.records import Description, reserve
 
 RESERVED = "doi_reserved"
 
@@ -42,7 +42,7 @@ def reserve_for(archive: Archive, opened: Event) -> str:
         urls=(info.homepage,) if info.homepage else (),
     )
     draft = reserve(said, previous=_previous(archive))
-    payload = {"endpoint": zenodo_api.endpoint(), "id": draft.id, "doi": draft.doi}
+    payload = {"endpoint": api.endpoint(), "id": draft.id, "doi": draft.doi}
     with archive.ledger.transaction():
         archive.ledger.append(clock.stamp(), RESERVED, version, payload, who=who(), tool=TOOL)
     return draft.doi

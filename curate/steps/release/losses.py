@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from curate.archive.layout import Archive
-from curate.errors import RefusedError, quoted
+from curate.archive.repository import Archive
+from curate.core.errors import RefusedError, quoted
 from curate.privacy.loss import Loss
 
 Accept = Callable[[Loss], bool]

@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import arrays, contract
-from curate.archive import tables
+from curate import contract
+from curate.archive import arrow_ipc
 from curate.archive.ledger import StudyRecord
-from curate.digests import canonical_json
-from curate.records import Row
+from curate.core import arrays
+from curate.core.digests import canonical_json
+from curate.core.records import Row
 
 GROUP_ROWS, GROUP_STUDIES = 5_000, 500
 Published = Mapping[str, Mapping[str, Any]]
@@ -86,9 +87,9 @@ def _parts(group: list[StudyRecord], rows: list[Row], version: str) -> dict[str,
     """The rows of a group of studies for each table."""
     bare = {
         "studies": contract.to_arrow("studies", rows),
-        "series": tables.joined_of_ipc(record.series for record in group),
-        "instances": tables.joined_of_ipc(record.instances for record in group),
-        "references": tables.joined_of_ipc(record.links for record in group),
+        "series": arrow_ipc.joined_of_ipc(record.series for record in group),
+        "instances": arrow_ipc.joined_of_ipc(record.instances for record in group),
+        "references": arrow_ipc.joined_of_ipc(record.links for record in group),
         "evidence": contract.to_arrow("evidence", [_evidence(record) for record in group]),
     }
     studies = arrays.array([record.study_id for record in group], pa.string())

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.archive import layout
-from curate.archive.layout import Archive
-from curate.donation import disclosure
+from curate.archive import repository
+from curate.archive.repository import Archive
+from curate.donation import quasi_identifiers
 from curate.privacy.loss import Loss
 from curate.steps.release.content import newest_published, studies_of
 
@@ -34,14 +34,14 @@ def release_plan(root: Path) -> Plan:
     Raises:
         InputError: no archive, or a policy that cannot be followed.
     """
-    with layout.opened(root, write=False) as archive:
-        policy = disclosure.policy_of(archive.config)
-        raw = disclosure.raw_table(archive.ledger)
+    with repository.opened(root, write=False) as archive:
+        policy = quasi_identifiers.policy_of(archive.config)
+        raw = quasi_identifiers.raw_table(archive.ledger)
         if policy.exempt:
             known = _shown_before(archive)
             return Plan(raw.num_rows, len(set(raw["study_id"].to_pylist()) - known), 0, None)
-        made = disclosure.recoding_of(archive, policy, raw)
-        loss = disclosure.loss_of(archive, raw, made)
+        made = quasi_identifiers.recoding_of(archive, policy, raw)
+        loss = quasi_identifiers.loss_of(archive, raw, made)
     return Plan(loss.shown, loss.new, loss.waiting, loss)
 
 

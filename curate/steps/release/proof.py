@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from curate.archive.layout import Archive
-from curate.errors import RefusedError, quoted
-from curate.findings import Finding, Severity
+from curate.archive.repository import Archive
+from curate.core.errors import RefusedError, quoted
+from curate.core.findings import Finding, Severity
+from curate.core.progress import Progress
 from curate.parallel import Workers
-from curate.progress import Progress
-from curate.verify import culprits, remembered
-from curate.verify import seal as sealing
+from curate.verify import culprits, verified_cache
+from curate.verify.checks import seal as sealing
 from curate.verify.release import check_release
-from curate.verify.remembered import Remembered
+from curate.verify.verified_cache import Remembered
 
 _NAMED = 3
 
@@ -26,7 +26,7 @@ def prove(archive: Archive, folder: Path, workers: Workers, progress: Progress) 
     Raises:
         RefusedError: it does not pass; which studies are to blame, and the command that takes them out.
     """
-    place = archive.root / remembered.NAME
+    place = archive.root / verified_cache.NAME
     known = Remembered.read(place)
     results = check_release(folder, workers=workers, progress=progress, known=known)
     errors = [f for result in results for f in result.findings if f.severity is Severity.ERROR]

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.errors import InputError
-from curate.findings import Finding, merge
+from curate.core.errors import InputError
+from curate.core.findings import Finding, merge
 from curate.metadata import cells, headings, sex
 from curate.metadata.coded import fold
 

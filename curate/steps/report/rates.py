@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.privacy.counts import TOTAL, CountTable, count_table, suppress_counts
 
 _Z = 1.959963984540054  # the 97.5th percentile of the normal distribution

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.metadata import cells, headings, sex
 from curate.pages import donors
 from curate.steps.report.rates import wilson

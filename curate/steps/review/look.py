@@ -16,13 +16,13 @@ from PIL import Image
 from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 
+from curate.core.findings import Finding, defect
 from curate.decoding import DecoderDiedError
-from curate.dicom.reader import parse
-from curate.dicom.types import MalformedError
-from curate.findings import Finding, defect
-from curate.pixels.frames import Window, frames, shown, windows
-from curate.pixels.surface import surface
-from curate.stacks import Series, add
+from curate.dicom.io.reader import parse
+from curate.dicom.model import MalformedError
+from curate.pixels.head.surface import surface
+from curate.pixels.head.volumes import Series, add
+from curate.pixels.render.windows import Window, frames, shown, windows
 
 _STRIP_PIXELS = 4_000_000  # of one file: a page asks for few files, and none is large
 _LARGEST_SIDE = 2048

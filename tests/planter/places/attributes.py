@@ -45,7 +45,7 @@ def table() -> tuple[tuple[int, str, str], ...]:
 
 def _table_path() -> Path:
     root = Path(__file__).resolve().parents[3]
-    inside = root / "curate" / "dicom" / "data" / "table_e1_1.json"
+    inside = root / "curate" / "deid" / "data" / "table_e1_1.json"
     return inside if inside.exists() else root.parent / "shared" / "table_e1_1.json"
 
 

@@ -16,7 +16,7 @@ from tests.planter.places.place import Place, Planter
 from tests.planter.raw import Draft, Elem, head, put, sequence, text
 from tests.planter.tokens import Token
 
-ALLOWED = Path(__file__).resolve().parents[3] / "curate" / "dicom" / "data" / "allow.json"
+ALLOWED = Path(__file__).resolve().parents[3] / "curate" / "deid" / "data" / "allow.json"
 _BIRTH_DATE = 0x00100030
 _TEXTS = frozenset(("CS", "SH", "LO", "LT", "ST", "UT", "UC"))
 _REPEATED = frozenset((0x00080005, 0x00080016, 0x00080060, 0x00100020, 0x00100040, 0x00280004, 0x00081140))

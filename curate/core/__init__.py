@@ -1,0 +1,1 @@
+"""What every room stands on: errors, findings, clock, digests, durable writes, resources, progress."""

@@ -1,0 +1,1 @@
+"""Descriptions rebuilt from closed vocabularies and from what the instance states itself."""

@@ -1,0 +1,59 @@
+"""A data set asked by keyword, as pydicom's is: so that one rule serves what is written and what is read later."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from pydicom.datadict import tag_for_keyword
+
+from curate.dicom.attributes import typed
+from curate.dicom.model import Item
+
+_FIRST_BLOCK, _LAST_BLOCK = 0x10, 0x20  # more blocks in a group than these nobody reserves
+
+
+class Header:
+    """The values of an item by keyword; its sequences are lists of headers. Empty values are None."""
+
+    __slots__ = ("_item",)
+
+    def __init__(self, item: Item) -> None:
+        self._item = item
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, a list of several, or a list of items; `default` where the attribute is absent."""
+        element = self._item.get(_tag(name))
+        if element is None:
+            return default
+        if isinstance(element.value, list):
+            return [Header(item) for item in element.value]
+        encodings = self._item.encodings
+        if element.typed[0] is not encodings:
+            element.typed = (encodings, typed(element, encodings))
+        return element.typed[1]
+
+    def private(self, group: int, creator: str, number: int) -> Any:
+        """The value of a private attribute; None where its block is not there."""
+        item = self._item
+        for block in range(_FIRST_BLOCK, _LAST_BLOCK):
+            element = item.get(group << 16 | block << 8 | number)
+            if element is not None and item.text(group << 16 | block) == creator:
+                return typed(element, item.encodings)
+        return None
+
+    def __contains__(self, name: object) -> bool:
+        return _tag(str(name)) in self._item
+
+
+@lru_cache(maxsize=512)
+def _tag(name: str) -> int:
+    """The tag of a keyword.
+
+    Raises:
+        KeyError: no such keyword; a defect of the program, not of data.
+    """
+    tag = tag_for_keyword(name)
+    if tag is None:
+        raise KeyError(name)
+    return int(tag)

@@ -1,0 +1,1 @@
+"""Zenodo: a DOI for a release."""

@@ -1,0 +1,1 @@
+"""Secrets and what they seal: derived keys, the secret file, sealed lists, encryption at rest."""

@@ -1,0 +1,1 @@
+"""Heads in volumes: found, judged, and the plane before the brain."""

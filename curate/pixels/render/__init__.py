@@ -1,0 +1,1 @@
+"""Pictures of pixels for people: previews, windows, boxes."""
