@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,24 @@ def test_imports_point_one_way(path: Path) -> None:
                 assert mine == "recall" or parts[2] == mine, f"{path.name} imports another step: {name}"
             continue
         assert LEVEL[other] < LEVEL[room], f"{path.name} imports {name}, which lies beside or above it"
+
+
+def _named(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Neither at their heads nor within functions, nor for types only: each can be read before those above it."""
+    places = {_named(path): path for path in _modules()}
+    below = {name: _imports(path) for name, path in places.items()}
+    graph = {
+        name: {found if found in places else found.rpartition(".")[0] for found in names} & places.keys() - {name}
+        for name, names in below.items()
+    }
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
 
 
 def test_every_rule_is_used_and_every_used_rule_is_known() -> None:

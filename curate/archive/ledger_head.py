@@ -13,18 +13,12 @@ from curate.core import durable
 
 if TYPE_CHECKING:
     from curate.archive.ledger import Ledger
-    from curate.archive.repository import Archive
 
 NAME = "ledger.head"
 
 
-def holds(archive: Archive) -> bool:
-    """Whether the ledger went through the state that was kept last; without a file nothing says otherwise."""
-    return knows(archive.root, archive.ledger)
-
-
 def knows(root: Path, ledger: Ledger) -> bool:
-    """The same of a ledger that is being opened."""
+    """Whether the ledger went through the state that was kept last; without a file nothing says otherwise."""
     kept = _read(root)
     return kept is None or ledger.head_at(kept[0]) == kept[1]
 

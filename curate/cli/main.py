@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Collection
 
 import typer
+from typer.main import get_command
 
 from curate.cli import (
     anybody,
@@ -63,6 +65,13 @@ def options(
 ) -> None:
     """Cut and publish open releases of donated, anonymised medical images."""
     del version
+
+
+def _commands() -> Collection[str]:
+    return get_command(app).commands  # type: ignore[attr-defined,no-any-return]
+
+
+shared.commands = _commands
 
 
 def run() -> None:

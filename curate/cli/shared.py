@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, Annotated, Any, NoReturn
@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
-from typer.main import get_command
 
 from curate.core.errors import CurateError, InputError, quoted
 from curate.core.findings import Finding, Severity, rule
@@ -153,6 +152,10 @@ def stopped() -> NoReturn:
     sys.exit(STOPPED)
 
 
+commands: Callable[[], Collection[str]] = tuple
+"""The names of the commands; the application sets it, since it knows them."""
+
+
 @cache
 def _program() -> str:
     """How this command was called, where a shell would not find `curate` alone; else `curate`."""
@@ -164,9 +167,7 @@ def as_typed(text: str) -> str:
     """A text whose commands work as they stand: in a virtual environment that is not active, with its path."""
     if _program() == "curate":
         return text
-    from curate.cli.main import app
-
-    verbs = "|".join(sorted(get_command(app).commands, key=len, reverse=True))  # type: ignore[attr-defined]
+    verbs = "|".join(sorted(commands(), key=len, reverse=True))
     return re.sub(rf"(?<![\w./-])curate(?= (?:{verbs})\b)", lambda _: _program(), text)
 
 

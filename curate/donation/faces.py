@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from curate.deid.verify import released_context
 from curate.dicom.io.layout_cache import Parsed
 from curate.dicom.io.reader import parse
 from curate.dicom.model import Item, MalformedError
+from curate.donation.deface_plan import DefacePlan
 from curate.donation.pixels import DIED
 from curate.pixels.head.slice_geometry import KINDS, is_localizer, kind_of, place_of, series_of
 from curate.pixels.image import DecoderDiedError, Image, UndecodableError
@@ -42,36 +43,16 @@ _SURFACES = frozenset(  # surfaces and contours of the body, which need no pixel
 _AIR_HU = -1000
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do with a study: planes by series, series without a head, series that are left out.
-
-    `head`: it shows one, so that whatever else is no clear series is left out too; `held`: a person must look;
-    `failed`: the rule by which it could not be judged.
-    """
-
-    planes: dict[str, Plane] = field(default_factory=dict)
-    clear: frozenset[str] = frozenset()
-    refused: frozenset[str] = frozenset()
-    head: bool = False
-    held: bool = False
-    failed: str = ""
-
-    def leaves(self, series: str) -> bool:
-        """Whether a series enters as if nobody had looked for heads."""
-        return series in self.clear or not (self.head or series in self.refused or series in self.planes)
-
-
 def is_judged(sop_class_uid: str) -> bool:
     """Whether an instance of this class can be part of a volume that is judged."""
     return sop_class_uid in KINDS
 
 
-def plan(files: Iterable[tuple[str, Path | RemoteFile]], policy: Policy) -> Plan:
+def plan(files: Iterable[tuple[str, Path | RemoteFile]], policy: Policy) -> DefacePlan:
     """Judge each series of a study (SOPInstanceUIDs with their files); the largest tells the others their plane."""
-    from curate.donation import deface_plan
+    from curate.donation import head_judgement
 
-    return deface_plan.plan(_readable(files), policy)
+    return head_judgement.plan(_readable(files), policy)
 
 
 def _readable(files: Iterable[tuple[str, Path | RemoteFile]]) -> Iterator[Parsed]:
@@ -92,7 +73,7 @@ def _image(parsed: Parsed) -> Image:
     return Image(**fields)
 
 
-def clean(parsed: Parsed, rewritten: Rewritten, known: Plan, policy: Policy) -> tuple[Rewritten, int]:
+def clean(parsed: Parsed, rewritten: Rewritten, known: DefacePlan, policy: Policy) -> tuple[Rewritten, int]:
     """The rewritten instance without what lies beyond its series' plane, and how many pixels that were.
 
     `parsed` is the instance as it came: its UIDs are the plan's.

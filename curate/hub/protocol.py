@@ -45,7 +45,7 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class UploadPlan:
     """What publishing would do: files to send, files that are there already, paths to delete."""
 
     tag: str
@@ -126,7 +126,7 @@ class Target(Protocol):
         """Whether a purge is possible; a target that cannot erase never receives anything about a person."""
         ...
 
-    def plan(self, release: Path, previous: Path | None = None) -> Plan:
+    def plan(self, release: Path, previous: Path | None = None) -> UploadPlan:
         """What `publish` would send, worked out without a connection.
 
         `previous` is the folder of the release that was published last, as the archive remembers it.
@@ -261,10 +261,10 @@ def _check_sizes(release: Path, files: Mapping[str, FileEntry]) -> None:
             )
 
 
-def plan_for(contents: Contents, held: Mapping[str, FileEntry]) -> Plan:
+def plan_for(contents: Contents, held: Mapping[str, FileEntry]) -> UploadPlan:
     """What is to send and to delete where `held` lies already."""
     same = {path for path, entry in contents.files.items() if held.get(path) == entry}
-    return Plan(
+    return UploadPlan(
         contents.tag,
         tuple(entry for path, entry in contents.files.items() if path not in same),
         tuple(entry for path, entry in contents.files.items() if path in same),

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from curate.core.errors import HubError
 from curate.core.versions import parse
-from curate.loading import download, published_digests, trusted
+from curate.loading import download, trusted
 from curate.loading import source as sources
 from curate.loading.source import Source
 
@@ -79,7 +79,7 @@ class Digests:
 
     def __init__(self, source: Source) -> None:
         path = path_of("instances")
-        large = published_digests.size(source, path) > WHOLE_BYTES
+        large = download.size(source, path) > WHOLE_BYTES
         with _readable():
             self._file = pq.ParquetFile(_Ranged(source, path) if large else local(source, "instances")["instances"])
             groups = range(self._file.num_row_groups)
@@ -135,7 +135,7 @@ class _Ranged(io.RawIOBase):
 
     def __init__(self, source: Source, path: str) -> None:
         self._source, self._path, self._at = source, path, 0
-        self._size = published_digests.size(source, path)
+        self._size = download.size(source, path)
         self._tail = source.read(path, max(0, self._size - _TAIL), min(_TAIL, self._size))
 
     def readable(self) -> bool:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 from torch.utils.data import IterableDataset  # type: ignore[import-not-found,unused-ignore]
-
-if TYPE_CHECKING:
-    from curate.loading.iterate import Volumes
 
 
 class Tensors(IterableDataset):  # type: ignore[misc,unused-ignore]
     """The volumes with `array` and `affine` as tensors; each worker of a DataLoader gives its share."""
 
-    def __init__(self, volumes: Volumes) -> None:
+    def __init__(self, volumes: Iterable[dict[str, Any]]) -> None:
         super().__init__()
         self.volumes = volumes
 

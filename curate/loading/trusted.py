@@ -8,7 +8,7 @@ from pathlib import Path
 from curate.attestation import trust
 from curate.attestation.release_attestations import APPROVALS, CHECKPOINT, FOLDER, KEYS, LEAVES
 from curate.attestation.trust import Offer, Origin
-from curate.loading import download, published_digests
+from curate.loading import download
 from curate.loading import source as sources
 from curate.loading.source import Source
 
@@ -46,7 +46,7 @@ def confirm(source: Source, *, newest: bool = False, key: str = "") -> Origin:
         UntrustedError: it is not what its archive's key has signed for.
     """
     facts, digest = download.release_facts(source)
-    there = published_digests.held(source, _PROOFS)
+    there = download.held(source, _PROOFS)
 
     def read(name: str) -> Path | None:
         return download.files(source, [name])[0] if name in there else None

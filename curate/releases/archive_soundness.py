@@ -53,7 +53,7 @@ def _chain(archive: Archive) -> Iterator[Finding]:
 
 
 def _kept(archive: Archive) -> Iterator[Finding]:
-    if not ledger_head.holds(archive):
+    if not ledger_head.knows(archive.root, archive.ledger):
         yield Finding("LEDGER_OLDER", "ledger.db")
 
 

@@ -18,7 +18,7 @@ from curate.core.digests import sha256_file
 from curate.core.errors import InputError, RefusedError, quoted
 from curate.core.findings import Severity
 from curate.core.progress import Progress, silent
-from curate.hub.protocol import Gated, Plan, Purged, Settings, Target, contents_of
+from curate.hub.protocol import Gated, Purged, Settings, Target, UploadPlan, contents_of
 from curate.releases import archive_soundness, hub_state, publication_context, purge, recall_state
 from curate.releases.withdrawal import settle
 from curate.verify import verified_cache
@@ -134,7 +134,7 @@ def _together(first: Purged, then: Purged) -> Purged:
 def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     before = [e.subject for e in archive.ledger.events("published") if e.payload["target"] == target.url]
     previous = archive.releases / before[-1] if before else None
-    plan: Plan = target.plan(folder, previous if previous and previous.is_dir() else None)
+    plan: UploadPlan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
     stale = tuple(versions.tag(v) for v in (purge.to_purge(archive, target.url) if target.can_erase else {}))
     return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale)

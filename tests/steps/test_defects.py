@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from curate.donation import deface_plan
+from curate.donation import head_judgement
 from curate.policies import Policy
 from curate.steps.deidentify import deidentify, work
 from curate.steps.review import look
@@ -37,7 +37,7 @@ def test_a_study_whose_heads_cannot_be_judged_stays_at_the_hospital(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of it is written, by the rule, and the run ends well."""
-    monkeypatch.setattr(deface_plan, "plan", break_down)
+    monkeypatch.setattr(head_judgement, "plan", break_down)
     assert work.judge(work.Volumes("1.2", (), Policy()), None).failed == "PROGRAM_DEFECT"  # type: ignore[arg-type]
     folder, _ = donation(tmp_path / "in", studies=2, instances=1)
     profile = tmp_path / "profile.toml"

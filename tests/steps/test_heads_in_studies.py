@@ -12,8 +12,8 @@ from scipy import ndimage
 pytest.importorskip("SimpleITK", reason="the extra `pixels` is not installed")
 
 from curate.dicom.io.reader import parse
-from curate.donation import deface_plan as judging
-from curate.donation.faces import Plan
+from curate.donation import head_judgement as judging
+from curate.donation.deface_plan import DefacePlan
 from curate.pixels.head.template import turn
 from curate.policies import Policy
 from tests import synth
@@ -97,12 +97,12 @@ def sent(head: Head, series: int, reference: object = "frame", **attributes: obj
     return found
 
 
-def judged(*files: bytes) -> Plan:
+def judged(*files: bytes) -> DefacePlan:
     """What follows for a study of these files."""
     return judging.plan(map(parse, files), _POLICY)
 
 
-def fate(plan: Plan, head: Head, series: int) -> str:
+def fate(plan: DefacePlan, head: Head, series: int) -> str:
     """What becomes of a series; it fails where a cut leaves face or takes brain, or a head is taken for none."""
     uid = parse(synth.instance_bytes(0, 0, series, 0, modality=_SERIES[series])).dataset.text(0x0020000E)
     assert uid not in plan.clear

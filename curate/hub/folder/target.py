@@ -14,11 +14,11 @@ from curate.core.records import FileEntry
 from curate.hub.folder import store
 from curate.hub.protocol import (
     Contents,
-    Plan,
     Published,
     Purged,
     Remaining,
     Settings,
+    UploadPlan,
     contents_of,
     plan_for,
 )
@@ -40,14 +40,14 @@ class FolderHub:
         """The target as a URL."""
         return self.root.as_uri()
 
-    def plan(self, release: Path, previous: Path | None = None) -> Plan:
+    def plan(self, release: Path, previous: Path | None = None) -> UploadPlan:
         """What `publish` would copy; what a published version holds already is linked."""
         contents = contents_of(release)
         held = contents_of(previous).files if previous else {}
         for tag in store.refs(self.root):
             held = {**held, **contents_of(store.place(self.root, tag)).files}
         plan = plan_for(contents, held)
-        return Plan(plan.tag, plan.send, plan.unchanged, ())
+        return UploadPlan(plan.tag, plan.send, plan.unchanged, ())
 
     def publish(
         self,

@@ -13,7 +13,7 @@ from curate.core.progress import Progress, silent
 from curate.hub.huggingface import client, files
 from curate.hub.huggingface.client import KIND, HeadMovedError, Repository
 from curate.hub.huggingface.files import Addition
-from curate.hub.protocol import ATTESTATIONS, RELEASE_FILE, Contents, Plan, is_tag, parse_release
+from curate.hub.protocol import ATTESTATIONS, RELEASE_FILE, Contents, UploadPlan, is_tag, parse_release
 
 LARGE_FILES_A_COMMIT = 25_000  # the Hub's documented bound
 _HEADS = 4  # how often a head that moves is followed
@@ -27,7 +27,7 @@ def tags(repo: Repository) -> dict[str, str]:
 
 def bring(
     repo: Repository, branch: str, contents: Contents, message: str, progress: Progress = silent
-) -> tuple[str, Plan]:
+) -> tuple[str, UploadPlan]:
     """Bring a branch to a release by one commit, or none; gives the commit and what was sent.
 
     Raises:
@@ -49,7 +49,7 @@ def bring(
     )
 
 
-def _plan(repo: Repository, head: str, contents: Contents) -> Plan:
+def _plan(repo: Repository, head: str, contents: Contents) -> UploadPlan:
     held = client.tree(repo, head)
     differing = files.differences(held, contents)
     same = tuple(entry for path, entry in contents.files.items() if path not in differing)
@@ -62,7 +62,7 @@ def _plan(repo: Repository, head: str, contents: Contents) -> Plan:
             f"{contents.tag} adds {large:,} large files; the hub takes {LARGE_FILES_A_COMMIT:,} in a commit",
             hint="Raise the packs' target size in archive.toml and cut the release again.",
         )
-    return Plan(contents.tag, send, same, extra)
+    return UploadPlan(contents.tag, send, same, extra)
 
 
 def _refuse_strangers(repo: Repository, head: str, held: Mapping[str, RepoFile], extra: Sequence[str]) -> None:
@@ -83,7 +83,7 @@ def _commit(
     branch: str,
     head: str,
     contents: Contents,
-    plan: Plan,
+    plan: UploadPlan,
     additions: Sequence[Addition],
     message: str,
 ) -> str:

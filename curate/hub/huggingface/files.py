@@ -16,7 +16,7 @@ from curate.core.errors import DamagedError, HubError
 from curate.core.progress import Progress
 from curate.core.records import FileEntry
 from curate.hub.huggingface.client import KIND, Repository, git_oid
-from curate.hub.protocol import Contents, Plan
+from curate.hub.protocol import Contents, UploadPlan
 
 _BATCH = 64
 
@@ -109,7 +109,7 @@ def compare(held: Mapping[str, RepoFile], contents: Contents) -> None:
         )
 
 
-def send(repo: Repository, branch: str, contents: Contents, plan: Plan, progress: Progress) -> list[Addition]:
+def send(repo: Repository, branch: str, contents: Contents, plan: UploadPlan, progress: Progress) -> list[Addition]:
     """Upload what is large, a few files at a time; what the hub has stored already costs one question."""
     made: list[Addition] = []
     waiting: list[Addition] = []

@@ -20,11 +20,11 @@ from curate.hub.huggingface.client import KIND, MAIN, Repository
 from curate.hub.huggingface.commit import bring, set_tag, tags
 from curate.hub.protocol import (
     Contents,
-    Plan,
     Popularity,
     Published,
     Purged,
     Settings,
+    UploadPlan,
     contents_of,
     plan_for,
 )
@@ -44,7 +44,7 @@ class HuggingFaceHub:
         """The target as a URL."""
         return f"hf://{self.name}"
 
-    def plan(self, release: Path, previous: Path | None = None) -> Plan:
+    def plan(self, release: Path, previous: Path | None = None) -> UploadPlan:
         """What `publish` would send, compared with the release that was published last; no connection."""
         return plan_for(contents_of(release), contents_of(previous).files if previous else {})
 

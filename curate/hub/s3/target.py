@@ -17,11 +17,11 @@ from curate.hub.protocol import (
     ATTESTATIONS,
     RELEASE_FILE,
     Contents,
-    Plan,
     Published,
     Purged,
     Remaining,
     Settings,
+    UploadPlan,
     contents_of,
     parse_release,
     plan_for,
@@ -48,10 +48,10 @@ class S3Hub:
         """The target as a URL."""
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
-    def plan(self, release: Path, previous: Path | None = None) -> Plan:
+    def plan(self, release: Path, previous: Path | None = None) -> UploadPlan:
         """What `publish` would send, compared with the release that was published last; no connection."""
         plan = plan_for(contents_of(release), contents_of(previous).files if previous else {})
-        return Plan(plan.tag, plan.send, plan.unchanged, ())
+        return UploadPlan(plan.tag, plan.send, plan.unchanged, ())
 
     def publish(
         self,

@@ -16,7 +16,7 @@ from curate.core.digests import canonical_json
 from curate.core.errors import HubError, RefusedError
 from curate.core.progress import Progress, silent
 from curate.core.records import FileEntry
-from curate.hub.protocol import RELEASE_FILE, Contents, Plan, Published, Purged, Settings, contents_of
+from curate.hub.protocol import RELEASE_FILE, Contents, Published, Purged, Settings, UploadPlan, contents_of
 from curate.hub.retry import Patience
 from curate.hub.zenodo import records
 from curate.hub.zenodo.records import Description
@@ -36,12 +36,12 @@ class ZenodoHub:
         """The target as a URL."""
         return "zenodo://"
 
-    def plan(self, release: Path, previous: Path | None = None) -> Plan:
+    def plan(self, release: Path, previous: Path | None = None) -> UploadPlan:
         """What `publish` would send; no connection."""
         del previous
         version, files = contents_of(release).version, files_of(release)
         entries = (FileEntry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items()))
-        return Plan(versions.tag(version), tuple(entries), (), ())
+        return UploadPlan(versions.tag(version), tuple(entries), (), ())
 
     def publish(
         self,

@@ -28,7 +28,7 @@ from curate.policies import Policy
 from curate.steps.deidentify import coded_table, handover
 from curate.steps.deidentify import key_files as private
 from curate.steps.deidentify.key_files import Beside
-from curate.steps.deidentify.plans import Plan, anchored, beside_others, plans, with_heads
+from curate.steps.deidentify.plans import StudyPlan, anchored, beside_others, plans, with_heads
 from curate.steps.deidentify.work import PARTIAL, Batch, File, Outcome, clean, refuse
 
 _BATCH = 64
@@ -163,7 +163,7 @@ class _Run:
             self._hand_over(planned)
         self._write_refused()
 
-    def _batches(self, planned: list[Plan]) -> Iterator[Batch]:
+    def _batches(self, planned: list[StudyPlan]) -> Iterator[Batch]:
         keys = self.beside.keys
         for plan in planned:
             members = plan.study.members
@@ -195,7 +195,7 @@ class _Run:
             self._refuse(file, rule)
         self.progress.add(instances=outcome.written, size_bytes=outcome.size_bytes)
 
-    def _refuse_all(self, planned: list[Plan]) -> None:
+    def _refuse_all(self, planned: list[StudyPlan]) -> None:
         """What may not leave as a whole; nothing of it stays in DEST, whatever an earlier run thought of it."""
         for plan in planned:
             self.findings += plan.findings
@@ -214,7 +214,7 @@ class _Run:
         self.totals.refused_instances += 1
         self.refusals.append((file, rule))
 
-    def _hand_over(self, planned: list[Plan]) -> None:
+    def _hand_over(self, planned: list[StudyPlan]) -> None:
         path = self.dest / coded_table.NAME
         given = [plan for plan in planned if self.written[plan.study_id] and not plan.refused]
         gone = [plan.study_id for plan in planned]

@@ -12,11 +12,11 @@ from curate.keys import sealed_log
 from curate.keys.derivation import Keys
 from curate.steps.deidentify import coded_table
 from curate.steps.deidentify.key_files import Beside
-from curate.steps.deidentify.plans import Plan
+from curate.steps.deidentify.plans import StudyPlan
 from curate.steps.deidentify.work import PARTIAL
 
 
-def write_table(beside: Beside, path: Path, given: list[Plan], gone: list[str]) -> list[Finding]:
+def write_table(beside: Beside, path: Path, given: list[StudyPlan], gone: list[str]) -> list[Finding]:
     """Receipts first, on the disk; then the table that names their digests, with lines of earlier batches.
 
     `given` are the studies of which something was written, `gone` the ids of which nothing may stay in it.
@@ -36,7 +36,7 @@ def write_table(beside: Beside, path: Path, given: list[Plan], gone: list[str]) 
     return findings
 
 
-def _codes(beside: Beside, given: list[Plan]) -> dict[str, str]:
+def _codes(beside: Beside, given: list[StudyPlan]) -> dict[str, str]:
     """A code for each donation: the one that it has, or a new one."""
     wanted = {plan.study_id for plan in given}
     codes: dict[str, str] = {}
@@ -55,7 +55,7 @@ def _codes(beside: Beside, given: list[Plan]) -> dict[str, str]:
     return codes | {receipt.study_id: receipt.code for receipt in new}
 
 
-def write_mapping(keys: Keys, path: Path, planned: list[Plan]) -> None:
+def write_mapping(keys: Keys, path: Path, planned: list[StudyPlan]) -> None:
     """Add old ids beside new ones, one record a study, encrypted; what is in the file already is not repeated."""
     known = set()
     if path.exists():
@@ -65,7 +65,7 @@ def write_mapping(keys: Keys, path: Path, planned: list[Plan]) -> None:
         log.append(records)
 
 
-def _mapped(keys: Keys, plan: Plan) -> dict[str, object]:
+def _mapped(keys: Keys, plan: StudyPlan) -> dict[str, object]:
     members = plan.study.members
     uids = sorted({m.scan.series_uid for m in members}) + sorted({m.scan.sop_instance_uid for m in members})
     return {

@@ -13,6 +13,7 @@ from curate.core.findings import Finding, defect, has_errors
 from curate.core.records import Row
 from curate.deid import pseudonyms
 from curate.donation import faces
+from curate.donation.deface_plan import DefacePlan
 from curate.donation.eligibility import RowIndex, judge
 from curate.donation.hierarchy import SERIES_CONFLICT, day_of, patients, rebased
 from curate.donation.scan_index import StoredStudy
@@ -33,7 +34,7 @@ _FEW = 32  # studies, which are looked at sooner than processes start
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Plan:
+class StudyPlan:
     """One study: its new ids, what forbids it, its row as coded, where it lies in the donor's time."""
 
     study: StoredStudy
@@ -45,7 +46,7 @@ class Plan:
     coded: Row | None = None
     shift_us: int | None = None
     study_date: str = ""
-    heads: faces.Plan = field(default_factory=faces.Plan)
+    heads: DefacePlan = field(default_factory=DefacePlan)
 
     @property
     def refused(self) -> bool:
@@ -59,7 +60,7 @@ class Plan:
         return next(errors, (self.heads.failed or faces.UNSURE) if self.heads.held else "")
 
 
-def plans(keys: Keys, studies: tuple[StoredStudy, ...], rows: RowIndex | None, pool: Pool[Keys]) -> Iterator[Plan]:
+def plans(keys: Keys, studies: tuple[StoredStudy, ...], rows: RowIndex | None, pool: Pool[Keys]) -> Iterator[StudyPlan]:
     """A plan for each study, after a look at its series' first headers; without rows, nobody is asked for consent."""
     looks = [
         Look(
@@ -75,11 +76,11 @@ def plans(keys: Keys, studies: tuple[StoredStudy, ...], rows: RowIndex | None, p
         try:
             plan = _plan(keys, study, rows, seen[study.study_uid])
         except Exception:  # a defect of our own, met at odd data, keeps this study here; the others go on
-            plan = Plan(study, pseudonyms.new_uid(keys, study.study_uid), "", (defect(study.place),))
+            plan = StudyPlan(study, pseudonyms.new_uid(keys, study.study_uid), "", (defect(study.place),))
         yield plan
 
 
-def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> Plan:
+def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> StudyPlan:
     place = study.place
     study_id = pseudonyms.new_uid(keys, study.study_uid)
     findings = [Finding(f.rule, place, f.tag) for f in study.findings]
@@ -88,20 +89,20 @@ def _plan(keys: Keys, study: StoredStudy, rows: RowIndex | None, seen: Seen) -> 
     if seen.conflict:
         findings.append(Finding("INSTANCE_UID_CONFLICT", place))
     if rows is None:
-        return Plan(study, study_id, pseudonyms.donor_id(keys, _patient(study)), tuple(findings), seen.names)
+        return StudyPlan(study, study_id, pseudonyms.donor_id(keys, _patient(study)), tuple(findings), seen.names)
     found = rows.of_study(study)
     if len(found) != 1:
         findings.append(Finding("STUDY_NOT_IN_TABLE" if not found else "STUDY_ROWS_CONFLICT", place))
-        return Plan(study, study_id, "", tuple(findings))
+        return StudyPlan(study, study_id, "", tuple(findings))
     row = found[0]
     coded, gaps = code_study(row, seen.header)
     findings += _judged(row)
     findings += [Finding(f.rule, f"row {row.row}", f.tag) for f in gaps]
     donor = pseudonyms.donor_id(keys, row.donor) if row.donor.strip() else ""
-    return Plan(study, study_id, donor, tuple(findings), seen.names, row, coded)
+    return StudyPlan(study, study_id, donor, tuple(findings), seen.names, row, coded)
 
 
-def beside_others(keys: Keys, dest: Path, planned: list[Plan]) -> list[Plan]:
+def beside_others(keys: Keys, dest: Path, planned: list[StudyPlan]) -> list[StudyPlan]:
     """The plans, refused where a series of theirs lies in DEST already as another study's.
 
     The run's own studies are held against each other by what they state.
@@ -116,14 +117,14 @@ def beside_others(keys: Keys, dest: Path, planned: list[Plan]) -> list[Plan]:
     return [_beside(keys, plan, there) for plan in planned] if there else planned
 
 
-def _beside(keys: Keys, plan: Plan, there: set[str]) -> Plan:
+def _beside(keys: Keys, plan: StudyPlan, there: set[str]) -> StudyPlan:
     series = {pseudonyms.new_uid(keys, one.series_uid) for one in plan.study.series}
     if plan.refused or series.isdisjoint(there):
         return plan
     return replace(plan, findings=(*plan.findings, Finding(SERIES_CONFLICT, plan.study.place)))
 
 
-def with_heads(planned: list[Plan], policy: Policy, pool: Pool[Keys]) -> list[Plan]:
+def with_heads(planned: list[StudyPlan], policy: Policy, pool: Pool[Keys]) -> list[StudyPlan]:
     """The plans with what each study's volumes show, where the policy asks for heads."""
     if policy.head == "allow":
         return planned
@@ -132,12 +133,12 @@ def with_heads(planned: list[Plan], policy: Policy, pool: Pool[Keys]) -> list[Pl
     return [_with(plan, found[plan.study_id]) if plan.study_id in found else plan for plan in planned]
 
 
-def _volumes(plan: Plan, policy: Policy) -> Volumes:
+def _volumes(plan: StudyPlan, policy: Policy) -> Volumes:
     files = tuple((member.scan.sop_instance_uid, member.place.on_disk) for member in plan.study.members)
     return Volumes(plan.study_id, files, policy)
 
 
-def _with(plan: Plan, heads: faces.Plan) -> Plan:
+def _with(plan: StudyPlan, heads: DefacePlan) -> StudyPlan:
     rule = heads.failed or faces.UNSURE
     unsure = (Finding(rule, plan.study.place, "PixelData"),) if heads.held else ()
     return replace(plan, heads=heads, findings=(*plan.findings, *unsure))
@@ -155,7 +156,7 @@ def _patient(study: StoredStudy) -> str:
     return f"patient {marks[0].hex()}" if marks else f"study {study.study_uid}"
 
 
-def anchored(beside: Beside, planned: list[Plan]) -> list[Plan]:
+def anchored(beside: Beside, planned: list[StudyPlan]) -> list[StudyPlan]:
     """The plans with their place in time: each donor's first day and each study's first moment are fixed once.
 
     They are on the disk before any file rests on them, so that a later batch of the same donor, or of the same
@@ -194,7 +195,7 @@ def _remembered(beside: Beside, donors: set[str], studies: set[str]) -> tuple[di
     return days, moments
 
 
-def _placed(plan: Plan, moment: int | None, day: str | None) -> Plan:
+def _placed(plan: StudyPlan, moment: int | None, day: str | None) -> StudyPlan:
     if moment is None or day is None:
         return plan
     shift, study_date = rebased(moment, date.fromisoformat(day))

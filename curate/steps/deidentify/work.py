@@ -20,6 +20,7 @@ from curate.dicom.attributes import facts_of
 from curate.dicom.io.reader import parse
 from curate.dicom.model import Item, MalformedError
 from curate.donation import coded_pixels, faces, pixels
+from curate.donation.deface_plan import DefacePlan
 from curate.donation.study_metadata import HEADER_KEYWORDS, joined
 from curate.keys.derivation import Keys
 from curate.policies import Policy
@@ -82,7 +83,7 @@ class Batch:
     names: frozenset[str]
     numbering: Numbering | None
     policy: Policy
-    heads: faces.Plan
+    heads: DefacePlan
     since: int
 
 
@@ -139,7 +140,7 @@ def _digest(path: Path) -> bytes:
         return b""
 
 
-def judge(task: Volumes, keys: Keys) -> faces.Plan:
+def judge(task: Volumes, keys: Keys) -> DefacePlan:
     """What the study's volumes show, as intake judges them."""
     del keys  # what is judged here needs none
     try:
@@ -148,9 +149,9 @@ def judge(task: Volumes, keys: Keys) -> faces.Plan:
         return unjudged(task, defect().rule)
 
 
-def unjudged(task: Volumes, rule: str) -> faces.Plan:
+def unjudged(task: Volumes, rule: str) -> DefacePlan:
     """What is known of a study whose heads could not be judged: it does not leave."""
-    return faces.Plan(held=True, failed=rule)
+    return DefacePlan(held=True, failed=rule)
 
 
 def refuse(batch: Batch, rule: str) -> Outcome:

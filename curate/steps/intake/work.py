@@ -11,7 +11,8 @@ from curate.archive import packs
 from curate.core.findings import Finding
 from curate.core.records import Row
 from curate.dicom import series_references as references
-from curate.donation import faces, pixels
+from curate.donation import pixels
+from curate.donation.deface_plan import DefacePlan
 from curate.keys.derivation import Keys
 from curate.steps.intake.batch_state import Order
 from curate.steps.intake.tasks import SourceInstance
@@ -42,6 +43,6 @@ class Work:
     looked: pixels.Tally = field(default_factory=pixels.Tally)
     came: dict[str, str] = field(default_factory=dict)
     places: dict[str, Row] = field(default_factory=dict)
-    faces: faces.Plan = field(default_factory=faces.Plan)
+    faces: DefacePlan = field(default_factory=DefacePlan)
     renumbered: bool = False
     faceless: Counter[str] = field(default_factory=Counter)
