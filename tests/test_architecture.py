@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from pydicom.datadict import keyword_for_tag
 
 from curate.core.findings import rules
 
@@ -99,6 +100,21 @@ def test_every_rule_is_used_and_every_used_rule_is_known() -> None:
     reported = set(re.findall(r'Finding\(\s*"([A-Z][A-Z0-9_]+)"', source))
     reported |= set(re.findall(r'MalformedError\(\s*"([A-Z][A-Z0-9_]+)"', source))
     assert sorted(reported - rules().keys()) == []
+
+
+_BARE_TAG = re.compile(r"\b0x[0-9A-Fa-f]{8}\b(?! *[&|<>+-])")
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_tags_are_written_by_keyword(path: Path) -> None:
+    """A tag of PS3.6 stands as a number in `dicom/tags.py` alone, under the standard's own keyword."""
+    text = path.read_text(encoding="utf-8")
+    if path == PACKAGE / "dicom" / "tags.py":
+        named = dict(re.findall(r"^(\w+) = (0x[0-9A-F]{8})$", text, re.M))
+        assert {keyword: keyword_for_tag(int(tag, 16)) for keyword, tag in named.items()} == {k: k for k in named}
+        return
+    numbers = {match.group() for match in _BARE_TAG.finditer(text)}
+    assert {number for number in numbers if keyword_for_tag(int(number, 16))} == set()
 
 
 def test_only_the_hub_opens_connections() -> None:

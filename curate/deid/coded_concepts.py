@@ -6,10 +6,11 @@ import re
 from functools import cache, lru_cache
 
 from curate.deid.grammar import data, even
+from curate.dicom import tags
 from curate.dicom.model import Item
 
-CODE_VALUE, LONG_VALUE, URN_VALUE = 0x00080100, 0x00080119, 0x00080120
-SCHEME, VERSION, MEANING = 0x00080102, 0x00080103, 0x00080104
+CODE_VALUE, LONG_VALUE, URN_VALUE = tags.CodeValue, tags.LongCodeValue, tags.URNCodeValue
+SCHEME, VERSION, MEANING = tags.CodingSchemeDesignator, tags.CodingSchemeVersion, tags.CodeMeaning
 CODE_TAGS = (CODE_VALUE, LONG_VALUE, URN_VALUE, SCHEME, MEANING)
 
 _SAME_SCHEME = {
@@ -26,12 +27,15 @@ _LAST_PART = 31
 
 # What stands where a code is required and the file's own is of a scheme that nobody else can read.
 SUBSTITUTES = {
-    0x00620003: ("SCT", "309825002"),  # segmented property category: spatial and relational concept
-    0x0062000F: ("SCT", "85756007"),  # segmented property type: tissue
-    0x006A0009: ("SCT", "309825002"),
-    0x006A000A: ("SCT", "85756007"),
-    0x004008EA: ("UCUM", "1"),  # measurement units: no units
-    0x0066002F: ("DCM", "123110"),  # algorithm family: artificial intelligence
+    tags.SegmentedPropertyCategoryCodeSequence: (
+        "SCT",
+        "309825002",
+    ),  # segmented property category: spatial and relational concept
+    tags.SegmentedPropertyTypeCodeSequence: ("SCT", "85756007"),  # segmented property type: tissue
+    tags.AnnotationPropertyCategoryCodeSequence: ("SCT", "309825002"),
+    tags.AnnotationPropertyTypeCodeSequence: ("SCT", "85756007"),
+    tags.MeasurementUnitsCodeSequence: ("UCUM", "1"),  # measurement units: no units
+    tags.AlgorithmFamilyCodeSequence: ("DCM", "123110"),  # algorithm family: artificial intelligence
 }
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from curate.deid.grammar import TEXT_NUMBERS, data, split
+from curate.dicom import tags
 
 READ_OTHERWISE, MISSING = "VALUE_LOST_IMAGE", "VALUE_LOST"
 _BINARY = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
 _MOMENTS = frozenset(("DA", "TM", "DT"))
-_DISPLAY = frozenset((0x00283010, 0x20500010))  # VOI and presentation tables: only shown by, not read through
+# VOI and presentation tables: only shown by, not read through
+_DISPLAY = frozenset((tags.VOILUTSequence, tags.PresentationLUTSequence))
 _ROUNDED = 1e-4  # what is rounded is not lost
 
 

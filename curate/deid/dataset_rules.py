@@ -11,28 +11,44 @@ from curate.deid.grammar import data
 from curate.deid.pixeldata import lookup_tables
 from curate.deid.records import Report, StudyContext
 from curate.deid.sop_classes import WEIGHT, needs_weight
+from curate.dicom import tags
 from curate.dicom.model import Element, Item
 from curate.policies import Policy
 
 EDITION = "2026d"
 _METHOD = f"DICOM PS3.15 Table E.1-1 {EDITION}"
 _EMPTY = (
-    (0x00080020, "DA"), (0x00080030, "TM"), (0x00080050, "SH"), (0x00080090, "PN"), (0x00100010, "PN"),
-    (0x00100030, "DA"), (0x00100040, "CS"), (0x00200010, "SH"),
-)  # fmt: skip
-_UIDS = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"), (0x00080018, "SOPInstanceUID"))
-_STUDY_DATE, _STUDY_TIME, _METHODS, _FEATURES = 0x00080020, 0x00080030, 0x00120064, 0x00280302
+    (tags.StudyDate, "DA"),
+    (tags.StudyTime, "TM"),
+    (tags.AccessionNumber, "SH"),
+    (tags.ReferringPhysicianName, "PN"),
+    (tags.PatientName, "PN"),
+    (tags.PatientBirthDate, "DA"),
+    (tags.PatientSex, "CS"),
+    (tags.StudyID, "SH"),
+)
+_UIDS = (
+    (tags.StudyInstanceUID, "StudyInstanceUID"),
+    (tags.SeriesInstanceUID, "SeriesInstanceUID"),
+    (tags.SOPInstanceUID, "SOPInstanceUID"),
+)
+_STUDY_DATE, _STUDY_TIME, _METHODS, _FEATURES = (
+    tags.StudyDate,
+    tags.StudyTime,
+    tags.DeidentificationMethodCodeSequence,
+    tags.RecognizableVisualFeatures,
+)
 _OF_PIXELS = (
     ("113101", "Clean Pixel Data Option"),
     ("113102", "Clean Recognizable Visual Features Option"),
 )
 _REMOVED = b"REMOVED "
-_SEGMENT_NUMBER = 0x00620004
+_SEGMENT_NUMBER = tags.SegmentNumber
 _NUMBERED = (
-    (0x30060020, 0x30060026, 0x30060022, "ROI"),
-    (0x00620002, 0x00620005, _SEGMENT_NUMBER, "Segment"),
+    (tags.StructureSetROISequence, tags.ROIName, tags.ROINumber, "ROI"),
+    (tags.SegmentSequence, tags.SegmentLabel, _SEGMENT_NUMBER, "Segment"),
 )
-_STRUCTURED = (0x0040A730, 0x00400555, 0x00400610)
+_STRUCTURED = (tags.ContentSequence, tags.AcquisitionContextSequence, tags.SpecimenPreparationSequence)
 
 
 def finish_item(policy: Policy, context: StudyContext, parent: int, item: Item) -> Item | None:
@@ -73,12 +89,12 @@ def finish_dataset(policy: Policy, context: StudyContext, item: Item, report: Re
     if WEIGHT in item and not needs_weight(item):
         del item[WEIGHT]
     donor = context.donor_id if pseudonyms.is_donor_id(context.donor_id) else ""
-    item.put(0x00100020, "LO", donor.encode())
-    item.put(0x00120062, "CS", b"YES ")
-    item.put(0x00120063, "LO", _METHOD.encode())
+    item.put(tags.PatientID, "LO", donor.encode())
+    item.put(tags.PatientIdentityRemoved, "CS", b"YES ")
+    item.put(tags.DeidentificationMethod, "LO", _METHOD.encode())
     moved = context.shift_us is not None
     item[_METHODS] = _method_codes(tuple(_methods(policy, moved, item)))
-    item.put(0x00280303, "CS", b"MODIFIED" if moved else b"REMOVED ")
+    item.put(tags.LongitudinalTemporalInformationModified, "CS", b"MODIFIED" if moved else b"REMOVED ")
     return item
 
 
@@ -181,7 +197,7 @@ def _code(value: str, meaning: str) -> Item:
 def check_dataset(policy: Policy, item: Item) -> tuple[Finding, ...]:
     """What a released data set must say of itself, beyond that rewriting it changes nothing."""
     found = []
-    if not pseudonyms.is_donor_id(item.text(0x00100020)):
+    if not pseudonyms.is_donor_id(item.text(tags.PatientID)):
         found.append(Finding("DONOR_ID_MISSING", tag="PatientID"))
     found += [Finding("UID_NOT_KEYED", tag=name) for tag, name in _UIDS if not pseudonyms.is_new_uid(item.text(tag))]
     return tuple(found)

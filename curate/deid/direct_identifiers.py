@@ -10,6 +10,7 @@ from pydicom.datadict import keyword_dict
 from curate.core.findings import Finding, merge
 from curate.deid.free_text.descriptions import words_of
 from curate.deid.grammar import decimal_string, even
+from curate.dicom import tags
 from curate.dicom.dictionary import TEXT
 from curate.dicom.io.character_sets import decode_text
 from curate.dicom.io.long_values import each
@@ -84,7 +85,7 @@ def _patient() -> dict[int, str]:
 
 def direct_identifiers(item: Item) -> list[Finding]:
     """Every direct identifier, by keyword path; a pseudonym of what says it is de-identified is none."""
-    removed = item.text(0x00120062) == "YES"
+    removed = item.text(tags.PatientIdentityRemoved) == "YES"
     return list(merge(_found(item, "", removed)))
 
 

@@ -8,12 +8,13 @@ from curate.deid.cleaner import Clean
 from curate.deid.identifier_patterns import item_alarms
 from curate.deid.records import Report
 from curate.deid.verify import differences, released_context, same
+from curate.dicom import tags
 from curate.dicom.io import reader
 from curate.dicom.io.layout_cache import Parsed
 from curate.dicom.model import Item, MalformedError
 from curate.policies import Policy
 
-_OWN_UIDS = (0x0020000D, 0x0020000E, 0x00080018)
+_OWN_UIDS = (tags.StudyInstanceUID, tags.SeriesInstanceUID, tags.SOPInstanceUID)
 
 
 def inspect_bytes(data: bytes, policy: Policy) -> tuple[Finding, ...]:

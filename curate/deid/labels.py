@@ -15,11 +15,12 @@ from functools import cache
 from curate.deid.grammar import data, even
 from curate.deid.pseudonyms import is_new_uid
 from curate.deid.records import StudyContext
+from curate.dicom import tags
 from curate.dicom.model import Element, Item
 from curate.keys.derivation import Keys
 
-TRACKING_ID, TRACKING_UID = 0x00620020, 0x00620021
-_CONCATENATION = 0x00209161
+TRACKING_ID, TRACKING_UID = tags.TrackingID, tags.TrackingUID
+_CONCATENATION = tags.ConcatenationUID
 _KEYED = re.compile(r"L[0-9A-F]{8}")
 _DIGIT = re.compile(r"[1-9]")
 _PASSES = re.compile(r"[A-Z]?[1-9]\d{0,3}")

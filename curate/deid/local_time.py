@@ -10,13 +10,18 @@ from __future__ import annotations
 from functools import lru_cache
 
 from curate.deid import dates
+from curate.dicom import tags
 from curate.dicom.model import Item
 
-_OFFSET = 0x00080201
-_AGENTS, _PET_START, _PET_TIME = 0x00540016, 0x00181078, 0x00181072
+_OFFSET = tags.TimezoneOffsetFromUTC
+_AGENTS, _PET_START, _PET_TIME = (
+    tags.RadiopharmaceuticalInformationSequence,
+    tags.RadiopharmaceuticalStartDateTime,
+    tags.RadiopharmaceuticalStartTime,
+)
 _PAIRS = (
-    (0x0008002A, 0x00080022, 0x00080032),  # AcquisitionDateTime and its date and time
-    (0x0040A032, 0x00080023, 0x00080033),  # ObservationDateTime and the content's
+    (tags.AcquisitionDateTime, tags.AcquisitionDate, tags.AcquisitionTime),  # AcquisitionDateTime and its date and time
+    (tags.ObservationDateTime, tags.ContentDate, tags.ContentTime),  # ObservationDateTime and the content's
 )
 _QUARTER = 15 * 60 * 1_000_000
 _FURTHEST = 14 * 3600 * 1_000_000

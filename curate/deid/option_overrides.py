@@ -10,13 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from curate.deid.records import Action, Decision
+from curate.dicom import tags
 from curate.policies import Policy
 
 _EQUIPMENT = ("model", "software")
-_REGIONS = frozenset((0x00082218, 0x00082220, 0x00082228, 0x00082230))
+_REGIONS = frozenset(
+    (
+        tags.AnatomicRegionSequence,
+        tags.AnatomicRegionModifierSequence,
+        tags.PrimaryAnatomicStructureSequence,
+        tags.PrimaryAnatomicStructureModifierSequence,
+    )
+)
 """Anatomic Region and Primary Anatomic Structure Sequence, of an image or frame; a segment's own stays."""
-_OF_IMAGE = (0, 0x00209071)
-_LATERALITY = 0x00200060  # of the series; the image's own is of type 1 in mammography, stays and is counted
+_OF_IMAGE = (0, tags.FrameAnatomySequence)
+_LATERALITY = tags.Laterality  # of the series; the image's own is of type 1 in mammography, stays and is counted
 
 
 def decide(policy: Policy, parent: int, tag: int, grammar: str) -> Decision | None:

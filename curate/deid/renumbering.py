@@ -16,15 +16,16 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from curate.deid.grammar import even
+from curate.dicom import tags
 from curate.dicom.io.scan_record import Scan
 from curate.dicom.model import Item
 from curate.keys.derivation import Keys
 
-SERIES, ACQUISITION, INSTANCE = 0x00200011, 0x00200012, 0x00200013
+SERIES, ACQUISITION, INSTANCE = tags.SeriesNumber, tags.AcquisitionNumber, tags.InstanceNumber
 ORDERED = frozenset((SERIES, ACQUISITION, INSTANCE))
 MOST = 99_999
 LEAST = -32_768
-_SERIES_UID = 0x0020000E
+_SERIES_UID = tags.SeriesInstanceUID
 _SHORTEST = 4  # digits of an identifier that is no date
 _LATEST_DAY = 31  # two digits up to this one are days and months, and what any series counts to
 _FIRST_KEYED, _KEYED = 10_000, 90_000

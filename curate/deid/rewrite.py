@@ -10,6 +10,7 @@ from curate.deid.pixeldata import container, lookup_tables
 from curate.deid.pseudonyms import is_new_uid
 from curate.deid.records import Report, Rewritten, StudyContext
 from curate.deid.renumbering import renumbered
+from curate.dicom import tags
 from curate.dicom.dictionary import keyword
 from curate.dicom.io import writer
 from curate.dicom.io.layout_cache import Parsed
@@ -17,12 +18,12 @@ from curate.dicom.io.reader import parse
 from curate.dicom.model import SPECIFIC_CHARACTER_SET, Bytes, Fragments, Item, MalformedError
 from curate.policies import Policy
 
-_DIRECTORY_RECORDS = 0x00041220
+_DIRECTORY_RECORDS = tags.DirectoryRecordSequence
 # What an instance is known by: each must come out as one keyed UID, whatever was there.
 _IDENTITY = {
-    0x00080018: "INSTANCE_UID_MISSING",
-    0x0020000D: "STUDY_UID_MISSING",
-    0x0020000E: "SERIES_UID_MISSING",
+    tags.SOPInstanceUID: "INSTANCE_UID_MISSING",
+    tags.StudyInstanceUID: "STUDY_UID_MISSING",
+    tags.SeriesInstanceUID: "SERIES_UID_MISSING",
 }
 
 
@@ -109,10 +110,10 @@ def assemble(parsed: Parsed, clean: Clean, report: Report) -> Rewritten:
     return Rewritten(
         chunks=tuple(chunks),
         size=size,
-        study_uid=item.text(0x0020000D),
-        series_uid=item.text(0x0020000E),
-        sop_instance_uid=item.text(0x00080018),
-        sop_class_uid=item.text(0x00080016),
+        study_uid=item.text(tags.StudyInstanceUID),
+        series_uid=item.text(tags.SeriesInstanceUID),
+        sop_instance_uid=item.text(tags.SOPInstanceUID),
+        sop_class_uid=item.text(tags.SOPClassUID),
         transfer_syntax=container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated),
         frames=pixels.frames if pixels else 0,
         applied=report.applied,
@@ -124,13 +125,13 @@ def header(parsed: Parsed, clean: Clean, *, encapsulated: bool) -> bytes:
     """All bytes of a clean file that come before its pixels."""
     item, body = clean
     syntax = container.output_syntax(parsed.transfer_syntax, encapsulated=encapsulated)
-    sop_class = item.text(0x00080016)
+    sop_class = item.text(tags.SOPClassUID)
     if not sop_class:
         raise MalformedError("INSTANCE_UID_MISSING", "SOPClassUID")
     for uid_tag, rule in _IDENTITY.items():
         if not is_new_uid(item.text(uid_tag)):
             raise MalformedError(rule, keyword(uid_tag))
-    return writer.file_head(sop_class, item.text(0x00080018), syntax) + (body or _encoded(item))
+    return writer.file_head(sop_class, item.text(tags.SOPInstanceUID), syntax) + (body or _encoded(item))
 
 
 def _encoded(item: Item) -> bytes:

@@ -7,11 +7,12 @@ from functools import cache
 
 from curate.core.findings import Finding
 from curate.deid.grammar import data
+from curate.dicom import tags
 from curate.dicom.model import Item
 from curate.policies import Policy
 
-SOP_CLASS, MODALITY, IMAGE_TYPE, BURNED_IN = 0x00080016, 0x00080060, 0x00080008, 0x00280301
-BODY_PART, REGION, WEIGHT, UNITS = 0x00180015, 0x00082218, 0x00101030, 0x00541001
+SOP_CLASS, MODALITY, IMAGE_TYPE, BURNED_IN = tags.SOPClassUID, tags.Modality, tags.ImageType, tags.BurnedInAnnotation
+BODY_PART, REGION, WEIGHT, UNITS = tags.BodyPartExamined, tags.AnatomicRegionSequence, tags.PatientWeight, tags.Units
 LIGHTEST, HEAVIEST = 40, 120
 
 _PT = ("1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.128.1", "1.2.840.10008.5.1.4.1.1.130")
@@ -140,7 +141,7 @@ def pixel_risks(item: Item) -> tuple[Finding, ...]:
 
 def text_likely(item: Item) -> bool:
     """Whether modality, class or flags make text in the pixels likely."""
-    if 0x7FE00010 not in item and not item.raw(0x00280010):
+    if tags.PixelData not in item and not item.raw(tags.Rows):
         return False
     burned = item.text(BURNED_IN)
     if burned == "YES":
@@ -155,9 +156,9 @@ def text_likely(item: Item) -> bool:
 
 def face_likely(item: Item) -> bool:
     """Whether a volume may show a head, from which a face can be rendered."""
-    if item.text(MODALITY) not in _VOLUMES or item.text(0x00280302) == "NO":
+    if item.text(MODALITY) not in _VOLUMES or item.text(tags.RecognizableVisualFeatures) == "NO":
         return False
-    codes = {code.text(0x00080100) for code in item.items_of(REGION)}
+    codes = {code.text(tags.CodeValue) for code in item.items_of(REGION)}
     return bool(_part(item) in _HEAD_PARTS or codes & _HEAD_CODES or _HEAD_WORDS.search(_words(item)))
 
 
@@ -171,7 +172,10 @@ def _part(item: Item) -> str:
 
 def _words(item: Item) -> str:
     """The descriptions, only to look for words that ask for care."""
-    texts = (item.text(tag).upper() for tag in (0x00081030, 0x0008103E, 0x00181030, 0x00081032))
+    texts = (
+        item.text(tag).upper()
+        for tag in (tags.StudyDescription, tags.SeriesDescription, tags.ProtocolName, tags.ProcedureCodeSequence)
+    )
     return re.sub(r"[^A-Z0-9]+", " ", " ".join(texts))
 
 
@@ -180,7 +184,9 @@ def needs_weight(item: Item) -> bool:
     sop_class = item.text(SOP_CLASS)
     if sop_class in _PT:
         return True
-    return sop_class == _NM and (item.text(UNITS) in ("BQML", "GML") or bool(item.items_of(0x00409096)))
+    return sop_class == _NM and (
+        item.text(UNITS) in ("BQML", "GML") or bool(item.items_of(tags.RealWorldValueMappingSequence))
+    )
 
 
 def _states_weight(item: Item) -> bool:

@@ -6,19 +6,20 @@ import json
 from functools import cache
 
 from curate.core import resources
+from curate.dicom import tags
 from curate.dicom.model import Item
 
-VALUE_TYPE, CONCEPT, CONCEPT_CODE = 0x0040A040, 0x0040A043, 0x0040A168
-TEXT_VALUE = 0x0040A160
+VALUE_TYPE, CONCEPT, CONCEPT_CODE = tags.ValueType, tags.ConceptNameCodeSequence, tags.ConceptCodeSequence
+TEXT_VALUE = tags.TextValue
 
 _VALUES = {
-    "DATE": 0x0040A121,
-    "TIME": 0x0040A122,
-    "DATETIME": 0x0040A120,
-    "UIDREF": 0x0040A124,
+    "DATE": tags.Date,
+    "TIME": tags.Time,
+    "DATETIME": tags.DateTime,
+    "UIDREF": tags.UID,
     "CODE": CONCEPT_CODE,
-    "IMAGE": 0x00081199,
-    "COMPOSITE": 0x00081199,
+    "IMAGE": tags.ReferencedSOPSequence,
+    "COMPOSITE": tags.ReferencedSOPSequence,
 }
 _KEPT = frozenset((*_VALUES, "NUM", "CONTAINER", "SCOORD", "SCOORD3D", "TCOORD"))
 _NEEDS_CONCEPT = frozenset(("NUM", "CODE", "DATE", "TIME", "DATETIME", "UIDREF"))
@@ -49,7 +50,9 @@ def finish(item: Item) -> Item | None:
     """A content item with a value left in it; None where it is text, a name, or about the person."""
     kind = item.text(VALUE_TYPE)
     concept = next(iter(item.items_of(CONCEPT)), None)
-    name = (concept.text(0x00080102), concept.text(0x00080100)) if concept is not None else ("", "")
+    name = (
+        (concept.text(tags.CodingSchemeDesignator), concept.text(tags.CodeValue)) if concept is not None else ("", "")
+    )
     if kind not in _KEPT or name in _PERSON:
         return None
     if kind in _NEEDS_CONCEPT and not name[1]:

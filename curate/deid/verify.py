@@ -12,13 +12,14 @@ from curate.core.findings import Finding, Severity, merge
 from curate.deid import profile, rewrite
 from curate.deid.pixeldata import container
 from curate.deid.records import Report, Rewritten, StudyContext
+from curate.dicom import tags
 from curate.dicom.dictionary import keyword, step
 from curate.dicom.io import reader
 from curate.dicom.io.layout_cache import Parsed
 from curate.dicom.model import PIXEL_DATA, Bytes, Item, MalformedError
 from curate.policies import Policy
 
-_TEMPORAL_INFORMATION = 0x00280303
+_TEMPORAL_INFORMATION = tags.LongitudinalTemporalInformationModified
 
 
 class Verified(NamedTuple):
@@ -102,7 +103,7 @@ def _refused(error: MalformedError) -> tuple[Finding, ...]:
 def released_context(dataset: Item, policy: Policy) -> StudyContext:
     """The context under which a clean file stays as it is: its own pseudonym, its own dates."""
     removed = policy.dates == "remove" or dataset.text(_TEMPORAL_INFORMATION) == "REMOVED"
-    return _context(dataset.text(0x00100020), None if removed else 0, dataset.text(0x00080020))
+    return _context(dataset.text(tags.PatientID), None if removed else 0, dataset.text(tags.StudyDate))
 
 
 @lru_cache(maxsize=256)

@@ -8,12 +8,13 @@ from functools import lru_cache
 
 from pydicom.datadict import tag_for_keyword
 
+from curate.dicom import tags
 from curate.dicom.dictionary import TEXT, keyword
 from curate.dicom.io.character_sets import decode_text
 from curate.dicom.io.reader import parse
 from curate.dicom.model import Element, Fragments, Item
 
-_SHARED, _PER_FRAME = 0x52009229, 0x52009230
+_SHARED, _PER_FRAME = tags.SharedFunctionalGroupsSequence, tags.PerFrameFunctionalGroupsSequence
 _FORMATS = {
     "US": "H",
     "SS": "h",

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from curate.dicom import tags
+
 Bytes = bytes | memoryview
-PIXEL_DATA = 0x7FE00010
-SPECIFIC_CHARACTER_SET = 0x00080005
+PIXEL_DATA = tags.PixelData
+SPECIFIC_CHARACTER_SET = tags.SpecificCharacterSet
 
 
 class MalformedError(Exception):

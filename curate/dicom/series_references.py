@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from curate.dicom import tags
 from curate.dicom.model import Element, Item
 
-_REFERENCED_INSTANCE = 0x00081155
-_REFERENCED_SERIES_SEQUENCE = 0x00081115
-_SERIES = 0x0020000E
-_STUDY = 0x0020000D
+_REFERENCED_INSTANCE = tags.ReferencedSOPInstanceUID
+_REFERENCED_SERIES_SEQUENCE = tags.ReferencedSeriesSequence
+_SERIES = tags.SeriesInstanceUID
+_STUDY = tags.StudyInstanceUID
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from curate.core.remote import LARGEST_WHOLE
 from curate.deid.dates import date_text, moved, parse_datetime, parse_offset, time_text
 from curate.deid.renumbering import whole
+from curate.dicom import tags
 from curate.dicom.io.reader import peek
 from curate.dicom.io.scan_record import Scan
 from curate.dicom.model import Element, Item, MalformedError
@@ -21,21 +22,41 @@ MARK = 16  # bytes of a keyed mark of a patient
 _MOST_NUMBERS = 16  # that a place or an orientation is looked for in
 _LONGEST_HEADER = 1 << 26  # bytes of a file that is refused for its size in any case
 DICOMDIR = "1.2.840.10008.1.3.10"
-_LAST = 0x00280008
+_LAST = tags.NumberOfFrames
 _FIRST_YEAR, _LAST_YEAR = 1850, 2150
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATES = (
-    (0x00080022, 0x00080032),
-    (0x00080021, 0x00080031),
-    (0x00080023, 0x00080033),
-    (0x00080020, 0x00080030),
+    (tags.AcquisitionDate, tags.AcquisitionTime),
+    (tags.SeriesDate, tags.SeriesTime),
+    (tags.ContentDate, tags.ContentTime),
+    (tags.StudyDate, tags.StudyTime),
 )
-_ACQUISITION, _OFFSET = 0x0008002A, 0x00080201
-_WANTED = frozenset((
-    *(tag for pair in _DATES for tag in pair), _ACQUISITION, _OFFSET, 0x00080016, 0x00080018, 0x00080060, 0x00100010,
-    0x00100020, 0x00100030, 0x00120062, 0x00181060, 0x0020000D, 0x0020000E, 0x00200011, 0x00200012, 0x00200013,
-    0x00200032, 0x00200037, 0x00200100, 0x00201041, _LAST,
-))  # fmt: skip
+_ACQUISITION, _OFFSET = tags.AcquisitionDateTime, tags.TimezoneOffsetFromUTC
+_WANTED = frozenset(
+    (
+        *(tag for pair in _DATES for tag in pair),
+        _ACQUISITION,
+        _OFFSET,
+        tags.SOPClassUID,
+        tags.SOPInstanceUID,
+        tags.Modality,
+        tags.PatientName,
+        tags.PatientID,
+        tags.PatientBirthDate,
+        tags.PatientIdentityRemoved,
+        tags.TriggerTime,
+        tags.StudyInstanceUID,
+        tags.SeriesInstanceUID,
+        tags.SeriesNumber,
+        tags.AcquisitionNumber,
+        tags.InstanceNumber,
+        tags.ImagePositionPatient,
+        tags.ImageOrientationPatient,
+        tags.TemporalPositionIdentifier,
+        tags.SliceLocation,
+        _LAST,
+    )
+)
 _DAYS_END = "235959.999999"
 _latest: dict[int, tuple[Element, str]] = {}  # the text of the element that each tag had last
 
@@ -66,7 +87,7 @@ def nothing(rule: str, size: int) -> Scan:
 
 def _scan(data: bytes, size: int, keys: Keys) -> Scan:
     parsed = peek(data, _LAST)
-    if parsed.meta.get(0x00020002, b"").strip(b" \0") == DICOMDIR.encode():
+    if parsed.meta.get(tags.MediaStorageSOPClassUID, b"").strip(b" \0") == DICOMDIR.encode():
         return nothing("DICOMDIR", size)
     return _record(_Text(parsed.dataset), parsed.transfer_syntax, size, keys)
 
@@ -93,28 +114,28 @@ class _Text(dict[int, str]):
 
 def _record(get: _Text, syntax: str, size: int, keys: Keys) -> Scan:
     earliest = _earliest(get)
-    number = _number(get[0x00200013])
-    sop_class, sop_instance = get[0x00080016], get[0x00080018]
-    study, series = get[0x0020000D], get[0x0020000E]
+    number = _number(get[tags.InstanceNumber])
+    sop_class, sop_instance = get[tags.SOPClassUID], get[tags.SOPInstanceUID]
+    study, series = get[tags.StudyInstanceUID], get[tags.SeriesInstanceUID]
     return Scan(
         study_uid=study,
         series_uid=series,
         sop_instance_uid=sop_instance,
         sop_class_uid=sop_class,
-        modality=get[0x00080060],
+        modality=get[tags.Modality],
         transfer_syntax=syntax,
-        patient=_fingerprint(keys.donor, get[0x00100020], get[0x00100010], get[0x00100030]),
-        identity_removed=get[0x00120062] == "YES",
-        study_date=get[0x00080020].replace(".", "")[:8],
+        patient=_fingerprint(keys.donor, get[tags.PatientID], get[tags.PatientName], get[tags.PatientBirthDate]),
+        identity_removed=get[tags.PatientIdentityRemoved] == "YES",
+        study_date=get[tags.StudyDate].replace(".", "")[:8],
         earliest=earliest,
-        position=_position(get[0x00200032], get[0x00200037], get[0x00201041]),
+        position=_position(get[tags.ImagePositionPatient], get[tags.ImageOrientationPatient], get[tags.SliceLocation]),
         time=_time(get, earliest),
         number=int(number) if number is not None else None,
         frames=int(_number(get[_LAST]) or 1),
         size=size,
         rule=_missing(study, series, sop_class, sop_instance),
-        series_number=whole(get[0x00200011]),
-        acquisition=whole(get[0x00200012]),
+        series_number=whole(get[tags.SeriesNumber]),
+        acquisition=whole(get[tags.AcquisitionNumber]),
     )
 
 
@@ -172,7 +193,7 @@ def _position(position: str, orientation: str, location: str) -> float | None:
 
 def _time(get: _Text, earliest: int | None) -> float | None:
     """What orders instances at one place: temporal position, trigger time, or the clock in seconds."""
-    for tag in (0x00200100, 0x00181060):
+    for tag in (tags.TemporalPositionIdentifier, tags.TriggerTime):
         number = _number(get[tag])
         if number is not None:
             return number
@@ -197,7 +218,7 @@ def _on_clock(get: _Text) -> tuple[str, str]:
         return moment[:8], moment[8:]
     offset = parse_offset(get[_OFFSET].encode("latin-1"))
     if offset is None:
-        return ("", "") if get[0x00080032] and get[0x00080022] else (moment[:8], moment[8:])
+        return ("", "") if get[tags.AcquisitionTime] and get[tags.AcquisitionDate] else (moment[:8], moment[8:])
     day, clock = moved(*parsed, (offset - own) * 60_000_000)
     return date_text(day), time_text(clock)
 

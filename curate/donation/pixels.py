@@ -14,6 +14,7 @@ from curate.deid.pixeldata.pixel_module import pixels_of, with_pixels
 from curate.deid.records import Rewritten
 from curate.deid.rewrite import rewrite_parsed
 from curate.deid.verify import released_context
+from curate.dicom import tags
 from curate.dicom.io.layout_cache import Parsed
 from curate.dicom.io.reader import parse
 from curate.dicom.model import MalformedError
@@ -129,18 +130,24 @@ def _look(parsed: Parsed, *, thorough: bool) -> Look | None:
 def _device(parsed: Parsed) -> dict[str, str]:
     item = parsed.dataset
     return {
-        "sop_class": item.text(0x00080016),
-        "manufacturer": item.text(0x00080070),
-        "model": item.text(0x00081090),
+        "sop_class": item.text(tags.SOPClassUID),
+        "manufacturer": item.text(tags.Manufacturer),
+        "model": item.text(tags.ManufacturerModelName),
     }
 
 
 def _regions(parsed: Parsed) -> list[tuple[int, int, int, int]]:
     """The ultrasound regions (PS3.3 C.8.5.5): left, top, right, bottom, the last two exclusive."""
     found = []
-    for region in parsed.dataset.items_of(0x00186011):
+    for region in parsed.dataset.items_of(tags.SequenceOfUltrasoundRegions):
         x0, y0, x1, y1 = (
-            int.from_bytes(region.raw(tag)[:4], "little") for tag in (0x00186018, 0x0018601A, 0x0018601C, 0x0018601E)
+            int.from_bytes(region.raw(tag)[:4], "little")
+            for tag in (
+                tags.RegionLocationMinX0,
+                tags.RegionLocationMinY0,
+                tags.RegionLocationMaxX1,
+                tags.RegionLocationMaxY1,
+            )
         )
         if x0 < x1 and y0 < y1:
             found.append((x0, y0, x1 + 1, y1 + 1))
@@ -149,7 +156,7 @@ def _regions(parsed: Parsed) -> list[tuple[int, int, int, int]]:
 
 def _mostly(parsed: Parsed, found: list[Found]) -> bool:
     """Whether some frame is a page of text rather than a picture with text beside it."""
-    rows, columns = (int.from_bytes(parsed.dataset.raw(tag)[:2], "little") for tag in (0x00280010, 0x00280011))
+    rows, columns = (int.from_bytes(parsed.dataset.raw(tag)[:2], "little") for tag in (tags.Rows, tags.Columns))
     area: Counter[int] = Counter()
     for one in found:
         if one.kind in ("text", "mark"):

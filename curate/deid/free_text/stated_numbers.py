@@ -13,22 +13,52 @@ from functools import cache
 from curate.deid import private_attributes, sequence_names
 from curate.deid.free_text import descriptions
 from curate.deid.grammar import data, even
-from curate.dicom import attributes
+from curate.dicom import attributes, tags
 from curate.dicom.dictionary import TEXT
 from curate.dicom.io.character_sets import decode_text
 from curate.dicom.model import Element, Item
 
 _LENGTHS = (
-    0x00180050, 0x00180088, 0x00280030, 0x00181164, 0x00182010, 0x00189306, 0x00189307, 0x00181100, 0x00180090,
-    0x00181190, 0x00189317, 0x00189310, 0x00181302, 0x001811A0, 0x00181149, 0x00180093, 0x00181110,
-)  # fmt: skip
+    tags.SliceThickness,
+    tags.SpacingBetweenSlices,
+    tags.PixelSpacing,
+    tags.ImagerPixelSpacing,
+    tags.NominalScannedPixelSpacing,
+    tags.SingleCollimationWidth,
+    tags.TotalCollimationWidth,
+    tags.ReconstructionDiameter,
+    tags.DataCollectionDiameter,
+    tags.FocalSpots,
+    tags.ReconstructionFieldOfView,
+    tags.TableFeedPerRotation,
+    tags.ScanLength,
+    tags.BodyPartThickness,
+    tags.FieldOfViewDimensions,
+    tags.PercentSampling,
+    tags.DistanceSourceToDetector,
+)
 _MILLISECONDS = (
-    0x00180080, 0x00180081, 0x00180082, 0x00181060, 0x00181063, 0x00181150, 0x00181242, 0x00541300, 0x00189082,
-    0x00189079,
-)  # fmt: skip
-_SECONDS = (0x00189305, 0x00189073)
-_DEGREES = (0x00181314, 0x00181120, 0x00181510, 0x00181511, 0x00181530, 0x00181531)
-_BVALUES = (0x00189087,)
+    tags.RepetitionTime,
+    tags.EchoTime,
+    tags.InversionTime,
+    tags.TriggerTime,
+    tags.FrameTime,
+    tags.ExposureTime,
+    tags.ActualFrameDuration,
+    tags.FrameReferenceTime,
+    tags.EffectiveEchoTime,
+    tags.InversionTimes,
+)
+_SECONDS = (tags.RevolutionTime, tags.AcquisitionDuration)
+_DEGREES = (
+    tags.FlipAngle,
+    tags.GantryDetectorTilt,
+    tags.PositionerPrimaryAngle,
+    tags.PositionerSecondaryAngle,
+    tags.DetectorPrimaryAngle,
+    tags.DetectorSecondaryAngle,
+)
+_BVALUES = (tags.DiffusionBValue,)
 _Source = tuple[tuple[int, ...], float]
 
 # Which attributes state a quantity of each unit, or of each name before a number, and the factor to its unit.
@@ -41,32 +71,32 @@ _SOURCES: dict[str, tuple[_Source, ...]] = {
     "s": ((_MILLISECONDS, 0.001), (_SECONDS, 1)),
     "sec": ((_MILLISECONDS, 0.001), (_SECONDS, 1)),
     "min": ((_MILLISECONDS, 1 / 60_000), (_SECONDS, 1 / 60)),
-    "T": (((0x00180087,), 1),),
-    "kv": (((0x00180060,), 1),),
-    "kvp": (((0x00180060,), 1),),
-    "ma": (((0x00181151, 0x00189330), 1),),
-    "mas": (((0x00181152, 0x00189332), 1), ((0x00181153,), 0.001)),
-    "hz": (((0x00180095,), 1),),
-    "khz": (((0x00180095,), 0.001), ((0x00186030,), 1)),
-    "mhz": (((0x00180084, 0x00189098), 1), ((0x00186030,), 0.001)),
+    "T": (((tags.MagneticFieldStrength,), 1),),
+    "kv": (((tags.KVP,), 1),),
+    "kvp": (((tags.KVP,), 1),),
+    "ma": (((tags.XRayTubeCurrent, tags.XRayTubeCurrentInmA), 1),),
+    "mas": (((tags.Exposure, tags.ExposureInmAs), 1), ((tags.ExposureInuAs,), 0.001)),
+    "hz": (((tags.PixelBandwidth,), 1),),
+    "khz": (((tags.PixelBandwidth,), 0.001), ((tags.TransducerFrequency,), 1)),
+    "mhz": (((tags.ImagingFrequency, tags.TransmitterFrequency), 1), ((tags.TransducerFrequency,), 0.001)),
     "deg": ((_DEGREES, 1),),
-    "ml": (((0x00181041, 0x00181071), 1),),
-    "mbq": (((0x00181074,), 1e-6),),
-    "mci": (((0x00181074,), 1 / 3.7e7),),
-    "gy": (((0x300A0026, 0x300A0023), 1),),
-    "cgy": (((0x300A0026, 0x300A0023), 100),),
-    "ph": (((0x00181090, 0x00200105), 1),),
-    "x": (((0x00180083, 0x00189069, 0x00180091), 1),),
-    "TE": (((0x00180081, 0x00189082), 1),),
-    "TR": (((0x00180080,), 1),),
-    "TI": (((0x00180082, 0x00189079), 1),),
-    "FA": (((0x00181314,), 1),),
+    "ml": (((tags.ContrastBolusVolume, tags.RadiopharmaceuticalVolume), 1),),
+    "mbq": (((tags.RadionuclideTotalDose,), 1e-6),),
+    "mci": (((tags.RadionuclideTotalDose,), 1 / 3.7e7),),
+    "gy": (((tags.TargetPrescriptionDose, tags.DeliveryMaximumDose), 1),),
+    "cgy": (((tags.TargetPrescriptionDose, tags.DeliveryMaximumDose), 100),),
+    "ph": (((tags.CardiacNumberOfImages, tags.NumberOfTemporalPositions), 1),),
+    "x": (((tags.NumberOfAverages, tags.ParallelReductionFactorInPlane, tags.EchoTrainLength), 1),),
+    "TE": (((tags.EchoTime, tags.EffectiveEchoTime), 1),),
+    "TR": (((tags.RepetitionTime,), 1),),
+    "TI": (((tags.InversionTime, tags.InversionTimes), 1),),
+    "FA": (((tags.FlipAngle,), 1),),
     "B": ((_BVALUES, 1),),
-    "#": (((0x00200012, 0x00200013), 1), ((0x00189219,), 1)),
-    "": (((0x00180091, 0x00180089, 0x00181310, 0x00180081), 1),),
+    "#": (((tags.AcquisitionNumber, tags.InstanceNumber), 1), ((tags.TagAngleSecondAxis,), 1)),
+    "": (((tags.EchoTrainLength, tags.NumberOfPhaseEncodingSteps, tags.AcquisitionMatrix, tags.EchoTime), 1),),
 }
 _SAID = re.compile(r"(?:([A-Z]+) )?(b?)(\d+(?:\.\d+)?)([A-Za-z]*)")
-_COIL = 0x00181250
+_COIL = tags.ReceiveCoilName
 _DIGIT = re.compile(rb"\d")
 
 

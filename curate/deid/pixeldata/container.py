@@ -17,15 +17,16 @@ from curate.deid.pixeldata.codestreams import Stated
 from curate.deid.pixeldata.jpeg import clean_jpeg, says_ycc
 from curate.deid.pixeldata.jpeg2000 import clean_jpeg_2000
 from curate.deid.pixeldata.rle import clean_rle
+from curate.dicom import tags
 from curate.dicom.dictionary import VRS
 from curate.dicom.io import writer
 from curate.dicom.io.file_meta import EXPLICIT, NATIVE
 from curate.dicom.model import PIXEL_DATA, Bytes, Element, Fragments, Item, MalformedError
 
-FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = 0x7FE00008, 0x7FE00009
+FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = tags.FloatPixelData, tags.DoubleFloatPixelData
 PIXELS = (PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA)
 RLE = "1.2.840.10008.1.2.5"
-PHOTOMETRIC, _FRAMES = 0x00280004, 0x00280008
+PHOTOMETRIC, _FRAMES = tags.PhotometricInterpretation, tags.NumberOfFrames
 _FLOATS = {FLOAT_PIXEL_DATA: 32, DOUBLE_PIXEL_DATA: 64}  # bits
 _WIDEST = 64  # bits
 _DCT = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55))
@@ -63,8 +64,8 @@ class Shape:
 
 
 _SHAPE = (
-    *(0x00280010, 0x00280011, 0x00280002, _FRAMES),
-    *(0x00280100, 0x00280101, 0x00280102, 0x00280103, PHOTOMETRIC),
+    *(tags.Rows, tags.Columns, tags.SamplesPerPixel, _FRAMES),
+    *(tags.BitsAllocated, tags.BitsStored, tags.HighBit, tags.PixelRepresentation, PHOTOMETRIC),
 )
 
 

@@ -24,19 +24,30 @@ import numpy.typing as npt
 
 from curate.core.findings import Finding
 from curate.deid.grammar import reads_as_text
+from curate.dicom import tags
 from curate.dicom.dictionary import keyword
 from curate.dicom.model import Bytes, Item, MalformedError
 from curate.policies import Policy
 
 Entries = npt.NDArray[np.int64]
 
-MODALITY_LUT, VOI_LUT = 0x00283000, 0x00283010
-LUT_DATA, _LUT_DESCRIPTOR = 0x00283006, 0x00283002
-_PHYSICAL = frozenset((MODALITY_LUT, 0x00289422))  # tables that say what pixel values mean
-_PALETTES = ((0x00281101, 0x00281201), (0x00281102, 0x00281202), (0x00281103, 0x00281203))
-_SEGMENTED = (0x00281221, 0x00281222, 0x00281223)
+MODALITY_LUT, VOI_LUT = tags.ModalityLUTSequence, tags.VOILUTSequence
+LUT_DATA, _LUT_DESCRIPTOR = tags.LUTData, tags.LUTDescriptor
+_PHYSICAL = frozenset(
+    (MODALITY_LUT, tags.PixelIntensityRelationshipLUTSequence)
+)  # tables that say what pixel values mean
+_PALETTES = (
+    (tags.RedPaletteColorLookupTableDescriptor, tags.RedPaletteColorLookupTableData),
+    (tags.GreenPaletteColorLookupTableDescriptor, tags.GreenPaletteColorLookupTableData),
+    (tags.BluePaletteColorLookupTableDescriptor, tags.BluePaletteColorLookupTableData),
+)
+_SEGMENTED = (
+    tags.SegmentedRedPaletteColorLookupTableData,
+    tags.SegmentedGreenPaletteColorLookupTableData,
+    tags.SegmentedBluePaletteColorLookupTableData,
+)
 _COLOURS = (*(data for _, data in _PALETTES), *_SEGMENTED)
-_PHOTOMETRIC = 0x00280004
+_PHOTOMETRIC = tags.PhotometricInterpretation
 _REFUSED = "LOOKUP_TABLE_REFUSED"
 _MOST_ENTRIES = 1 << 16
 _MOST_BYTES = 4 * _MOST_ENTRIES  # 16 bits each, and as much for the heads of segments (PS3.3 C.7.9.2)

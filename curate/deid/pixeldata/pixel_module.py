@@ -8,13 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.deid.pixeldata.container import ENCAPSULATED, PHOTOMETRIC, PIXELS, shape_of, split_frames
+from curate.dicom import tags
 from curate.dicom.io.layout_cache import Parsed
 from curate.dicom.model import PIXEL_DATA, Element, Fragments, Item
 
-PLANAR, BURNED_IN, LOSSY = 0x00280006, 0x00280301, 0x00282110
-IMAGE_TYPE = 0x00080008
-_TABLES = (0x00281201, 0x00281202, 0x00281203)
-_DESCRIPTOR = 0x00281101
+PLANAR, BURNED_IN, LOSSY = tags.PlanarConfiguration, tags.BurnedInAnnotation, tags.LossyImageCompression
+IMAGE_TYPE = tags.ImageType
+_TABLES = (
+    tags.RedPaletteColorLookupTableData,
+    tags.GreenPaletteColorLookupTableData,
+    tags.BluePaletteColorLookupTableData,
+)
+_DESCRIPTOR = tags.RedPaletteColorLookupTableDescriptor
 LOSSLESS = frozenset(
     ("1.2.840.10008.1.2.5", *(f"1.2.840.10008.1.2.4.{number}" for number in (57, 70, 80, 90, 92, 201, 202)))
 )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from curate.dicom import tags
 from curate.dicom.dictionary import UNIT, VRS, allowed_vrs, known_keyword, normal_vr
 from curate.dicom.io.character_sets import encodings_of
 from curate.dicom.io.element_interning import LONGEST, LONGEST_SEQUENCE, table_of
@@ -26,8 +27,8 @@ _USUAL_DEPTH, _DEEP_UNITS = 8, 4  # no object of the standard is deeper; from th
 _HEADER = struct.Struct("<HH2sH").unpack_from
 _LENGTH = struct.Struct("<L").unpack_from
 _UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
+_ITEM, _ITEM_END, _SEQUENCE_END = tags.Item, tags.ItemDelimitationItem, tags.SequenceDelimitationItem
+PIXELS = frozenset((PIXEL_DATA, tags.FloatPixelData, tags.DoubleFloatPixelData))
 _VIEW_FROM = 1 << 16
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curate.core.findings import Finding
+from curate.dicom import tags
 from curate.dicom.dictionary import VRS
 from curate.dicom.model import MalformedError
 
@@ -64,7 +65,7 @@ def read_head(data: bytes) -> Head:
     meta, pos = _read_meta(data, pos)
     if not meta:
         findings.append(Finding("META_MISSING"))
-    syntax = meta.get(0x00020010, b"").decode("ascii", "replace").strip(" \0")
+    syntax = meta.get(tags.TransferSyntaxUID, b"").decode("ascii", "replace").strip(" \0")
     if pos >= len(data):
         raise MalformedError("TRUNCATED")
     if syntax == DEFLATED:

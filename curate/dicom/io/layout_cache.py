@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from curate.core.findings import Finding
+from curate.dicom import tags
 from curate.dicom.dictionary import VRS, normal_vr
 from curate.dicom.io.element_interning import LONGEST, table_of
 from curate.dicom.io.elements import BYTES_A_UNIT, MIN_UNITS, read_elements, source_of
@@ -18,10 +19,12 @@ from curate.dicom.io.file_meta import Head, meta_spans
 from curate.dicom.model import PIXEL_DATA, SPECIFIC_CHARACTER_SET, Element, Item, MalformedError
 
 _PREAMBLE = 128
-_BULK = 0x7FE00001  # what comes before is the length of the group, which some writers state
-_SERIES = 0x0020000E
+_BULK = tags.ExtendedOffsetTable  # what comes before is the length of the group, which some writers state
+_SERIES = tags.SeriesInstanceUID
 _PIXELS = b"\xe0\x7f\x10\0"
-_META = frozenset((0x00020000, 0x00020003))  # the group's length, and the instance
+_META = frozenset(
+    (tags.FileMetaInformationGroupLength, tags.MediaStorageSOPInstanceUID)
+)  # the group's length, and the instance
 _PIXEL_HEADS = {b"\xe0\x7f\x10\0OW\0\0": "OW", b"\xe0\x7f\x10\0OB\0\0": "OB"}
 _UNDEFINED = 0xFFFFFFFF
 _MOST_VARYING = 64

@@ -9,6 +9,7 @@ import struct
 from functools import lru_cache
 from operator import attrgetter
 
+from curate.dicom import tags
 from curate.dicom.dictionary import CHARSET_TEXT, LONG
 from curate.dicom.model import Bytes, Element, Fragments, Item
 
@@ -83,7 +84,7 @@ def is_wide(item: Item) -> bool:
 
 def file_head(sop_class: str, sop_instance: str, syntax: str) -> bytes:
     """Preamble, prefix and group 0002 (PS3.10 7.1): nothing in it comes from the original file."""
-    instance = encode(Element(0x00020003, "UI", sop_instance.encode()))
+    instance = encode(Element(tags.MediaStorageSOPInstanceUID, "UI", sop_instance.encode()))
     before, after = _meta(sop_class, syntax)
     length = len(before) + len(instance) + len(after)
     return b"".join(
@@ -93,11 +94,14 @@ def file_head(sop_class: str, sop_instance: str, syntax: str) -> bytes:
 
 @lru_cache(maxsize=256)
 def _meta(sop_class: str, syntax: str) -> tuple[bytes, bytes]:
-    before = (Element(0x00020001, "OB", b"\0\1"), Element(0x00020002, "UI", sop_class.encode()))
+    before = (
+        Element(tags.FileMetaInformationVersion, "OB", b"\0\1"),
+        Element(tags.MediaStorageSOPClassUID, "UI", sop_class.encode()),
+    )
     after = (
-        Element(0x00020010, "UI", syntax.encode()),
-        Element(0x00020012, "UI", IMPLEMENTATION_UID.encode()),
-        Element(0x00020013, "SH", IMPLEMENTATION_NAME.encode()),
+        Element(tags.TransferSyntaxUID, "UI", syntax.encode()),
+        Element(tags.ImplementationClassUID, "UI", IMPLEMENTATION_UID.encode()),
+        Element(tags.ImplementationVersionName, "SH", IMPLEMENTATION_NAME.encode()),
     )
     return b"".join(map(encode, before)), b"".join(map(encode, after))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from curate.deid.pixeldata.pixel_module import IMAGE_TYPE
+from curate.dicom import tags
 from curate.dicom.model import PIXEL_DATA, Item
 
 Kind = Literal["CT", "MR", "PT", "NM"]
@@ -19,9 +20,9 @@ KINDS: dict[str, Kind] = {
 }
 """What volume an instance of a class is a part of."""
 
-_SERIES, _FRAME_OF_REFERENCE, _SOP_CLASS = 0x0020000E, 0x00200052, 0x00080016
-_POSITION, _ORIENTATION, _SPACING = 0x00200032, 0x00200037, 0x00280030
-_INTERCEPT, _SLOPE = 0x00281052, 0x00281053
+_SERIES, _FRAME_OF_REFERENCE, _SOP_CLASS = tags.SeriesInstanceUID, tags.FrameOfReferenceUID, tags.SOPClassUID
+_POSITION, _ORIENTATION, _SPACING = tags.ImagePositionPatient, tags.ImageOrientationPatient, tags.PixelSpacing
+_INTERCEPT, _SLOPE = tags.RescaleIntercept, tags.RescaleSlope
 Numbers = tuple[float, ...]
 
 

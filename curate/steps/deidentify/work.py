@@ -16,6 +16,7 @@ from curate.deid import profile
 from curate.deid.records import Rewritten, StudyContext
 from curate.deid.renumbering import Numbering
 from curate.deid.verify import verify
+from curate.dicom import tags
 from curate.dicom.attributes import facts_of
 from curate.dicom.io.reader import parse
 from curate.dicom.model import Item, MalformedError
@@ -264,7 +265,9 @@ def _is_done(batch: Batch, file: File) -> bool:
         dataset = parse(whole(path)).dataset
     except (OSError, MalformedError):
         return False
-    return dataset.text(0x00080018) == Path(file.target).stem and dataset.text(0x00100020) == batch.donor_id
+    return (
+        dataset.text(tags.SOPInstanceUID) == Path(file.target).stem and dataset.text(tags.PatientID) == batch.donor_id
+    )
 
 
 def _drop(path: Path) -> None:
