@@ -12,7 +12,7 @@ from curate.archive.repository import Archive
 from curate.core import arrays, versions
 
 
-def cuts(archive: Archive) -> list[Path]:
+def release_folders(archive: Archive) -> list[Path]:
     """The folders of all versions that were cut, oldest first."""
     found = (path.parent for path in archive.releases.glob("*/release.json"))
     return sorted(filter(_is_version, found), key=lambda folder: versions.parse(folder.name))
@@ -22,12 +22,12 @@ def _is_version(folder: Path) -> bool:
     return versions.is_version(folder.name)
 
 
-def holds(folder: Path, studies: frozenset[str]) -> bool:
+def holds_any_of(folder: Path, studies: frozenset[str]) -> bool:
     """Whether a release has a row of one of these studies."""
-    return bool(held(folder, studies))
+    return bool(studies_in(folder, studies))
 
 
-def held(folder: Path, studies: frozenset[str]) -> frozenset[str]:
+def studies_in(folder: Path, studies: frozenset[str]) -> frozenset[str]:
     """Which of these studies a release has a row of."""
     wanted, found = arrays.array(sorted(studies), pa.string()), set[str]()
     for batch in contract.read_batches(folder / "manifest" / "studies.parquet", ["study_id"]):
@@ -36,7 +36,7 @@ def held(folder: Path, studies: frozenset[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def recorded(archive: Archive) -> dict[str, str]:
+def recorded_digests(archive: Archive) -> dict[str, str]:
     """The digest of each version's `release.json` as it was cut, or cut again, last."""
     kinds = ("released", "recut", "restored")
     events = [event for kind in kinds for event in archive.ledger.events(kind)]

@@ -144,7 +144,7 @@ def _placed(instances: pa.Table, path: str, offsets: list[int]) -> pa.Table:
     return pa.table(columns, schema=instances.schema)
 
 
-def without(archive: Archive, records: Iterable[StudyRecord], gone: frozenset[str]) -> list[StudyRecord]:
+def rewrite_without(archive: Archive, records: Iterable[StudyRecord], gone: frozenset[str]) -> list[StudyRecord]:
     """The records that shared a pack or a preview shard with what goes, in new ones without it.
 
     A withdrawal waits for no repair: in a pack that is damaged, what goes becomes zeros, and what stays lies there

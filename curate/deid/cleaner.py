@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from curate.core.findings import Finding
 from curate.deid import computing_values, profile
-from curate.deid.header_cache import Latest, count
+from curate.deid.header_cache import HeaderCache, count
 from curate.deid.records import Action, Decision, Report, StudyContext
 from curate.deid.values import Value
 from curate.dicom.dictionary import keyword, vr_fits
@@ -33,7 +33,7 @@ from curate.dicom.model import (
 from curate.policies import Policy
 
 if TYPE_CHECKING:
-    from curate.dicom.io.layout_cache import Track
+    from curate.dicom.io.layout_cache import SeriesLayout
 
 Judgement = TypeVar("Judgement")
 _UTF8 = ("utf8",)
@@ -143,7 +143,7 @@ class Cleaner:
         self._plans, self._removed = _plans_of(policy)
         self._judgements: dict[tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]] = {}
         self._rests: dict[int, frozenset[int]] = {}
-        self._latest: dict[tuple[str, ...], Latest] = {}
+        self._latest: dict[tuple[str, ...], HeaderCache] = {}
 
     def of_dataset(self, judge: Callable[[Policy, Item], Judgement], item: Item) -> Judgement:
         """What a rule says of a data set as a whole: remembered with the elements that it looked at."""
@@ -170,7 +170,7 @@ class Cleaner:
             counts: Counter[str] = Counter()
             verdicts = self._verdicts(item, 0)
             kept = self._kept(item, verdicts, counts)
-            latest = Latest(list(item), list(item.values()), verdicts, kept, counts)
+            latest = HeaderCache(list(item), list(item.values()), verdicts, kept, counts)
             self._latest[item.encodings] = latest
         report.applied = latest.counts
         if any(" " in label for label in latest.counts):
@@ -185,7 +185,7 @@ class Cleaner:
         item.seen = set()
         return profile.finish_dataset(self.policy, self.context, item, report)
 
-    def _renew(self, latest: Latest, item: Item, track: Track | None) -> bool:
+    def _renew(self, latest: HeaderCache, item: Item, track: SeriesLayout | None) -> bool:
         """Bring the latest data set up to date where this one differs; False where that isn't enough."""
         if latest.fixed is None:
             latest.fixed = self._fixed(latest)
@@ -202,7 +202,7 @@ class Cleaner:
             fresh.append(verdict)
         return latest.take(elements, places, fresh, track)
 
-    def _fixed(self, latest: Latest) -> dict[int, str]:
+    def _fixed(self, latest: HeaderCache) -> dict[int, str]:
         """Which attributes went whatever their values are, by the VRs that they had; none that others rest on."""
         found, item = {}, Item(dict(zip(latest.tags, latest.elements, strict=True)))
         for tag, element in item.items():

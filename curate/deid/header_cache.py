@@ -13,10 +13,10 @@ from curate.dicom.io.writer import encode, is_wide
 from curate.dicom.model import Element, Item, Verdict
 
 if TYPE_CHECKING:
-    from curate.dicom.io.layout_cache import Track
+    from curate.dicom.io.layout_cache import SeriesLayout
 
 
-class Latest:
+class HeaderCache:
     """A data set's attributes in their order, its elements with their verdicts, and what stays of them.
 
     `finished` is what stays after the rules across the data set, which looked at the attributes `_rested`.
@@ -53,10 +53,10 @@ class Latest:
         self.finished: Item | None = None
         self._rested: set[int] = set()
         self._pieces: dict[int, bytes] | None = None
-        self._track: Track | None = None
+        self._track: SeriesLayout | None = None
         self._varying: list[tuple[int, int]] = []
 
-    def stale(self, item: Item, rests: Mapping[int, frozenset[int]], track: Track | None) -> list[int] | None:
+    def stale(self, item: Item, rests: Mapping[int, frozenset[int]], track: SeriesLayout | None) -> list[int] | None:
         """Which elements of an item have to be judged, by their places; None where its attributes are others.
 
         `rests` says on which siblings the verdict on an attribute rests; `fixed` goes whatever it holds.
@@ -86,7 +86,9 @@ class Latest:
     def _goes(self, tag: int, vr: str) -> bool:
         return self.fixed is not None and self.fixed.get(tag) == vr
 
-    def take(self, elements: list[Element], places: list[int], verdicts: list[Verdict], track: Track | None) -> bool:
+    def take(
+        self, elements: list[Element], places: list[int], verdicts: list[Verdict], track: SeriesLayout | None
+    ) -> bool:
         """Put new verdicts in their places; False, and nothing done, where a private block's creator may change."""
         before = [self.verdicts[place] for place in places]
         recount = False

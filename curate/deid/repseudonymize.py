@@ -18,7 +18,7 @@ from curate.policies import Policy
 Rename = Callable[[str], str]
 
 
-def restate(data: bytes, donor_id: str, days: int, rename: Rename, policy: Policy) -> bytes:
+def repseudonymize(data: bytes, donor_id: str, days: int, rename: Rename, policy: Policy) -> bytes:
     """The file with another PatientID, all its dates `days` later, and UIDs by their new names.
 
     `rename` gets every keyed UID, the file's own among them. It is the rewriter that does it: what it would not write,

@@ -18,7 +18,7 @@ from curate.core.remote import RemoteFile
 from curate.dicom.io.scan_record import Scan
 from curate.donation import sources
 from curate.donation.header_scan import FIRST_READ, nothing, scan
-from curate.donation.scan_index import Looked, StoredStudy
+from curate.donation.scan_index import ScanIndex, StoredStudy
 from curate.donation.sources import SourceFile
 from curate.keys.derivation import Keys
 from curate.parallel import Pool
@@ -64,7 +64,7 @@ class Donation:
 class _Found:
     """What is gathered while files pass by, each with its number."""
 
-    looked: Looked
+    looked: ScanIndex
     files: int = 0
     other: list[tuple[int, str, str]] = field(default_factory=list)
     loose: list[tuple[int, SourceFile, Finding]] = field(default_factory=list)
@@ -104,7 +104,7 @@ def gather(paths: Sequence[Path | str], unpack_to: Path, pool: Pool[Keys], progr
         InputError: a source does not exist.
         StorageError: there is no room to unpack a container, or to note what was found.
     """
-    found = _Found(Looked(unpack_to))
+    found = _Found(ScanIndex(unpack_to))
     keep = FIRST_READ if pool.is_here else 0  # to a worker, it would cost what it spares
     parts = _parts(found.usable(sources.find(paths, unpack_to, keep)))
     first = next(parts, ())

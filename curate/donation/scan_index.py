@@ -26,7 +26,7 @@ from curate.donation.sources import SourceFile
 _CACHE_KB = 1 << 15
 
 
-class Looked:
+class ScanIndex:
     """The instances of a donation that name a study, added in any order."""
 
     def __init__(self, beside: Path) -> None:
@@ -128,7 +128,7 @@ class StoredStudy:
     instances: int
     folders: tuple[str, ...]
     parts: frozenset[tuple[str, ...]]
-    _looked: Looked = field(compare=False)
+    _looked: ScanIndex = field(compare=False)
 
     @property
     def group(self) -> StudyGroup[SourceFile]:

@@ -35,7 +35,7 @@ _IN_MEMORY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CopyRecord:
     """An instance (SHA-256, SOPInstanceUID, study) that a file holds; a `row` only tells of it, or of a study."""
 
     path: str
@@ -49,7 +49,7 @@ class Held:
 class Inside:
     """What a file holds; `unread`: there may be more, in a form that is not known."""
 
-    held: list[Held] = field(default_factory=list)
+    held: list[CopyRecord] = field(default_factory=list)
     unread: bool = False
 
 
@@ -87,7 +87,7 @@ def _look(name: str, file: IO[bytes], size: int, found: Inside, deep: int) -> No
         found.unread = True
 
 
-def _of(name: str, file: IO[bytes], size: int, found: Inside, deep: int) -> list[Held]:
+def _of(name: str, file: IO[bytes], size: int, found: Inside, deep: int) -> list[CopyRecord]:
     head = file.read(512)
     file.seek(0)
     if head[128:132] == b"DICM":
@@ -137,12 +137,12 @@ def _is_text(file: IO[bytes]) -> bool:
     return not rest
 
 
-def _instance(name: str, file: IO[bytes]) -> Held:
+def _instance(name: str, file: IO[bytes]) -> CopyRecord:
     found = hashlib.sha256()
     while block := file.read(1 << 20):
         found.update(block)
     file.seek(0)
-    return Held(name, found.digest(), _uid(file))
+    return CopyRecord(name, found.digest(), _uid(file))
 
 
 def _uid(file: IO[bytes], *, force: bool = False) -> str | None:
@@ -153,14 +153,14 @@ def _uid(file: IO[bytes], *, force: bool = False) -> str | None:
         return None
 
 
-def _bare(name: str, file: IO[bytes]) -> Held | None:
+def _bare(name: str, file: IO[bytes]) -> CopyRecord | None:
     """An instance that lost its preamble: its bytes are no release's, its id may be."""
     file.seek(0)
     uid = _uid(file, force=True)
-    return Held(name, bytes(32), uid) if uid else None
+    return CopyRecord(name, bytes(32), uid) if uid else None
 
 
-def _rows(name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[Held]:
+def _rows(name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[CopyRecord]:
     """The instances in any column of binary cells, and what the rows tell of studies and instances.
 
     Raises:
@@ -177,13 +177,13 @@ def _rows(name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> It
             for uid, study, cell in zip(uids, studies, cells, strict=True):
                 data = cell.get("bytes") if isinstance(cell, dict) else cell
                 if data is not None and data[128:132] == b"DICM":
-                    yield Held(name, hashlib.sha256(data).digest(), uid or _uid(io.BytesIO(data)), study)
+                    yield CopyRecord(name, hashlib.sha256(data).digest(), uid or _uid(io.BytesIO(data)), study)
                 elif data and study is None and len(data) != 32:
                     raise _UnknownError  # an image, of nobody knows whom
                 elif study is not None:
                     told.add((data if column == "sha256" else None, study))
         told.update((None, study) for study in studies if study is not None and not media)
-    yield from (Held(name, data, study=study, row=True) for data, study in sorted(told, key=str))
+    yield from (CopyRecord(name, data, study=study, row=True) for data, study in sorted(told, key=str))
 
 
 def _texts(batch: pa.RecordBatch, column: str) -> list[Any]:
@@ -205,7 +205,7 @@ def _is_large(column: pa.Array) -> bool:
     return bool(column.nbytes > (_LONG_TEXT if text else _LONG_LIST) * max(1, len(column)))
 
 
-def _members(name: str, members: Iterable[tuple[IO[bytes], int]], found: Inside, deep: int) -> list[Held]:
+def _members(name: str, members: Iterable[tuple[IO[bytes], int]], found: Inside, deep: int) -> list[CopyRecord]:
     """What a container's files hold, each under the container's own name.
 
     Raises:

@@ -15,7 +15,7 @@ from curate.privacy.equivalence_classes import Ints, dense, signatures
 from curate.privacy.generalization_ladder import Hierarchy, Ladder, ladder, ranks, values_of
 from curate.privacy.lattice_search import Node, Studies, Words, combine, mix, words
 from curate.privacy.local_suppression import Batch, Mask
-from curate.privacy.republication import Ever, ever
+from curate.privacy.republication import EverPublished, ever
 from curate.privacy.risk import DONOR, STUDY
 
 BOUND = "bound"
@@ -168,7 +168,7 @@ def _batch(data: Prepared, labels: npt.NDArray[np.int32], rows: Ints, salts: Seq
     )
 
 
-def _people(table: pa.Table, past: Ever) -> tuple[pa.Array, Ints, Ints]:
+def _people(table: pa.Table, past: EverPublished) -> tuple[pa.Array, Ints, Ints]:
     """All donors, sorted; that of each row; that of each study ever published."""
     here = pc.cast(table[DONOR], pa.string()).combine_chunks()
     if here.null_count or table[STUDY].null_count:
@@ -204,7 +204,7 @@ def _units(person: Ints, place: Ints, past_person: Ints, past_part: Ints, people
     return unit, past_unit, unit_person, np.concatenate([np.zeros(people, np.int64), found[:, 1]])
 
 
-def _signature(past: Ever, past_unit: Ints, units: int) -> tuple[Ints, Words]:
+def _signature(past: EverPublished, past_unit: Ints, units: int) -> tuple[Ints, Words]:
     """What all earlier releases say together of each unit, as a number and as a word."""
     row, _ = dense([past.first, *(cells.span.astype(np.int64) for cells in past.columns)], len(past.first))
     signature, _ = signatures(past_unit, units, row)
@@ -222,7 +222,7 @@ def _signature(past: Ever, past_unit: Ints, units: int) -> tuple[Ints, Words]:
 def _column(
     table: pa.Table,
     hierarchy: Hierarchy,
-    past: Ever,
+    past: EverPublished,
     index: int,
     place: Ints,
     person: Ints,
@@ -250,7 +250,7 @@ def _within(steps: Ladder, raw: Ints, cell: Ints) -> Mask:
     return inside
 
 
-def _of_first(raw: Ints, person: Ints, past: Ever, past_person: Ints, published: Ints) -> Ints:
+def _of_first(raw: Ints, person: Ints, past: EverPublished, past_person: Ints, published: Ints) -> Ints:
     """The value of each donor's first study: as first published, or, for a new donor, of the first row."""
     people = int(max(person.max(initial=-1), past_person.max(initial=-1))) + 1
     value, earliest = np.full(people, -1, np.int64), np.lexsort((np.arange(len(person)), person))[::-1]

@@ -24,7 +24,7 @@ from curate.privacy.equivalence_classes import Ints
 from curate.privacy.generalization_ladder import Hierarchy
 from curate.privacy.increment import protect
 from curate.privacy.lattice_search import Choice, search
-from curate.privacy.local_suppression import Batch, Held, Mask, nulled, settle, sizes, trim
+from curate.privacy.local_suppression import Batch, HoldReason, Mask, nulled, sizes, suppress_or_hold, trim
 from curate.privacy.republication import FIRST, Audit, audit
 from curate.privacy.risk import DONOR, PART, STUDY
 
@@ -100,7 +100,7 @@ def hopeless_rows(data: Prepared, policy: PrivacyPolicy) -> tuple[Prepared, Mask
     """
     batch = new_batch(data, tuple(len(steps.labels) - 1 for steps in data.ladders))
     split = policy.later_studies == "split"
-    settle(batch, policy.k, (), reason=Held.TOO_FEW_ALIKE, split=split)
+    suppress_or_hold(batch, policy.k, (), reason=HoldReason.TOO_FEW_ALIKE, split=split)
     return (apart(data, batch) if split else data), ~batch.alive
 
 
@@ -120,7 +120,7 @@ def _settled_new(data: Prepared, policy: PrivacyPolicy, choice: Choice, order: S
     before, lacking = batch.labels.copy(), _lacking(batch, policy.k)
     share = policy.largest_suppressed_share
     split = policy.later_studies == "split"
-    settle(batch, policy.k, order if share else (), reason=Held.TOO_FEW_ALIKE, split=split)
+    suppress_or_hold(batch, policy.k, order if share else (), reason=HoldReason.TOO_FEW_ALIKE, split=split)
     trim(batch, before, int(share * len(batch.unit)), policy.k)
     protect(data, batch, policy.k)
     return _Settled(batch, data.new, before, lacking)
@@ -131,7 +131,7 @@ def _settled_old(data: Prepared, k: int, order: Sequence[int], new: Batch) -> _S
     still = np.bincount(new.unit[new.alive], minlength=len(data.signature))[: len(data.signature)] == 0
     batch, rows = old_batch(data, still)
     before, lacking = batch.labels.copy(), _lacking(batch, k)
-    settle(batch, k, [*order, len(data.ladders)], reason=Held.WITHDRAWALS)
+    suppress_or_hold(batch, k, [*order, len(data.ladders)], reason=HoldReason.WITHDRAWALS)
     return _Settled(batch, rows, before, lacking)
 
 
@@ -188,14 +188,14 @@ def _tables(
 ) -> tuple[pa.Table, pa.Table]:
     """What is published, and what waits."""
     order = pc.array_sort_indices(data.study).to_numpy()
-    go, wait = order[held[order] == Held.NOT], order[held[order] != Held.NOT]
+    go, wait = order[held[order] == HoldReason.NOT], order[held[order] != HoldReason.NOT]
     person = data.unit_person[data.unit]
     columns = {
         hierarchy.column: pa.array(steps.texts, pa.string()).take(pa.array(labels[index, go]))
         for index, (hierarchy, steps) in enumerate(zip(hierarchies, data.ladders, strict=True))
     }
     first = pa.array(labels[-1, go] - 1, pa.int32(), mask=labels[-1, go] == 0)
-    reasons = pa.array([reason.name for reason in Held]).take(pa.array(held[wait]))
+    reasons = pa.array([reason.name for reason in HoldReason]).take(pa.array(held[wait]))
     return pa.table(
         {
             STUDY: data.study.take(pa.array(go)),

@@ -7,7 +7,7 @@ import numpy as np
 from curate.privacy.encoding import Prepared, old_batch
 from curate.privacy.equivalence_classes import Ints, persons
 from curate.privacy.lattice_search import Words, mix
-from curate.privacy.local_suppression import Batch, Held, Mask, sizes
+from curate.privacy.local_suppression import Batch, HoldReason, Mask, sizes
 
 
 def protect(data: Prepared, batch: Batch, k: int) -> None:
@@ -20,9 +20,9 @@ def protect(data: Prepared, batch: Batch, k: int) -> None:
     while True:
         moving = np.bincount(batch.unit[batch.alive], minlength=len(known)).astype(bool) & known
         if (stop := _leaving_too_few(data, batch, moving, k)).any():
-            _hold(batch, stop, Held.LEAVES_OTHERS_ALONE)
+            _hold(batch, stop, HoldReason.LEAVES_OTHERS_ALONE)
         elif (stop := _too_few_moving(batch, moving, k) | _alone(data, batch, moving, k)).any():
-            _hold(batch, stop, Held.LATER_STUDY)
+            _hold(batch, stop, HoldReason.LATER_STUDY)
         else:
             return
 
@@ -34,7 +34,7 @@ def _known(data: Prepared, batch: Batch) -> Mask:
     return known
 
 
-def _hold(batch: Batch, units: Mask, reason: Held) -> None:
+def _hold(batch: Batch, units: Mask, reason: HoldReason) -> None:
     batch.held[batch.alive & units[batch.unit]] = reason
 
 

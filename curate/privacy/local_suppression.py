@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 _MANY = 2**62
 
 
-class Held(IntEnum):
+class HoldReason(IntEnum):
     """Why a study is not in the release."""
 
     NOT = 0
@@ -53,7 +53,7 @@ class Batch:
     @property
     def alive(self) -> Mask:
         """The rows that are to be published."""
-        return np.equal(self.held, int(Held.NOT))
+        return np.equal(self.held, int(HoldReason.NOT))
 
     def unit_words(self) -> tuple[Words, Mask]:
         """One word for all that is published of each unit, and which units have rows at all."""
@@ -90,7 +90,7 @@ def small(batch: Batch, k: int) -> Mask:
     return present & (sizes(word, batch.person, present) < k)
 
 
-def settle(batch: Batch, k: int, columns: Sequence[int], *, reason: Held, split: bool = False) -> None:
+def suppress_or_hold(batch: Batch, k: int, columns: Sequence[int], *, reason: HoldReason, split: bool = False) -> None:
     """Suppress `columns`, the first first, and hold rows, until each unit shares with k persons.
 
     Of a unit that can't be saved the last row goes, and what remains is tried again; with `split` such
@@ -159,7 +159,7 @@ def _bare_words(batch: Batch, columns: Sequence[int]) -> Words:
     return replace(batch, labels=labels).unit_words()[0]
 
 
-def drop_last(batch: Batch, units: Mask, reason: Held, *, split: bool) -> None:
+def drop_last(batch: Batch, units: Mask, reason: HoldReason, *, split: bool) -> None:
     """Hold the last living row of each of `units`, or give it a unit of its own."""
     rows = np.flatnonzero(batch.alive & units[batch.unit])
     last = np.full(len(units), -1, np.int64)
@@ -170,9 +170,9 @@ def drop_last(batch: Batch, units: Mask, reason: Held, *, split: bool) -> None:
     if split:
         free = further & ~batch.bound[last]
         _split(batch, last[free])
-        batch.held[last[~free]] = np.where(further[~free], Held.LATER_STUDY, reason)
+        batch.held[last[~free]] = np.where(further[~free], HoldReason.LATER_STUDY, reason)
     else:
-        batch.held[last] = np.where(further & (reason == Held.TOO_FEW_ALIKE), Held.LATER_STUDY, reason)
+        batch.held[last] = np.where(further & (reason == HoldReason.TOO_FEW_ALIKE), HoldReason.LATER_STUDY, reason)
 
 
 def _split(batch: Batch, rows: Ints) -> None:
@@ -220,5 +220,5 @@ def trim(batch: Batch, before: npt.NDArray[np.int32], most: int, k: int) -> None
     gone = np.isin(word, np.array(sorted(go), np.uint64)) & present
     rows = gone[batch.unit]
     batch.labels[:, rows] = np.where(nulled(batch, before)[:, rows], before[:, rows], batch.labels[:, rows])
-    drop_last(batch, gone, Held.SHARE_SUPPRESSED, split=False)
-    settle(batch, k, (), reason=Held.SHARE_SUPPRESSED)
+    drop_last(batch, gone, HoldReason.SHARE_SUPPRESSED, split=False)
+    suppress_or_hold(batch, k, (), reason=HoldReason.SHARE_SUPPRESSED)

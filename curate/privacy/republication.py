@@ -38,7 +38,7 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
-class Ever:
+class EverPublished:
     """Every study ever published: of whom, since which release, and each column's cells."""
 
     study: pa.Array
@@ -75,7 +75,7 @@ class Audit:
         return tuple(Finding(code, "studies", DONOR, count) for code, count in counts.items() if count)
 
 
-def ever(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy]) -> Ever:
+def ever(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy]) -> EverPublished:
     """The intersection of all releases, oldest first; a column that a release lacks is null there.
 
     Raises:
@@ -91,10 +91,10 @@ def ever(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy]) -> Ever:
         first[places[index]] = index
     columns = [_intersect(history, places, len(study), hierarchy) for hierarchy in hierarchies]
     donor, part = _owners(history, places, study)
-    return Ever(study, donor, part, first, tuple(columns))
+    return EverPublished(study, donor, part, first, tuple(columns))
 
 
-def together(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy]) -> pa.Table:
+def combined(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy]) -> pa.Table:
     """All releases as one table: a row for each study ever published, each cell a number for its interval."""
     known = ever(history, hierarchies)
     table = {STUDY: known.study, DONOR: known.donor, PART: known.part, FIRST: known.first}
@@ -121,13 +121,13 @@ def audit(history: Sequence[pa.Table], release: pa.Table, hierarchies: Sequence[
 
 def donors_below(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy], k: int) -> frozenset[str]:
     """The donors whom all releases together leave below k."""
-    table = together(history, hierarchies)
+    table = combined(history, hierarchies)
     sizes = class_sizes(table, _intervals(table))
     return frozenset(table.filter(pc.less(sizes["donors_like_donor"], k))[DONOR].to_pylist())
 
 
 def _risk_together(history: Sequence[pa.Table], hierarchies: Sequence[Hierarchy], k: int) -> Risk:
-    table = together(history, hierarchies)
+    table = combined(history, hierarchies)
     return risk(table, _intervals(table), k)
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from curate.archive import ledger_head
-from curate.archive.release_folders import cuts
+from curate.archive.release_folders import release_folders
 from curate.archive.repository import Archive
 from curate.attestation import release_attestations
 from curate.core.errors import DamagedError, quoted
 from curate.core.findings import Finding, rule
 from curate.deid import pseudonyms
 from curate.keys.derivation import Keys
-from curate.releases.hub_state import accepted, begins
+from curate.releases.hub_state import accepted_heads, is_prefix
 from curate.transparency import commitments, merkle, signing_keys
 from curate.transparency.commitments import WITHDRAWAL
 
@@ -59,16 +59,16 @@ def _kept(archive: Archive) -> Iterator[Finding]:
 
 def _signed(archive: Archive) -> Iterator[Finding]:
     """Each release was signed over a state that this ledger went through, or took over."""
-    heads = {head.hex() for _, head in archive.ledger.heads()} | accepted(archive)
+    heads = {head.hex() for _, head in archive.ledger.heads()} | accepted_heads(archive)
     tree = merkle.levels(commitments.leaf_hash(kind, made) for kind, made in archive.ledger.log.leaves())
-    for folder in cuts(archive):
+    for folder in release_folders(archive):
         try:
             point, said = release_attestations.read_checkpoint(folder)
         except DamagedError:  # of the release, which its check and `doctor` tell
             continue
         if said.ledger not in heads:
             yield Finding("LEDGER_NOT_ANCHORED", folder.name)
-        elif not begins(tree, point):
+        elif not is_prefix(tree, point):
             yield Finding("LEDGER_LOG", folder.name)
 
 

@@ -56,7 +56,7 @@ def _remote(target: str, version: str, path: str) -> bytes:
     return hub.open_target(target).read(version, path)
 
 
-def mend(target: Path, data: bytes | None, dry_run: bool) -> bool:
+def repair_files(target: Path, data: bytes | None, dry_run: bool) -> bool:
     """Put a found copy in place; says whether there was one."""
     if data is not None and not dry_run:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,14 +73,14 @@ def bad_files(
     data: bytes | None = seal.read_bytes() if seal.is_file() else b""
     if hashlib.sha256(data or b"").hexdigest() != sealed:
         data = spare.find(SEAL, sealed, version)
-        yield SEAL, mend(seal, data, dry_run)
+        yield SEAL, repair_files(seal, data, dry_run)
     if data is None:
         return
     files = json.loads(data)["files"]
     for path, entry in files.items():
         target = folder / path
         if not target.is_file() or sha256_file(target) != entry["sha256"]:
-            yield path, mend(target, spare.find(path, entry["sha256"], version), dry_run)
+            yield path, repair_files(target, spare.find(path, entry["sha256"], version), dry_run)
     for extra in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = extra.relative_to(folder).as_posix()
         if name not in files and name != SEAL and not name.startswith("attestations/"):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate import contract, hub
-from curate.archive.release_folders import recorded
+from curate.archive.release_folders import recorded_digests
 from curate.archive.repository import Archive
 from curate.attestation import release_attestations
 from curate.attestation.release_attestations import CHECKPOINT, FOLDER, KEYS, Statement
@@ -30,7 +30,7 @@ ADOPTED = "adopted"
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class HubCheckpoint:
     """What a version on a hub states by a checkpoint that this archive's key, or its heir, has signed."""
 
     version: str
@@ -38,7 +38,7 @@ class Stated:
     said: Statement
 
 
-def stated(archive: Archive, target: Target) -> tuple[Stated, ...]:
+def hub_checkpoints(archive: Archive, target: Target) -> tuple[HubCheckpoint, ...]:
     """The checkpoints of all versions that a target holds, oldest first; none where there is no such place yet.
 
     Raises:
@@ -52,7 +52,7 @@ def stated(archive: Archive, target: Target) -> tuple[Stated, ...]:
     return tuple(_stated(archive, target, version) for version in sorted(found, key=versions.parse))
 
 
-def _stated(archive: Archive, target: Target, version: str) -> Stated:
+def _stated(archive: Archive, target: Target, version: str) -> HubCheckpoint:
     note = target.read(version, f"{FOLDER}/{CHECKPOINT}").decode("utf-8", "replace")
     held = signing_keys.read(archive.log_key)
     text = _signed(note, signing_keys.related([held.public], held.rotations))
@@ -68,20 +68,20 @@ def _stated(archive: Archive, target: Target, version: str) -> Stated:
             hint=f"Publish to a place of its own; or restore {signing_keys.LOG_KEY}. "
             f"See: curate audit {quoted(target.url)}",
         )
-    return Stated(version, point, said)
+    return HubCheckpoint(version, point, said)
 
 
 def _signed(note: str, known: Iterable[signed_note.PublicKey]) -> str | None:
     return next((text for key in known if (text := signed_note.verified(note, [key])) is not None), None)
 
 
-def revoked(archive: Archive, target: Target, seen: Iterable[Stated]) -> frozenset[bytes]:
+def revoked(archive: Archive, target: Target, seen: Iterable[HubCheckpoint]) -> frozenset[bytes]:
     """The hashed digests that a target's versions revoke, as far as the archive did not cut these versions itself.
 
     Raises:
         HubError: the hub cannot be read.
     """
-    own, found = recorded(archive), set[bytes]()
+    own, found = recorded_digests(archive), set[bytes]()
     for one in seen:
         if own.get(one.version) != one.said.release:
             found |= revocations_of(target, one.version)
@@ -103,7 +103,7 @@ def revocations_of(target: Target, version: str) -> set[bytes]:
         ) from None
 
 
-def there(archive: Archive, url: str) -> dict[str, str]:
+def versions_at(archive: Archive, url: str) -> dict[str, str]:
     """The versions that a target holds by the ledger, each with the digest that was sent last."""
     found: dict[str, str] = {}
     events = [*archive.ledger.events("published"), *archive.ledger.events("purged")]
@@ -115,15 +115,15 @@ def there(archive: Archive, url: str) -> dict[str, str]:
     return found
 
 
-def used(archive: Archive) -> set[str]:
+def used_targets(archive: Archive) -> set[str]:
     """The targets that hold a version by the ledger."""
     urls = {str(event.payload["target"]) for event in archive.ledger.events("published")}
-    return {url for url in urls if there(archive, url)}
+    return {url for url in urls if versions_at(archive, url)}
 
 
 def hubs_of(archive: Archive, target: Target) -> list[Target]:
     """The target, and every other one that the archive published to, or names as its own."""
-    known = used(archive)
+    known = used_targets(archive)
     urls = sorted({*known, archive.config.hub_target} - {target.url})
     return [target, *(other for url in urls if (other := hub.open_target(url)).can_erase and other.url != target.url)]
 
@@ -135,10 +135,10 @@ def refuse_behind(archive: Archive, hubs: Iterable[Target]) -> None:
         RefusedError: which hub, and the way out.
         HubError: a hub that the archive published to cannot be read.
     """
-    known = used(archive)
+    known = used_targets(archive)
     for number, target in enumerate(hubs):
         try:
-            seen = stated(archive, target)
+            seen = hub_checkpoints(archive, target)
         except HubError:
             if number and target.url not in known:  # never used: it knows nothing
                 continue
@@ -147,22 +147,22 @@ def refuse_behind(archive: Archive, hubs: Iterable[Target]) -> None:
             raise _behind(archive, target, f"its {', '.join(one.version for one in ahead)} is of a later state")
 
 
-def unknown(archive: Archive, seen: Collection[Stated]) -> list[Stated]:
+def unknown(archive: Archive, seen: Collection[HubCheckpoint]) -> list[HubCheckpoint]:
     """What was signed over a log or a ledger that this archive's do not begin with."""
     if not seen:
         return []
-    heads = {head.hex() for _, head in archive.ledger.heads()} | accepted(archive)
+    heads = {head.hex() for _, head in archive.ledger.heads()} | accepted_heads(archive)
     tree = merkle.levels(commitments.leaf_hash(kind, made) for kind, made in archive.ledger.log.leaves())
-    return [one for one in seen if one.said.ledger not in heads or not begins(tree, one.point)]
+    return [one for one in seen if one.said.ledger not in heads or not is_prefix(tree, one.point)]
 
 
-def begins(tree: merkle.Levels, point: Checkpoint) -> bool:
+def is_prefix(tree: merkle.Levels, point: Checkpoint) -> bool:
     """Whether a log begins with the one of a checkpoint."""
     size = len(tree[0])
     return merkle.extends(point.root, point.size, merkle.root(tree), size, merkle.consistency(tree, point.size))
 
 
-def accepted(archive: Archive) -> set[str]:
+def accepted_heads(archive: Archive) -> set[str]:
     """The states of a ledger that was lost, which `adopt` took over."""
     return {str(head) for event in archive.ledger.events(ADOPTED) for head in event.payload["heads"]}
 
@@ -174,7 +174,7 @@ def refuse_revived(archive: Archive, target: Target, folders: Iterable[Path]) ->
         RefusedError: what, and the way out.
         HubError: the hub cannot be read.
     """
-    gone = revoked(archive, target, stated(archive, target)) | {d for d, _ in archive.ledger.revocations()}
+    gone = revoked(archive, target, hub_checkpoints(archive, target)) | {d for d, _ in archive.ledger.revocations()}
     for folder in folders if gone else ():
         count = sum(hashlib.sha256(digest).digest() in gone for digest in _digests(folder))
         if count:

@@ -16,7 +16,7 @@ KEY = "outside"
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class PublicationContext:
     """The fields of `ReleaseSummary` of these names."""
 
     repository: str | None = None
@@ -38,9 +38,9 @@ class Outside:
         return {KEY: listed} if listed else {}
 
 
-def of_config(config: Config, doi: str | None, notices: tuple[str, ...]) -> Outside:
+def of_config(config: Config, doi: str | None, notices: tuple[str, ...]) -> PublicationContext:
     """What `archive.toml` decides, with the DOI that was reserved."""
-    return Outside(
+    return PublicationContext(
         repository=repository_of(config.hub_target),
         gated=gated_of(config) or None,
         private=bool(config.hub_private),
@@ -51,12 +51,12 @@ def of_config(config: Config, doi: str | None, notices: tuple[str, ...]) -> Outs
     )
 
 
-def of_seal(content: Mapping[str, Any]) -> Outside:
+def of_seal(content: Mapping[str, Any]) -> PublicationContext:
     """What a `release.json` states."""
     stated: dict[str, Any] = dict(content.get(KEY, {}))
     for name in ("data_use", "notices"):
         stated[name] = tuple(stated.get(name, ()))
-    return Outside(**stated)
+    return PublicationContext(**stated)
 
 
 def gated_of(config: Config) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from curate.archive.release_folders import recorded
+from curate.archive.release_folders import recorded_digests
 from curate.archive.repository import Archive
 from curate.core import clock, durable, versions
 from curate.core.actor import TOOL, who
@@ -19,17 +19,17 @@ from curate.core.errors import DamagedError, HubError, RefusedError
 from curate.core.progress import Progress, silent
 from curate.hub.protocol import Purged, Target
 from curate.releases import hub_state
-from curate.releases.hub_state import there
+from curate.releases.hub_state import versions_at
 from curate.releases.restore import take_back
-from curate.releases.withdrawal import name_revocations, settle
+from curate.releases.withdrawal import finish_withdrawals, state_revocations
 
 NOTHING = Purged((), (), 0, 0, ())
 
 
-def to_purge(archive: Archive, url: str) -> dict[str, str]:
+def stale_versions(archive: Archive, url: str) -> dict[str, str]:
     """Versions that were cut again since this target got them, with the digest that it should hold."""
-    held = there(archive, url)
-    return {v: digest for v, digest in recorded(archive).items() if v in held and held[v] != digest}
+    held = versions_at(archive, url)
+    return {v: digest for v, digest in recorded_digests(archive).items() if v in held and held[v] != digest}
 
 
 def purge(archive: Archive, target: Target, progress: Progress = silent) -> Purged:
@@ -43,8 +43,8 @@ def purge(archive: Archive, target: Target, progress: Progress = silent) -> Purg
     """
     if not target.can_erase:  # it got nothing about a person
         return NOTHING
-    lost = _lost(archive, target, settle(archive).damaged, progress)
-    stale = {*to_purge(archive, target.url), *lost}
+    lost = _lost(archive, target, finish_withdrawals(archive).damaged, progress)
+    stale = {*stale_versions(archive, target.url), *lost}
     old = too_old(archive, target.url, stale | cut_again(archive, target.url))
     stale |= old
     if not stale:
@@ -94,11 +94,11 @@ def _close(target: Target, lost: Iterable[str]) -> None:
 
 def _lost(archive: Archive, target: Target, damaged: Iterable[str], progress: Progress) -> frozenset[str]:
     """Those of some versions that a target holds and that cannot be cut again, not even from what it holds itself."""
-    wanted = [version for version in damaged if version in there(archive, target.url)]
+    wanted = [version for version in damaged if version in versions_at(archive, target.url)]
     if not wanted:
         return frozenset()
     gone = {version for version in wanted if not take_back(archive, target, version, progress)}
-    return frozenset({*gone, *set(settle(archive, again=True).damaged) & set(wanted)})
+    return frozenset({*gone, *set(finish_withdrawals(archive, again=True).damaged) & set(wanted)})
 
 
 def _named(archive: Archive, target: Target, named: Iterable[str], progress: Progress) -> frozenset[str]:
@@ -106,11 +106,11 @@ def _named(archive: Archive, target: Target, named: Iterable[str], progress: Pro
     lost: frozenset[str] = frozenset()
     for version in sorted(named, key=versions.parse):
         try:
-            name_revocations(archive, [version])
+            state_revocations(archive, [version])
         except DamagedError:
             lost |= _lost(archive, target, [version], progress)
             if version not in lost:
-                name_revocations(archive, [version])
+                state_revocations(archive, [version])
     return lost
 
 
@@ -126,7 +126,7 @@ def _number(archive: Archive) -> None:
 
 
 def _record(archive: Archive, target: Target, stale: Iterable[str], dropped: frozenset[str], purged: Purged) -> None:
-    now = recorded(archive)
+    now = recorded_digests(archive)
     with archive.ledger.transaction():
         for version in sorted(stale, key=versions.parse):
             payload: dict[str, object] = {"target": target.url, "digest": now[version]}
@@ -137,7 +137,7 @@ def _record(archive: Archive, target: Target, stale: Iterable[str], dropped: fro
 
 def cut_again(archive: Archive, url: str) -> set[str]:
     """Versions that this target serves and that once held what was withdrawn."""
-    return {event.subject for event in archive.ledger.events("recut")} & there(archive, url).keys()
+    return {event.subject for event in archive.ledger.events("recut")} & versions_at(archive, url).keys()
 
 
 def too_old(archive: Archive, url: str, stale: Iterable[str]) -> frozenset[str]:
@@ -147,5 +147,5 @@ def too_old(archive: Archive, url: str, stale: Iterable[str]) -> frozenset[str]:
         return frozenset()
     first = clock.now().date() - timedelta(days=days)
     cuts = {event.subject: event.payload["date"] for event in archive.ledger.events("release_opened")}
-    newest = max(there(archive, url), key=versions.parse, default="")
+    newest = max(versions_at(archive, url), key=versions.parse, default="")
     return frozenset(v for v in stale if v != newest and date.fromisoformat(cuts[v]) < first)

@@ -31,7 +31,7 @@ from curate.core.errors import DamagedError
 from curate.core.records import ReleaseSummary, Row
 from curate.releases import publication_context, recall_notices, release_files
 from curate.releases.attest import attest_again
-from curate.releases.publication_context import Outside
+from curate.releases.publication_context import PublicationContext
 from curate.releases.version_history import changes_of, history_before
 from curate.transparency import signing_keys
 
@@ -112,7 +112,7 @@ def _damaged(what: str) -> DamagedError:
     return DamagedError(f"{what} is not what was released.", hint="Run `curate doctor` on the archive.")
 
 
-def _outside(archive: Archive, sealed: Mapping[str, Any]) -> Outside:
+def _outside(archive: Archive, sealed: Mapping[str, Any]) -> PublicationContext:
     """What the version said of the world around it, and the notices of what was recalled from it."""
     stated = publication_context.of_seal(sealed)
     told = (*stated.notices, *recall_notices.of_version(archive, sealed["version"]))

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from curate import contract
 from curate.archive import arrow_ipc
 from curate.archive.ledger import StudyRecord
-from curate.archive.repack import without
+from curate.archive.repack import rewrite_without
 from curate.archive.repository import Archive
 from curate.core import clock
 from curate.core.actor import TOOL, who
@@ -25,21 +25,21 @@ from curate.releases.withdrawal import holding
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Removed:
     """How many records and how many waiting entries went."""
 
     records: int
     entries: int
 
 
-def take(
+def remove_studies(
     archive: Archive,
     keys: Keys,
     gone: frozenset[str],
     *,
     revoked_before: Mapping[str, Collection[bytes]] | None = None,
     first: Callable[[], None] = lambda: None,
-) -> Taken:
+) -> Removed:
     """Take studies out, admitted or waiting; `first` writes to the ledger in the same transaction, before.
 
     Of a study that no published version held, no revocation is kept: nobody has a copy; unless it was published, with
@@ -55,7 +55,7 @@ def take(
     donors = dict.fromkeys(gone, "") | {entry.study_id: entry.donor_id for entry in entries}
     donors |= {record.study_id: record.donor_id for record in records}
     released = {event.subject: archive.releases / event.subject for event in ledger.events("published")}
-    moved = without(archive, records, gone)
+    moved = rewrite_without(archive, records, gone)
     with ledger.transaction():
         first()
         for record in moved:
@@ -69,7 +69,7 @@ def take(
         for donor in set(donors.values()) - left:
             if not ledger.study_ids(donor):
                 ledger.delete_donor(donor)
-    return Taken(len(records), len(entries))
+    return Removed(len(records), len(entries))
 
 
 def _digests(archive: Archive, study: str, inside: list[str], records: list[StudyRecord]) -> list[bytes]:

@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterable
 
 from curate.archive import arrow_ipc
 from curate.archive.ledger import StudyRecord
-from curate.archive.release_folders import cuts, held
+from curate.archive.release_folders import release_folders, studies_in
 from curate.archive.repository import Archive
 from curate.releases.split_pseudonyms import digests_under, part_of
 
 _MORE_IDS = 8  # of a donor's studies that are not here, each of which may have got a further id first
 
 
-def revived(archive: Archive, revoked: Collection[bytes], public: Collection[str]) -> dict[str, list[bytes]]:
+def revoked_studies(archive: Archive, revoked: Collection[bytes], public: Collection[str]) -> dict[str, list[bytes]]:
     """The studies of which an instance is revoked, each with the digests of its instances as they were published.
 
     What a `public` version shows still is looked for as it is, under no other id.
@@ -34,7 +34,9 @@ def revived(archive: Archive, revoked: Collection[bytes], public: Collection[str
     if not rest or archive.config.info.population == "test":  # no donors, no further ids
         return found
     others = frozenset(ours) - found.keys()
-    others -= frozenset[str]().union(*(held(folder, others) for folder in cuts(archive) if folder.name in public))
+    others -= frozenset[str]().union(
+        *(studies_in(folder, others) for folder in release_folders(archive) if folder.name in public)
+    )
     for study in sorted(others):
         record = archive.ledger.study(study)
         if record is not None and (digests := under_other_id(archive, record, rest)):

@@ -28,7 +28,7 @@ from curate.policies import Policy
 Rename = Callable[[str], str]
 
 
-def name_anew(archive: Archive, parts: Mapping[str, int]) -> None:
+def split_donors(archive: Archive, parts: Mapping[str, int]) -> None:
     """Bring studies that were never published under the id that they are to have: 0 the donor's own, 1 the next.
 
     A study at a time: its packs, then the ledger. What a kill leaves undone, or what a cut that nobody saw did
@@ -62,12 +62,12 @@ def digests_under(archive: Archive, record: StudyRecord, part: int, *, first: bo
     Raises:
         DamagedError: a pack does not hold what the ledger says.
     """
-    from curate.deid.repseudonymize import restate
+    from curate.deid.repseudonymize import repseudonymize
 
     keys, policy = Keys.from_secret(archive.secret), Policy.from_mapping(archive.config.profile)
     (donor, days), rename = _donor_and_days(keys, record, part), _renamer(keys, record, part)
     for row in islice(pack_rows(archive.packs, record, proven=True), 1 if first else None):
-        yield hashlib.sha256(restate(row.data, donor, days, rename, policy)).digest()
+        yield hashlib.sha256(repseudonymize(row.data, donor, days, rename, policy)).digest()
 
 
 def _alone(archive: Archive, study: str) -> None:
@@ -126,11 +126,11 @@ def _rows(
     archive: Archive, record: StudyRecord, donor: str, days: int, rename: Rename, policy: Policy
 ) -> Iterator[packs.PackRow]:
     # most releases name nothing anew, and these bring pydicom, a quarter of a second to import
-    from curate.deid.repseudonymize import restate
+    from curate.deid.repseudonymize import repseudonymize
     from curate.deid.verify import verify
 
     for row in pack_rows(archive.packs, record):
-        clean = restate(row.data, donor, days, rename, policy)
+        clean = repseudonymize(row.data, donor, days, rename, policy)
         if has_errors(verify(clean, policy)) or (donor != record.donor_id and record.donor_id.encode() in clean):
             raise DamagedError(
                 f"Study {record.study_id} cannot be named anew.",

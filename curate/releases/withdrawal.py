@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from curate.archive import disclosure_history, receipts, repository
 from curate.archive.ledger import Event
-from curate.archive.release_folders import cuts, holds, recorded
+from curate.archive.release_folders import holds_any_of, recorded_digests, release_folders
 from curate.archive.repack import remove_unused
 from curate.archive.repository import Archive
 from curate.core import clock, durable, versions
@@ -39,7 +39,7 @@ class Erased:
     damaged: tuple[str, ...] = ()
 
 
-def settle(archive: Archive, *, again: bool = False) -> Erased:
+def finish_withdrawals(archive: Archive, *, again: bool = False) -> Erased:
     """Erase what earlier withdrawals left, if a kill left anything; `again` looks for all that was ever withdrawn.
 
     Raises:
@@ -66,7 +66,7 @@ def settle(archive: Archive, *, again: bool = False) -> Erased:
     return Erased(tuple(changed), dropped, damaged)
 
 
-def name_revocations(archive: Archive, named: Iterable[str]) -> None:
+def state_revocations(archive: Archive, named: Iterable[str]) -> None:
     """Tell in versions that were cut again which later version is the first without what they lost.
 
     A withdrawal comes before the release that is without the study, so that release's number comes later.
@@ -148,22 +148,22 @@ def _releases(archive: Archive, gone: frozenset[str], day: str) -> tuple[tuple[s
 
 def _folders(archive: Archive, published: Iterable[str]) -> list[Path]:
     """Every version that is there, or should be."""
-    known = {path.name: path for path in cuts(archive)} | {v: archive.releases / v for v in published}
+    known = {path.name: path for path in release_folders(archive)} | {v: archive.releases / v for v in published}
     return [known[version] for version in sorted(known, key=versions.parse)]
 
 
 def holding(folder: Path, studies: frozenset[str]) -> bool | None:
     """Whether a release has a row of one of these studies; None where it is too damaged to tell."""
     try:
-        return holds(folder, studies)
+        return holds_any_of(folder, studies)
     except (OSError, ValueError, LookupError, pa.ArrowException, CurateError):  # the answer is that there is none
         return None
 
 
 def _changed(archive: Archive) -> dict[str, str]:
     """Versions that were cut again since the ledger knew their seal, with its digest now; a damaged seal is none."""
-    known, found = recorded(archive), {}
-    for folder in cuts(archive):
+    known, found = recorded_digests(archive), {}
+    for folder in release_folders(archive):
         digest, before = sha256_file(folder / "release.json"), known.get(folder.name)
         if before not in (None, digest) and before in _replaces(folder):
             found[folder.name] = digest

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from curate import contract, hub
 from curate.archive import ledger_head, repository
-from curate.archive.release_folders import cuts, recorded
+from curate.archive.release_folders import recorded_digests, release_folders
 from curate.archive.repository import Archive
 from curate.attestation import release_attestations
 from curate.core import clock, durable, versions
@@ -29,10 +29,10 @@ from curate.donation.disclosure_rebuilt import keep_forgotten
 from curate.hub.protocol import Target
 from curate.keys.derivation import Keys
 from curate.releases import hub_state, removal
-from curate.releases.hub_state import ADOPTED, Stated
+from curate.releases.hub_state import ADOPTED, HubCheckpoint
 from curate.releases.restore import bring
-from curate.releases.revoked_content import revived
-from curate.releases.withdrawal import settle
+from curate.releases.revoked_content import revoked_studies
+from curate.releases.withdrawal import finish_withdrawals
 from curate.transparency import commitments, merkle
 from curate.transparency.log import Opening
 
@@ -69,13 +69,13 @@ def adopt(root: Path, of: str = "", *, progress: Progress = silent) -> tuple[Ado
         first = hub.open_target(of or archive.config.hub_target)
         hubs = [first] if of else [t for t in hub_state.hubs_of(archive, first) if t.can_erase]
         done = tuple(_adopted(archive, target, progress) for target in hubs)
-        settle(archive, again=True)
+        finish_withdrawals(archive, again=True)
         ledger_head.keep(root, archive.ledger, anyway=True)
         return done
 
 
 def _adopted(archive: Archive, target: Target, progress: Progress) -> Adoption:
-    seen = hub_state.stated(archive, target)
+    seen = hub_state.hub_checkpoints(archive, target)
     foreign = [one for one in seen if one.said.release not in _known(archive, one.version)]
     for one in foreign:
         _bring(archive, target, one, progress)
@@ -86,7 +86,7 @@ def _adopted(archive: Archive, target: Target, progress: Progress) -> Adoption:
     heads = {one.said.ledger for one in unknown} | set(_dropped_or_kept(archive, seen, leaves))
     revocations = _revocations(archive, foreign)
     public = {*(one.version for one in seen), *(event.subject for event in archive.ledger.events("published"))}
-    gone = revived(archive, {digest for digest, _ in archive.ledger.revocations()} | revocations.keys(), public)
+    gone = revoked_studies(archive, {digest for digest, _ in archive.ledger.revocations()} | revocations.keys(), public)
     events = list(_events(archive, target, seen, foreign))
     added = max(0, len(leaves) - archive.ledger.log.size())
     told = sorted({subject for _, subject, _ in events}, key=versions.parse)
@@ -109,7 +109,7 @@ def _adopted(archive: Archive, target: Target, progress: Progress) -> Adoption:
         archive.ledger.append(clock.stamp(), ADOPTED, target.url, payload, who=who(), tool=TOOL)
 
     keys = Keys.from_secret(archive.secret)
-    removal.take(archive, keys, frozenset(gone), revoked_before=gone, first=write)
+    removal.remove_studies(archive, keys, frozenset(gone), revoked_before=gone, first=write)
     return Adoption(target.url, tuple(told), len(gone), added, already=False)
 
 
@@ -119,7 +119,7 @@ def _known(archive: Archive, version: str) -> set[str]:
     return {str(event.payload["digest"]) for kind in kinds for event in archive.ledger.events(kind, version)}
 
 
-def _bring(archive: Archive, target: Target, one: Stated, progress: Progress) -> None:
+def _bring(archive: Archive, target: Target, one: HubCheckpoint, progress: Progress) -> None:
     """See that a version lies here as the hub signed it.
 
     Raises:
@@ -135,7 +135,7 @@ def _bring(archive: Archive, target: Target, one: Stated, progress: Progress) ->
         )
 
 
-def _log(archive: Archive, newest: Stated) -> tuple[list[tuple[str, bytes]], list[Opening]]:
+def _log(archive: Archive, newest: HubCheckpoint) -> tuple[list[tuple[str, bytes]], list[Opening]]:
     """The leaves and openings of a version that lies here, under the head that it signed.
 
     Raises:
@@ -161,7 +161,7 @@ def _log(archive: Archive, newest: Stated) -> tuple[list[tuple[str, bytes]], lis
     return leaves, openings
 
 
-def _dropped_or_kept(archive: Archive, seen: Iterable[Stated], leaves: list[tuple[str, bytes]]) -> Iterator[str]:
+def _dropped_or_kept(archive: Archive, seen: Iterable[HubCheckpoint], leaves: list[tuple[str, bytes]]) -> Iterator[str]:
     """Remove cuts that nobody saw and that were signed over a lost state; the heads of those that stay.
 
     Raises:
@@ -169,15 +169,15 @@ def _dropped_or_kept(archive: Archive, seen: Iterable[Stated], leaves: list[tupl
     """
     there = {one.version for one in seen}
     there |= {event.subject for event in archive.ledger.events("published")}
-    heads = {head.hex() for _, head in archive.ledger.heads()} | hub_state.accepted(archive)
+    heads = {head.hex() for _, head in archive.ledger.heads()} | hub_state.accepted_heads(archive)
     mine = leaves or list(archive.ledger.log.leaves())
     tree = merkle.levels(commitments.leaf_hash(kind, made) for kind, made in mine)
-    for folder in cuts(archive):
+    for folder in release_folders(archive):
         try:
             point, said = release_attestations.read_checkpoint(folder)
         except DamagedError:  # `doctor` tells it
             continue
-        whole = hub_state.begins(tree, point)
+        whole = hub_state.is_prefix(tree, point)
         if folder.name in there and not whole:
             raise RefusedError(
                 f"Version {folder.name} was published from another history of this archive than the hub holds.",
@@ -190,7 +190,7 @@ def _dropped_or_kept(archive: Archive, seen: Iterable[Stated], leaves: list[tupl
                 durable.remove(folder)
 
 
-def _revocations(archive: Archive, foreign: Iterable[Stated]) -> dict[bytes, str]:
+def _revocations(archive: Archive, foreign: Iterable[HubCheckpoint]) -> dict[bytes, str]:
     """What the versions that came back revoke, each with the first version without it."""
     found: dict[bytes, str] = {}
     for one in foreign:
@@ -200,9 +200,11 @@ def _revocations(archive: Archive, foreign: Iterable[Stated]) -> dict[bytes, str
     return found
 
 
-def _events(archive: Archive, target: Target, seen: Iterable[Stated], foreign: Iterable[Stated]) -> Iterator[Event]:
+def _events(
+    archive: Archive, target: Target, seen: Iterable[HubCheckpoint], foreign: Iterable[HubCheckpoint]
+) -> Iterator[Event]:
     """What the ledger is to know of the versions on a hub, oldest first."""
-    held, own = hub_state.there(archive, target.url), recorded(archive)
+    held, own = hub_state.versions_at(archive, target.url), recorded_digests(archive)
     brought = {one.version for one in foreign}
     for one in seen:
         digest = {"target": target.url, "digest": one.said.release}
@@ -217,7 +219,7 @@ def _events(archive: Archive, target: Target, seen: Iterable[Stated], foreign: I
         yield "purged", version, {"target": target.url, "digest": held[version], "remaining": 0, "dropped": True}
 
 
-def _as_cut(archive: Archive, one: Stated) -> Iterator[Event]:
+def _as_cut(archive: Archive, one: HubCheckpoint) -> Iterator[Event]:
     """The events of a cut that the ledger has lost, from what the version says itself."""
     folder = archive.releases / one.version
     sealed: Mapping[str, Any] = json.loads((folder / "release.json").read_bytes())

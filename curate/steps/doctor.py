@@ -8,7 +8,7 @@ from pathlib import Path
 
 from curate import hub
 from curate.archive import receipts, repository
-from curate.archive.release_folders import recorded
+from curate.archive.release_folders import recorded_digests
 from curate.archive.repack import remove_unused, unused
 from curate.archive.repository import Archive
 from curate.archive.stores import Store
@@ -21,7 +21,7 @@ from curate.keys import vault
 from curate.keys.derivation import Keys
 from curate.releases import archive_soundness, hub_state, purge
 from curate.releases.file_repair import Spare, bad_files
-from curate.releases.withdrawal import settle
+from curate.releases.withdrawal import finish_withdrawals
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
         for study in archive.ledger.unsound():
             health.tell("LEDGER_STUDY", study, mended=False)
         if not dry_run:
-            settle(archive)
+            finish_withdrawals(archive)
         _hubs(archive, health)
         spare = Spare(archive)
         with durable.storage_errors("mend the archive"):
@@ -68,20 +68,20 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
 
 def _hubs(archive: Archive, health: Health) -> None:
     """No hub knows a later state of the archive, and none serves what was withdrawn."""
-    for url in sorted(hub_state.used(archive)):
+    for url in sorted(hub_state.used_targets(archive)):
         target = hub.open_target(url)
         if not target.can_erase:
             continue
         health.looked_at["hubs"] += 1
         try:
-            seen = hub_state.stated(archive, target)
+            seen = hub_state.hub_checkpoints(archive, target)
             gone = hub_state.revoked(archive, target, seen) - dict(archive.ledger.revocations()).keys()
         except CurateError:
             health.tell("HUB_UNREAD", url, mended=False)
             continue
         if hub_state.unknown(archive, seen) or gone:
             health.tell("HUB_AHEAD", url, mended=False)
-        elif purge.to_purge(archive, url):
+        elif purge.stale_versions(archive, url):
             health.tell("HUB_NOT_PURGED", url, mended=False)
 
 
@@ -134,7 +134,7 @@ def _receipts(archive: Archive, health: Health) -> None:
 def _releases(archive: Archive, spare: Spare, health: Health, dry_run: bool, progress: Progress) -> None:
     """Every version that was cut is there as the ledger knows it; one that nobody saw may be cut anew."""
     published = {event.subject for event in archive.ledger.events("published")}
-    known = recorded(archive)
+    known = recorded_digests(archive)
     for version in progress.over(sorted(known), "releases", len(known)):
         folder = archive.releases / version
         if version not in published and not folder.exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from curate.archive import repository
 from curate.archive.ledger import Event
-from curate.archive.release_folders import cuts
+from curate.archive.release_folders import release_folders
 from curate.archive.repository import Archive
 from curate.attestation import release_attestations
 from curate.core.errors import DamagedError, InputError
@@ -76,7 +76,7 @@ def _verified(archive: Archive) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     if (broken := archive.ledger.broken_chain()) is not None:
         findings.append(Finding("LEDGER_CHAIN", f"event {broken}"))
     heads = {head.hex() for _, head in archive.ledger.heads()}
-    for folder in cuts(archive):
+    for folder in release_folders(archive):
         try:
             said = release_attestations.read_checkpoint(folder)[1]
         except DamagedError:

@@ -20,7 +20,7 @@ from curate.core.findings import Severity
 from curate.core.progress import Progress, silent
 from curate.hub.protocol import Gated, Purged, Settings, Target, UploadPlan, contents_of
 from curate.releases import archive_soundness, hub_state, publication_context, purge, recall_state
-from curate.releases.withdrawal import settle
+from curate.releases.withdrawal import finish_withdrawals
 from curate.verify import verified_cache
 from curate.verify.release import check_release
 from curate.verify.verified_cache import Remembered
@@ -85,7 +85,7 @@ def publish(
             _settings(archive, folder, target, gated, private)
             return _planned(archive, folder, target)
         # (1) what older versions must lose, for which nothing waits
-        settle(archive)
+        finish_withdrawals(archive)
         purged = purge.purge(archive, target, progress)
         settings = _settings(archive, folder, target, gated, private)
         # (2) the archive is sound, and no older than its hubs, (3) the release approved, (4) without what was
@@ -136,7 +136,7 @@ def _planned(archive: Archive, folder: Path, target: Target) -> Publication:
     previous = archive.releases / before[-1] if before else None
     plan: UploadPlan = target.plan(folder, previous if previous and previous.is_dir() else None)
     sizes = (len(plan.send), plan.send_bytes, len(plan.unchanged))
-    stale = tuple(versions.tag(v) for v in (purge.to_purge(archive, target.url) if target.can_erase else {}))
+    stale = tuple(versions.tag(v) for v in (purge.stale_versions(archive, target.url) if target.can_erase else {}))
     return Publication(folder.name, plan.tag, target.url, "", *sizes, plan.is_empty, dry_run=True, purged=stale)
 
 

@@ -59,5 +59,5 @@ def purge(root: Path, to: str = "", *, progress: Progress = silent) -> tuple[Pur
 
 
 def _targets(archive: Archive, to: str) -> Iterator[Target]:
-    for url in [to] if to else sorted(hub_state.used(archive)):
+    for url in [to] if to else sorted(hub_state.used_targets(archive)):
         yield hub.open_target(url)

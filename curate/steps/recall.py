@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from curate import hub
 from curate.archive import config as configuration
 from curate.archive import repository
-from curate.archive.release_folders import cuts, holds
+from curate.archive.release_folders import holds_any_of, release_folders
 from curate.archive.repository import Archive
 from curate.core import clock, durable, versions
 from curate.core.actor import TOOL, who
@@ -34,7 +34,7 @@ from curate.hub.folder.target import FolderHub
 from curate.hub.protocol import Settings, Target
 from curate.keys.derivation import Keys
 from curate.releases import recall_notices, recall_state
-from curate.releases.purge import to_purge
+from curate.releases.purge import stale_versions
 from curate.steps.publish import publish
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
@@ -190,10 +190,10 @@ def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | N
             if found.subject in names:
                 return found
         studies = _studies(archive, subject, names)
-        held = {path.name for path in _published(archive) if holds(path, frozenset(studies))}
+        held = {path.name for path in _published(archive) if holds_any_of(path, frozenset(studies))}
         urls = {e.payload["target"] for e in archive.ledger.events("published")} if targets is None else targets
         urls = {url for url in urls if hub.open_target(url).can_erase}  # another got nothing about a person
-        held |= {v for url in urls for v in to_purge(archive, url) if _left(archive, studies, v)}
+        held |= {v for url in urls for v in stale_versions(archive, url) if _left(archive, studies, v)}
         there = {(e.payload["target"], e.subject) for e in archive.ledger.events("published")}
         touched = sorted(url for url in urls if any((url, version) in there for version in held))
         if not touched:
@@ -243,7 +243,7 @@ def _ids(folder: Path) -> set[str]:
 
 def _published(archive: Archive) -> list[Path]:
     names = {event.subject for event in archive.ledger.events("published")}
-    return [path for path in cuts(archive) if path.name in names]
+    return [path for path in release_folders(archive) if path.name in names]
 
 
 def _left(archive: Archive, studies: Collection[str], version: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from curate.archive import receipts, repository
-from curate.archive.release_folders import cuts, holds
+from curate.archive.release_folders import holds_any_of, release_folders
 from curate.archive.repository import Archive
 from curate.core.errors import InputError
 from curate.core.findings import rule
@@ -51,7 +51,7 @@ def status(root: Path, receipt: str) -> Status:
 def _versions(archive: Archive, study: str) -> tuple[str, ...]:
     published = {event.subject for event in archive.ledger.events("published")}
     one = frozenset({study})
-    return tuple(path.name for path in cuts(archive) if path.name in published and holds(path, one))
+    return tuple(path.name for path in release_folders(archive) if path.name in published and holds_any_of(path, one))
 
 
 def _reasons(archive: Archive, study: str) -> tuple[tuple[str, str], ...]:

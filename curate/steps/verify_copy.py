@@ -17,7 +17,7 @@ from curate.core.errors import InputError
 from curate.core.progress import Progress, silent
 from curate.hub.protocol import RELEASE_FILE, parse_release
 from curate.loading import copies, manifest_tables, trusted
-from curate.loading.copies import Held
+from curate.loading.copies import CopyRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def verify_copy(
     found = trusted.find(release, version, key)
     newest = found if found.newest == found.version else trusted.find(release, found.newest, key)
     listed = {entry.sha256 for one in (found, newest) for entry in parse_release(one.read(RELEASE_FILE))[1]}
-    held: list[Held] = []
+    held: list[CopyRecord] = []
     unread: set[str] = set()
     other = 0
     for path in progress.over(sorted(p for p in folder.rglob("*") if p.is_file()), "files", None):
@@ -103,11 +103,13 @@ def delete_revoked(folder: Path, report: CopyReport) -> int:
     return len(report.revoked)
 
 
-def _is_revoked(one: Held, revoked: set[bytes]) -> bool:
+def _is_revoked(one: CopyRecord, revoked: set[bytes]) -> bool:
     return one.digest is not None and hashlib.sha256(one.digest).digest() in revoked
 
 
-def _state(one: Held, known: set[bytes], uids: set[str], studies: set[str], revoked: set[bytes], gone: set[str]) -> str:
+def _state(
+    one: CopyRecord, known: set[bytes], uids: set[str], studies: set[str], revoked: set[bytes], gone: set[str]
+) -> str:
     """What a file holds by one instance, or by a row: of a study that is gone, of one of the release, of none."""
     if _is_revoked(one, revoked) or one.study in gone:
         return "revoked"
@@ -118,7 +120,7 @@ def _state(one: Held, known: set[bytes], uids: set[str], studies: set[str], revo
     return "altered" if one.instance in uids else "unknown"
 
 
-def _known(path: Path, held: Iterable[Held]) -> tuple[set[bytes], set[str]]:
+def _known(path: Path, held: Iterable[CopyRecord]) -> tuple[set[bytes], set[str]]:
     """Those digests and ids of the files that the release has too; memory grows with the files only."""
     held = list(held)
     digests = pa.array(sorted({one.digest for one in held if one.digest}), pa.binary(32))
@@ -131,7 +133,7 @@ def _known(path: Path, held: Iterable[Held]) -> tuple[set[bytes], set[str]]:
     return known, named
 
 
-def _studies(paths: Iterable[Path], held: Iterable[Held]) -> set[str]:
+def _studies(paths: Iterable[Path], held: Iterable[CopyRecord]) -> set[str]:
     """Those studies of which files hold rows that a release has too."""
     wanted = pa.array(sorted({one.study for one in held if one.study}), pa.string())
     found: set[str] = set()
@@ -141,7 +143,7 @@ def _studies(paths: Iterable[Path], held: Iterable[Held]) -> set[str]:
     return found
 
 
-def _revoked(paths: Iterable[Path], held: Iterable[Held]) -> set[bytes]:
+def _revoked(paths: Iterable[Path], held: Iterable[CopyRecord]) -> set[bytes]:
     hashed = pa.array(sorted({hashlib.sha256(one.digest).digest() for one in held if one.digest}), pa.binary(32))
     found: set[bytes] = set()
     for path in paths:

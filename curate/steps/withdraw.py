@@ -10,8 +10,8 @@ from curate.archive.repository import Archive
 from curate.core.errors import InputError
 from curate.deid import pseudonyms
 from curate.keys.derivation import Keys
-from curate.releases.removal import take
-from curate.releases.withdrawal import Erased, settle
+from curate.releases.removal import remove_studies
+from curate.releases.withdrawal import Erased, finish_withdrawals
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ def withdraw(root: Path, subject: str) -> Withdrawal:
     """
     with repository.opened(root, write=True) as archive:
         keys = Keys.from_secret(archive.secret)
-        before = settle(archive)
+        before = finish_withdrawals(archive)
         studies, known = _find(archive, keys, subject.strip())
         if not studies and not known:
             hint = "Give a study's id (published or original), a donor's, or a receipt; check it for typing errors."
             raise InputError("Nothing in this archive goes by that study, donor or receipt.", hint=hint)
         if not studies:
             return Withdrawal(0, True, before.recut, before.dropped, damaged=before.damaged)
-        taken = take(archive, keys, studies)
-        done: Erased = settle(archive)
+        taken = remove_studies(archive, keys, studies)
+        done: Erased = finish_withdrawals(archive)
         waited = taken.entries if not taken.records else 0
         return Withdrawal(len(studies), False, done.recut, done.dropped, waited, done.damaged)
 

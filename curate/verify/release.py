@@ -20,7 +20,7 @@ from curate.verify.checks import seal as sealing
 from curate.verify.checks.disclosure import check_disclosure
 from curate.verify.checks.faces import check_faces
 from curate.verify.checks.instances import check_instances
-from curate.verify.checks.pixel_review import check_looks
+from curate.verify.checks.pixel_review import check_pixel_review
 from curate.verify.checks.pixels import check_pixels
 from curate.verify.checks.seal import Seal
 from curate.verify.verified_cache import Remembered
@@ -65,7 +65,7 @@ def check_release(
         "previews": partial(previews.check_previews, known=known),
         "licenses": texts.check_licenses,
         "texts": texts.check_texts,
-        "looks": check_looks,
+        "looks": check_pixel_review,
         "disclosure": check_disclosure,
         "attestations": check_attestations,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from curate.archive import repository
-from curate.archive.release_folders import cuts
+from curate.archive.release_folders import release_folders
 from tests.steps.archives import make_archive
 
 
@@ -17,4 +17,4 @@ def test_versions_are_listed_as_they_were_cut(tmp_path: Path) -> None:
         (root / "releases" / name / "release.json").touch()
     (root / "releases" / "3.0.0").mkdir()
     with repository.opened(root, write=False) as archive:
-        assert [folder.name for folder in cuts(archive)] == ["1.9.0", "1.10.0", "2.0.0"]
+        assert [folder.name for folder in release_folders(archive)] == ["1.9.0", "1.10.0", "2.0.0"]

@@ -11,7 +11,7 @@ from curate.core.findings import has_errors
 from curate.deid import rewrite, verify
 from curate.deid.dates import parse_date
 from curate.deid.pseudonyms import donor_id, further_donor_id, new_uid
-from curate.deid.repseudonymize import restate
+from curate.deid.repseudonymize import repseudonymize
 from curate.dicom.model import MalformedError
 from tests import synth
 from tests.dicom import real
@@ -26,7 +26,7 @@ def test_only_pseudonym_dates_and_other_uids_change() -> None:
     clean = whole(rewrite.rewrite(synth.instance_bytes(), context_of(synth.instance_bytes()), POLICY))
     before = pydicom.dcmread(io.BytesIO(clean))
     own = {before.StudyInstanceUID, before.SeriesInstanceUID, before.SOPInstanceUID}
-    data = restate(clean, FURTHER, 40, lambda uid: uid if uid in own else new_uid(KEYS, f"1 {uid}"), POLICY)
+    data = repseudonymize(clean, FURTHER, 40, lambda uid: uid if uid in own else new_uid(KEYS, f"1 {uid}"), POLICY)
     after = pydicom.dcmread(io.BytesIO(data))
     assert not has_errors(verify.verify(data, POLICY))
     assert DONOR.encode() not in data
@@ -46,10 +46,10 @@ def test_a_series_is_restated_file_by_file_as_in_a_fresh_process() -> None:
     forget()
     files = [synth.instance_bytes(1, 0, 0, number) for number in range(6)]
     clean = [whole(rewrite.rewrite(data, context_of(files[0]), POLICY)) for data in files]
-    renamed = [restate(data, FURTHER, 40, lambda uid: new_uid(KEYS, f"1 {uid}"), POLICY) for data in clean]
+    renamed = [repseudonymize(data, FURTHER, 40, lambda uid: new_uid(KEYS, f"1 {uid}"), POLICY) for data in clean]
     for data, after_others in zip(clean, renamed, strict=True):
         forget()
-        assert restate(data, FURTHER, 40, lambda uid: new_uid(KEYS, f"1 {uid}"), POLICY) == after_others
+        assert repseudonymize(data, FURTHER, 40, lambda uid: new_uid(KEYS, f"1 {uid}"), POLICY) == after_others
 
 
 def _day(text: str) -> date:
@@ -69,9 +69,9 @@ def test_real_files_come_back_as_they_were() -> None:
             continue
         if has_errors(verify.verify(clean, POLICY)):
             continue
-        moved = restate(clean, FURTHER, 40, lambda uid: uid, POLICY)
+        moved = repseudonymize(clean, FURTHER, 40, lambda uid: uid, POLICY)
         assert not has_errors(verify.verify(moved, POLICY)), path.name
         assert DONOR.encode() not in moved, path.name
-        assert restate(moved, DONOR, -40, lambda uid: uid, POLICY) == clean, path.name
+        assert repseudonymize(moved, DONOR, -40, lambda uid: uid, POLICY) == clean, path.name
         compared += 1
     assert compared >= 60

@@ -15,7 +15,7 @@ from curate.core.errors import StorageError
 from curate.dicom.io.scan_record import Scan
 from curate.donation.header_scan import nothing
 from curate.donation.hierarchy import group
-from curate.donation.scan_index import Looked
+from curate.donation.scan_index import ScanIndex
 from curate.donation.sources import SourceFile
 
 _UIDS = st.sampled_from(["1.2", "1.2.3", "1.3", "1.4.5"])
@@ -38,7 +38,7 @@ def test_studies_are_those_that_memory_would_give(scans: list[Scan], data: st.Da
     numbered = [(n, file, scan) for n, (file, scan) in enumerate(zip(files, scans, strict=True))]
     expected = group(zip(files, scans, strict=True)).studies
     with tempfile.TemporaryDirectory() as folder:
-        looked = Looked(Path(folder) / "tmp")
+        looked = ScanIndex(Path(folder) / "tmp")
         for one in data.draw(st.permutations(numbered)):
             looked.add([one])
         studies = list(looked.studies())
@@ -51,7 +51,7 @@ def test_studies_are_those_that_memory_would_give(scans: list[Scan], data: st.Da
 
 def test_no_room_is_said_plainly(tmp_path: Path) -> None:
     """Where the disk takes no more, the message says what could not be done and what to do."""
-    looked = Looked(tmp_path / "tmp")
+    looked = ScanIndex(tmp_path / "tmp")
     looked._db.execute("PRAGMA max_page_count=4")
     one = nothing("", 1)._replace(study_uid="1.2", sop_instance_uid="1.2.3")
     file = SourceFile("1:1", tmp_path / ("x" * 4000), 1)

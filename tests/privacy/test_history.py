@@ -9,7 +9,7 @@ from curate.core.errors import InputError
 from curate.policies import PrivacyPolicy
 from curate.privacy import generalization_ladder
 from curate.privacy.generalization import recode
-from curate.privacy.republication import audit, donors_below, ever, together
+from curate.privacy.republication import audit, combined, donors_below, ever
 from curate.privacy.risk import risk
 
 AGE = [generalization_ladder.age()]
@@ -80,7 +80,7 @@ def test_null_says_nothing_of_what_was_published_before() -> None:
 def test_cells_that_contradict_each_other_set_a_study_apart() -> None:
     """Bands without a common year are no class that others share."""
     releases = [_release(["40-49"] * 12), _release(["50-59", "50-59", *["40-49"] * 10])]
-    assert risk(together(releases, AGE), ["age"], 11).by_donor.k == 1
+    assert risk(combined(releases, AGE), ["age"], 11).by_donor.k == 1
 
 
 def test_what_was_unsafe_before_is_inherited_and_does_not_block() -> None:

@@ -23,7 +23,7 @@ def break_down(*given: Any, **named: Any) -> Any:
 def test_a_series_that_cannot_be_drawn_has_its_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`review` draws the others."""
     monkeypatch.setattr(look, "_drawn", break_down)
-    looked = look.look(look.SeriesTask(1, "1.2", "CT", (), tmp_path))
+    looked = look.render_series(look.SeriesTask(1, "1.2", "CT", (), tmp_path))
     assert [(one.rule, one.place) for one in looked.findings()] == [("PROGRAM_DEFECT", "series 1.2")]
 
 
@@ -52,4 +52,4 @@ def test_under_debug_the_error_is_raised(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(look, "_drawn", break_down)
     monkeypatch.setenv("CURATE_DEBUG", "1")
     with pytest.raises(IndexError):
-        look.look(look.SeriesTask(1, "1.2", "CT", (), tmp_path))
+        look.render_series(look.SeriesTask(1, "1.2", "CT", (), tmp_path))

@@ -20,7 +20,7 @@ from curate.core import durable
 from curate.core.errors import StorageError
 from curate.core.findings import has_errors
 from curate.donation import quasi_identifiers
-from curate.releases.split_pseudonyms import name_anew, part_of
+from curate.releases.split_pseudonyms import part_of, split_donors
 from curate.steps.publish import publish
 from curate.steps.withdraw import withdraw
 from curate.verify.release import check_release
@@ -98,13 +98,13 @@ def test_an_id_can_be_taken_back_before_publication(tmp_path: Path) -> None:
     take_in(archive, tmp_path / "later", [3, 4], study=1)
     with repository.opened(archive, write=True) as opened:
         later = next(record for record in opened.ledger.studies() if record.payload["day"])
-        name_anew(opened, {later.study_id: 1})
+        split_donors(opened, {later.study_id: 1})
         moved = opened.ledger.study(later.study_id)
         assert moved is not None
         assert moved.published_donor != later.donor_id
-        name_anew(opened, {later.study_id: 1})
+        split_donors(opened, {later.study_id: 1})
         assert opened.ledger.study(later.study_id) == moved
-        name_anew(opened, {later.study_id: 0})
+        split_donors(opened, {later.study_id: 0})
         back = opened.ledger.study(later.study_id)
         assert back is not None
         assert back.published_donor == later.donor_id
@@ -129,7 +129,7 @@ def test_a_kill_at_any_step_leaves_the_study_under_one_id(tmp_path: Path, monkey
             steps = itertools.count()
             monkeypatch.setattr(durable, "observer", lambda *_: _fail() if next(steps) == fault else None)  # noqa: B023
             try:
-                name_anew(opened, {later.study_id: 1})
+                split_donors(opened, {later.study_id: 1})
             except StorageError:
                 record = opened.ledger.study(later.study_id)
                 assert record is not None

@@ -17,8 +17,8 @@ from curate.core import clock
 from curate.core.actor import TOOL, who
 from curate.core.findings import has_errors
 from curate.keys.derivation import Keys
-from curate.releases.removal import take
-from curate.releases.withdrawal import settle
+from curate.releases.removal import remove_studies
+from curate.releases.withdrawal import finish_withdrawals
 from curate.steps.release import Cut
 from curate.verify.checks import seal
 from curate.verify.checks.disclosure import check_disclosure
@@ -124,8 +124,8 @@ def grow(archive: Path, new: range, again: range) -> None:
 def take_out(archive: Path, gone: frozenset[str]) -> None:
     """Withdraw several studies at once."""
     with repository.opened(archive, write=True) as opened:
-        take(opened, Keys.from_secret(opened.secret), gone)
-        settle(opened)
+        remove_studies(opened, Keys.from_secret(opened.secret), gone)
+        finish_withdrawals(opened)
 
 
 def cut(archive: Path, reader: Reader) -> Cut:

@@ -110,7 +110,7 @@ def test_what_no_decoder_serves_is_said(tmp_path: Path) -> None:
     dataset.save_as(broken)
     (tmp_path / "images").mkdir()
     task = look.SeriesTask(1, "1", "CT", ((broken, 0, broken.stat().st_size),), tmp_path)
-    looked = look.look(task)
+    looked = look.render_series(task)
     assert (looked.frames, looked.undecoded, looked.strips) == (0, 1, ())
 
 

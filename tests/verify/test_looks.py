@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.verify.checks.pixel_review import check_looks
+from curate.verify.checks.pixel_review import check_pixel_review
 from curate.verify.checks.seal import Seal
 from curate.verify.release import check_release
 
@@ -22,5 +22,5 @@ def test_a_profile_that_is_none_is_told_not_raised(tmp_path: Path, stated: objec
     path.chmod(0o644)
     path.write_text(json.dumps(sealed | {"profile": stated}))
     assert "looks" in [result.name for result in check_release(folder)]
-    found = check_looks(Seal(folder, sealed["version"], sealed | {"profile": stated}))
+    found = check_pixel_review(Seal(folder, sealed["version"], sealed | {"profile": stated}))
     assert {(finding.rule, finding.tag) for finding in found.findings} >= {("PIXELS_NOT_AS_PROFILE", "burned_in")}

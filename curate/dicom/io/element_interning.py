@@ -13,7 +13,7 @@ _MOST_TABLES = 8
 
 
 @dataclass(slots=True)
-class Shared:
+class ElementTable:
     """Elements by their raw bytes; by their heads, the last open-ended sequences."""
 
     elements: dict[bytes, Element] = field(default_factory=dict)
@@ -34,16 +34,16 @@ class Shared:
             self.size = 0
 
 
-_tables: dict[tuple[bool, tuple[str, ...]], Shared] = {}
+_tables: dict[tuple[bool, tuple[str, ...]], ElementTable] = {}
 
 
-def table_of(top: bool, encodings: tuple[str, ...]) -> Shared:
+def table_of(top: bool, encodings: tuple[str, ...]) -> ElementTable:
     """Where elements are shared: apart for the top level, since those below have a bound on their depth."""
     table = _tables.get((top, encodings))
     if table is None:
         if len(_tables) >= _MOST_TABLES:
             _tables.clear()
-        table = _tables[(top, encodings)] = Shared()
+        table = _tables[(top, encodings)] = ElementTable()
     return table
 
 

@@ -57,10 +57,10 @@ class Parsed:
     dataset: Item
     transfer_syntax: str
     findings: tuple[Finding, ...] = ()
-    track: Track | None = None
+    track: SeriesLayout | None = None
 
 
-class Track:
+class SeriesLayout:
     """A layout: `tags` in their order up to the pixels, and which of them vary among the files that keep to it."""
 
     __slots__ = ("_last", "_meta", "_steps", "_syntax", "_units", "base", "tags", "varying")
@@ -161,7 +161,7 @@ def _read_pixels(data: bytes, place: int, item: Item, units: int, *, whole: bool
     return True
 
 
-_tracks: tuple[Track, ...] = ()
+_tracks: tuple[SeriesLayout, ...] = ()
 
 
 def follow(data: bytes, *, whole: bool) -> Parsed | None:
@@ -176,7 +176,7 @@ def follow(data: bytes, *, whole: bool) -> Parsed | None:
     return None
 
 
-def learn(data: bytes, head: Head, spans: list[tuple[int, int, int]], item: Item) -> Track | None:
+def learn(data: bytes, head: Head, spans: list[tuple[int, int, int]], item: Item) -> SeriesLayout | None:
     """The track of a file that kept to none, for the files that come after it."""
     global _tracks
     spans = [span for span in spans if span[0] < _BULK]
@@ -186,7 +186,7 @@ def learn(data: bytes, head: Head, spans: list[tuple[int, int, int]], item: Item
     before = next((t for t in _tracks if t.tags == tuple(tags) and t.base.encodings == item.encodings), None)
     varying = frozenset() if before is None else _varying(before, item)
     varying = frozenset(tag for tag in varying if tag > SPECIFIC_CHARACTER_SET or _needs_none(item[tag]))
-    made = Track(data, head, spans, item, varying)
+    made = SeriesLayout(data, head, spans, item, varying)
     _tracks = (made, *(one for one in _tracks if one is not before))[:_MOST_TRACKS]
     return made
 
@@ -209,7 +209,7 @@ def _follows(data: bytes, head: Head, spans: list[tuple[int, int, int]]) -> bool
     return place == len(data) or data[place : place + 4] == _PIXELS
 
 
-def _varying(before: Track, item: Item) -> frozenset[int]:
+def _varying(before: SeriesLayout, item: Item) -> frozenset[int]:
     """What differs within a series; of another series, what differed within the one before it."""
     known, base = frozenset(before.varying), before.base
     if item.get(_SERIES) != base.get(_SERIES):

@@ -10,7 +10,7 @@ from curate.dicom.io.character_sets import DEFAULT
 from curate.dicom.io.elements import Source, read_elements, source_of
 from curate.dicom.io.file_meta import DEFLATED, MAX_RATIO, Head, inflate, read_head
 from curate.dicom.io.layout_cache import Parsed
-from curate.dicom.io.vr_inference import settle
+from curate.dicom.io.vr_inference import infer_vrs
 from curate.dicom.model import Item, MalformedError
 
 
@@ -34,7 +34,7 @@ def _read(data: bytes) -> Parsed:
     read_elements(source, start, len(body), head.explicit, dataset, 0, ends_with=0)
     if source.trailing:
         findings.append(Finding("TRAILING_BYTES"))
-    settle(dataset, source.ambiguous, little=source.little)
+    infer_vrs(dataset, source.ambiguous, little=source.little)
     known = None if findings else _learned(data, head, source, dataset)
     return Parsed(head.meta, dataset, head.syntax, tuple(findings), known)
 
@@ -69,7 +69,7 @@ def _read_first(data: bytes, last: int) -> Parsed:
     return Parsed(head.meta, item, head.syntax, head.findings, known)
 
 
-def _learned(data: bytes, head: Head, source: Source, item: Item) -> layout_cache.Track | None:
+def _learned(data: bytes, head: Head, source: Source, item: Item) -> layout_cache.SeriesLayout | None:
     """The track of a file in explicit little endian about whose elements nothing is open."""
     plain = source.data is data and head.explicit and head.little and not source.ambiguous
     return layout_cache.learn(data, head, source.spans, item) if plain else None

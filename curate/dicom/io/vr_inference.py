@@ -7,7 +7,7 @@ from curate.dicom.dictionary import allowed_vrs
 from curate.dicom.model import PIXEL_DATA, Bytes, Element, Item
 
 
-def settle(dataset: Item, ambiguous: list[tuple[Item, int]], *, little: bool) -> None:
+def infer_vrs(dataset: Item, ambiguous: list[tuple[Item, int]], *, little: bool) -> None:
     """Give the attributes whose VR another one decides their VR, and swap big-endian pixels."""
     signed = dataset.raw(tags.PixelRepresentation)[:1] == b"\x01"
     for item, tag in ambiguous:

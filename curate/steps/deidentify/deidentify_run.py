@@ -27,7 +27,7 @@ from curate.parallel import Pool, Workers
 from curate.policies import Policy
 from curate.steps.deidentify import coded_table, handover
 from curate.steps.deidentify import key_files as private
-from curate.steps.deidentify.key_files import Beside
+from curate.steps.deidentify.key_files import KeyFiles
 from curate.steps.deidentify.plans import StudyPlan, anchored, beside_others, plans, with_heads
 from curate.steps.deidentify.work import PARTIAL, Batch, File, Outcome, clean, refuse
 
@@ -125,7 +125,7 @@ class _Run:
 
     def __init__(
         self,
-        beside: Beside,
+        beside: KeyFiles,
         dest: Path,
         policy: Policy,
         donation: Donation,

@@ -11,12 +11,12 @@ from curate.deid import pseudonyms
 from curate.keys import sealed_log
 from curate.keys.derivation import Keys
 from curate.steps.deidentify import coded_table
-from curate.steps.deidentify.key_files import Beside
+from curate.steps.deidentify.key_files import KeyFiles
 from curate.steps.deidentify.plans import StudyPlan
 from curate.steps.deidentify.work import PARTIAL
 
 
-def write_table(beside: Beside, path: Path, given: list[StudyPlan], gone: list[str]) -> list[Finding]:
+def write_table(beside: KeyFiles, path: Path, given: list[StudyPlan], gone: list[str]) -> list[Finding]:
     """Receipts first, on the disk; then the table that names their digests, with lines of earlier batches.
 
     `given` are the studies of which something was written, `gone` the ids of which nothing may stay in it.
@@ -36,7 +36,7 @@ def write_table(beside: Beside, path: Path, given: list[StudyPlan], gone: list[s
     return findings
 
 
-def _codes(beside: Beside, given: list[StudyPlan]) -> dict[str, str]:
+def _codes(beside: KeyFiles, given: list[StudyPlan]) -> dict[str, str]:
     """A code for each donation: the one that it has, or a new one."""
     wanted = {plan.study_id for plan in given}
     codes: dict[str, str] = {}

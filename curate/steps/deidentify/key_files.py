@@ -28,7 +28,7 @@ from curate.steps.deidentify.work import PARTIAL
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Beside:
+class KeyFiles:
     """An open key with its neighbours; no other run uses them at the same time."""
 
     path: Path
@@ -55,7 +55,7 @@ class Beside:
         return self.path.with_name(f"{self.path.name}.tmp")
 
 
-def since(beside: Beside, dest: Path, policy: Policy, now: int) -> int:
+def since(beside: KeyFiles, dest: Path, policy: Policy, now: int) -> int:
     """Since when DEST is written under this profile, by this version of the tool, ns; what is older is made anew.
 
     `now` is what DEST's own file system takes for now, so that the times of its files compare.
@@ -111,7 +111,7 @@ def _is_ours(entry: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path, *, under_passphrase: bool) -> Iterator[Beside]:
+def opened(path: Path, *, under_passphrase: bool) -> Iterator[KeyFiles]:
     """The key, made where it is not there yet, held by this run alone.
 
     Raises:
@@ -125,7 +125,7 @@ def opened(path: Path, *, under_passphrase: bool) -> Iterator[Beside]:
             _lock(lock, path)
             if not path.exists():
                 secret_file.make(path, under_passphrase=under_passphrase)
-            beside = Beside(path, Keys.from_secret(secret_file.read(path)))
+            beside = KeyFiles(path, Keys.from_secret(secret_file.read(path)))
             durable.remove(beside.temporary)
             beside.temporary.mkdir(mode=0o700)
             held.callback(durable.remove, beside.temporary)

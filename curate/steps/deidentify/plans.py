@@ -24,7 +24,7 @@ from curate.metadata.table import StudyRow
 from curate.parallel import Pool
 from curate.policies import Policy
 from curate.steps.deidentify import coded_table
-from curate.steps.deidentify.key_files import Beside
+from curate.steps.deidentify.key_files import KeyFiles
 from curate.steps.deidentify.work import Look, Seen, Volumes, look, unjudged, unseen
 from curate.steps.deidentify.work import judge as judge_heads
 
@@ -156,7 +156,7 @@ def _patient(study: StoredStudy) -> str:
     return f"patient {marks[0].hex()}" if marks else f"study {study.study_uid}"
 
 
-def anchored(beside: Beside, planned: list[StudyPlan]) -> list[StudyPlan]:
+def anchored(beside: KeyFiles, planned: list[StudyPlan]) -> list[StudyPlan]:
     """The plans with their place in time: each donor's first day and each study's first moment are fixed once.
 
     They are on the disk before any file rests on them, so that a later batch of the same donor, or of the same
@@ -182,7 +182,7 @@ def anchored(beside: Beside, planned: list[StudyPlan]) -> list[StudyPlan]:
     return [_placed(plan, moments.get(plan.study_id), days.get(plan.donor_id)) for plan in planned]
 
 
-def _remembered(beside: Beside, donors: set[str], studies: set[str]) -> tuple[dict[str, str], dict[str, int]]:
+def _remembered(beside: KeyFiles, donors: set[str], studies: set[str]) -> tuple[dict[str, str], dict[str, int]]:
     """Days of donors and moments of studies that earlier batches fixed; the first one holds."""
     days: dict[str, str] = {}
     moments: dict[str, int] = {}

@@ -33,7 +33,7 @@ _COUNTED = ("applied", "warnings", "refused_instances", "pixels", "faces")
 _Entry = tuple[Order, Row, Path, int, bool]
 
 
-def united(
+def merged_study(
     task: StudyTask, work: Work, record: StudyRecord, notes: Notes, fresh: Work, again: Collection[str]
 ) -> StudyRecord:
     """Pack all instances in one order; the record of them, which takes the place of the one that is there.

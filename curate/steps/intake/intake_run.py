@@ -14,8 +14,8 @@ from pathlib import Path
 from curate import parallel
 from curate.archive import repository
 from curate.archive.ledger import QuarantineEntry
-from curate.archive.release_folders import cuts, held
-from curate.archive.repack import remove_unused, without
+from curate.archive.release_folders import release_folders, studies_in
+from curate.archive.repack import remove_unused, rewrite_without
 from curate.archive.repository import Archive
 from curate.core import clock, durable, remote
 from curate.core.actor import TOOL, who
@@ -221,11 +221,11 @@ class _Run:
     @cached_property
     def released(self) -> frozenset[str]:
         """The studies of this donation that a release shows, be it published or not; all, where one is missing."""
-        ours, folders = frozenset(self.studies), cuts(self.archive)
+        ours, folders = frozenset(self.studies), release_folders(self.archive)
         published = {event.subject for event in self.archive.ledger.events("published")}
         if published - {folder.name for folder in folders}:
             return ours
-        return frozenset[str]().union(*(held(folder, ours) for folder in folders))
+        return frozenset[str]().union(*(studies_in(folder, ours) for folder in folders))
 
     def _instances(self, study: StudyGroup[SourceFile]) -> tuple[SourceInstance, ...]:
         """The study's files in the order of the manifest, in which a later batch finds its place too."""
@@ -321,7 +321,7 @@ class _Run:
         gone = self._resolved(task, result)
         receipt = self.made.get(task.study_id) or self.given.of(task.study_id)
         before = ledger.study(task.study_id) if result.joined else None
-        moved = without(self.archive, [before] if before else [], frozenset({task.study_id}))
+        moved = rewrite_without(self.archive, [before] if before else [], frozenset({task.study_id}))
         with ledger.transaction():
             if receipt is not None:
                 ledger.put_receipt(receipt, task.study_id)

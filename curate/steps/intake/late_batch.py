@@ -28,7 +28,7 @@ from curate.keys.derivation import Keys
 from curate.policies import Policy
 from curate.steps.intake import admit, quarantine_store
 from curate.steps.intake.admit import StudyRefusedError
-from curate.steps.intake.batch_merge import united
+from curate.steps.intake.batch_merge import merged_study
 from curate.steps.intake.batch_state import Notes, row_mark, with_notes, word_marks
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 from curate.steps.intake.work import Work
@@ -247,7 +247,7 @@ def _together(part: StudyTask, keys: Keys, batch: _Batch, fresh: Work, folder: P
     part = replace(part, license=payload["license"], fold=payload["fold"])
     again = {i.place for i in fresh.refused if batch.marks[i.place].hex() in notes.refused}
     try:
-        record = united(part, work, batch.record, notes, fresh, again)
+        record = merged_study(part, work, batch.record, notes, fresh, again)
     except StudyRefusedError:
         return _result(part, keys, batch, batch.late, [*fresh.findings, *work.findings])
     return _result(part, keys, batch, fresh.refused, [*fresh.findings, *work.findings], work, record)

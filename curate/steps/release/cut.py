@@ -26,9 +26,9 @@ from curate.policies import Policy
 from curate.privacy.loss import Loss
 from curate.releases import archive_soundness, publication_context, recall_notices, release_files
 from curate.releases.attest import attest
-from curate.releases.split_pseudonyms import name_anew
+from curate.releases.split_pseudonyms import split_donors
 from curate.releases.version_history import history_before
-from curate.releases.withdrawal import settle
+from curate.releases.withdrawal import finish_withdrawals
 from curate.steps.release import doi, manifest
 from curate.steps.release.changes import changes
 from curate.steps.release.content import (
@@ -91,7 +91,7 @@ def release(
         LockedError, StorageError, DamagedError: as their messages say; the archive is as it was.
     """
     with repository.opened(root, write=True) as archive:
-        settle(archive)
+        finish_withdrawals(archive)
         archive_soundness.refuse_unsound(archive)
         previous = newest_published(archive)
         _refuse_earlier(archive, previous)
@@ -100,7 +100,7 @@ def release(
             raise RefusedError(
                 "No study may be released.", hint=f"See what waits and why: curate quarantine {quoted(root)}"
             )
-        name_anew(archive, decision.parts)
+        split_donors(archive, decision.parts)
         consolidate(archive, decision.published.keys())
         last = _cuts(archive)[-1] if _cuts(archive) else None
         content = content_of(archive, decision)

@@ -65,7 +65,7 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class RenderedSeries:
     """What came of a series: strips by window, frames in all, instances that no decoder serves, the header.
 
     `died` are those of them of which a decoder died; `failed` is the rule by which the series could not be drawn.
@@ -94,7 +94,7 @@ class Looked:
         return f"series {self.series}"
 
 
-def look(task: SeriesTask) -> Looked:
+def render_series(task: SeriesTask) -> RenderedSeries:
     """Draw a series, whatever happens: a defect of our own is told as one of this series, and the others are drawn."""
     try:
         return _drawn(task)
@@ -104,12 +104,12 @@ def look(task: SeriesTask) -> Looked:
         return undrawn(task, defect().rule)
 
 
-def undrawn(task: SeriesTask, rule: str) -> Looked:
+def undrawn(task: SeriesTask, rule: str) -> RenderedSeries:
     """A series of which nothing can be shown, by a rule."""
-    return Looked(task.number, task.series, (), 0, 0, (), failed=rule)
+    return RenderedSeries(task.number, task.series, (), 0, 0, (), failed=rule)
 
 
-def _drawn(task: SeriesTask) -> Looked:
+def _drawn(task: SeriesTask) -> RenderedSeries:
     """The series; an instance that no decoder serves is counted, and the rest goes on."""
     drawers: dict[str, _Drawer] = {}
     header = _Header()
@@ -136,7 +136,7 @@ def _drawn(task: SeriesTask) -> Looked:
     strips = tuple((name, drawer.finish()) for name, drawer in drawers.items())
     faceless = any("113102" in line.value for line in header.lines() if line.name == "CodeValue")
     drawn = _surface(task, series, faceless)
-    return Looked(task.number, task.series, strips, count, undecoded, header.lines(), drawn, faceless, died)
+    return RenderedSeries(task.number, task.series, strips, count, undecoded, header.lines(), drawn, faceless, died)
 
 
 def _surface(task: SeriesTask, series: dict[str, Series], faceless: bool) -> str:

@@ -20,7 +20,7 @@ from curate.core.progress import Progress, silent
 from curate.core.records import CheckResult
 from curate.pages import charts, site
 from curate.steps.review import review_tables
-from curate.steps.review.look import Looked, look, undrawn
+from curate.steps.review.look import RenderedSeries, render_series, undrawn
 from curate.verify.checks import seal
 from curate.verify.checks.disclosure import ReleaseRisk, release_risk
 from curate.verify.checks.previews import is_small_png
@@ -152,7 +152,7 @@ def _series_pages(shown: _Shown, workers: int, progress: Progress) -> tuple[int,
         (shown.folder / name).mkdir()
     tasks = list(review_tables.tasks(shown.seal, shown.folder, shown.numbers))
     frames, findings = 0, list[Finding]()
-    done = parallel.map_unordered(look, tasks, workers, lost=partial(undrawn, rule="WORKER_DIED"))
+    done = parallel.map_unordered(render_series, tasks, workers, lost=partial(undrawn, rule="WORKER_DIED"))
     with connect(shown.seal) as db:
         for _, looked in progress.over(done, "series drawn", len(tasks)):
             frames += looked.frames
@@ -161,7 +161,7 @@ def _series_pages(shown: _Shown, workers: int, progress: Progress) -> tuple[int,
     return frames, merge(findings)
 
 
-def _series_page(shown: _Shown, looked: Looked, row: review_tables.Row, evidence: review_tables.Row) -> None:
+def _series_page(shown: _Shown, looked: RenderedSeries, row: review_tables.Row, evidence: review_tables.Row) -> None:
     warnings = [(rule(code), count) for code, count in sorted(evidence.get("warnings", {}).items())]
     shown.page(
         f"series/{looked.number}.html",

@@ -25,7 +25,7 @@ _UNSEEN = (  # by option of the profile: what an unseen study has, and what its 
 )
 
 
-def check_looks(seal: Seal) -> CheckResult:
+def check_pixel_review(seal: Seal) -> CheckResult:
     """Studies that entered unseen, before the profile asked for a look or without what looks: warnings."""
     findings = []
     with connect(seal) as db:
