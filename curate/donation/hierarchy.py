@@ -69,7 +69,7 @@ class StudyGroup(Generic[Place]):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Grouped(Generic[Place]):
-    """All studies by UID, and the files that belong to none, each with its rule in `scan.rule`."""
+    """All studies by UID, and the files that belong to none, each with its rule in `Scan.rule`."""
 
     studies: tuple[StudyGroup[Place], ...]
     loose: tuple[Member[Place], ...]

@@ -1,6 +1,6 @@
 """The studies that are here and that a release revokes: by their bytes, as they are or as they went out.
 
-A study that first came out after the backup may have done so under a further id (`further.py`): with other bytes
+A study that first came out after the backup may have done so under a further id (`split_pseudonyms.py`): with other bytes
 than it has here. The ids are keyed, so the archive can tell what its bytes would have been.
 """
 

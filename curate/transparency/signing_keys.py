@@ -62,7 +62,7 @@ def configuration() -> Path:
 
 
 def make(path: Path, name: str, *, under_passphrase: bool = False, variable: str = VARIABLE) -> KeyFile:
-    """A new key under a name as `notes.key_name` forms it, written for its owner only.
+    """A new key under a name as `signed_note.key_name` forms it, written for its owner only.
 
     Raises:
         InputError: a file lies there already, or a passphrase is wanted and none is given.

@@ -309,7 +309,7 @@ CLOSED = frozenset((
 MADE_ANEW = frozenset(("uid", "donor", "label", "ordinal", "date", "time", "datetime", "order", "weight"))
 NOTHING = frozenset(("empty", "never", "drop"))
 CHECKED_BESIDE_OTHERS = frozenset(("code", "meaning"))
-"""A code passes in itself, and stays where its scheme has it: `codes.clean`."""
+"""A code passes in itself, and stays where its scheme has it: `coded_concepts.clean`."""
 NUMBERS = frozenset(
     ("num", "exact", "big", "measured", "padding", "floats", "indices", "lut", "pixels", "order", "weight")
 )

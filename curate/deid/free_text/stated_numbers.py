@@ -156,7 +156,7 @@ class _States:
         self._inner: dict[int, list[float]] | None = None
 
     def quantity(self, said: str) -> bool:
-        """Whether a quantity as `terms.quantities` writes it is stated, rounded as it is written."""
+        """Whether a quantity as `descriptions.quantities` writes it is stated, rounded as it is written."""
         match = _SAID.fullmatch(said)
         if match is None:
             return False

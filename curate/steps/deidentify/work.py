@@ -73,7 +73,7 @@ class File:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Batch:
-    """Files of one study, to be written below `dest`; `since` as `beside.since`, the rest as in `StudyContext`."""
+    """Files of one study, to be written below `dest`; `since` as `key_files.since`, the rest as in `StudyContext`."""
 
     dest: Path
     study_id: str
