@@ -166,8 +166,13 @@ def _print_health(health: curate.Health, dry_run: bool) -> None:
         out.print(Text("Can be mended:" if dry_run else "Mended:"), style="bold")
         for finding in health.repaired:
             out.print(Text(f"  {finding.rule}  {finding.place}"), soft_wrap=True)
-    if health.damaged:
+    damaged = [finding for finding in health.damaged if has_errors([finding])]
+    noted = [finding for finding in health.damaged if finding not in damaged]
+    if damaged:
         out.print(Text("Damaged:"), style="bold red")
-        shared.print_findings(health.damaged, out)
+        shared.print_findings(damaged, out)
     elif not health.repaired:
         out.print(Text("The archive is sound."), style="green")
+    if noted:
+        out.print(Text("To note:"), style="bold")
+        shared.print_findings(noted, out)

@@ -1,6 +1,6 @@
 """Take studies out of the archive: write what stays without what goes, then tell the ledger, all at once.
 
-What the ledger's transaction leaves behind, in releases, quarantine and receipts, `withdrawal.finish_withdrawals` takes out.
+What the ledger's transaction leaves behind, in releases, quarantine and receipts, `finish_withdrawals` takes out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The studies that are here and that a release revokes: by their bytes, as they are or as they went out.
 
-A study that first came out after the backup may have done so under a further id (`split_pseudonyms.py`): with other bytes
-than it has here. The ids are keyed, so the archive can tell what its bytes would have been.
+A study that first came out after the backup may have done so under a further id (`split_pseudonyms.py`): with other
+bytes than it has here. The ids are keyed, so the archive can tell what its bytes would have been.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from curate import hub
+from curate import decoding, hub
 from curate.archive import receipts, repository
 from curate.archive.release_folders import recorded_digests
 from curate.archive.repack import remove_unused, unused
@@ -55,6 +55,7 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
             health.tell("LEDGER_STUDY", study, mended=False)
         if not dry_run:
             finish_withdrawals(archive)
+        _machine(health)
         _hubs(archive, health)
         spare = Spare(archive)
         with durable.storage_errors("mend the archive"):
@@ -64,6 +65,16 @@ def doctor(root: Path, *, dry_run: bool = False, progress: Progress = silent) ->
             _releases(archive, spare, health, dry_run, progress)
             _unused(archive, health, dry_run)
     return health
+
+
+def _machine(health: Health) -> None:
+    """What this machine does for the process that decodes what strangers coded."""
+    try:
+        confined = decoding.confinement().is_whole
+    except decoding.UndecodableError:  # there is no such process, so nothing coded is decoded either
+        confined = False
+    if not confined:
+        health.tell("DECODER_NOT_CONFINED", "this machine", mended=False)
 
 
 def _hubs(archive: Archive, health: Health) -> None:

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curate import decoding
 from curate.archive import receipts
 from curate.archive.repository import opened
+from curate.cli import comparing
 from curate.core.errors import InputError
 from curate.deid import pseudonyms
 from curate.keys.derivation import Keys
@@ -138,6 +140,20 @@ def test_a_sound_archive_is_told_so(archive: Path) -> None:
     told = curate("doctor", archive)
     assert "sound" in told.stdout
     assert {n: d for n, d in files_of(archive).items() if n in before} == before
+
+
+def test_a_machine_that_cannot_confine_the_decoder_is_named(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The archive is sound all the same: what the machine lacks is a note beside it, with what to do."""
+    assert decoding.confinement().is_whole
+    monkeypatch.setattr(decoding, "confinement", lambda: decoding.Confinement(limits=True, seccomp=False, landlock=0))
+    health = doctor(archive)
+    assert [(f.rule, f.place) for f in health.damaged] == [("DECODER_NOT_CONFINED", "this machine")]
+    comparing._print_health(health, dry_run=False)
+    told = capsys.readouterr().out
+    assert told.index("The archive is sound.") < told.index("To note:") < told.index("DECODER_NOT_CONFINED")
+    assert "Damaged:" not in told
 
 
 def _damage(path: Path) -> bytes:

@@ -16,8 +16,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from curate.archive.ledger import Event
 from curate.archive.repository import opened
-from curate.core.errors import HubError, InputError, LockedError
+from curate.core.errors import HubError, InputError, LockedError, RefusedError
 from curate.core.findings import has_errors
 from curate.deid import pseudonyms
 from curate.hub import open_target
@@ -65,6 +66,11 @@ def build(work: Path, hub: str) -> Path:
     toml = root / "archive.toml"
     toml.write_text(toml.read_text().replace("required = 0", "required = 2"))
     return root
+
+
+def _opened(root: Path) -> list[Event]:
+    with opened(root, write=False) as archive:
+        return list(archive.ledger.events("release_opened"))
 
 
 def id_of(root: Path, study: int) -> str:
@@ -153,6 +159,17 @@ def test_a_study_is_recalled_everywhere_and_the_public_is_told(root: Path, work:
     studies = pq.read_table(hub / "v1.1.1" / "manifest" / "studies.parquet")["study_id"].to_pylist()
     assert studies == sorted(id_of(root, n) for n in (0, 2, 3))  # 9 waits for its reviewers
     assert not (root / "recalls").exists() or not list((root / "recalls").iterdir())
+
+
+def test_a_clock_that_went_back_delays_no_recall(root: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The corrected version bears the date of the version before it, and the hubs hold nothing of the study."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "946684800")
+    done = recall(root, synth.uid(1, 0), "PIXELS")
+    assert (done.corrected, done.remaining) == ("1.1.1", ())
+    dates = [event.payload["date"] for event in _opened(root)]
+    assert dates == ["2026-01-01"] * 3
+    with pytest.raises(RefusedError, match="Today is 2000-01-01"):
+        release(root)
 
 
 def test_every_step_is_in_the_ledger_with_who_did_it(root: Path) -> None:

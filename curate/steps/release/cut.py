@@ -94,7 +94,8 @@ def release(
         finish_withdrawals(archive)
         archive_soundness.refuse_unsound(archive)
         previous = newest_published(archive)
-        _refuse_earlier(archive, previous)
+        if not corrected:  # a recall waits for no clock
+            _refuse_earlier(archive, previous)
         decision = decide(archive, studies_of(archive, previous).keys() if corrected else None)
         if not decision.published and not _cuts(archive):
             raise RefusedError(
@@ -120,13 +121,18 @@ def _refuse_earlier(archive: Archive, previous: str | None) -> None:
     Raises:
         RefusedError: which two dates.
     """
-    today = clock.now().date().isoformat()
-    dates = [event.payload["date"] for event in archive.ledger.events("release_opened", previous or "")]
-    if dates and today < dates[-1]:
+    today, before = clock.now().date().isoformat(), _cut_on(archive, previous)
+    if today < before:
         raise RefusedError(
-            f"Today is {today} by this machine, and version {previous} was cut on {dates[-1]}.",
+            f"Today is {today} by this machine, and version {previous} was cut on {before}.",
             hint="Set the clock; or unset SOURCE_DATE_EPOCH, or give it a later date.",
         )
+
+
+def _cut_on(archive: Archive, version: str | None) -> str:
+    """The date that a version states; empty where there is none."""
+    dates = [event.payload["date"] for event in archive.ledger.events("release_opened", version or "")]
+    return str(dates[-1]) if dates else ""
 
 
 def _cuts(archive: Archive) -> list[Event]:
@@ -171,7 +177,7 @@ def _open(archive: Archive, decision: Decision, content: str, told: tuple[str, .
         "content": content,
         "config": archive.config.digest,
         "contract": contract.VERSION,
-        "date": clock.now().date().isoformat(),
+        "date": max(clock.now().date().isoformat(), _cut_on(archive, previous)),
         "previous": previous,
         "added": len(added),
         "removed": len(before.keys() - decision.published.keys()) + _withdrawn_since(archive, previous),
