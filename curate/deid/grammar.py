@@ -120,15 +120,7 @@ def _number(argument: str, vr: str, raw: bytes, digits: int) -> bytes | None:
 
 def big(argument: str, vr: str, raw: bytes) -> bytes | None:
     """Numbers of many digits, rounded to six significant ones, from 10^7 to four, so that no identifier fits."""
-    checked = exact(argument, vr, raw)
-    if not checked:
-        return checked
-    if vr in TEXT_NUMBERS:
-        return even(each(checked, lambda part: _rounded_text(part, vr)), b" ")
-    kind = BINARY[vr]
-    values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
-    rounded = [_rounded(value) if kind in "fd" else int(_rounded(value)) for value in values]
-    return struct.pack(f"<{len(rounded)}{kind}", *rounded)
+    return _coarser(argument, vr, raw, _rounded_text, _rounded)
 
 
 def measured(argument: str, vr: str, raw: bytes) -> bytes | None:
@@ -136,15 +128,26 @@ def measured(argument: str, vr: str, raw: bytes) -> bytes | None:
 
     So an identifier of more digits does not fit, not behind the point either.
     """
+    return _coarser(argument, vr, raw, _measured_text, lambda value: value if abs(value) < 1e6 else _rounded(value))
+
+
+def _coarser(
+    argument: str,
+    vr: str,
+    raw: bytes,
+    text: Callable[[str, str], str],
+    number: Callable[[float], float],
+) -> bytes | None:
+    """Numbers in range, each made coarser: as `text` writes it, or the binary ones as `number` gives them."""
     checked = exact(argument, vr, raw)
     if not checked:
         return checked
     if vr in TEXT_NUMBERS:
-        return even(each(checked, lambda part: _measured_text(part, vr)), b" ")
+        return even(each(checked, lambda part: text(part, vr)), b" ")
     kind = BINARY[vr]
     values = struct.unpack(f"<{len(checked) // struct.calcsize('<' + kind)}{kind}", checked)
-    rounded = [value if abs(value) < 1e6 else _rounded(value) for value in values]
-    return struct.pack(f"<{len(rounded)}{kind}", *(rounded if kind in "fd" else map(int, rounded)))
+    coarse = map(number, values)
+    return struct.pack(f"<{len(values)}{kind}", *(coarse if kind in "fd" else map(int, coarse)))
 
 
 _LARGEST = {

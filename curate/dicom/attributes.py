@@ -6,10 +6,8 @@ import struct
 from collections.abc import Iterable
 from functools import lru_cache
 
-from pydicom.datadict import tag_for_keyword
-
 from curate.dicom import tags
-from curate.dicom.dictionary import TEXT, keyword
+from curate.dicom.dictionary import TEXT, keyword, tag_of
 from curate.dicom.io.character_sets import decode_text
 from curate.dicom.io.reader import parse
 from curate.dicom.model import Element, Fragments, Item
@@ -49,34 +47,22 @@ def facts_of(dataset: Item, keywords: Iterable[str]) -> dict[str, object]:
         if element is None and grouped:
             element = _in_groups(dataset, path)
         if element is not None:
-            value = element.typed[1] if element.typed[0] is encodings else _remembered(element, encodings)
+            value = remembered(element, encodings)
             if value is not None:
                 found[name] = value
     return found
 
 
-def _remembered(element: Element, encodings: tuple[str, ...]) -> object:
+def remembered(element: Element, encodings: tuple[str, ...]) -> object:
     """An element's value, kept with it: a series shares most of its elements. Never changed by who gets it."""
-    value = typed(element, encodings)
-    element.typed = (encodings, value)
-    return value
+    if element.typed[0] is not encodings:
+        element.typed = (encodings, typed(element, encodings))
+    return element.typed[1]
 
 
 @lru_cache(maxsize=64)
 def _paths(keywords: tuple[str, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    return tuple((name, tuple(_tag(step) for step in name.split("."))) for name in keywords)
-
-
-def _tag(name: str) -> int:
-    """The tag of a keyword.
-
-    Raises:
-        KeyError: no such keyword; a defect of the program, not of data.
-    """
-    tag = tag_for_keyword(name)
-    if tag is None:
-        raise KeyError(name)
-    return int(tag)
+    return tuple((name, tuple(tag_of(step) for step in name.split("."))) for name in keywords)
 
 
 def _in_groups(dataset: Item, path: tuple[int, ...]) -> Element | None:

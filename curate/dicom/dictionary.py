@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 
 class Vr(NamedTuple):
@@ -77,3 +77,16 @@ def known_keyword(tag: int) -> str:
 def step(tag: int, index: int) -> str:
     """One step of a keyword path: a sequence and the number of its item."""
     return f"{keyword(tag)}[{index}]"
+
+
+@lru_cache(maxsize=1024)
+def tag_of(name: str) -> int:
+    """The tag of a keyword.
+
+    Raises:
+        KeyError: no such keyword; a defect of the program, not of data.
+    """
+    tag = tag_for_keyword(name)
+    if tag is None:
+        raise KeyError(name)
+    return int(tag)

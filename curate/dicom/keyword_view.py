@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-from pydicom.datadict import tag_for_keyword
-
-from curate.dicom.attributes import typed
+from curate.dicom.attributes import remembered, typed
+from curate.dicom.dictionary import tag_of
 from curate.dicom.model import Item
 
 _FIRST_BLOCK, _LAST_BLOCK = 0x10, 0x20  # more blocks in a group than these nobody reserves
@@ -23,15 +21,12 @@ class Header:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value, a list of several, or a list of items; `default` where the attribute is absent."""
-        element = self._item.get(_tag(name))
+        element = self._item.get(tag_of(name))
         if element is None:
             return default
         if isinstance(element.value, list):
             return [Header(item) for item in element.value]
-        encodings = self._item.encodings
-        if element.typed[0] is not encodings:
-            element.typed = (encodings, typed(element, encodings))
-        return element.typed[1]
+        return remembered(element, self._item.encodings)
 
     def private(self, group: int, creator: str, number: int) -> Any:
         """The value of a private attribute; None where its block is not there."""
@@ -43,17 +38,4 @@ class Header:
         return None
 
     def __contains__(self, name: object) -> bool:
-        return _tag(str(name)) in self._item
-
-
-@lru_cache(maxsize=512)
-def _tag(name: str) -> int:
-    """The tag of a keyword.
-
-    Raises:
-        KeyError: no such keyword; a defect of the program, not of data.
-    """
-    tag = tag_for_keyword(name)
-    if tag is None:
-        raise KeyError(name)
-    return int(tag)
+        return tag_of(str(name)) in self._item
