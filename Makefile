@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # as many test processes as processors
 JOBS ?= auto
 
-.PHONY: audit dist sbom browser screenshots demo test test-long check lint types fuzz bench bench-pixels golden lock clean
+.PHONY: audit dist sbom browser screenshots demo test test-long test-all check lint types fuzz bench bench-pixels golden lock clean
 
 demo: $(VENV)/ready
 	@rm -rf demo
@@ -23,6 +23,11 @@ browser:
 		echo "no Chromium: the tests of the pages will skip" >&2
 	@test -f tests/pages/node_modules/axe-core/axe.min.js || ! command -v npm >/dev/null || \
 		npm ci --prefix tests/pages --silent --no-audit --no-fund || echo "no axe-core: the tests of the pages will skip" >&2
+
+# every test with every parameter; hours
+test-all: export CURATE_FUZZ_SECONDS ?= 600
+test-all: $(VENV)/ready browser
+	$(PYTEST) -n $(JOBS) --dist worksteal --all-parameters --durations=25
 
 test-long: $(VENV)/ready
 	$(PYTEST) -n $(JOBS) --dist worksteal -m long --durations=25

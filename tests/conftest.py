@@ -2,9 +2,11 @@
 
 import atexit
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,32 @@ _ROOM = 1 << 30
 # never the person's own: keys are pinned there
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="curate-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
+
+
+# one day for all processes of a run, also where it lasts beyond midnight
+DAY = int(os.environ.setdefault("CURATE_TEST_DAY", str(date.today().toordinal())))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What can be asked for besides."""
+    parser.addoption("--all-parameters", action="store_true", help="run sampled tests with all their parameters")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test that is marked as sampled, as many parameters as it says: by the day, so that all are run in time."""
+    if config.getoption("--all-parameters") or any("[" in argument for argument in config.args):
+        return
+    sampled: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if (mark := item.get_closest_marker("sampled")) is not None:
+            sampled.setdefault(f"{item.nodeid.partition('[')[0]} {mark.args[0]}", []).append(item)
+    left_out = set[pytest.Item]()
+    for name, group in sampled.items():
+        count = min(int(name.rpartition(" ")[2]), len(group))
+        left_out |= set(group) - set(random.Random(f"{DAY} {name}").sample(group, count))
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -109,6 +109,7 @@ def _errors(folder: Path) -> list[str]:
     return [f.rule for r in check_release(folder) for f in r.findings if f.severity is Severity.ERROR]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.__name__.strip("_"))
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_what_was_withdrawn_leaves_the_hub_whatever_else_is_wrong(root: Path, broken: Break, when: str) -> None:
