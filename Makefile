@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # as many test processes as processors
 JOBS ?= auto
 
-.PHONY: audit dist sbom browser screenshots demo test test-long test-all check lint types fuzz bench bench-pixels golden lock clean
+.PHONY: audit coverage dist installed sbom browser screenshots demo test test-long test-all check lint types fuzz bench bench-pixels golden lock clean
 
 demo: $(VENV)/ready
 	@rm -rf demo
@@ -51,11 +51,29 @@ bench-pixels: $(VENV)/ready
 	$(BIN)/python -m benchmarks.pixels
 	$(BIN)/python -m benchmarks.faces
 
-# the wheel, the same wherever it is built, with its bill of materials (CycloneDX) beside it
+# branches that the fast tests take, of each module; the figures of what commands and workers do are among them
+coverage: export CURATE_FUZZ_SECONDS ?= 60
+coverage: $(VENV)/ready browser
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest -n $(JOBS) -m "not long"
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage html --quiet --directory build/coverage/html
+	$(BIN)/python -m coverage report
+
+# wheel and source distribution, the same wherever they are built, with the bill of materials (CycloneDX) beside them
 dist: $(VENV)/ready
 	@rm -rf dist
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build -t wheel -d dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build -t wheel -t sdist -d dist
 	$(BIN)/python -m tests.supply.sbom dist
+
+# the wheel in an empty environment, with the dependencies that it states at the pinned versions: the demo runs there
+installed: dist
+	@rm -rf build/installed && mkdir -p build
+	@sed -nE 's/^([A-Za-z0-9][^ ]*==[^\\]*[^ \\]) *\\?$$/\1/p' requirements.lock > build/constraints.txt
+	$(PYTHON) -m venv build/installed/venv
+	build/installed/venv/bin/python -m pip install --quiet --disable-pip-version-check -c build/constraints.txt dist/*.whl
+	cd build/installed && venv/bin/curate demo demo
+	@rm -rf build/installed
 
 sbom: $(VENV)/ready
 	$(BIN)/python -m tests.supply.sbom sbom.cdx.json

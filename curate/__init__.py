@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     from curate.loading.volume import Volume as Volume
     from curate.loading.volume import volume as volume
     from curate.metadata.table import vocabulary as vocabulary
+    from curate.steps.about import Citation as Citation
+    from curate.steps.about import ColumnInfo as ColumnInfo
+    from curate.steps.about import ReleaseInfo as ReleaseInfo
+    from curate.steps.about import VersionInfo as VersionInfo
+    from curate.steps.about import cite as cite
+    from curate.steps.about import columns as columns
+    from curate.steps.about import info as info
+    from curate.steps.about import versions as versions
     from curate.steps.adopt import Adoption as Adoption
     from curate.steps.adopt import adopt as adopt
     from curate.steps.approve import approve as approve
@@ -102,6 +110,8 @@ _HOME = {
     "Adoption": "curate.steps.adopt",
     "ArchiveInfo": "curate.core.records",
     "CheckResult": "curate.core.records",
+    "Citation": "curate.steps.about",
+    "ColumnInfo": "curate.steps.about",
     "CopyReport": "curate.steps.verify_copy",
     "CurateError": "curate.core.errors",
     "Cut": "curate.steps.release",
@@ -125,6 +135,7 @@ _HOME = {
     "Recall": "curate.steps.recall",
     "RecutWarning": "curate.loading.load",
     "Report": "curate.steps.report",
+    "ReleaseInfo": "curate.steps.about",
     "ReleaseRisk": "curate.verify.checks.disclosure",
     "Review": "curate.steps.review",
     "RiskReport": "curate.steps.risk",
@@ -133,6 +144,7 @@ _HOME = {
     "Status": "curate.steps.status",
     "TableDiff": "curate.steps.diff",
     "Verdict": "curate.steps.inspect",
+    "VersionInfo": "curate.steps.about",
     "Volume": "curate.loading.volume",
     "Withdrawal": "curate.steps.withdraw",
     "adopt": "curate.steps.adopt",
@@ -140,6 +152,8 @@ _HOME = {
     "add_trust": "curate.steps.trust",
     "audit": "curate.steps.audit",
     "check": "curate.steps.check",
+    "cite": "curate.steps.about",
+    "columns": "curate.steps.about",
     "deidentify": "curate.steps.deidentify",
     "delete_revoked": "curate.steps.verify_copy",
     "dicom": "curate.loading.images",
@@ -149,6 +163,7 @@ _HOME = {
     "doctor": "curate.steps.doctor",
     "export": "curate.steps.quarantine",
     "fetch": "curate.loading.fetch",
+    "info": "curate.steps.about",
     "init": "curate.steps.init",
     "inspect": "curate.steps.inspect",
     "intake": "curate.steps.intake",
@@ -176,6 +191,7 @@ _HOME = {
     "status": "curate.steps.status",
     "unseal": "curate.steps.unseal",
     "verify_copy": "curate.steps.verify_copy",
+    "versions": "curate.steps.about",
     "vocabulary": "curate.metadata.table",
     "volume": "curate.loading.volume",
     "volumes": "curate.loading.iterate",
@@ -191,6 +207,10 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its home."""
     if name not in _HOME:
         raise AttributeError(f"module 'curate' has no attribute {name!r}")
+    if sys.platform == "win32":
+        from curate.core.errors import UNSUPPORTED
+
+        raise ImportError(UNSUPPORTED)
     found = getattr(import_module(_HOME[name]), name)
     if isinstance(found, FunctionType):
         from curate.core.path_arguments import forgiving

@@ -35,6 +35,7 @@ DEFAULT_GIVE_UP_FIRST = (
     "diagnosis",
     "sex",
 )
+K_BOUNDS = (2, 1000)
 _HINT = "Correct the [privacy] table of archive.toml."
 
 
@@ -169,8 +170,8 @@ def _choice(table: Mapping[str, object], key: str, choices: tuple[str, ...]) -> 
 
 
 def _k(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 1000:
-        raise InputError("[privacy] k must be a whole number from 2 to 1000", hint=_HINT)
+    if isinstance(value, bool) or not isinstance(value, int) or not K_BOUNDS[0] <= value <= K_BOUNDS[1]:
+        raise InputError("[privacy] k must be a whole number from {} to {}".format(*K_BOUNDS), hint=_HINT)
     return value
 
 

@@ -17,8 +17,9 @@ from curate.policies import Policy, PrivacyPolicy
 from curate.transparency.signed_note import public_key
 
 NAME = "archive.toml"
+SCHEMA_NAME = "archive.schema.json"
 PIXELS = ("as-is", "jpeg-ls", "jpeg-2000")
-_TABLES = ("archive", "hub", "privacy", "profile", "approval", "governance", "people", "packs")
+TABLES = ("archive", "hub", "privacy", "profile", "approval", "governance", "people", "packs")
 _ARCHIVE_KEYS = {
     "title": str,
     "publisher": str,
@@ -33,11 +34,38 @@ _ARCHIVE_KEYS = {
 }
 _APPROVAL_KEYS = {"required": int, "four_eyes": bool, "reviewers": list, "sheet": bool, "sample_series": int}
 _GOVERNANCE_KEYS = {"dpia": str, "consent_text": str, "data_use": list, "responsible": str}
+_PACKS_KEYS = {"target_size_mb": int, "pixels": str}
 _STORES = ("packs", "quarantine")
 _HUB_KEYS = {"target": str, "gated": str, "private": bool, "doi": str, "drop_after_days": int}
 _GATED = ("auto", "manual", "off")
 _SCHEMES_OF_DOIS = ("", "zenodo://")
 _POPULATIONS = ("persons", "test")
+DUO = r"DUO:\d{7}"
+KEYS: Mapping[str, Mapping[str, type]] = {
+    "archive": _ARCHIVE_KEYS,
+    "hub": _HUB_KEYS,
+    "approval": _APPROVAL_KEYS,
+    "governance": _GOVERNANCE_KEYS,
+    "packs": _PACKS_KEYS,
+}
+"""The keys of each table, with the type of their value; `[profile]` and `[privacy]` are in `policies`."""
+REQUIRED = ("title", "publisher", "license")
+"""What `[archive]` cannot be without."""
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "archive.population": _POPULATIONS,
+    "hub.gated": _GATED,
+    "hub.doi": _SCHEMES_OF_DOIS,
+    "packs.pixels": PIXELS,
+}
+"""The values of keys that take a few only."""
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    "archive.cooling_off_days": (0, 3650),
+    "hub.drop_after_days": (0, 36_500),
+    "approval.required": (0, 20),
+    "approval.sample_series": (0, 1_000_000),
+    "packs.target_size_mb": (1, 1024),
+}
+"""The least and the largest value of keys that take whole numbers."""
 _KINDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
 _KEY_HINT = "Copy them from `curate key show`."
 
@@ -99,15 +127,15 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where} is not valid TOML: {error}.", hint="Mend the file.") from error
-    _known(raw, _TABLES, where, "table")
-    tables: dict[str, dict[str, Any]] = {name: raw.get(name, {}) for name in _TABLES}
+    _known(raw, TABLES, where, "table")
+    tables: dict[str, dict[str, Any]] = {name: raw.get(name, {}) for name in TABLES}
     if not all(isinstance(value, dict) for value in tables.values()):
         raise InputError(f"{where} has a table that is a plain value.", hint="Write tables as [name].")
     archive = _typed(tables["archive"], _ARCHIVE_KEYS, where, "archive")
     hub = _typed(tables["hub"], _HUB_KEYS, where, "hub")
     people = _typed(tables["people"], dict.fromkeys(tables["people"], str), where, "people")
-    packs = _typed(tables["packs"], {"target_size_mb": int, "pixels": str}, where, "packs")
-    for key in ("title", "publisher", "license"):
+    packs = _typed(tables["packs"], _PACKS_KEYS, where, "packs")
+    for key in REQUIRED:
         if not archive.get(key):
             raise InputError(f"{where} has no {key} in [archive].", hint=f'Add: {key} = "..."')
     population = archive.get("population", "persons")
@@ -118,18 +146,18 @@ def parse(text: str, where: str = NAME, folder: Path | None = None) -> Config:
     _one_of(hub.get("doi", ""), _SCHEMES_OF_DOIS, where, "doi in [hub]")
     governance = _typed(tables["governance"], _GOVERNANCE_KEYS, where, "governance")
     data_use = governance.pop("data_use", [])
-    if not all(isinstance(code, str) and re.fullmatch(r"DUO:\d{7}", code) for code in data_use):
+    if not all(isinstance(code, str) and re.fullmatch(DUO, code) for code in data_use):
         raise InputError(f"{where}: data_use in [governance] takes DUO codes.", hint='Write ["DUO:0000042"].')
     said = _responsible(governance.pop("responsible", ""), folder)
     stores = (archive.pop("packs", "").rstrip("/"), archive.pop("quarantine", "").rstrip("/"))
-    days = _bounded(archive.pop("cooling_off_days", 30), 0, 3650, where, "cooling_off_days")
+    days = _bounded(archive.pop("cooling_off_days", 30), "archive.cooling_off_days", where)
     return Config(
         ArchiveInfo(**archive),
         days,
         hub.get("target", ""),
-        _bounded(hub.get("drop_after_days", 0), 0, 36_500, where, "drop_after_days"),
+        _bounded(hub.get("drop_after_days", 0), "hub.drop_after_days", where),
         _approval(tables["approval"], where),
-        _bounded(packs.get("target_size_mb", 32), 1, 1024, where, "target_size_mb") * 1_000_000,
+        _bounded(packs.get("target_size_mb", 32), "packs.target_size_mb", where) * 1_000_000,
         _one_of(packs.get("pixels", "as-is"), PIXELS, where, "pixels"),
         _privacy(tables["privacy"], population, where),
         _profile(tables["profile"], population, where),
@@ -177,8 +205,8 @@ def _approval(table: dict[str, Any], where: str) -> Approval:
     for text in reviewers:
         if not isinstance(text, str) or str(public_key(text)) != text:
             raise InputError(f"{where}: reviewers in [approval] takes texts of public keys.", hint=_KEY_HINT)
-    _bounded(raw.setdefault("required", 1), 0, 20, where, "required")
-    _bounded(raw.setdefault("sample_series", 300), 0, 1_000_000, where, "sample_series")
+    _bounded(raw.setdefault("required", 1), "approval.required", where)
+    _bounded(raw.setdefault("sample_series", 300), "approval.sample_series", where)
     if reviewers and raw["required"] > len(reviewers):
         raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
     return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
@@ -224,7 +252,8 @@ def _typed(raw: dict[str, Any], kinds: Mapping[str, type], where: str, table: st
     return dict(raw)
 
 
-def _bounded(value: int, low: int, high: int, where: str, key: str) -> int:
+def _bounded(value: int, name: str, where: str) -> int:
+    (low, high), key = BOUNDS[name], name.partition(".")[2]
     if not low <= value <= high:
         raise InputError(f"{where}: {key} must lie between {low} and {high}.", hint="Mend the value.")
     return value
@@ -265,18 +294,19 @@ def fresh(info: ArchiveInfo, hub_target: str, approvals: int) -> str:
     Raises:
         InputError: what was given cannot stand in it.
     """
-    text = f"""# The archive's own description and policy. `curate` refuses keys that it does not know.
+    text = f"""#:schema ./{SCHEMA_NAME}
+# The archive's own description and policy. `curate` refuses keys that it does not know.
 [archive]
-title = {_quoted(info.title)}
-publisher = {_quoted(info.publisher)}
+title = {_quoted(info.title)}  # what the data set is called
+publisher = {_quoted(info.publisher)}  # who publishes it: an organisation
 license = {_quoted(info.license)}  # SPDX identifier; a donation may carry its own
 population = {_quoted(info.population)}  # "persons", or "test" for phantoms and samples; the card repeats it
-description = {_quoted(info.description)}
-contact = {_quoted(info.contact)}
-homepage = {_quoted(info.homepage)}
+description = {_quoted(info.description)}  # a sentence for the card: whose images, of what
+contact = {_quoted(info.contact)}  # where questions go
+homepage = {_quoted(info.homepage)}  # the archive's page, http(s)://
 cooling_off_days = 30  # days from consent until a donation may enter
 # packs = "s3://BUCKET/PREFIX"  # a folder or URL that workers on other machines share; see the README
-# quarantine = "s3://BUCKET/PREFIX"
+# quarantine = "s3://BUCKET/PREFIX"  # the same of what waits
 
 [hub]
 target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX

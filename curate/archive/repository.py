@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curate.archive import config as configuration
-from curate.archive import ledger_head
+from curate.archive import config_schema, ledger_head
 from curate.archive.config import Config
 from curate.archive.ledger import Actor, Ledger
 from curate.archive.stores import Store
@@ -104,6 +104,7 @@ def create(root: Path, info: ArchiveInfo, hub_target: str, approvals: int, *, un
                 root / signing_keys.LOG_KEY, name, under_passphrase=under_passphrase, variable=secret.VARIABLE
             )
             Ledger.create(root / "ledger.db")
+            durable.write_bytes(root / configuration.SCHEMA_NAME, config_schema.text().encode())
             durable.write_bytes(root / configuration.NAME, settings.encode())  # last: it makes it an archive
 
 

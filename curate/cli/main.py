@@ -11,9 +11,11 @@ import typer
 from typer.main import get_command
 
 from curate.cli import (
+    about,
     anybody,
     comparing,
     demo,
+    flags,
     hospital,
     loading,
     maintainer,
@@ -30,11 +32,12 @@ from curate.core.actor import TOOL
 from curate.core.errors import CurateError, InputError
 from curate.core.progress import on_waiting
 
+_NAME = "curate"  # also of `python -m curate`: completion is installed under it
 app = typer.Typer(
-    name="curate",
+    name=_NAME,
     help="Cut and publish open releases of donated, anonymised medical images.",
+    cls=flags.Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -45,12 +48,26 @@ risk.add_to(app)
 public.add_to(app)
 reviewer.add_to(app)
 trust.add_to(app)
+about.add_to(app)
 researcher.add_to(app)
 anybody.add_to(app)
 loading.add_to(app)
 withdrawal.add_to(app)
 comparing.add_to(app)
 demo.add_to(app)
+
+
+def _with_plain_flags(group: typer.Typer) -> None:
+    """Let each command's help show a switch as one."""
+    for command in group.registered_commands:
+        command.cls = flags.Command
+    for below in group.registered_groups:
+        below.cls = flags.Group
+        if below.typer_instance:
+            _with_plain_flags(below.typer_instance)
+
+
+_with_plain_flags(app)
 
 
 def _version(value: bool) -> None:
@@ -85,8 +102,8 @@ def run() -> None:
         _refuse_names(sys.argv[1:])
         leftovers.clear()
         if shared.as_json():  # Typer prints what is wrong with the words of a command as text only
-            sys.exit(app(standalone_mode=False) or 0)
-        app()
+            sys.exit(app(prog_name=_NAME, standalone_mode=False) or 0)
+        app(prog_name=_NAME)
     except CurateError as error:
         shared.fail(error)
         sys.exit(error.exit_code)

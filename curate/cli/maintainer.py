@@ -26,8 +26,8 @@ def add_to(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
-    title: Annotated[str, typer.Option(help="What the data set is called.")],
-    publisher: Annotated[str, typer.Option(help="Who publishes it.")],
+    title: Annotated[str, typer.Option(help="What the data set is called.")] = "",
+    publisher: Annotated[str, typer.Option(help="Who publishes it.")] = "",
     license_id: Annotated[str, typer.Option("--license", help="SPDX identifier, such as CC-BY-4.0.")] = "CC-BY-4.0",
     hub: Annotated[
         str, typer.Option(help="file:///DIR, hf://ORG/NAME or s3://BUCKET/PREFIX; a folder beside by default.")
@@ -38,12 +38,20 @@ def init(
         bool,
         typer.Option("--passphrase", help="Seal the key under a passphrase ($CURATE_PASSPHRASE or asked)."),
     ] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Write a sample studies.csv and archive.toml to look at, and no archive.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make an archive: its configuration, secret key, ledger and folders.
 
     Example: curate init archive --title "Chest CT of Girona" --publisher "Hospital X" --license CC-BY-4.0
     """
+    if example:
+        _example(folder, as_json)
+        return
+    if not (title and publisher):
+        raise InputError("An archive needs a --title and a --publisher.", hint="For a sample instead: add --example.")
     info = curate.ArchiveInfo(title, publisher, license_id, population)
     curate.init(folder, info, hub_target=hub, approvals=approvals, under_passphrase=passphrase)
     if as_json:
@@ -54,6 +62,19 @@ def init(
     out.print(Text(f"Keep {folder / 'secret.key'} safe and backed up: without it no id can be made again."))
     out.print(Text(f"{folder / 'log.key'} too: it signs for every release."))
     out.print(shared.hint(f"Next: curate intake {quoted(folder)} SOURCE --studies TABLE.csv"), style="bold")
+
+
+def _example(folder: Path, as_json: bool) -> None:
+    from curate.steps.init import EXAMPLE_TABLE, init_example
+
+    written = init_example(folder)
+    if as_json:
+        shared.print_json({"example": str(folder), "files": [path.name for path in written]})
+        return
+    out = shared.console()
+    for path in written:
+        out.print(Text(f"Wrote {path}."))
+    out.print(shared.hint(f"Next: curate vocabulary {quoted(folder / EXAMPLE_TABLE)}", style="bold"))
 
 
 def intake(

@@ -10,6 +10,12 @@ def quoted(word: object) -> str:
     return shlex.quote(str(word))
 
 
+UNSUPPORTED = (
+    "curate runs on Linux and macOS. On Windows, install and run it inside of WSL 2, the Windows Subsystem for Linux."
+)
+"""What is said on a system whose files and processes lack what archives rest on (POSIX locks, links, renames)."""
+
+
 class CurateError(Exception):
     """A step cannot go on.
 

@@ -17,8 +17,8 @@ _DOI = re.compile(r"10\.\d{4,9}(\.\d+)?/[A-Za-z0-9:/_;\-.()\[\]\\]+")
 
 def url(summary: ReleaseSummary) -> str | None:
     """The page of the release: its DOI, else its repository, else the archive's homepage."""
-    if doi := _doi(summary):
-        return f"https://doi.org/{doi}"
+    if known := doi(summary):
+        return f"https://doi.org/{known}"
     if markup.is_repository(summary.repository):
         return f"https://huggingface.co/datasets/{summary.repository}"
     return page(summary.archive.homepage)
@@ -29,7 +29,8 @@ def page(text: str) -> str | None:
     return text if re.fullmatch(r"https?://[^\s<>\"'`|\\]+", text) else None
 
 
-def _doi(summary: ReleaseSummary) -> str | None:
+def doi(summary: ReleaseSummary) -> str | None:
+    """The DOI of the release, or None where it has none or it is not of that form."""
     return summary.doi if summary.doi and _DOI.fullmatch(summary.doi) else None
 
 
@@ -47,6 +48,14 @@ def cite(summary: ReleaseSummary) -> str:
     return " ".join(filter(None, (sentence(summary), url(summary))))
 
 
+def apa(summary: ReleaseSummary) -> str:
+    """The citation as APA (7th edition, 10.9: data sets) has it; the publisher, who is the author, is named once."""
+    archive = summary.archive
+    author, title = markup.plain(archive.publisher).rstrip("."), markup.plain(archive.title).rstrip(".")
+    told = f"{author}. ({summary.released.year:04d}). {title} (Version {summary.version}) [Data set]."
+    return " ".join(filter(None, (told, url(summary))))
+
+
 def bibtex(summary: ReleaseSummary) -> str:
     """The citation as a BibTeX entry."""
     fields = {
@@ -56,8 +65,8 @@ def bibtex(summary: ReleaseSummary) -> str:
         "year": f"{summary.released.year:04d}",
         "version": summary.version,
     }
-    if doi := _doi(summary):
-        fields["doi"] = doi
+    if known := doi(summary):
+        fields["doi"] = known
     elif address := url(summary):
         fields["url"] = address
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
@@ -84,8 +93,8 @@ def citation_cff(summary: ReleaseSummary) -> str:
         "abstract": _abstract(summary),
         "keywords": list(KEYWORDS),
     }
-    if doi := _doi(summary):
-        document["doi"] = doi
+    if known := doi(summary):
+        document["doi"] = known
     if address := url(summary):
         document["url"] = address
     used = sorted(licenses.get(name).spdx_id for name in summary.license_counts or (archive.license,))

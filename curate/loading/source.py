@@ -31,8 +31,8 @@ patience = Patience()
 class Source:
     """One version of a release, on disk (`folder`) or on the Hub (`repository` at `commit`).
 
-    `newest` is the newest published version beside it; `home` the address of its hub, if it is from one; `read`
-    gives bytes of one of its files.
+    `newest` is the newest published version beside it; `home` the address of its hub, if it is from one; `versions`
+    those that are published there, oldest first; `read` gives bytes of one of its files.
     """
 
     reference: str
@@ -42,6 +42,7 @@ class Source:
     repository: str = ""
     commit: str = ""
     home: str = ""
+    versions: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -104,11 +105,11 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
     if (folder / RELEASE_FILE).is_file():
         found, _ = parse_release(foreign_files.read(folder, RELEASE_FILE, LARGEST_RELEASE))
         _same_version(reference, found, version)
-        hub = FolderHub(folder.parent)
-        newest = max((found, *hub.versions()), key=parse) if (folder.parent / "refs.json").is_file() else found
-        return Source(reference, found, newest, folder)
+        beside = FolderHub(folder.parent).versions() if (folder.parent / "refs.json").is_file() else ()
+        held = tuple(sorted({found, *beside}, key=parse))
+        return Source(reference, found, held[-1], folder, versions=held)
     versions = FolderHub(folder).versions()
-    wanted = _choose(reference, versions, version)
+    wanted = choose(reference, versions, version)
     place = FolderHub(folder).folder_of(wanted)
     if not place.name.startswith("v"):  # closed to readers: renamed
         raise HubError(f"{reference} is closed to readers.", hint="Ask the archive when it opens again.")
@@ -120,7 +121,7 @@ def _on_disk(reference: str, folder: Path, version: str | None) -> Source:
             f"{reference} serves another release.json under {tag(wanted)} than refs.json names.",
             hint="Do not use it; tell the archive.",
         )
-    return Source(reference, wanted, versions[-1], place, home=folder.resolve().as_uri())
+    return Source(reference, wanted, versions[-1], place, home=folder.resolve().as_uri(), versions=versions)
 
 
 def _on_hub(reference: str, name: str, version: str | None) -> Source:
@@ -128,11 +129,18 @@ def _on_hub(reference: str, name: str, version: str | None) -> Source:
     refs = asked(repo, "looking for versions", lambda: repo.api.list_repo_refs(name, repo_type="dataset"))
     tags = {ref.name: ref.target_commit for ref in refs.tags}
     versions = sorted((normal(tag) for tag in tags if is_tag(tag)), key=parse)
-    wanted = _choose(reference, versions, version)
-    return Source(reference, wanted, versions[-1], None, name, tags[tag(wanted)], f"hf://{name}")
+    wanted = choose(reference, versions, version)
+    commit, held = tags[tag(wanted)], tuple(versions)
+    return Source(reference, wanted, versions[-1], None, name, commit, f"hf://{name}", held)
 
 
-def _choose(reference: str, versions: Sequence[str], asked: str | None) -> str:
+def choose(reference: str, versions: Sequence[str], asked: str | None) -> str:
+    """The version asked for, or the newest.
+
+    Raises:
+        InputError: none is published there.
+        HubError: not this one.
+    """
     if not versions:
         raise InputError(f"{reference} holds no release.", hint="Check the name; or publish one there.")
     wanted = normal(asked) if asked else versions[-1]

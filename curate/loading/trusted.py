@@ -12,7 +12,8 @@ from curate.loading import download
 from curate.loading import source as sources
 from curate.loading.source import Source
 
-_PROOFS = tuple(f"{FOLDER}/{name}" for name in (CHECKPOINT, KEYS, APPROVALS, LEAVES))
+PROOFS = tuple(f"{FOLDER}/{name}" for name in (CHECKPOINT, KEYS, APPROVALS, LEAVES))
+"""What signs a release, from its root."""
 
 
 class TrustWarning(UserWarning):
@@ -29,14 +30,18 @@ def find(reference: str | Path, version: str | None = None, key: str = "") -> So
         InputError, HubError: as `source.find`; or the key given is none.
     """
     found = sources.find(reference, version)
-    origin = confirm(found, newest=version is None, key=key)
+    tell(found.reference, found.version, confirm(found, newest=version is None, key=key))
+    return found
+
+
+def tell(reference: str, version: str, origin: Origin) -> None:
+    """Warn the caller's caller of a key that was met for the first time, and of a release that is not approved yet."""
     if origin.state == "first":
         told = f"The key of {origin.name} was met for the first time, and is pinned now: {origin.key}."
         asked = "Compare it with the one that the archive publishes elsewhere."
-        warnings.warn(f"{told} {asked}", TrustWarning, stacklevel=3)
+        warnings.warn(f"{told} {asked}", TrustWarning, stacklevel=4)
     elif origin.state == "open":
-        warnings.warn(f"{found.reference} {found.version} is not approved yet.", TrustWarning, stacklevel=3)
-    return found
+        warnings.warn(f"{reference} {version} is not approved yet.", TrustWarning, stacklevel=4)
 
 
 def confirm(source: Source, *, newest: bool = False, key: str = "") -> Origin:
@@ -46,7 +51,7 @@ def confirm(source: Source, *, newest: bool = False, key: str = "") -> Origin:
         UntrustedError: it is not what its archive's key has signed for.
     """
     facts, digest = download.release_facts(source)
-    there = download.held(source, _PROOFS)
+    there = download.held(source, PROOFS)
 
     def read(name: str) -> Path | None:
         return download.files(source, [name])[0] if name in there else None

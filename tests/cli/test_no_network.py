@@ -43,6 +43,10 @@ reject tests 1.0.0 --as Anna --reason COUNTS
 approve tests 1.0.0 --as Anna --key anna.key
 publish tests 1.0.0 --workers 1
 audit hub
+info hub
+columns hub --table series
+cite hub --format apa
+versions hub
 fetch hub --to chosen
 verify-copy chosen --release hub
 withdraw tests STUDY

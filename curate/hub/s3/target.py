@@ -106,6 +106,11 @@ class S3Hub:
             )
         return found[0]
 
+    def names(self, version: str, folder: str) -> frozenset[str]:
+        """The paths of a version's files below a folder such as `attestations/`."""
+        tag = f"{versions.tag(version)}/"
+        return frozenset(path.removeprefix(tag) for path in s3.listing(self._connect(), f"{tag}{folder}"))
+
     def purge(self, recuts: Mapping[str, Path], *, drop: Collection[str] = (), progress: Progress = silent) -> Purged:
         """Replace each version by its re-cut, drop tags, erase every other object version, and look."""
         bucket = self._connect()
