@@ -45,13 +45,13 @@ import datasets, pydicom
 from datasets import load_dataset
 from huggingface_hub import HfApi, HfFileSystem, hf_hub_download
 from curate.loading.fetch import fetch
-from curate.loading.images import dicom
+from curate.loading.images import read_instance
 from curate.loading.load import load
 datasets.disable_progress_bars(); datasets.logging.set_verbosity(50)
 def first(rows, count, key="dicom"):
     for row in itertools.islice(rows, count):
         cell = row[key]
-        dicom(cell["bytes"] if isinstance(cell, dict) else cell).pixel_array
+        read_instance(cell["bytes"] if isinstance(cell, dict) else cell).pixel_array
 def loose(count=None):
     return sorted(p for p in HfApi().list_repo_files("org/loose", repo_type="dataset") if p.endswith(".dcm"))[:count]
 def tars():

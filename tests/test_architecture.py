@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom.datadict import keyword_for_tag
 
+import curate
 from curate.core.findings import rules
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +84,15 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         tuple(TopologicalSorter(graph).static_order())
     except CycleError as error:
         pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+def test_public_names_are_listed_once_and_are_no_rooms() -> None:
+    """Editors find each public name where the stub says, and none is hidden by a room of its name."""
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in _modules()}
+    assert len(curate.__all__) == len(set(curate.__all__))
+    assert rooms & set(curate.__all__) == set()
+    for name in curate.__all__:
+        assert getattr(curate, name) is not None, name
 
 
 def test_every_rule_is_used_and_every_used_rule_is_known() -> None:

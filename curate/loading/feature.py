@@ -18,7 +18,7 @@ from datasets.utils.file_utils import is_local_path, xopen
 from pydicom.dataset import Dataset
 
 from curate.core.errors import InputError
-from curate.loading.images import dicom, pixels
+from curate.loading.images import pixels, read_instance
 
 _MEDIA = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
@@ -92,7 +92,7 @@ class Dicom:
         if value.get("bytes") is None and value.get("path") and not is_local_path(value["path"]):
             with xopen(value["path"], "rb") as file:
                 value = {"bytes": file.read(), "path": value["path"]}
-        found = dicom(value)
+        found = read_instance(value)
         if self.decode_as == "dataset":
             return found
         has_pixels = any(name in found for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))

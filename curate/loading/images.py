@@ -20,7 +20,7 @@ from curate.decoding import DecoderDiedError, UndecodableError, pixel_array
 Row = Mapping[str, Any] | Dataset | bytes | str | Path
 
 
-def dicom(row: Row) -> Dataset:
+def read_instance(row: Row) -> Dataset:
     """The pydicom data set of a row of `images`; a cell `dicom`, bytes, or a path will do as well.
 
     Raises:
@@ -55,7 +55,7 @@ def datasets_of(rows: Row | Iterable[Row]) -> list[Dataset]:
     """The data sets of one row or several, in their order."""
     if isinstance(rows, Mapping | Dataset | bytes | str | Path):
         rows = [rows]
-    return [dicom(row) for row in rows]
+    return [read_instance(row) for row in rows]
 
 
 def pixels(dataset: Dataset, *, raw: bool = False) -> npt.NDArray[Any]:

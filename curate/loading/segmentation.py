@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from curate.core.errors import InputError
 from curate.dicom.geometry import regular_grid
 from curate.dicom.geometry.regular_grid import Plane, group
-from curate.loading.images import Row, dicom, pixels
+from curate.loading.images import Row, pixels, read_instance
 from curate.loading.volume import Volume, volume
 
 _NEAR = 0.01  # of a voxel
@@ -61,7 +61,7 @@ def segmentation(
     Raises:
         InputError: it is no SEG, segments overlap, or it does not lie on the image's grid.
     """
-    dataset = dicom(row)
+    dataset = read_instance(row)
     if dataset.get("Modality") != "SEG" or "SegmentSequence" not in dataset:
         raise InputError("This row holds no segmentation.", hint="Choose series whose Modality is SEG.")
     described = _segments(dataset, segments)
@@ -157,7 +157,7 @@ def _flat_grid(dataset: Dataset) -> Grid:
     if len(sources) > 1 or group(dataset, 0, "PlanePositionSlideSequence") is not None:
         raise InputError(
             "A segmentation of slides, or of several images, has no one grid.",
-            hint="Read its frames: curate.dicom(row).pixel_array.",
+            hint="Read its frames: curate.read_instance(row).pixel_array.",
         )
     shape = 1, int(dataset.Rows), int(dataset.Columns)
     return [0] * int(dataset.get("NumberOfFrames") or 1), None, shape

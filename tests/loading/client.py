@@ -28,7 +28,7 @@ from curate.hub.retry import Patience
 from curate.loading import source
 from curate.loading.feature import Dicom
 from curate.loading.fetch import fetch
-from curate.loading.images import dicom
+from curate.loading.images import read_instance
 from curate.loading.load import load
 from curate.loading.volume import volume
 datasets.logging.set_verbosity(50)

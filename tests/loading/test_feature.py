@@ -21,7 +21,7 @@ from pydicom.uid import UID, AllTransferSyntaxes
 
 from curate.core.errors import InputError
 from curate.loading.feature import Dicom
-from curate.loading.images import dicom, pixels
+from curate.loading.images import pixels, read_instance
 from tests import corpus, synth
 from tests.loading.client import Client
 
@@ -85,12 +85,12 @@ def test_it_decodes_as_array_data_set_or_bytes(files: list[Path]) -> None:
     assert isinstance(made.cast_column("dicom", Dicom())[0]["dicom"], np.ndarray)
     as_dataset = made.cast_column("dicom", Dicom("dataset"))
     assert isinstance(as_dataset[0]["dicom"], Dataset)
-    assert dicom(as_dataset[0]).SOPInstanceUID == dicom(files[0]).SOPInstanceUID
+    assert read_instance(as_dataset[0]).SOPInstanceUID == read_instance(files[0]).SOPInstanceUID
     assert made.cast_column("dicom", Dicom("bytes"))[0]["dicom"]["bytes"] == files[0].read_bytes()
     with pytest.raises(InputError, match="no way to decode"):
         Dicom("pixels")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="was cast to arrays"):
-        dicom(made.cast_column("dicom", Dicom())[0])
+        read_instance(made.cast_column("dicom", Dicom())[0])
 
 
 def test_it_is_registered_and_survives_storage(files: list[Path], tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_an_instance_without_pixels_is_none() -> None:
     with pytest.raises(InputError, match="not a DICOM file"):
         Dicom().decode_example({"bytes": b"nothing", "path": None})
     with pytest.raises(InputError, match="holds no pixels"):
-        pixels(dicom(report))
+        pixels(read_instance(report))
     with pytest.raises(InputError, match="no column dicom"):
-        dicom({"study_id": "2.25.1"})
+        read_instance({"study_id": "2.25.1"})
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -180,7 +180,7 @@ def test_every_transfer_syntax_that_decoders_serve(caplog: pytest.LogCaptureFixt
         rows = [row for row in csv.DictReader(file) if row["transfer_syntax"] and row["pydicom_reads"] == "yes"]
     plain = [row for row in rows if row["transfer_syntax"] == "Explicit VR Little Endian"]
     for row in [row for row in rows if row not in plain] + plain[::12]:
-        data = dicom(root / row["shared_path"])
+        data = read_instance(root / row["shared_path"])
         if "PixelData" not in data or "TransferSyntaxUID" not in data.file_meta:
             continue
         syntax = data.file_meta.TransferSyntaxUID.name
@@ -216,7 +216,7 @@ def test_twelve_bits_are_decoded_exactly(capfd: pytest.CaptureFixture[str]) -> N
     root = corpus.corpus()
     for name in ("JPGExtended.dcm", "JPEG-lossy.dcm"):
         (path,) = root.rglob(name)
-        values = pixels(dicom(path))
+        values = pixels(read_instance(path))
         assert (values.dtype, values.shape, values[420, 140], values[230, 120]) == (
             np.uint16,
             (1024, 256),

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from curate.core.errors import InputError
-from curate.loading.images import dicom
+from curate.loading.images import read_instance
 from curate.loading.volume import Volume, volume
 from tests import corpus, synth
 
@@ -236,7 +236,7 @@ def test_real_series_agree_with_highdicom() -> None:
     for paths in groups.values():
         if not 3 <= len(paths) <= 48:
             continue
-        slices = [dicom(path) for path in paths]
+        slices = [read_instance(path) for path in paths]
         try:
             theirs = _theirs(slices)
         except Exception:

@@ -138,7 +138,7 @@ def _image_of_values(header: Readable) -> None:
     """
     if "PALETTE" in str(header.get("PhotometricInterpretation")) or _number(header, "SamplesPerPixel", 1) > 1:
         raise InputError(
-            "Colour images form no volume of values.", hint="Read them singly: curate.dicom(row).pixel_array."
+            "Colour images form no volume of values.", hint="Read them singly: curate.read_instance(row).pixel_array."
         )
     if header.get("Modality") == "SEG":
         raise InputError("This is a segmentation.", hint="Use curate.segmentation(row).")
@@ -150,7 +150,7 @@ def _image_of_values(header: Readable) -> None:
     ):
         raise InputError(
             "A mosaic tiles many slices in one image: its position is that of none of them.",
-            hint="Read it with curate.dicom(row), and cut it by the number of slices that it states.",
+            hint="Read it with curate.read_instance(row), and cut it by the number of slices that it states.",
         )
 
 
