@@ -44,7 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     sampled: dict[str, list[pytest.Item]] = {}
     for item in items:
         if (mark := item.get_closest_marker("sampled")) is not None:
-            sampled.setdefault(f"{item.nodeid.partition('[')[0]} {mark.args[0]}", []).append(item)
+            long = item.get_closest_marker("long") is not None
+            sampled.setdefault(f"{item.nodeid.partition('[')[0]} {long} {mark.args[0]}", []).append(item)
     left_out = set[pytest.Item]()
     for name, group in sampled.items():
         count = min(int(name.rpartition(" ")[2]), len(group))

@@ -154,6 +154,7 @@ def check(cells: dict[str, str]) -> None:
     assert all(cells[fault] in ("ok", ".") for fault in PASSING if fault in cells), cells
 
 
+@pytest.mark.sampled(5)
 @EXTENT
 @pytest.mark.parametrize("endpoint", PUBLISH)
 def test_publish_survives(
@@ -170,6 +171,7 @@ def test_publish_survives(
     check(cells)
 
 
+@pytest.mark.sampled(5)
 @EXTENT
 @pytest.mark.parametrize("endpoint", [*PURGE, *(pytest.param(name, marks=pytest.mark.long) for name in SHARED)])
 def test_purge_survives(

@@ -124,6 +124,7 @@ def test_two_who_publish_at_once(bucket: S3Server, tmp_path: Path) -> None:
     assert "v2.0.0" in visible(bucket)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "faults",
     [

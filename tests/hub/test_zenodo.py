@@ -117,6 +117,7 @@ def test_no_login_is_one_line(zenodo: ZenodoServer, monkeypatch: pytest.MonkeyPa
         reserve(SAID, patience=PATIENCE)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("endpoint", sorted({name for name, *_ in ROUTES} - {"z-drop", "z-version"}))
 def test_every_fault_ends_with_one_record(zenodo: ZenodoServer, endpoint: str) -> None:
     """Whatever an endpoint does, the last run ends with one published record, its files and its DOI."""

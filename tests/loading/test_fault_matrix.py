@@ -106,6 +106,7 @@ def cell(client: Client, task: str, endpoint: str, fault: str, truth: Any) -> st
     return outcome if client.run(TASKS[task], name=name) == truth else "FAILED"
 
 
+@pytest.mark.sampled(5)
 @EXTENT
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("task", TASKS)

@@ -50,6 +50,7 @@ def test_turned_heads_are_defaced(name: str, turn: tuple[int, int, int]) -> None
     assert outcome(HEADS[name]().turned(*turn)) == "defaced"
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.long
 @pytest.mark.parametrize("degrees", [-20, -10, 10, 20])
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -127,6 +128,7 @@ OTHERWISE: dict[str, Callable[[mr_heads.Volume], mr_heads.Volume]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("change", OTHERWISE)
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_whose_air_is_not_dark_is_never_taken_for_none(name: str, change: str) -> None:

@@ -176,6 +176,7 @@ ENDPOINTS = sorted({name for name, *_ in ROUTES} - {"z-drop", "z-version"})
 SHORT = ("z-create", "z-reserve", "z-publish")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "endpoint", [pytest.param(name, marks=() if name in SHORT else pytest.mark.long) for name in ENDPOINTS]
 )

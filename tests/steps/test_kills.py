@@ -216,6 +216,7 @@ def test_a_fault_leaves_what_was_or_what_should_be(bench: Bench, stage: str) -> 
         _check(bench, stage, fault, steps * number // len(faults))
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("kind", ["killed", "refused"])

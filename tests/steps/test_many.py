@@ -92,6 +92,7 @@ class Reader:
         return min(map(len, persons.values()))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.long
 @pytest.mark.parametrize("count", [2_000, 100_000])
 def test_no_donor_stands_out_in_or_across_three_versions(tmp_path: Path, count: int) -> None:

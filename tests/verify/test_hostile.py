@@ -114,6 +114,7 @@ def _run_one(command: str, words: list[str], root: Path) -> None:
     (root / f"{command}.status").write_text(str(code))
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     "name", [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in HOSTILE]
 )
