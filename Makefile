@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 # as many test processes as processors
 JOBS ?= auto
 
-.PHONY: audit coverage dist installed sbom browser screenshots demo test test-long test-all check lint types fuzz bench bench-pixels golden lock clean
+.PHONY: docs audit coverage dist installed sbom browser screenshots demo test test-long test-all check lint types fuzz bench bench-pixels golden lock clean
 
 demo: $(VENV)/ready
 	@rm -rf demo
@@ -35,7 +35,7 @@ test-long: $(VENV)/ready
 check: lint types test
 
 lint: $(VENV)/ready
-	$(BIN)/ruff check curate tests benchmarks
+	$(BIN)/ruff check curate tests benchmarks docs
 	$(BIN)/ruff format --check --quiet curate tests benchmarks
 
 types: $(VENV)/ready
@@ -85,9 +85,15 @@ audit: $(VENV)/ready
 golden: $(VENV)/ready
 	$(BIN)/python -m tests.regenerate_golden
 
+# the site of the documentation, in build/docs; a link that leads nowhere, or any other warning, is an error
+docs: $(VENV)/ready
+	$(BIN)/python -m tests.regenerate_docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
+
 # the pictures of the README, of the three sites on the demo archive
 screenshots: $(VENV)/ready browser
-	$(BIN)/python -m tests.pages.screenshots docs
+	$(BIN)/python -m tests.pages.screenshots docs/pictures
 
 # resolve the dependencies anew; needs uv
 lock:

@@ -1,1 +1,1 @@
-"""What the README claims about speed, as commands that measure it."""
+"""What docs/speed.md claims, as commands that measure it."""

@@ -78,7 +78,7 @@ def table(name: str, judge: Judge, volumes: Iterator[tuple[str, Head]]) -> None:
 
 
 def main() -> None:
-    """Print the table of the README."""
+    """Print the table of the documentation."""
     print(
         "| head | volumes | defaced | refused | brain | face | no head |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     )

@@ -61,7 +61,7 @@ def _curate(*words: str) -> Figure:
 
 
 def main() -> None:
-    """Print the table that the README shows."""
+    """Print the table that docs/speed.md shows."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=100_000)
     with tempfile.TemporaryDirectory() as folder:

@@ -171,7 +171,7 @@ def cost(found: list[Base]) -> None:
 
 
 def main() -> None:
-    """Print the tables of the README."""
+    """Print the tables of the documentation."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lines", type=int, default=600)
     parser.add_argument("--seed", type=int, default=2026)

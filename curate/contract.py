@@ -1,6 +1,6 @@
 """The published contract: `manifests/v1/*.json` as pyarrow schemas; writes and validates the tables.
 
-The JSON files are the one source of the schemas, of the README's tables and of the Croissant fields.
+The JSON files are the one source of the schemas, of the documentation's tables and of the Croissant fields.
 """
 
 from __future__ import annotations

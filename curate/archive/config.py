@@ -305,7 +305,7 @@ description = {_quoted(info.description)}  # a sentence for the card: whose imag
 contact = {_quoted(info.contact)}  # where questions go
 homepage = {_quoted(info.homepage)}  # the archive's page, http(s)://
 cooling_off_days = 30  # days from consent until a donation may enter
-# packs = "s3://BUCKET/PREFIX"  # a folder or URL that workers on other machines share; see the README
+# packs = "s3://BUCKET/PREFIX"  # a folder or URL that workers on other machines share
 # quarantine = "s3://BUCKET/PREFIX"  # the same of what waits
 
 [hub]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -53,6 +54,7 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     archive, hub = folder / "archive", folder / "hub"
     sources, table = donate(folder)
+    incoming = _copied(sources, folder / "incoming")
     _say(out, "init", "an archive of test material, licence CC-BY-4.0, no approvals asked for")
     curate.init(
         archive,
@@ -60,7 +62,7 @@ def demo(
         hub_target=hub.resolve().as_uri(),
         approvals=0,
     )
-    report = curate.intake(archive, sources, table, deidentify=True)
+    report = curate.intake(archive, [incoming], table, deidentify=True)
     taken = f"{report.admitted_instances} instances of {report.admitted_studies} studies admitted"
     kept = f"{report.quarantined_instances} quarantined, {report.not_instances} not instances"
     _say(out, "intake", f"{report.files} files: {taken}, {kept}")
@@ -92,6 +94,17 @@ def donate(
         writer.writerow(_COLUMNS)
         writer.writerows((*row, "given", "2024-01-31") for row in rows)
     return [root / name for name in sources], table
+
+
+def _copied(sources: Sequence[Path], into: Path) -> Path:
+    """The donation in a folder of its own, so that it can be given to other commands, too."""
+    into.mkdir()
+    for source in sources:
+        if source.is_dir():
+            shutil.copytree(source, into / source.name)
+        else:
+            shutil.copy(source, into)
+    return into
 
 
 def _load(out: Console, folder: Path, hub: Path, tag: str) -> None:

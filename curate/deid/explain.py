@@ -148,7 +148,7 @@ def counts(explanations: Iterable[Explanation]) -> Counter[Action]:
 
 
 def markdown(policy: Policy | None = None) -> str:
-    """The README's tables: what happens to how many attributes, and what each option changes."""
+    """The documentation's tables: what happens to how many attributes, and what each option changes."""
     policy = policy or Policy()
     found = list(everything(policy))
     rows = [explanation for explanation in found if explanation.table and not explanation.creator]

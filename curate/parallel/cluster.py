@@ -171,7 +171,7 @@ class Cluster:
         if False in answers.values():
             raise InputError(
                 "A worker does not see a source, or a store, at the path where it is here.",
-                hint="Share the folder under one path with all workers, or give its URL; see the README on clusters.",
+                hint="Share the folder under one path with all workers, or give its URL: see docs/how-to/cluster.md.",
             )
 
     def look(self) -> None:

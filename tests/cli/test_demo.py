@@ -11,16 +11,24 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from curate import contract
-from tests.regenerate_readme import README
+from tests.regenerate_docs import README
 
 
 def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
     """Line by line; ids are new each time, and so is the study that comes first; `…` stands for what is left out."""
     command = [sys.executable, "-m", "curate", "demo", "demo"]
     own = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(README.parent)}
-    run = {"capture_output": True, "text": True, "cwd": tmp_path, "env": {**os.environ, **own}, "timeout": 300}
+    run = {
+        "capture_output": True,
+        "text": True,
+        "cwd": tmp_path,
+        "env": {**os.environ, **own},
+        "timeout": 300,
+    }
     done = subprocess.run(command, check=True, **run)
-    block = README.read_text(encoding="utf-8").partition("`make demo` prints:\n\n```\n")[2].partition("```")[0]
+    block = README.read_text(encoding="utf-8").partition("\n\n```\ninit ")[1:]
+    block = "".join(block).lstrip("\n`").partition("```")[0]
+    assert block.startswith("init ")
     shown = iter(done.stdout.splitlines())
     columns = [column.name for column in contract.table("studies").columns]
     for line in block.splitlines():

@@ -1,6 +1,6 @@
 """The pictures of the README: the three sites on the demo archive, in a real Chromium.
 
-python -m tests.pages.screenshots docs
+python -m tests.pages.screenshots docs/pictures
 """
 
 from __future__ import annotations

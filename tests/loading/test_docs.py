@@ -1,4 +1,4 @@
-"""The README's section for researchers is executed, from its own text."""
+"""The guide for researchers, docs/how-to/load.md, is executed, from its own text."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.loading.archive import SLICES
 from tests.loading.client import Client
 from tests.loading.conftest import REPO
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "docs" / "how-to" / "load.md"
 
 
 def blocks(kind: str) -> list[str]:
-    """The section's blocks of code of one language."""
-    text = README.read_text(encoding="utf-8")
-    section = re.search(r"^## For researchers\n(.*?)(?=^## |\Z)", text, re.S | re.M)
-    if section is None:
-        pytest.skip("the README has no section `## For researchers` yet")
-    return re.findall(rf"^```{kind}\n(.*?)^```", section.group(1), re.S | re.M)
+    """The guide's blocks of code of one language."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.S | re.M)
 
 
 def test_every_snippet_runs(process: Client) -> None:
@@ -41,7 +36,7 @@ def test_the_commands_run(process: Client, tmp_path: Path) -> None:
     process.hub.repos["org/name"] = copy.deepcopy(process.hub.repos[REPO])
     process.hub.repos["org/name"].name = "org/name"
     environment = {**os.environ, **process.hub.environment(tmp_path / "home")}
-    environment["PYTHONPATH"] = str(README.parent)
+    environment["PYTHONPATH"] = str(ROOT)
     for command in "".join(blocks("sh")).splitlines():
         line = re.sub(r"^curate ", f"{sys.executable} -m curate ", command)
         done = subprocess.run(
