@@ -63,13 +63,21 @@ def results_json(release: str, results: list[curate.CheckResult], failed: bool) 
     return {"release": release, "passed": not failed, "checks": checks, "codes": shared.codes(found)}
 
 
+def _mark(result: curate.CheckResult) -> Text:
+    """How a check ended: one that could look at nothing, and says why, has proved nothing."""
+    if has_errors(result.findings):
+        return Text("fail", style="bold red")
+    if result.findings and not result.looked_at:
+        return Text("open", style="yellow")
+    return Text("pass", style="green")
+
+
 def print_results(results: list[curate.CheckResult], passed: str, bad: str, failed: bool, last: str = "") -> None:
     """Results of checks as a table, then the findings, then one of two sentences, and a last one."""
     out = shared.console()
     table = shared.columns("", "check", "looked at", right=("looked at",))
     for result in results:
-        mark = Text("fail", style="bold red") if has_errors(result.findings) else Text("pass", style="green")
-        table.add_row(mark, result.title, f"{result.looked_at:,}")
+        table.add_row(_mark(result), result.title, f"{result.looked_at:,}")
     out.print(table)
     findings = [f for result in results for f in result.findings]
     if findings:

@@ -32,6 +32,7 @@ from curate.verify.checks.disclosure import release_risk
 from curate.verify.release import check_release
 from tests import synth
 from tests.corpus import write_table
+from tests.steps import archives
 from tests.steps.archives import curate, curate_json, sealed_files_of
 from tests.steps.donors import RARE, make_archive, release, take_in
 
@@ -386,3 +387,14 @@ def test_several_licences_in_one_release(tmp_path: Path) -> None:
     for name in found:
         count = sum(row["license"] == name for row in studies_of(cut.path))
         assert f"  {name}: {count}\n" in card.replace("    ", "  ")
+
+
+def test_test_material_is_measured_after_it_was_published(tmp_path: Path) -> None:
+    """Nothing is kept of what its versions showed, and nothing of it is asked for."""
+    root = archives.make_archive(tmp_path / "archive", hub=(tmp_path / "hub").as_uri())
+    source, table = archives.donation(tmp_path / "in", studies=2, instances=1)
+    intake(root, [source], table, deidentify=True, workers=1)
+    publish(root, release(root).version)
+    assert not [*(root / "disclosure").glob("*.arrow")]
+    found = risk(root)
+    assert (found.exempt, found.waiting) == (True, {})

@@ -12,6 +12,7 @@ import pytest
 import curate
 from curate.attestation import pinned_keys, release_attestations
 from curate.attestation.trust import UntrustedError
+from curate.cli import reviewer
 from curate.cli.main import run
 from curate.core.digests import canonical_json, sha256_file
 from curate.core.errors import HubError, InputError
@@ -258,3 +259,12 @@ def test_the_archives_own_folder_needs_no_pin(tmp_path: Path) -> None:
     assert str(trust.own_key(history.folders[0])) == history.key
     assert trust.own_key(tmp_path / "elsewhere") is None
     assert not pinned_keys.path().exists()
+
+
+def test_a_signature_that_was_not_compared_is_no_pass(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the first use the last check is open; once the key is known, it has passed."""
+    for mark in ("open", "pass"):
+        results = check(release, workers=1)
+        reviewer.print_results(results, "good", "bad", failed=False)
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "has signed for it" in line]
+        assert line.split()[0] == mark
