@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from curate.metadata import cells
+from curate.steps.intake import intake
+from curate.steps.quarantine import waiting
 from tests import synth
 from tests.corpus import write_table
-from tests.steps.archives import make_archive
+from tests.steps.archives import donation, make_archive
 
 _LATIN = os.fsdecode("Núñez".encode("latin-1"))
 _ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
@@ -69,6 +71,18 @@ def test_intake_takes_what_is_good_and_keeps_the_rest(source: str, tmp_path: Pat
     assert _LATIN.encode("latin-1", "surrogateescape") in _run("quarantine", archive, "--paths", entry["id"], **_ASCII)
     shown = json.loads(_run("quarantine", archive, "--paths", entry["id"], "--json"))
     assert _LATIN in json.dumps(shown, ensure_ascii=False)
+
+
+def test_what_belongs_to_no_study_waits_under_such_a_name(tmp_path: Path) -> None:
+    """It is known by its path alone, and by the same one in the next batch."""
+    folder, table = donation(tmp_path / "in", studies=1, instances=1)
+    (folder / _LATIN).write_bytes(synth.instance_bytes(1, 0, 0, 0, rows=16, columns=16)[:300])
+    archive = make_archive(tmp_path / "archive")
+    for _ in range(2):
+        report = intake(archive, [folder], table, deidentify=True, workers=1)
+        assert (report.admitted_instances, report.quarantined_instances) == (1, 1)
+        assert len(list(waiting(archive))) == 1
+        (folder / "note.txt").write_text("so that the sources are looked at again")
 
 
 def test_deidentify_writes_to_such_a_place(tmp_path: Path) -> None:

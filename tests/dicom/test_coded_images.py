@@ -275,6 +275,29 @@ def test_a_jfif_image_that_is_called_rgb_is_stated_as_what_it_is() -> None:
     assert not has_errors(verify(out, POLICY))
 
 
+def named_rgb(frame: bytes) -> bytes:
+    """A JPEG frame whose components are named R, G and B."""
+    start, scan = frame.index(b"\xff\xc0"), frame.index(b"\xff\xda")
+    changed = bytearray(frame)
+    for place, name in enumerate(b"RGB"):
+        changed[start + 10 + 3 * place] = changed[scan + 5 + 2 * place] = name
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL_422"])
+def test_a_jfif_image_of_components_named_rgb_is_refused(photometric: str) -> None:
+    """JFIF says YCbCr, the names say RGB: some readers follow the one, some the other, and no label serves both."""
+    data = instance([named_rgb(jpeg(colours()))], JPEGBaseline8Bit, PhotometricInterpretation=photometric, **COLOUR)
+    assert refusal(lambda: rewritten(data)) == "PIXELS_NOT_AS_STATED"
+
+
+def test_frames_that_disagree_on_their_colours_are_refused() -> None:
+    """One frame of RGB and one of YCbCr: no photometric interpretation is true of both."""
+    frames = [jpeg(colours()), jpeg(colours(), keep_rgb=True)]
+    data = instance(frames, JPEGBaseline8Bit, PhotometricInterpretation="RGB", NumberOfFrames=2, **COLOUR)
+    assert refusal(lambda: rewritten(data)) == "PIXELS_NOT_AS_STATED"
+
+
 def colour_files() -> list[tuple[str, bytes]]:
     """Each photometric interpretation in each transfer syntax that decoders serve."""
     made: list[tuple[str, bytes]] = []
@@ -297,6 +320,9 @@ def colour_files() -> list[tuple[str, bytes]]:
         add("j2k transformed", [transformed], JPEG_2000, photometric, **COLOUR)
     for photometric in ("RGB", "YBR_FULL"):
         add("jpeg-ls", [by_encoder(JPEG_LS, picture, 8, photometric)], JPEG_LS, photometric, **COLOUR)
+        transformed = by_encoder(JPEG_LS, picture, 8, photometric)
+        transformed = transformed[:2] + b"\xff\xe8\x00\x07mrfx\x01" + transformed[2:]  # CharLS: G added to R and B
+        add("jpeg-ls transformed", [transformed], JPEG_LS, photometric, **COLOUR)
         planes = rle([picture[:, :, channel] for channel in range(3)])
         add("rle", [planes], RLELossless, photometric, **COLOUR)
         for planar in (0, 1):

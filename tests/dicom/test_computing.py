@@ -65,12 +65,19 @@ def refusal(keyword: str, raw: bytes, **place: str) -> tuple[str, str]:
         ("RescaleIntercept", b"-1024 ", ""),
         ("ImagePositionPatient", b"1e9\\0\\0 ", "VALUE_LOST_IMAGE"),
         ("WindowCenter", b"250000", ""),
+        ("WindowWidth", b"250000", ""),  # with its centre
         ("WindowWidth", b"NORMAL", "VALUE_LOST"),
         ("EchoTime", b"1.23456789", ""),  # rounded, not lost
         ("EchoTime", b"SHORT ", "VALUE_LOST"),
         ("FrameTime", b"40", ""),
         ("StudyDescription", b"nobody knows", ""),  # nothing is computed from it
         ("KVP", b"banana", ""),
+        ("RescaleIntercept", b"83920471 ", "VALUE_LOST_IMAGE"),
+        ("DoseGridScaling", b"83920471", "VALUE_LOST_IMAGE"),
+        ("NumberOfFrames", b"9999999999", "VALUE_LOST_IMAGE"),
+        ("FrameIncrementPointer", struct.pack("<2H", 0x0019, 0x100C), "VALUE_LOST"),  # of a private attribute
+        ("PatientPosition", b"HFS\\BANANA", "VALUE_LOST"),  # one of two values stays
+        ("RadiopharmaceuticalStartTime", b"091500", ""),  # it moves
     ],
 )
 def test_a_value_that_is_not_kept_is_told(keyword: str, raw: bytes, rule: str) -> None:
@@ -94,6 +101,23 @@ def test_what_is_lost_in_items_is_told_and_counted_for_every_instance() -> None:
             "RealWorldValueSlope",
         )
     assert losses(made("KVP", b"120 ")) == []
+
+
+@pytest.mark.parametrize(
+    ("keyword", "raw", "inside", "modality"),
+    [
+        (
+            "DiffusionGradientOrientation",
+            struct.pack("<3d", 1e9, 0, 0),
+            "DiffusionGradientDirectionSequence",
+            "MR",
+        ),
+        ("RadionuclideTotalDose", b"MUCH", "RadiopharmaceuticalInformationSequence", "PT"),
+    ],
+)
+def test_a_direction_or_a_dose_that_is_not_kept_is_told(keyword: str, raw: bytes, inside: str, modality: str) -> None:
+    """What diffusion and uptake are computed from stands in items."""
+    assert losses(made(keyword, raw, inside=inside, modality=modality)) == [("VALUE_LOST", keyword, 1)]
 
 
 def test_an_attribute_of_another_vr_is_a_loss_too() -> None:
@@ -124,6 +148,22 @@ def test_dates_that_the_policy_removes_are_no_loss() -> None:
     data = synth.to_bytes(dataset)
     policy = replace(POLICY, dates="remove")
     assert losses(rewrite(data, context_of(data, policy), policy)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule"),
+    [
+        (b"0.7\\0.7 ", b"0.70\\.7 ", ""),
+        (b"0.70000001\\1", b"0.7\\1 ", ""),  # rounded
+        (b"0.7\\0.7 ", b"0.7\\0.8 ", "VALUE_LOST_IMAGE"),
+        (b"0.7\\0.7 ", b"0.7 ", "VALUE_LOST_IMAGE"),
+        (b"0.7\\0.7 ", b"0.7\\ ", "VALUE_LOST_IMAGE"),
+        (b"0.7\\wide", b"0.7\\ ", "VALUE_LOST"),
+    ],
+)
+def test_a_value_that_says_something_else_is_lost(before: bytes, after: bytes, rule: str) -> None:
+    """Another number, one less, or an empty place; a spelling and a last digit are none of these."""
+    assert computing_values.lost(computing_values.standard()[keyword_dict["PixelSpacing"]], "DS", before, after) == rule
 
 
 def test_the_list_names_what_the_profile_keeps() -> None:

@@ -106,6 +106,22 @@ def test_a_file_without_a_number_is_of_the_patient_of_its_name_and_birth_date(
         assert ([f.rule for f in study.findings] == ["STUDY_SEVERAL_PATIENTS"]) is several
 
 
+def test_a_study_begins_with_its_first_moment_that_has_a_time() -> None:
+    """A date alone, though days before, says no moment; where all are such, the first of them is."""
+
+    def one(number: int, day: str, time: str) -> bytes:
+        ds = synth.load_instance(0, 0, 0, number, rows=2, columns=2)
+        for kind in ("Study", "Series", "Acquisition", "Content"):
+            setattr(ds, f"{kind}Date", day)
+            setattr(ds, f"{kind}Time", time)
+        return synth.to_bytes(ds)
+
+    for time, day in (("101112", 4), ("", 1)):
+        (study,) = grouped([("a", one(0, "20190301", "")), ("b", one(1, "20190304", time))]).studies
+        assert study.earliest is not None
+        assert hierarchy.day_of(study.earliest) == date(2019, 3, day)
+
+
 def test_the_mark_of_a_patient_is_that_of_the_number_where_one_file_has_it() -> None:
     """Whose a study is does not depend on which of its files leaves the number out."""
     whole = {

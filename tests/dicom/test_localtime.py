@@ -56,6 +56,7 @@ def moments(made: Dataset) -> list[datetime]:
         ("", "20190304061500+0000", "20190304061600+0000", "071500"),  # told by the time beside it
         ("", "20190304071500+0100", "20190304061600+0000", ""),  # the first one's clock
         ("", "2019-03-04T06:15:00Z", "2019-03-04T07:16:00+01:00", "071500.0"),
+        ("", "20190303221500+0000", "20190303221600+0000", "071500"),  # before midnight there, after it here
     ],
 )  # fmt: skip
 def test_an_injection_stays_as_far_from_the_series_as_it_was(zone: str, start: str, stop: str, time: str) -> None:
@@ -67,6 +68,17 @@ def test_an_injection_stays_as_far_from_the_series_as_it_was(zone: str, start: s
     assert "TimezoneOffsetFromUTC" not in made
     out = b"".join(rewrite(data, context_of(data), POLICY).chunks)
     assert [finding.rule for finding in verify(out, POLICY) if finding.rule != "DONOR_ID_MISSING"] == []
+
+
+@pytest.mark.parametrize("kind", ["Acquisition", "Content"])
+def test_the_clock_is_told_by_a_date_time_beside_its_date_and_time(kind: str) -> None:
+    """Where no offset is stated: an acquisition or observation in UTC and its local date and time are one moment."""
+    dataset = pet("", "20190304061500+0000", "20190304061600+0000")
+    setattr(dataset, f"{kind}Date", "20190304")
+    setattr(dataset, f"{kind}Time", "081600")
+    setattr(dataset, "ObservationDateTime" if kind == "Content" else "AcquisitionDateTime", "20190304071600+0000")
+    first, _, series = moments(rewritten(synth.to_bytes(dataset)))
+    assert (series - first).seconds == 61 * 60
 
 
 def test_the_uptake_value_is_exact() -> None:
@@ -131,10 +143,14 @@ def test_an_offset_is_read_from_the_end_of_a_value(raw: bytes, offset: int | Non
     assert dates.parse_offset(raw) == offset
 
 
-def test_a_time_that_cannot_be_the_same_moment_tells_no_clock() -> None:
-    """A difference that is no quarter of an hour is no difference of clocks."""
-    data = synth.to_bytes(pet("", "20190304061500+0000", "", "072200"))
-    assert local_time.offset_of(parse(data).dataset) == 0
+@pytest.mark.parametrize(
+    ("start", "time", "clock"),
+    [("20190304061500+0000", "072200", 0), ("20190304061500+1000", "171500", 600)],
+)
+def test_a_time_that_cannot_be_the_same_moment_tells_no_clock(start: str, time: str, clock: int) -> None:
+    """A difference that is no quarter of an hour, or gives an offset beyond 14 hours, is no difference of clocks."""
+    data = synth.to_bytes(pet("", start, "", time))
+    assert local_time.offset_of(parse(data).dataset) == clock
 
 
 def test_the_case_of_the_public_report() -> None:

@@ -165,7 +165,7 @@ def test_sequences_without_end_are_refused() -> None:
 
 @pytest.mark.parametrize("explicit", [True, False])
 @pytest.mark.parametrize("number", [0x00091010, 0x0040A730])
-@pytest.mark.parametrize("where", ["in the sequence", "after the sequence", "in the item"])
+@pytest.mark.parametrize("where", ["in the sequence", "after the sequence", "in the item", "its own end"])
 def test_a_stray_delimiter_after_an_item_of_defined_length_is_passed_over(
     explicit: bool, number: int, where: str
 ) -> None:
@@ -180,6 +180,7 @@ def test_a_stray_delimiter_after_an_item_of_defined_length_is_passed_over(
     inner = plain(0x0008, 0x0020, b"DA", b"20190304") + (end if where == "in the item" else b"")
     item = struct.pack("<HHL", 0xFFFE, 0xE000, len(inner)) + inner
     items = (item + (end if where == "in the sequence" else b"")) * 2
+    items += struct.pack("<HHL", 0xFFFE, 0xE0DD, 0) if where == "its own end" else b""
     head = struct.pack("<HH2sHL", group, element, b"SQ", 0, len(items))
     sequence = (head if explicit else struct.pack("<HHL", group, element, len(items))) + items
     body = sequence + (end if where == "after the sequence" else b"") + plain(0x0088, 0x0140, b"UI", b"last")

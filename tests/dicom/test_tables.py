@@ -146,6 +146,25 @@ def test_a_table_for_display_that_goes_is_told() -> None:
     assert lookup_tables.VOI_LUT not in parse(outcome.released).dataset
 
 
+@pytest.mark.parametrize("kind", ["VOI LUT", "palette"])
+def test_a_table_that_pixels_are_not_read_through_goes_with_a_warning(kind: str) -> None:
+    """Text in a VOI LUT, or in the palette of grey pixels, refuses nothing: the instance is released without it."""
+    table = dict(TABLES)["low bytes"](LETTERS)
+    if kind == "palette":
+        data = palette(np.array(table, "<u2")).replace(b"PALETTE COLOR ", b"MONOCHROME2   ")
+    else:
+        ds = synth.load_instance(rows=8, columns=8)
+        item = synth.Dataset()
+        item.LUTDescriptor, item.LUTData = [len(table), 0, 16], struct.pack(f"<{len(table)}H", *table)
+        item["LUTDescriptor"].VR, item["LUTData"].VR = "US", "OW"
+        ds.VOILUTSequence = [item]
+        data = synth.to_bytes(ds)
+    outcome = attack(data)
+    assert outcome.released is not None, outcome.refusal
+    assert struct.pack(f"<{len(table)}H", *table) not in outcome.released
+    assert {finding.rule for finding in outcome.findings} >= {"LOOKUP_TABLE_REMOVED", "VALUE_LOST"}
+
+
 def test_real_palettes_stay() -> None:
     """Every palette of the corpus: hot iron, steps, seasons (segmented), label maps, an ultrasound scanner's."""
     found = 0

@@ -214,6 +214,10 @@ def test_a_rejection_holds_until_its_reviewer_approves(place: Path) -> None:
     reject(root, "1.0.0", ANNA, "PIXELS", "letters in a corner")
     _approve(place, JOAN)
     assert _refused(place) == "Release 1.0.0 was rejected by Anna Puig (PIXELS)."
+    with pytest.raises(RefusedError) as stopped:
+        publish(root, "1.0.0")
+    for command in ("ledger", "withdraw", "release"):  # how to go on, as it is typed
+        assert f"curate {command} {root}" in stopped.value.hint
     assert release(root).rejected == ("Anna Puig: PIXELS (letters in a corner)",)
     told = curate("ledger", root).stdout
     assert told.count("rejected") == 1
@@ -307,8 +311,11 @@ def test_findings_are_decided_each_or_by_code(place: Path, papers: tuple[Path, P
     _edit(papers[1], lambda d: d["findings"].append(entry))
     judge()
     _edit(papers[1], lambda d: d["findings"].append(entry | {"study_id": studies[0], "decision": "refuse"}))
-    with pytest.raises(InputError, match=r"refuses PIXELS_TEXT_LIKELY of study 2\.25\."):
+    with pytest.raises(InputError, match=r"refuses PIXELS_TEXT_LIKELY of study 2\.25\.") as refused:
         judge()
+    root = evidence.parents[3]
+    assert f"curate reject {root} 1.0.0 --as NAME --reason CODE" in refused.value.hint
+    assert f"curate withdraw {root} {studies[0]}; then cuts anew: curate release {root}" in refused.value.hint
     _edit(papers[1], lambda d: d["findings"][-1].update(decision="maybe"))
     with pytest.raises(InputError, match="accept, refuse, or empty"):
         judge()

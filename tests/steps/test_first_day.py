@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pydicom
@@ -10,10 +11,14 @@ from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 
+from curate.deid.rewrite import rewrite
+from curate.donation import header_scan
+from curate.donation.hierarchy import study_context
 from curate.steps.intake import intake
 from curate.steps.release import release
 from tests import synth
 from tests.corpus import write_table
+from tests.planter.system import KEYS, POLICY
 from tests.steps.archives import make_archive
 from tests.steps.images import errors_of, images_of, rows_of
 
@@ -75,6 +80,21 @@ def _days(archive: Path) -> dict[str, set[str]]:
     for ds in images_of(folder):
         found[ds.StudyInstanceUID].add(str(ds.StudyDate or ""))
     return found
+
+
+@pytest.mark.parametrize(("study_date", "time"), [("20190201", ""), ("20190304", "120000")])
+def test_a_study_time_of_another_day_says_nothing(study_date: str, time: str) -> None:
+    """A study opened on another day than it was scanned has the scan's date, and no time; else both move alike."""
+    data = synth.load_instance(0, 0, 0, 0, rows=8, columns=8)
+    for kind in ("Study", "Series", "Acquisition", "Content"):
+        setattr(data, f"{kind}Date", "20190304")
+        setattr(data, f"{kind}Time", "101112")
+    data.StudyDate = study_date
+    raw = synth.to_bytes(data)
+    moment = header_scan.microseconds("20190304", "101112")
+    context = study_context(KEYS, "D", moment, None, POLICY)
+    made = pydicom.dcmread(io.BytesIO(b"".join(rewrite(raw, context, POLICY).chunks)))
+    assert (made.StudyDate, made.StudyTime, made.AcquisitionDate) == ("20000101", time, "20000101")
 
 
 def test_every_order_of_dates_is_released(tmp_path: Path) -> None:

@@ -105,7 +105,13 @@ def test_a_misspelled_value_stops_every_command(tmp_path: Path) -> None:
     root = init(tmp_path / "a", PERSONS)
     config = root / "archive.toml"
     config.write_text(config.read_text().replace("\n[profile]", '\n[profile]\nhead = "defac"\n#'))
-    for words in (["risk", root], ["quarantine", root], ["doctor", root], ["ledger", root], ["release", root]):
+    for words in (
+        ["risk", root],
+        ["quarantine", root],
+        ["doctor", root],
+        ["ledger", root],
+        ["release", root],
+    ):
         told = curate(*words, code=2).stderr
         assert "[profile] head has a value that it does not take" in told, words
         assert "deface" in told
@@ -122,6 +128,23 @@ def test_warnings_are_of_what_came_in(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", [synth.uid(0, 0)])
     report = intake(root, [source], table, deidentify=True, workers=1)
     assert report.codes["PIXELS_FACE_LIKELY"] == 2
+
+
+def test_a_dose_report_waits_where_text_is_held(tmp_path: Path) -> None:
+    """What kind of image it is goes with the header; that it is a page of text was told before."""
+    root = init(tmp_path / "a", PERSONS)
+    config = root / "archive.toml"
+    config.write_text(
+        config.read_text()
+        .replace("cooling_off_days = 30", "cooling_off_days = 0")
+        .replace("\n[profile]", '\n[profile]\nburned_in = "hold"\n#')
+    )
+    source = study(tmp_path / "in", ImageType=["DERIVED", "SECONDARY", "OTHER", "DOSE_INFO"])
+    table = write_table(tmp_path / "t.csv", [synth.uid(0, 0)])
+    report = intake(root, [source], table, deidentify=True, workers=1)
+    assert (report.admitted_studies, report.codes["PIXELS_TEXT_LIKELY"]) == (0, 1)
+    left = deidentify([source], tmp_path / "out", profile=config, workers=1)
+    assert (left.written_instances, left.codes["PIXELS_TEXT_LIKELY"]) == (0, 2)
 
 
 def test_an_exact_copy_is_in_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from curate.deid.pixeldata.codestreams import Stated, malformed, refuse_another, refuse_text, require
 from curate.deid.pixeldata.jpeg_scans import LOSSLESS, PROGRESSIVE, SEQUENTIAL, Frame, Restarts
-from curate.dicom.model import Bytes
+from curate.dicom.model import Bytes, MalformedError
 
 _FRAMES = SEQUENTIAL | LOSSLESS | {PROGRESSIVE}
 _IN_JPEG = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
@@ -211,13 +211,13 @@ def _well_formed(marker: int, segment: bytes) -> bool:
 def says_ycc(data: Bytes) -> bool:
     """Whether a frame of three components says by a JFIF segment that its colours are YCbCr, which readers follow.
 
-    An Adobe segment says it too, but that one stays in the frame; components named R, G and B are what they are called.
+    An Adobe segment says it too, but that one stays in the frame.
     """
     pos, jfif = 2, False
     while pos + 4 <= len(data) and data[pos] == 0xFF:
         marker = data[pos + 1]
         if marker in _FRAMES:
-            return jfif and data[pos + 9] == 3 and tuple(data[pos + 10 : pos + 19 : 3]) not in _RGB_IDS
+            return jfif and data[pos + 9] == 3
         if marker == 0xFF:
             pos += 1
             continue
@@ -248,12 +248,17 @@ class _ColourMarks:
             self.ls_transform = segment[4]
 
     def segments(self, components: tuple[int, ...], *, lossless_ls: bool) -> list[Bytes]:
-        """The segments that must stay, rebuilt."""
+        """The segments that must stay, rebuilt.
+
+        Raises:
+            MalformedError: PIXELS_NOT_AS_STATED where JFIF says YCbCr of components that are named R, G and B: readers
+                follow the one or the other.
+        """
         if lossless_ls:
             return [b"\xff\xe8\x00\x07mrfx" + bytes([self.ls_transform])] if self.ls_transform else []
         transform = self.adobe
         if transform is None and self.jfif and components in _RGB_IDS:
-            transform = 1
+            raise MalformedError("PIXELS_NOT_AS_STATED", "PixelData")
         if transform is None or len(components) < 3:
             return []
         return [b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])]
