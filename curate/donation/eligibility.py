@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -85,8 +86,13 @@ def _is_file(name: str, sources: Sequence[Path]) -> bool:
     """Whether a row names a file of a source; UIDs are not asked for, since a table may have a million."""
     if not name or name.replace(".", "").isdigit():
         return False
+    spellings = {name, unicodedata.normalize("NFD", name)}  # composed, as a table is read, and as macOS writes names
     try:
-        return any((source.is_file() and source.name == name) or (source / name).is_file() for source in sources)
+        return any(
+            (source.name in spellings and source.is_file()) or (source / spelling).is_file()
+            for source in sources
+            for spelling in spellings
+        )
     except (OSError, ValueError):  # longer than a name may be, or with a NUL
         return False
 

@@ -50,11 +50,13 @@ def test_a_folder_that_macos_named_meets_the_table(tmp_path: Path) -> None:
 
 def test_a_row_that_names_a_file_says_so(tmp_path: Path) -> None:
     """A file of the source's root in the column `study`: the message says what it is, with the row's number."""
+    folder = study(tmp_path / "in")
+    (folder / "0.dcm").rename(folder / unicodedata.normalize("NFD", "Núria.dcm"))  # as macOS writes it
     study(tmp_path / "in")
-    table = write_table(tmp_path / "t.csv", ["0.dcm", "elsewhere"])
+    table = write_table(tmp_path / "t.csv", ["0.dcm", "elsewhere", "Núria.dcm"])
     report = intake(make_archive(tmp_path / "a"), [tmp_path / "in"], table, deidentify=True, workers=1)
     said = {(finding.rule, finding.place) for finding in report.findings}
-    assert {("ROW_NAMES_FILE", "row 2"), ("ROW_WITHOUT_STUDY", "table")} <= said
+    assert {("ROW_NAMES_FILE", "row 2"), ("ROW_NAMES_FILE", "row 4"), ("ROW_WITHOUT_STUDY", "table")} <= said
 
 
 def test_a_row_that_names_a_part_of_a_study_says_so(tmp_path: Path) -> None:
