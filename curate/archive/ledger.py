@@ -17,15 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from curate.archive import arrow_ipc, uid_claims
+from curate.archive import arrow_ipc, migrations, uid_claims
 from curate.archive import row_seals as rows
 from curate.core import durable
 from curate.core.digests import canonical_json
 from curate.core.errors import DamagedError, StorageError
 from curate.transparency import log
 
-SCHEMA_VERSION = 6
-_UNSEALED = 5  # the layout before it: records of studies had no seals
 _SCHEMA = f"""
 CREATE TABLE events(
   seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
@@ -157,31 +155,17 @@ class QuarantineEntry:
 class Ledger:
     """An open ledger. All writes go through `transaction`."""
 
-    def __init__(self, path: Path, actor: Actor | None = None) -> None:
+    def __init__(self, path: Path, actor: Actor | None = None, *, write: bool = True) -> None:
         self._path, self._actor = path, actor or Actor()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA secure_delete=ON")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == _UNSEALED:
-                self._seal_all()
-            elif version != SCHEMA_VERSION:
-                raise DamagedError(f"{path} has another layout.", hint="Use the version that made it.")
+            migrations.bring_up(self._db, path, self._actor.seal, write=write)
         except sqlite3.DatabaseError as error:
             raise _storage(path, error) from error
         self.log, self.claims = log.Log(self._db), uid_claims.Claims(self._db)
-
-    def _seal_all(self) -> None:
-        """Give each record of an older ledger its seal, as it stands."""
-        with self.transaction():
-            self._db.execute("ALTER TABLE studies ADD COLUMN seal BLOB NOT NULL DEFAULT x''")
-            for study in self.study_ids():
-                row = self._db.execute(f"SELECT {_STUDY} FROM studies WHERE study_id=?", (study,)).fetchone()  # noqa: S608
-                made = rows.seal(self._actor.seal, row[:_SMALL], row[_SMALL:-1])
-                self._db.execute("UPDATE studies SET seal=? WHERE study_id=?", (made, study))
-            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @staticmethod
     def create(path: Path) -> None:
@@ -193,7 +177,7 @@ class Ledger:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
             with closing(sqlite3.connect(path)) as db:
-                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={migrations.LAYOUT}; COMMIT;")
         except sqlite3.Error as error:
             raise _storage(path, error) from error
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curate.archive import config as configuration
-from curate.archive import config_schema, ledger_head
+from curate.archive import config_schema, ledger_head, migrations
 from curate.archive.config import Config
 from curate.archive.ledger import Actor, Ledger
 from curate.archive.stores import Store
@@ -145,7 +145,7 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
     with _writing(root) if write else _unlocked():
         known = secret.read(root / "secret.key")
         actor = Actor(config.people, _log_key(root), config.digest, secret.derived(known, "ledger rows"))
-        ledger = Ledger(root / "ledger.db", actor)
+        ledger = Ledger(root / "ledger.db", actor, write=write)
         try:
             archive = Archive(root, config, known, ledger)
             if write:
@@ -157,6 +157,7 @@ def opened(root: Path, *, write: bool) -> Iterator[Archive]:
                 yield archive
                 if write:
                     ledger_head.keep(root, ledger)
+                    migrations.forget_copies(root)
         finally:
             ledger.close()
 

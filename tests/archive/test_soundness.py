@@ -183,17 +183,6 @@ def test_a_rotated_key_is_no_foreign_one(root: Path) -> None:
     publish(root, release(root).version)
 
 
-def test_an_archive_of_before_gets_its_seals(root: Path) -> None:
-    """A ledger without seals is opened, and from then on an edit shows."""
-    _sql(root, "ALTER TABLE studies DROP COLUMN seal", "PRAGMA user_version=5")
-    (root / "ledger.head").unlink()
-    publish(root, "1.0.0")
-    assert not doctor(root).damaged
-    _licence(root)
-    with pytest.raises(DamagedError, match="record of study"):
-        release(root)
-
-
 def test_a_clock_that_went_back_cuts_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No version is dated before the one that it follows."""
     publish(root, "1.0.0")
