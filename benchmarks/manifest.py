@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from curate import contract
 from curate.archive import arrow_ipc
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.core import arrays
 from curate.core.digests import sha256_set
 from curate.steps.release import manifest

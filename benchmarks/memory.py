@@ -18,13 +18,13 @@ from benchmarks.main_job import Figure, run
 _GROW = """
 import sys
 from pathlib import Path
-from curate.archive import layout
+from curate.archive import repository
 from tests.steps.donors import make_archive
 from tests.steps.many import admit, visits
 root, start, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 if not root.exists():
     make_archive(root, privacy="largest_suppressed_share = 0.05\\n")
-with layout.opened(root, write=True) as archive:
+with repository.opened(root, write=True) as archive:
     admit(archive, visits(range(start, stop)), pack=50)
     print(next(iter(archive.ledger.studies())).study_id)
 """

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from benchmarks.manifest import LICENSE, _bare, _series, _series_template, _uid
 from curate.archive import arrow_ipc, packs
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.archive.repository import Archive, opened
 from curate.core.digests import sha256_set
 from curate.core.records import ArchiveInfo

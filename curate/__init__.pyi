@@ -1,6 +1,6 @@
 """The public functions and records, each once: what a notebook needs, and where it is defined."""
 
-from curate.archive.ledger import QuarantineEntry as QuarantineEntry
+from curate.archive.ledger_records import QuarantineEntry as QuarantineEntry
 from curate.core.errors import CurateError as CurateError
 from curate.core.findings import Finding as Finding
 from curate.core.findings import Severity as Severity

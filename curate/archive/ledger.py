@@ -11,145 +11,31 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from curate.archive import arrow_ipc, migrations, uid_claims
+from curate.archive import migrations, uid_claims
 from curate.archive import row_seals as rows
+from curate.archive.ledger_records import (
+    Actor,
+    Event,
+    Outline,
+    QuarantineEntry,
+    StudyRecord,
+    entry_of_row,
+    study_of_row,
+)
+from curate.archive.ledger_schema import SCHEMA, storage_error
 from curate.core import durable
 from curate.core.digests import canonical_json
-from curate.core.errors import DamagedError, StorageError
+from curate.core.errors import DamagedError
 from curate.transparency import log
 
-_SCHEMA = f"""
-CREATE TABLE events(
-  seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
-  who TEXT NOT NULL, key TEXT NOT NULL, tool TEXT NOT NULL, policy TEXT NOT NULL, payload TEXT NOT NULL,
-  chain BLOB NOT NULL);
-CREATE INDEX events_subject ON events(subject, seq);
-CREATE INDEX events_kind ON events(kind, seq);
-CREATE TRIGGER events_keep BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are kept'); END;
-CREATE TRIGGER events_fixed BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are fixed'); END;
-CREATE TABLE studies(
-  study_id TEXT PRIMARY KEY, donor_id TEXT NOT NULL, source BLOB NOT NULL, payload TEXT NOT NULL,
-  series BLOB NOT NULL, instances BLOB NOT NULL, links BLOB NOT NULL, previews BLOB, merged INTEGER NOT NULL,
-  notes BLOB NOT NULL, seal BLOB NOT NULL DEFAULT x'');
-CREATE INDEX studies_donor ON studies(donor_id);
-CREATE INDEX studies_new ON studies(study_id) WHERE merged=0;
-CREATE INDEX studies_bare ON studies(study_id) WHERE previews IS NOT NULL;
-CREATE TABLE stored(path TEXT, study_id TEXT, PRIMARY KEY(path, study_id)) WITHOUT ROWID;
-CREATE INDEX stored_study ON stored(study_id);
-CREATE TABLE donors(donor_id TEXT PRIMARY KEY, anchor TEXT);
-CREATE TABLE quarantine(
-  id TEXT PRIMARY KEY, study_id TEXT NOT NULL, at TEXT NOT NULL, codes TEXT NOT NULL,
-  files INTEGER NOT NULL, size_bytes INTEGER NOT NULL, donor_id TEXT NOT NULL);
-CREATE TABLE receipts(sha256 BLOB PRIMARY KEY, study_id TEXT NOT NULL);
-CREATE INDEX receipts_study ON receipts(study_id);
-CREATE TABLE tombstones(mark BLOB PRIMARY KEY);
-CREATE TABLE revocations(sha256 BLOB PRIMARY KEY, version TEXT);
-CREATE TABLE remarks(sha256 BLOB PRIMARY KEY, text TEXT NOT NULL);
-{uid_claims.SCHEMA};
-{log.SCHEMA}"""
 _EVENT = "seq, at, kind, subject, who, key, tool, policy, payload"
 _STUDY = "study_id, donor_id, payload, source, series, instances, links, previews, merged, notes, seal"
 _SMALL = 3  # of these: what an outline shows; the seal covers the others by one digest
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Under what events are written: names by account, the id of the archive's key, its policy's digest.
-
-    `seal` is the key under which the records of studies are sealed.
-    """
-
-    people: Mapping[str, str] = field(default_factory=dict)
-    key: str = ""
-    policy: str = ""
-    seal: bytes = field(default=b"", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the ledger: who did it, under which key, with which tool and policy."""
-
-    seq: int
-    at: str
-    kind: str
-    subject: str
-    who: str
-    key: str
-    tool: str
-    policy: str
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StudyRecord:
-    """What the archive holds of an admitted study.
-
-    `source` holds the sorted keyed marks of its original instances, 32 bytes each; `payload` the coded
-    metadata, consent terms and evidence; `series`, `instances`, `links` and `previews` are Arrow IPC
-    tables; `merged` is 1 once a release has given the study its final pack; `notes` is what a later batch of the
-    study must know.
-    """
-
-    study_id: str
-    donor_id: str
-    source: bytes
-    payload: dict[str, Any]
-    series: bytes
-    instances: bytes
-    links: bytes
-    previews: bytes | None
-    merged: int = 0
-    notes: bytes = b""
-
-    @property
-    def sources(self) -> frozenset[bytes]:
-        """The marks of its original instances."""
-        return frozenset(self.source[at : at + 32] for at in range(0, len(self.source), 32))
-
-    @property
-    def published_donor(self) -> str:
-        """The donor_id that its images and its row bear: the donor's own, or a further one."""
-        return str(self.payload.get("further", {}).get("donor_id", self.donor_id))
-
-    @property
-    def own_uids(self) -> frozenset[str]:
-        """The UIDs of the study, its series and its instances."""
-        rows = arrow_ipc.columns_of_ipc(self.instances, ("SeriesInstanceUID", "SOPInstanceUID"))
-        return frozenset((self.study_id, *(uid for name in rows.column_names for uid in rows[name].to_pylist())))
-
-    @property
-    def files(self) -> set[str]:
-        """Its packs and its shard of previews, from the archive's root."""
-        packs = arrow_ipc.columns_of_ipc(self.instances, ("pack",))["pack"].unique().to_pylist()
-        return {*packs, *filter(None, [self.payload.get("preview")])}
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """What of a study decides a release, without its instances: a hundredth of the bytes."""
-
-    study_id: str
-    donor_id: str
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantineEntry:
-    """What waits: rule codes with counts, number and size of the files, the donor's pseudonym where it is known."""
-
-    id: str
-    study_id: str
-    at: str
-    codes: dict[str, int]
-    files: int
-    size_bytes: int
-    donor_id: str = ""
 
 
 class Ledger:
@@ -164,7 +50,7 @@ class Ledger:
             self._db.execute("PRAGMA secure_delete=ON")
             migrations.bring_up(self._db, path, self._actor.seal, write=write)
         except sqlite3.DatabaseError as error:
-            raise _storage(path, error) from error
+            raise storage_error(path, error) from error
         self.log, self.claims = log.Log(self._db), uid_claims.Claims(self._db)
 
     @staticmethod
@@ -177,9 +63,9 @@ class Ledger:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
             with closing(sqlite3.connect(path)) as db:
-                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={migrations.LAYOUT}; COMMIT;")
+                db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={migrations.LAYOUT}; COMMIT;")
         except sqlite3.Error as error:
-            raise _storage(path, error) from error
+            raise storage_error(path, error) from error
 
     def copy(self, path: Path) -> None:
         """Write the ledger, as it stands, to a new file."""
@@ -199,7 +85,7 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
-            raise _storage(self._path, error) from error
+            raise storage_error(self._path, error) from error
 
     def close(self) -> None:
         """Close the ledger; what was committed is on disk."""
@@ -224,7 +110,7 @@ class Ledger:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise _storage(self._path, error) from error
+            raise storage_error(self._path, error) from error
 
     def append(
         self,
@@ -331,7 +217,7 @@ class Ledger:
     def study_as_is(self, study_id: str) -> StudyRecord | None:
         """The same, whoever wrote it: for what must be possible with a damaged record, too."""
         row = self._db.execute(f"SELECT {_STUDY} FROM studies WHERE study_id=?", (study_id,)).fetchone()  # noqa: S608
-        return _study(row, payload={}) if row else None
+        return study_of_row(row, payload={}) if row else None
 
     def has_study(self, study_id: str) -> bool:
         """Whether a study is admitted."""
@@ -347,7 +233,7 @@ class Ledger:
 
     def _sound(self, row: Any) -> StudyRecord:
         rows.refuse_other(self._actor.seal, row[-1], row[:_SMALL], row[_SMALL:-1])
-        return _study(row)
+        return study_of_row(row)
 
     def study_ids(self, donor_id: str | None = None) -> list[str]:
         """Ids of all admitted studies, sorted; or of one donor."""
@@ -434,13 +320,13 @@ class Ledger:
         """What waits, oldest first."""
         query = "SELECT id, study_id, at, codes, files, size_bytes, donor_id FROM quarantine ORDER BY at, id"
         for row in self._db.execute(query):
-            yield _entry(row)
+            yield entry_of_row(row)
 
     def waits(self, entry_id: str) -> QuarantineEntry | None:
         """The entry of an id."""
         query = "SELECT id, study_id, at, codes, files, size_bytes, donor_id FROM quarantine WHERE id=?"
         row = self._db.execute(query, (entry_id,)).fetchone()
-        return _entry(row) if row else None
+        return entry_of_row(row) if row else None
 
     def put_quarantine(self, entry: QuarantineEntry) -> None:
         """Write what waits, in place of an older entry of that id."""
@@ -493,7 +379,7 @@ class Ledger:
         try:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise _storage(self._path, error) from error
+            raise storage_error(self._path, error) from error
 
     def has_receipt(self, study_id: str) -> bool:
         """Whether a study has a receipt already."""
@@ -510,28 +396,3 @@ class Ledger:
 
 def _chained(before: bytes, row: tuple[str, ...]) -> bytes:
     return hashlib.sha256(before + canonical_json(list(row)).encode()).digest()
-
-
-def _entry(row: tuple[Any, ...]) -> QuarantineEntry:
-    return QuarantineEntry(row[0], row[1], row[2], json.loads(row[3]), *row[4:])
-
-
-def _study(row: Any, payload: dict[str, Any] | None = None) -> StudyRecord:
-    study_id, donor_id, said, source, *large, _ = row
-    try:
-        payload = json.loads(said)
-    except ValueError:
-        if payload is None:
-            raise
-    return StudyRecord(study_id, donor_id, source, payload or {}, *large)
-
-
-def _storage(path: Path, error: sqlite3.Error) -> StorageError | DamagedError:
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")):
-        reason = {"SQLITE_FULL": "the disk is full", "SQLITE_BUSY": "another process holds it"}.get(
-            name, "it cannot be written"
-        )
-        hint = "Mend the cause, then run the same command again; nothing was lost."
-        return StorageError(f"Cannot write the ledger {path}: {reason}.", hint=hint)
-    return DamagedError(f"The ledger {path} is damaged.", hint="Run `curate doctor` on the archive.")

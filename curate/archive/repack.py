@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from curate import contract
 from curate.archive import arrow_ipc, packs
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.archive.repository import Archive
 from curate.archive.stores import Store
 from curate.core import arrays, durable

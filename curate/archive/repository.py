@@ -17,7 +17,8 @@ from pathlib import Path
 from curate.archive import config as configuration
 from curate.archive import config_schema, ledger_head, migrations
 from curate.archive.config import Config
-from curate.archive.ledger import Actor, Ledger
+from curate.archive.ledger import Ledger
+from curate.archive.ledger_records import Actor
 from curate.archive.stores import Store
 from curate.core import durable, remote
 from curate.core.errors import DamagedError, InputError, LockedError, StorageError

@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from curate import contract
 from curate.archive import arrow_ipc, disclosure_history
 from curate.archive.config import Config
-from curate.archive.ledger import Ledger, Outline
+from curate.archive.ledger import Ledger
+from curate.archive.ledger_records import Outline
 from curate.archive.repository import Archive
 from curate.core.digests import canonical_json
 from curate.core.records import Row

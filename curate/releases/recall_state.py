@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from curate.archive.ledger import Event
+from curate.archive.ledger_records import Event
 from curate.archive.repository import Archive
 from curate.releases.recall_notices import OPENED
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from curate import contract
 from curate.archive import arrow_ipc
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.archive.repack import rewrite_without
 from curate.archive.repository import Archive
 from curate.core import clock

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable
 
 from curate.archive import arrow_ipc
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.archive.release_folders import release_folders, studies_in
 from curate.archive.repository import Archive
 from curate.releases.split_pseudonyms import digests_under, part_of

@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import islice
 
 from curate.archive import arrow_ipc, packs
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.archive.repack import pack_rows, store
 from curate.archive.repository import Archive
 from curate.core import arrays

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from curate.archive import disclosure_history, receipts, repository
-from curate.archive.ledger import Event
+from curate.archive.ledger_records import Event
 from curate.archive.release_folders import holds_any_of, recorded_digests, release_folders
 from curate.archive.repack import remove_unused
 from curate.archive.repository import Archive

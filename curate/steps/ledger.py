@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from curate.archive import repository
-from curate.archive.ledger import Event
+from curate.archive.ledger_records import Event
 from curate.archive.release_folders import release_folders
 from curate.archive.repository import Archive
 from curate.attestation import release_attestations

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from curate.archive import repository
-from curate.archive.ledger import QuarantineEntry
+from curate.archive.ledger_records import QuarantineEntry
 from curate.archive.repository import Archive
 from curate.core import clock, durable
 from curate.core.actor import TOOL, who

@@ -6,27 +6,24 @@ archive's lock; a journal in `recalls/` remembers who could read, so that a run 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from curate import hub
-from curate.archive import config as configuration
 from curate.archive import repository
+from curate.archive.linked_copy import linked_copy, remove_copy
 from curate.archive.release_folders import holds_any_of, release_folders
 from curate.archive.repository import Archive
 from curate.core import clock, durable, versions
 from curate.core.actor import TOOL, who
-from curate.core.digests import canonical_json, sha256_file
+from curate.core.digests import sha256_file
 from curate.core.errors import CurateError, HubError, InputError, LockedError, quoted
 from curate.core.progress import Progress, silent
 from curate.deid import pseudonyms
@@ -35,12 +32,12 @@ from curate.hub.protocol import Settings, Target
 from curate.keys.derivation import Keys
 from curate.releases import recall_notices, recall_state
 from curate.releases.purge import stale_versions
+from curate.releases.recall_journal import JOURNALS, Journal, journals, write
 from curate.steps.publish import publish
 from curate.steps.release import release
 from curate.steps.withdraw import withdraw
 
-JOURNALS, DRILL = "recalls", "drill"
-_OUTSIDE = re.compile(r"^[ \t]*(packs|quarantine)[ \t]*=.*$", re.MULTILINE)  # where they lie, in [archive]
+DRILL = "drill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +71,6 @@ class Recall:
 
 class _NothingError(InputError):
     """Nothing that is published goes by that name."""
-
-
-@dataclass(slots=True)
-class _Journal:
-    """What is to be done, on disk before anything is: `before` says who could read each target."""
-
-    subject: str
-    number: int
-    reason: str
-    studies: list[str]
-    versions: list[str]
-    before: dict[str, dict[str, Any] | None]
-    remaining: list[str] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """Its file's name."""
-        return f"{hashlib.sha256(self.subject.encode()).hexdigest()[:16]}.json"
 
 
 def recall(root: Path, subject: str, reason: str, *, drill: bool = False, progress: Progress = silent) -> Recall:
@@ -182,11 +161,11 @@ def _timed(done: list[Done], step: str, place: str = "") -> Iterator[None]:
     done.append(Done(step, place, round(time.monotonic() - started, 3)))
 
 
-def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | None) -> _Journal:
+def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | None) -> Journal:
     """What a run that was stopped wrote down, or a new one."""
     with repository.opened(root, write=False) as archive:
         names = _names(archive, subject)
-        for found in _journals(root):
+        for found in journals(root):
             if found.subject in names:
                 return found
         studies = _studies(archive, subject, names)
@@ -205,7 +184,7 @@ def _journal(root: Path, subject: str, reason: str, targets: Collection[str] | N
         canonical = names[0] if len(names) == 1 else next(name for name in names if name in studies)
         number = sum(1 for _ in archive.ledger.events(recall_state.DONE, canonical)) + 1
         ordered = sorted(held, key=versions.parse)
-        return _Journal(canonical, number, reason, sorted(studies), ordered, dict.fromkeys(touched))
+        return Journal(canonical, number, reason, sorted(studies), ordered, dict.fromkeys(touched))
 
 
 def _names(archive: Archive, subject: str) -> tuple[str, ...]:
@@ -252,17 +231,7 @@ def _left(archive: Archive, studies: Collection[str], version: str) -> bool:
     return any(version in event.payload["versions"] for event in events)
 
 
-def _journals(root: Path) -> list[_Journal]:
-    return [_Journal(**json.loads(path.read_bytes())) for path in sorted((root / JOURNALS).glob("*.json"))]
-
-
-def _write(root: Path, journal: _Journal) -> None:
-    with durable.storage_errors("write the recall's journal"):
-        (root / JOURNALS).mkdir(mode=0o700, exist_ok=True)
-        durable.write_bytes(root / JOURNALS / journal.name, canonical_json(asdict(journal)).encode(), 0o600)
-
-
-def _close(root: Path, journal: _Journal, done: list[Done]) -> None:
+def _close(root: Path, journal: Journal, done: list[Done]) -> None:
     """Close every target, whichever of them fails.
 
     Raises:
@@ -279,17 +248,17 @@ def _close(root: Path, journal: _Journal, done: list[Done]) -> None:
         raise failures[0]
 
 
-def _close_one(root: Path, journal: _Journal, url: str) -> None:
+def _close_one(root: Path, journal: Journal, url: str) -> None:
     target = hub.open_target(url)
     if journal.before[url] is None:
-        other = (found.before.get(url) for found in _journals(root) if found.name != journal.name)
+        other = (found.before.get(url) for found in journals(root) if found.name != journal.name)
         known = next((settings for settings in other if settings), None)  # it closed the target before
         journal.before[url] = known or asdict(target.readers())
-        _write(root, journal)
+        write(root, journal)
     target.close_to_readers()
 
 
-def _record_opened(root: Path, journal: _Journal) -> None:
+def _record_opened(root: Path, journal: Journal) -> None:
     """Tell the ledger of the recall and of what was closed.
 
     Raises:
@@ -314,7 +283,7 @@ def _record_opened(root: Path, journal: _Journal) -> None:
         _note(root, recall_state.CLOSED, journal.subject, payload)
 
 
-def _key(journal: _Journal) -> dict[str, Any]:
+def _key(journal: Journal) -> dict[str, Any]:
     return {"recall": journal.subject, "number": journal.number}
 
 
@@ -327,7 +296,7 @@ def _note(root: Path, kind: str, subject: str, payload: dict[str, Any]) -> None:
             archive.ledger.append(clock.stamp(), kind, subject, payload, who=who(), tool=TOOL)
 
 
-def _put(root: Path, journal: _Journal, version: str, url: str, progress: Progress) -> None:
+def _put(root: Path, journal: Journal, version: str, url: str, progress: Progress) -> None:
     """Publish the corrected version and purge the rest; then look again, as long as something is left."""
     found = publish(root, version, url, alone=True, progress=progress)  # another hub's fault holds up none
     with repository.opened(root, write=False) as archive:
@@ -336,10 +305,10 @@ def _put(root: Path, journal: _Journal, version: str, url: str, progress: Progre
     again = hub.open_target(url).purge(recuts, progress=progress)
     left = {*found.remaining, *(f"{item.place} {item.path} ({item.what})" for item in again.remaining)}
     journal.remaining = sorted({*(text for text in journal.remaining if "(bytes)" not in text), *left})
-    _write(root, journal)
+    write(root, journal)
 
 
-def _reopen(root: Path, journal: _Journal, target: Target) -> None:
+def _reopen(root: Path, journal: Journal, target: Target) -> None:
     """Let those read who could before, unless something can still be read, or another recall is not done.
 
     Raises:
@@ -352,7 +321,7 @@ def _reopen(root: Path, journal: _Journal, target: Target) -> None:
             f" such as {served[0]}",
             hint="Delete them on the hub (pull requests, copies), then run the same command again.",
         )
-    others = (found for found in _journals(root) if found.name != journal.name)
+    others = (found for found in journals(root) if found.name != journal.name)
     if any(target.url in found.before for found in others):
         return
     before = journal.before[target.url] or {}
@@ -363,13 +332,13 @@ def _reopen(root: Path, journal: _Journal, target: Target) -> None:
 def _rehearse(root: Path, subject: str, reason: str, progress: Progress) -> Recall:
     """The recall of a copy, from a folder hub, both made of links inside the archive and deleted afterwards."""
     place = root / DRILL
-    _clear(place)
+    remove_copy(place)
     try:
         with durable.storage_errors("rehearse the recall"):
             place.mkdir(mode=0o700)
             target = FolderHub((place / "hub").absolute(), linked=True)
             with repository.opened(root, write=True) as archive:
-                _copy(archive, place / "archive")
+                linked_copy(archive, place / "archive", leave_out=(DRILL, JOURNALS))
                 published = _published(archive)
         for path in published:
             target.publish(place / "archive" / "releases" / path.name, progress=progress)
@@ -380,7 +349,7 @@ def _rehearse(root: Path, subject: str, reason: str, progress: Progress) -> Reca
         steps = tuple(Done(s.step, s.place.replace(target.url, "the folder hub"), s.seconds) for s in found.steps)
         return Recall(**{**_fields(found), "targets": _real(root), "steps": steps, "drill": True})
     finally:
-        _clear(place)
+        remove_copy(place)
 
 
 def _fields(found: Recall) -> dict[str, Any]:
@@ -392,35 +361,3 @@ def _real(root: Path) -> tuple[str, ...]:
     with repository.opened(root, write=False) as archive:
         urls = {event.payload["target"] for event in archive.ledger.events("published")}
     return tuple(sorted(url for url in urls if hub.open_target(url).can_erase))
-
-
-def _copy(archive: Archive, to: Path) -> None:
-    """The archive with links to what never changes; its ledger is copied as it stands."""
-    to.mkdir(mode=0o700)
-    for path in sorted(archive.root.iterdir()):
-        if path.name in (DRILL, JOURNALS, "tmp", "lock") or path.name.startswith("ledger.db"):
-            continue
-        if path.name == configuration.NAME:
-            text = path.read_text(encoding="utf-8")
-            (to / path.name).write_text(_OUTSIDE.sub("", text), encoding="utf-8")  # shared stores stay untouched
-        elif path.is_dir():
-            shutil.copytree(path, to / path.name, copy_function=_link)
-        else:
-            shutil.copy2(path, to / path.name)
-    for path in archive.releases.glob("*/packs/*/*.parquet") if archive.config.packs else ():
-        place = to / path.relative_to(path.parents[2])
-        place.parent.mkdir(parents=True, exist_ok=True)
-        durable.link(path, place)
-    archive.ledger.copy(to / "ledger.db")
-
-
-def _link(source: str, target: str) -> None:
-    durable.link(Path(source), Path(target))
-
-
-def _clear(place: Path) -> None:
-    if not place.exists():
-        return
-    for path in [place, *(path for path in place.rglob("*") if path.is_dir() and not path.is_symlink())]:
-        path.chmod(0o700)
-    shutil.rmtree(place)

@@ -14,7 +14,8 @@ import pytest
 
 from curate import contract
 from curate.archive import arrow_ipc, config, repository
-from curate.archive.ledger import Ledger, StudyRecord
+from curate.archive.ledger import Ledger
+from curate.archive.ledger_records import StudyRecord
 from curate.core.errors import CurateError, DamagedError, InputError, LockedError
 from curate.core.records import ArchiveInfo
 from curate.keys import vault

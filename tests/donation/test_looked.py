@@ -62,12 +62,12 @@ def test_no_room_is_said_plainly(tmp_path: Path) -> None:
 _MILLION = """
 import re, sys
 from pathlib import Path
-from curate.dicom.scan import nothing
-from curate.dicom.sources import SourceFile
-from curate.dicom.types import Scan
-from curate.donation.looked import Looked
+from curate.donation.header_scan import nothing
+from curate.donation.sources import SourceFile
+from curate.dicom.io.scan_record import Scan
+from curate.donation.scan_index import ScanIndex
 count, a_study = int(sys.argv[2]), 200
-looked = Looked(Path(sys.argv[1]) / "tmp")
+looked = ScanIndex(Path(sys.argv[1]) / "tmp")
 def one(n):
     study = f"1.2.826.0.1.3680043.10.1.{10**18 + n // a_study}"
     scan = Scan(study, study + ".1", f"{study}.1.{n}", "1.2.840.10008.5.1.4.1.1.2", "CT", "1.2.840.10008.1.2.1",

@@ -10,7 +10,7 @@ from tests.hub.small_release import make_release, pack_of, tree_of
 
 PUBLISH = """
 from pathlib import Path
-from curate.errors import CurateError
+from curate.core.errors import CurateError
 from curate.hub import open_target
 from curate.hub.retry import Patience
 for release in {releases}:

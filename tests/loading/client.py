@@ -23,7 +23,7 @@ from huggingface_hub.utils import _http
 _http.time = SimpleNamespace(sleep=lambda _: None, time=_http.time.time)
 import datasets
 from datasets import load_dataset
-from curate.errors import CurateError
+from curate.core.errors import CurateError
 from curate.hub.retry import Patience
 from curate.loading import source
 from curate.loading.feature import Dicom

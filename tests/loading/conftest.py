@@ -59,7 +59,7 @@ def client(process: Client, request: pytest.FixtureRequest) -> Client:
     hub = process.hub
     hub.heal()
     hub.forget()
-    process.run("from curate.archive import pins; pins.path().unlink(missing_ok=True)")
+    process.run("from curate.attestation import pinned_keys; pinned_keys.path().unlink(missing_ok=True)")
     process.name = f"org/{request.node.name.split('[')[0][:40]}-{len(hub.repos)}"
     hub.repos[process.name] = copy.deepcopy(hub.repos[REPO])
     hub.repos[process.name].name = process.name

@@ -75,7 +75,7 @@ def test_a_hub_that_fails_never_turns_a_version_into_another(client: Client, sta
 def test_a_builder_out_of_the_clients_cache_is_refused(client: Client) -> None:
     """The last look before rows are read: a builder of another version, or of no files, is not taken."""
     text = """
-        from curate.loading import library
+        from curate.loading import datasets_client as library
         from curate.loading.load import _compare
         wanted = source.find(name, "1.1.0")
         _compare(library.builder_of(wanted, "studies", True, {}), wanted, "studies")

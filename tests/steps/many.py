@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.archive import arrow_ipc, packs
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.archive.repository import Archive
 from curate.archive.stores import Store
 from curate.core import clock

@@ -15,7 +15,7 @@ import pydicom
 import pytest
 
 from curate.archive import arrow_ipc, packs, repository
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.core import durable
 from curate.core.errors import StorageError
 from curate.core.findings import has_errors

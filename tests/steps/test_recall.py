@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from curate.archive.ledger import Event
+from curate.archive.ledger_records import Event
 from curate.archive.repository import opened
 from curate.core.errors import HubError, InputError, LockedError, RefusedError
 from curate.core.findings import has_errors

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.archive import repository
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.core.findings import has_errors
 from curate.donation import quasi_identifiers
 from curate.privacy.risk import STUDY

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from curate.archive import packs
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.core import durable
 from curate.core.errors import CurateError
 from curate.core.findings import Finding, Severity, defect, has_errors, merge

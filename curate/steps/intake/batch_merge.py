@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.archive import arrow_ipc, packs
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.core.errors import DamagedError
 from curate.core.findings import Finding, has_errors
 from curate.core.records import Row

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.core.digests import canonical_json
 from curate.deid import pseudonyms
 from curate.keys.derivation import Keys

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from curate import parallel
 from curate.archive import repository
-from curate.archive.ledger import QuarantineEntry
+from curate.archive.ledger_records import QuarantineEntry
 from curate.archive.release_folders import release_folders, studies_in
 from curate.archive.repack import remove_unused, rewrite_without
 from curate.archive.repository import Archive

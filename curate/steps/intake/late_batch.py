@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from curate.archive import arrow_ipc
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.core import durable
 from curate.core.errors import CurateError
 from curate.core.findings import Finding, defect, has_errors, merge

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
-from curate.archive.ledger import QuarantineEntry
+from curate.archive.ledger_records import QuarantineEntry
 from curate.archive.repository import vault_name
 from curate.core import durable
 from curate.core.digests import stored_json

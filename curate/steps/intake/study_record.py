@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate import contract
 from curate.archive import arrow_ipc, packs
-from curate.archive.ledger import StudyRecord
+from curate.archive.ledger_records import StudyRecord
 from curate.core.digests import sha256_set
 from curate.core.findings import Finding, Severity
 from curate.core.records import Row

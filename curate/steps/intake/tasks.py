@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.archive.ledger import QuarantineEntry, StudyRecord
+from curate.archive.ledger_records import QuarantineEntry, StudyRecord
 from curate.archive.stores import Store
 from curate.core.findings import Finding
 from curate.core.remote import RemoteFile

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from curate import contract
-from curate.archive.ledger import Event
+from curate.archive.ledger_records import Event
 from curate.archive.repository import Archive
 from curate.core import resources, versions
 from curate.core.digests import canonical_json

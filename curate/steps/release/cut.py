@@ -11,7 +11,7 @@ from typing import Any
 
 from curate import contract
 from curate.archive import disclosure_history, repository
-from curate.archive.ledger import Event, StudyRecord
+from curate.archive.ledger_records import Event, StudyRecord
 from curate.archive.repack import consolidate
 from curate.archive.repository import Archive
 from curate.attestation import approvals

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate import licenses
 from curate.archive import disclosure_history as shown
-from curate.archive.ledger import Outline
+from curate.archive.ledger_records import Outline
 from curate.archive.repository import Archive
 from curate.core.errors import RefusedError, quoted
 from curate.core.records import Row

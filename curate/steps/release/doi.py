@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from curate.archive.ledger import Event
+from curate.archive.ledger_records import Event
 from curate.archive.repository import Archive
 from curate.core import clock
 from curate.core.actor import TOOL, who

@@ -176,3 +176,30 @@ def _group(name: str, text: str) -> str | None:
         low, high = int(band[1]), int(band[2])
         return f"{low:02d}-{high:02d}" if low < high < 90 and (high - low + 1) % 5 == 0 and low % 5 == 0 else None
     return text if _TEXT.fullmatch(text) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFunnel:
+    """A funnel with small counts, and small steps between counts, hidden."""
+
+    offered: int | None
+    seen: int | None
+    decided: int | None
+    donated: int | None
+    withdrawn: int | None
+
+
+def shown_funnel(funnel: Funnel | None, k: int) -> ShownFunnel | None:
+    """A funnel as the public may see it."""
+    if funnel is None:
+        return None
+    counts = [funnel.offered, funnel.seen, funnel.decided, funnel.donated]
+    shown: list[int | None] = []
+    last = None
+    for count in counts:  # a step of fewer than k tells as much as a count of fewer than k
+        small = 0 < count < k or (last is not None and 0 < last - count < k)
+        shown.append(None if small else count)
+        last = last if small else count
+    kept = funnel.donated - funnel.withdrawn
+    hidden = 0 < funnel.withdrawn < k or 0 < kept < k or shown[3] is None
+    return ShownFunnel(shown[0], shown[1], shown[2], shown[3], None if hidden else funnel.withdrawn)

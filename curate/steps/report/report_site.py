@@ -27,7 +27,7 @@ from curate.metadata import cells, headings
 from curate.pages import charts, donors, site
 from curate.privacy.counts import CountTable
 from curate.steps.report import representation
-from curate.steps.report.offers import Funnel, Offers, read_offers
+from curate.steps.report.offers import Funnel, Offers, read_offers, shown_funnel
 from curate.steps.report.rates import Rate, answers, from_json, rate, rates, to_json
 from curate.steps.report.representation import Population, Representation
 
@@ -245,11 +245,11 @@ def _write(folder: Path, figures: _Figures) -> None:
     }
     whole = figures.offers.funnel() if figures.offers else None
     by_study = figures.offers.funnel(studies=True) if figures.offers else None
-    main = _funnel(whole, figures.k)
+    main = shown_funnel(whole, figures.k)
     values = {
         **common,
         "funnel": main,
-        "by_study": _funnel(by_study, figures.k),
+        "by_study": shown_funnel(by_study, figures.k),
         "rates": _main_rates(whole, figures.k),
         "tables": [(name, _TITLES[name], rates(table)) for name, table in figures.tables.items()],
         "month_chart": _over_time(figures.tables.get("month")),
@@ -304,34 +304,8 @@ def _nav(here: str) -> list[dict[str, Any]]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A funnel with small counts, and small steps between counts, hidden."""
-
-    offered: int | None
-    seen: int | None
-    decided: int | None
-    donated: int | None
-    withdrawn: int | None
-
-
-def _funnel(funnel: Funnel | None, k: int) -> _Shown | None:
-    if funnel is None:
-        return None
-    counts = [funnel.offered, funnel.seen, funnel.decided, funnel.donated]
-    shown: list[int | None] = []
-    last = None
-    for count in counts:  # a step of fewer than k tells as much as a count of fewer than k
-        small = 0 < count < k or (last is not None and 0 < last - count < k)
-        shown.append(None if small else count)
-        last = last if small else count
-    kept = funnel.donated - funnel.withdrawn
-    hidden = 0 < funnel.withdrawn < k or 0 < kept < k or shown[3] is None
-    return _Shown(shown[0], shown[1], shown[2], shown[3], None if hidden else funnel.withdrawn)
-
-
 def _main_rates(funnel: Funnel | None, k: int) -> list[Rate]:
-    shown = _funnel(funnel, k)
+    shown = shown_funnel(funnel, k)
     if shown is None:
         return []
     return [
