@@ -106,6 +106,7 @@ def end_of(run: Any) -> None:
     assert run.returncode == 0, said
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("store", ["folder", "s3"])
 def test_a_worker_is_killed_and_the_bytes_are_those_of_a_local_run(
     tmp_path: Path, quiet: tuple[Path, Path, dict[str, bytes], set[str]], store: str

@@ -40,6 +40,7 @@ def places(head: Head) -> Floats:
     return np.asarray(index @ head.affine[:3, :3].T + head.affine[:3, 3])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "turn"),
     [("ct", (0, 0, 0)), ("ct", (10, 15, -20)), ("colin", (20, 0, 0)), ("colin", (0, -15, 15))],

@@ -207,6 +207,7 @@ def _steps(bench: Bench, stage: str) -> int:
     return int((bench.folder / f"{stage}.steps").read_text())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_fault_leaves_what_was_or_what_should_be(bench: Bench, stage: str) -> None:
     """At steps spread over each command: nothing is lost, nothing half-done shows, a rerun ends it."""
