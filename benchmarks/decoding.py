@@ -23,7 +23,7 @@ from curate.deid.pixeldata.pixel_module import pixels_of
 from curate.dicom.io.reader import parse
 from curate.dicom.model import MalformedError
 from curate.pixels.image import Image, UndecodableError, stored
-from curate.pixels.text.look import look
+from curate.pixels.text.text_detection import look
 from tests.planter import bases
 
 

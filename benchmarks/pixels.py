@@ -33,7 +33,7 @@ from curate.dicom.model import MalformedError
 from curate.keys.derivation import Keys
 from curate.pixels.image import grey, stored
 from curate.pixels.mask import mask
-from curate.pixels.text import look, text_detector
+from curate.pixels.text import stroke_screen, text_detection
 from curate.policies import Policy
 from tests.pixels import burned
 from tests.pixels.bases import Base, bases
@@ -74,12 +74,12 @@ def covered(line: burned.Line, boxes: Iterable[tuple[int, int, int, int]]) -> fl
 def whole_frame(base: Base, frame: burned.Frame) -> list[tuple[int, int, int, int]]:
     """What OCR of the whole frame, at its own size and at twice that, finds without any screen."""
     values = grey(frame)
-    picture = look._picture(frame, values)
+    picture = text_detection._picture(frame, values)
     return [
         spot.box
         for scale in (1, 2)
-        for spot in look._read(picture, scale, [])
-        if look.words.kind(spot.text, spot.score)
+        for spot in text_detection._read(picture, scale, [])
+        if text_detection.words.kind(spot.text, spot.score)
     ]
 
 
@@ -95,10 +95,10 @@ def measure(found: list[Base], lines: int, seed: int, read_all: bool) -> tuple[l
             continue
         image = base.image(frame)
         start = time.process_time()
-        seen = look.look(image, thorough=base.thorough)
+        seen = text_detection.look(image, thorough=base.thorough)
         if seen.read:
             seconds.append(time.process_time() - start)
-        regions = [region.box for region in text_detector.regions(grey(frame))]
+        regions = [region.box for region in stroke_screen.regions(grey(frame))]
         everything = whole_frame(base, frame) if read_all else []
         boxes = [one.box for one in seen.found]
         outcomes += [
@@ -116,7 +116,7 @@ def still_read(frame: burned.Frame, burnt: list[burned.Line]) -> int:
     if shutil.which("tesseract") is None:
         return 0
     values = grey(frame)
-    picture = look._scaled(values, *look._limits(values))
+    picture = text_detection._scaled(values, *text_detection._limits(values))
     buffer = io.BytesIO()
     Picture.fromarray(cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)).save(buffer, "PNG")
     with tempfile.TemporaryDirectory() as folder:
@@ -154,12 +154,12 @@ def cost(found: list[Base]) -> None:
         for _ in range(2):  # the second time as in a long series, whose headers were judged before
             header = cpu(lambda m=members: [header_path(base, context, policy) for base in m])
         values = [grey(base.frame) for base in members]
-        screening = cpu(lambda v=values: [text_detector.regions(one) for one in v])
+        screening = cpu(lambda v=values: [stroke_screen.regions(one) for one in v])
         looking = reading = 0.0
         flagged = passed = 0
         for base in members:
             start = time.process_time()
-            seen = look.look(base.image(base.frame), thorough=base.thorough)
+            seen = text_detection.look(base.image(base.frame), thorough=base.thorough)
             spent = time.process_time() - start
             looking, reading = looking + spent, reading + spent * bool(seen.read)
             flagged += any(one.kind != "mark" for one in seen.found)
@@ -178,7 +178,7 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     found = bases()
-    look.look(found[0].image(found[0].frame), thorough=True)  # the networks are loaded once
+    text_detection.look(found[0].image(found[0].frame), thorough=True)  # the networks are loaded once
     cost(found)
     if not options.lines:
         return

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.policies import PrivacyPolicy
+from curate.privacy.anonymization import hopeless_rows, recode
 from curate.privacy.encoding import prepare, studies
-from curate.privacy.generalization import hopeless_rows, recode
 from curate.privacy.generalization_ladder import Hierarchy
 from curate.privacy.lattice_search import Choice, search
 from curate.privacy.risk import risk

@@ -71,7 +71,7 @@ _KEY_HINT = "Copy them from `curate key show`."
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
+class ApprovalPolicy:
     """`[approval]`: what publishing asks for.
 
     `reviewers` are the public keys that count; with none given, anybody's does. `four_eyes`: not of who cut the
@@ -100,7 +100,7 @@ class Config:
     cooling_off_days: int = 30
     hub_target: str = ""
     drop_after_days: int = 0
-    approval: Approval = Approval()
+    approval: ApprovalPolicy = ApprovalPolicy()
     target_pack_bytes: int = 32_000_000
     pixels: str = "as-is"
     privacy: Mapping[str, Any] = field(default_factory=dict)
@@ -199,7 +199,7 @@ def _privacy(table: dict[str, Any], population: str, where: str) -> dict[str, An
     return table
 
 
-def _approval(table: dict[str, Any], where: str) -> Approval:
+def _approval(table: dict[str, Any], where: str) -> ApprovalPolicy:
     raw = _typed(table, _APPROVAL_KEYS, where, "approval")
     reviewers = raw.pop("reviewers", [])
     for text in reviewers:
@@ -209,7 +209,7 @@ def _approval(table: dict[str, Any], where: str) -> Approval:
     _bounded(raw.setdefault("sample_series", 300), "approval.sample_series", where)
     if reviewers and raw["required"] > len(reviewers):
         raise InputError(f"{where}: [approval] asks for more approvals than it names reviewers.", hint="Mend it.")
-    return Approval(reviewers=tuple(sorted(set(reviewers))), **raw)
+    return ApprovalPolicy(reviewers=tuple(sorted(set(reviewers))), **raw)
 
 
 def _one_of(value: str, allowed: tuple[str, ...], where: str, name: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.archive import migrations, uid_claims
-from curate.archive import row_seals as rows
+from curate.archive import row_macs as rows
 from curate.archive.ledger_records import (
     Actor,
     Event,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from curate.archive import row_seals
+from curate.archive import row_macs
 from curate.core import durable
 from curate.core.errors import DamagedError, InputError, quoted
 
@@ -86,7 +86,7 @@ def _seal_records(db: sqlite3.Connection, seal: bytes) -> None:
     db.execute("ALTER TABLE studies ADD COLUMN seal BLOB NOT NULL DEFAULT x''")
     for (study,) in db.execute("SELECT study_id FROM studies").fetchall():
         row = db.execute(f"SELECT {_RECORD} FROM studies WHERE study_id=?", (study,)).fetchone()  # noqa: S608
-        made = row_seals.seal(seal, row[:_SMALL], row[_SMALL:])
+        made = row_macs.seal(seal, row[:_SMALL], row[_SMALL:])
         db.execute("UPDATE studies SET seal=? WHERE study_id=?", (made, study))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from curate.core import clock
 from curate.core.errors import InputError
-from curate.keys import sealed_log
+from curate.keys import encrypted_log
 
 NAME = "receipts.sealed"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -84,7 +84,7 @@ def read(path: Path, key: bytes) -> Iterator[Receipt]:
         InputError: no such file, another key, or the file holds something else.
         DamagedError: it is damaged.
     """
-    for stored in sealed_log.read(path, key):
+    for stored in encrypted_log.read(path, key):
         try:
             yield Receipt(stored["receipt"], stored["study_id"], stored["study"], stored["donor"])
         except KeyError:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from curate.archive.config import Approval as Asked
+from curate.archive.config import ApprovalPolicy as Asked
 from curate.archive.repository import Archive
 from curate.attestation import release_attestations
 from curate.attestation.release_attestations import Approved

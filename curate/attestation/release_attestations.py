@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from curate import contract
-from curate.archive.config import Approval
+from curate.archive.config import ApprovalPolicy
 from curate.core import durable
 from curate.core.digests import canonical_json, sha256_file
 from curate.core.errors import DamagedError, InputError
@@ -48,7 +48,7 @@ class Statement:
     version: str
     release: str
     ledger: str
-    approval: Approval
+    approval: ApprovalPolicy
     files: Mapping[str, str]
 
     def lines(self) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def statement(point: Checkpoint) -> Statement | None:
         flags = {word[0] for word in words if len(word) == 1}
         reviewers = tuple(word[1] for word in words if word[0] == "reviewer")
         files = {word[1]: word[2] for word in words if word[0] == "file"}
-        asked = Approval(int(required), "four-eyes" in flags, reviewers, "sheet" in flags)
+        asked = ApprovalPolicy(int(required), "four-eyes" in flags, reviewers, "sheet" in flags)
     except (ValueError, IndexError):
         return None
     said = Statement(version, release, ledger, asked, files)

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from curate import contract
 from curate.attestation import pinned_keys
+from curate.attestation.checkpoint_verification import Reader, VerifiedCheckpoint, verified_checkpoint
 from curate.attestation.pinned_keys import Pin
 from curate.attestation.release_attestations import FOLDER, LEAVES
-from curate.attestation.release_signature import Reader, Signed, signed
 from curate.core import clock, versions
 from curate.core.digests import sha256_file
 from curate.core.errors import CurateError, InputError, RefusedError, StorageError, quoted
@@ -111,7 +111,7 @@ def confirm(offer: Offer, key: PublicKey | None = None, own: PublicKey | None = 
         DamagedError: the pins cannot be read.
     """
     held = {} if own else pinned_keys.read()
-    found = signed(offer.version, offer.digests, offer.read)
+    found = verified_checkpoint(offer.version, offer.digests, offer.read)
     pin = _pin_of(offer, found, held)
     if isinstance(found, str):
         return _unsigned(offer, found, pin, key or own)
@@ -134,7 +134,7 @@ def confirm(offer: Offer, key: PublicKey | None = None, own: PublicKey | None = 
     return _keep(offer, found, pin, key)
 
 
-def _pin_of(offer: Offer, found: Signed | str, held: Mapping[str, Pin]) -> Pin | None:
+def _pin_of(offer: Offer, found: VerifiedCheckpoint | str, held: Mapping[str, Pin]) -> Pin | None:
     """The pin that a release must satisfy: of its hub, of its key's name, or of the archive that it claims to be."""
     here = next((pin for pin in held.values() if offer.place and offer.place in pin.places), None)
     if here is not None:
@@ -158,7 +158,7 @@ def _forget(name: str) -> str:
     return f"{_HINT} If it says that this is right: curate trust remove {quoted(name)}"
 
 
-def _same_key(offer: Offer, found: Signed, pin: Pin) -> None:
+def _same_key(offer: Offer, found: VerifiedCheckpoint, pin: Pin) -> None:
     if found.key in pin.believed(found.rotations):
         return
     since = f", pinned since {pin.since}" if pin.since else ", which was given"
@@ -170,7 +170,7 @@ def _same_key(offer: Offer, found: Signed, pin: Pin) -> None:
     )
 
 
-def _same_history(offer: Offer, found: Signed, pin: Pin) -> None:
+def _same_history(offer: Offer, found: VerifiedCheckpoint, pin: Pin) -> None:
     """The log is the one that was seen before, and no shorter where it is offered as the newest."""
     size, root = found.point.size, found.point.root
     if pin.heads.get(size, root) != root:
@@ -186,7 +186,7 @@ def _same_history(offer: Offer, found: Signed, pin: Pin) -> None:
         _extended(offer, found, pin)
 
 
-def _extended(offer: Offer, found: Signed, pin: Pin) -> None:
+def _extended(offer: Offer, found: VerifiedCheckpoint, pin: Pin) -> None:
     """The log begins with every head that was seen of it (RFC 6962, 2.1)."""
     hashes = _hashes(offer, found)
     for size, root in pin.heads.items():
@@ -194,7 +194,7 @@ def _extended(offer: Offer, found: Signed, pin: Pin) -> None:
             raise _forked(offer, pin)
 
 
-def _hashes(offer: Offer, found: Signed) -> list[bytes]:
+def _hashes(offer: Offer, found: VerifiedCheckpoint) -> list[bytes]:
     """The hashes of the log's leaves, whose head is the signed one."""
     path = offer.read(f"{FOLDER}/{LEAVES}")
     if path is None or sha256_file(path) != found.said.files.get(LEAVES):
@@ -215,7 +215,7 @@ def _forked(offer: Offer, pin: Pin) -> UntrustedError:
     return UntrustedError("TRUST_FORK", told, hint=f"{_HINT} Keep both copies: they prove it.")
 
 
-def _keep(offer: Offer, found: Signed, pin: Pin | None, key: PublicKey | None) -> Origin:
+def _keep(offer: Offer, found: VerifiedCheckpoint, pin: Pin | None, key: PublicKey | None) -> Origin:
     """Keep what was seen; test material that comes from no hub on the network is not pinned by itself."""
     new = pin is None
     name, text = found.key.name, str(found.key)

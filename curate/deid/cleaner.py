@@ -14,7 +14,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from curate.core.findings import Finding
-from curate.deid import computing_values, profile
+from curate.deid import analysis_critical_attributes, profile
 from curate.deid.header_cache import HeaderCache, count
 from curate.deid.records import Action, Decision, Report, StudyContext
 from curate.deid.values import Value
@@ -324,12 +324,12 @@ class Cleaner:
         self, element: Element, parent: int, creator: str | None, item: Item, value: bytes | None
     ) -> Mapping[str, int]:
         """What is told where a value that computing depends on does not stay."""
-        on = computing_values.dependence(element.tag, creator)
+        on = analysis_critical_attributes.dependence(element.tag, creator)
         if on is None or (element.vr in _MOMENTS and self.context.shift_us is None):
             return _NONE
         raw = element.value if isinstance(element.value, bytes) else item.raw(element.tag)
-        rule = computing_values.lost(on, element.vr, raw, value, parent)
-        return {computing_values.note(rule, on): 1} if rule else _NONE
+        rule = analysis_critical_attributes.lost(on, element.vr, raw, value, parent)
+        return {analysis_critical_attributes.note(rule, on): 1} if rule else _NONE
 
     def _clean(
         self, element: Element, parent: int, item: Item, plan: _Plan, token: object, creator: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from curate.core.findings import Finding, Severity
 from curate.core.remote import LARGEST_WHOLE
-from curate.deid import computing_values, local_time, profile
+from curate.deid import analysis_critical_attributes, local_time, profile
 from curate.deid.cleaner import Clean, cleaner_of
 from curate.deid.pixeldata import container, lookup_tables
 from curate.deid.pseudonyms import is_new_uid
@@ -73,7 +73,9 @@ def clean_dataset(parsed: Parsed, context: StudyContext, policy: Policy, report:
     fault = cleaner.of_dataset(lookup_tables.palette_fault, clean.item)
     if fault is not None:
         raise MalformedError(fault.rule, fault.tag)
-    if (lost := next((f for f in report.findings if f.rule == computing_values.READ_OTHERWISE), None)) is not None:
+    if (
+        lost := next((f for f in report.findings if f.rule == analysis_critical_attributes.READ_OTHERWISE), None)
+    ) is not None:
         raise MalformedError(lost.rule, lost.tag)
     if (removed := lookup_tables.removed(parsed.dataset, clean.item)) is not None:
         report.findings.append(removed)

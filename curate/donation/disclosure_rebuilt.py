@@ -18,8 +18,8 @@ from curate.archive.repository import Archive
 from curate.core.digests import sha256_file
 from curate.core.records import Row
 from curate.donation import quasi_identifier_labels, quasi_identifiers
+from curate.privacy.cross_release_risk import FIRST
 from curate.privacy.generalization_ladder import join_bands
-from curate.privacy.republication import FIRST
 from curate.privacy.risk import DONOR, PART, STUDY
 
 _TEXTS = ("age", "sex", "region", "diagnosis", "diagnosis_basis", "series", "days_from_first")

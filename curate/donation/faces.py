@@ -24,8 +24,8 @@ from curate.deid.verify import released_context
 from curate.dicom.io.layout_cache import Parsed
 from curate.dicom.io.reader import parse
 from curate.dicom.model import Item, MalformedError
+from curate.donation.burned_in_annotation import DIED
 from curate.donation.deface_plan import DefacePlan
-from curate.donation.pixels import DIED
 from curate.pixels.head.slice_geometry import KINDS, is_localizer, kind_of, place_of, series_of
 from curate.pixels.image import DecoderDiedError, Image, UndecodableError
 from curate.policies import Policy

@@ -9,8 +9,8 @@ from dataclasses import replace
 from curate.core.findings import has_errors
 from curate.deid.sop_classes import admit_sop_class, face_likely
 from curate.dicom.io.layout_cache import Parsed
+from curate.donation.burned_in_annotation import DIED
 from curate.donation.deface_plan import DefacePlan
-from curate.donation.pixels import DIED
 from curate.pixels.head.plane import Verdict
 from curate.pixels.head.slice_geometry import series_of
 from curate.pixels.head.volumes import Series, stacked

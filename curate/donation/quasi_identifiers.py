@@ -31,11 +31,11 @@ from curate.donation.pseudonym_owners import with_owners
 from curate.metadata import diagnosis, region
 from curate.policies import DEFAULT_K, PrivacyPolicy
 from curate.privacy import generalization_ladder
+from curate.privacy.anonymization import Recoding, recode
+from curate.privacy.cross_release_risk import FIRST
 from curate.privacy.encoding import BOUND
-from curate.privacy.generalization import Recoding, recode
 from curate.privacy.generalization_ladder import Hierarchy
 from curate.privacy.loss import Loss, loss, with_gated
-from curate.privacy.republication import FIRST
 from curate.privacy.risk import PART
 
 SENSITIVE = "diagnosis"

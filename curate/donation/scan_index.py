@@ -20,7 +20,7 @@ from curate.core import durable
 from curate.core.errors import StorageError
 from curate.core.findings import Finding
 from curate.dicom.io.scan_record import Scan
-from curate.donation.hierarchy import Contested, Member, SeriesGroup, StudyGroup, study_group
+from curate.donation.series_grouping import Contested, Member, SeriesGroup, StudyGroup, study_group
 from curate.donation.sources import SourceFile
 
 _CACHE_KB = 1 << 15

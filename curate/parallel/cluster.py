@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from curate.core.errors import CurateError, InputError, StorageError
-from curate.parallel import sealed
+from curate.parallel import encrypted_worker
+from curate.parallel.encrypted_worker import Asking, Session
 from curate.parallel.pool import LostError
-from curate.parallel.sealed import Asking, Session
 
 _SIZE_SECONDS = 10.0
 _TLS = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...__TLS__CLIENT__CERT and ...__TLS__CLIENT__KEY"
@@ -34,7 +34,9 @@ def connected(address: str, private: Any, shared: Sequence[Path] = ()) -> Iterat
     refuse_open_road(address, "The scheduler")
     client = _client(address)
     _lose_once(client)
-    cluster = Cluster(client, address, Session(uuid.uuid4().hex, os.urandom(32), private, sealed.proofs(shared)))
+    cluster = Cluster(
+        client, address, Session(uuid.uuid4().hex, os.urandom(32), private, encrypted_worker.proofs(shared))
+    )
     try:
         yield cluster
     finally:
@@ -122,7 +124,9 @@ class Cluster:
     def send(self, function: Callable[[Any, Any], Any], task: Any) -> Any:
         """Start a task somewhere; its key says nothing."""
         text = self._session.seal("task", (function, task))
-        return self._client.submit(sealed.work, self._session.name, text, key=f"curate-{uuid.uuid4().hex}", pure=False)
+        return self._client.submit(
+            encrypted_worker.work, self._session.name, text, key=f"curate-{uuid.uuid4().hex}", pure=False
+        )
 
     def answer(self, future: Any) -> Any:
         """The result; LostError where a worker died or had to ask first."""
@@ -159,15 +163,15 @@ class Cluster:
             InputError: it is on another machine without TLS, has other versions, or does not see what is shared.
         """
         refuse_open_road(asking["address"], "A worker at")
-        ours, theirs = sealed.versions(), asking["versions"]
+        ours, theirs = encrypted_worker.versions(), asking["versions"]
         other = [f"{name} {theirs.get(name)}, not {ours[name]}" for name in ours if theirs.get(name) != ours[name]]
         if other:
             raise InputError(
                 f"A worker would not write the same bytes: it has {'; '.join(other)}.",
                 hint="Install the same versions where the workers run.",
             )
-        told = sealed.tell(self._session, asking["public"])
-        answers = self._client.run(sealed.accept, *told, workers=[asking["address"]], on_error="ignore")
+        told = encrypted_worker.tell(self._session, asking["public"])
+        answers = self._client.run(encrypted_worker.accept, *told, workers=[asking["address"]], on_error="ignore")
         if False in answers.values():
             raise InputError(
                 "A worker does not see a source, or a store, at the path where it is here.",
@@ -188,4 +192,4 @@ class Cluster:
     def close(self) -> None:
         """Make the workers forget the session."""
         with suppress(Exception):  # nobody may be there any more
-            self._client.run(sealed.forget, self._session.name, on_error="ignore")
+            self._client.run(encrypted_worker.forget, self._session.name, on_error="ignore")

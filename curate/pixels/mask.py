@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from curate import decoding
 from curate.pixels.image import Bytes, Frame, Image, UndecodableError, stored
-from curate.pixels.text.look import Box, Found
+from curate.pixels.text.text_detection import Box, Found
 
 JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
 _OWN_ENCODER = {  # transfer syntaxes that hold frames without loss, and the syntax whose encoder writes them

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.core.errors import InputError
+from curate.privacy.cross_release_risk import EverPublished, ever
 from curate.privacy.equivalence_classes import Ints, dense, signatures
 from curate.privacy.generalization_ladder import Hierarchy, Ladder, ladder, ranks, values_of
 from curate.privacy.lattice_search import Node, Studies, Words, combine, mix, words
 from curate.privacy.local_suppression import Batch, Mask
-from curate.privacy.republication import EverPublished, ever
 from curate.privacy.risk import DONOR, STUDY
 
 BOUND = "bound"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-from curate.privacy.generalization import Recoding
+from curate.privacy.anonymization import Recoding
 
 
 @dataclass(frozen=True, slots=True)

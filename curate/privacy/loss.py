@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.privacy.anonymization import Recoding
+from curate.privacy.cross_release_risk import FIRST
 from curate.privacy.forecast import Forecast, forecast
-from curate.privacy.generalization import Recoding
-from curate.privacy.republication import FIRST
 from curate.privacy.risk import STUDY
 
 

@@ -1,6 +1,6 @@
 """Whether the archive's own state is what its commands wrote: ledger, log and key, before anything leaves it.
 
-Each record of a study bears a seal of its own, looked at whenever it is read (`archive/row_seals.py`).
+Each record of a study bears a seal of its own, looked at whenever it is read (`archive/row_macs.py`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from curate import contract
-from curate.archive.config import Approval
+from curate.archive.config import ApprovalPolicy
 from curate.archive.repository import Archive
 from curate.attestation import approvals as reviews
 from curate.attestation import release_attestations
@@ -19,7 +19,7 @@ from curate.transparency.log import Opening
 from curate.transparency.signed_note import Checkpoint
 
 
-def attest(archive: Archive, folder: Path, version: str, digest: str, approval: Approval) -> None:
+def attest(archive: Archive, folder: Path, version: str, digest: str, approval: ApprovalPolicy) -> None:
     """Take the consents of a release's rows into the log, and write what proves it; `digest` is its seal's.
 
     A second run finds the leaves of the first, and writes the same bytes.

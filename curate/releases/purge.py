@@ -21,7 +21,7 @@ from curate.hub.protocol import Purged, Target
 from curate.releases import hub_state
 from curate.releases.hub_state import versions_at
 from curate.releases.restore import take_back
-from curate.releases.withdrawal import finish_withdrawals, state_revocations
+from curate.releases.withdrawal_cleanup import finish_withdrawals, state_revocations
 
 NOTHING = Purged((), (), 0, 0, ())
 

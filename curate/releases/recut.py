@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from curate import contract
 from curate.archive import arrow_ipc, packs
 from curate.archive.ledger_records import StudyRecord
-from curate.archive.repack import write_shard
+from curate.archive.pack_consolidation import write_shard
 from curate.archive.repository import Archive
 from curate.core import arrays, durable
 from curate.core.digests import sha256_file

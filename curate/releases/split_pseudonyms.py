@@ -15,7 +15,7 @@ from itertools import islice
 
 from curate.archive import arrow_ipc, packs
 from curate.archive.ledger_records import StudyRecord
-from curate.archive.repack import pack_rows, store
+from curate.archive.pack_consolidation import pack_rows, store
 from curate.archive.repository import Archive
 from curate.core import arrays
 from curate.core.digests import sha256_set

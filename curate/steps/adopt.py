@@ -28,11 +28,11 @@ from curate.core.progress import Progress, silent
 from curate.donation.disclosure_rebuilt import keep_forgotten
 from curate.hub.protocol import Target
 from curate.keys.derivation import Keys
-from curate.releases import hub_state, removal
+from curate.releases import hub_state, ledger_withdrawal
 from curate.releases.hub_state import ADOPTED, HubCheckpoint
 from curate.releases.restore import bring
 from curate.releases.revoked_content import revoked_studies
-from curate.releases.withdrawal import finish_withdrawals
+from curate.releases.withdrawal_cleanup import finish_withdrawals
 from curate.transparency import commitments, merkle
 from curate.transparency.log import Opening
 
@@ -109,7 +109,7 @@ def _adopted(archive: Archive, target: Target, progress: Progress) -> Adoption:
         archive.ledger.append(clock.stamp(), ADOPTED, target.url, payload, who=who(), tool=TOOL)
 
     keys = Keys.from_secret(archive.secret)
-    removal.remove_studies(archive, keys, frozenset(gone), revoked_before=gone, first=write)
+    ledger_withdrawal.remove_studies(archive, keys, frozenset(gone), revoked_before=gone, first=write)
     return Adoption(target.url, tuple(told), len(gone), added, already=False)
 
 

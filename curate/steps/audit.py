@@ -18,7 +18,7 @@ from curate.hub.protocol import LARGEST_RELEASE, RELEASE_FILE, Target, parse_rel
 from curate.untrusted import foreign_files
 from curate.verify import fetched
 from curate.verify.audit import audit_releases, read_key
-from curate.verify.sealed_files import to_read
+from curate.verify.audit_sampling import to_read
 
 _BROUGHT = "curate-audit-"  # what the folder is called that holds what was fetched
 

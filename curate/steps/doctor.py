@@ -8,8 +8,8 @@ from pathlib import Path
 
 from curate import decoding, hub
 from curate.archive import receipts, repository
+from curate.archive.pack_consolidation import remove_unused, unused
 from curate.archive.release_folders import recorded_digests
-from curate.archive.repack import remove_unused, unused
 from curate.archive.repository import Archive
 from curate.archive.stores import Store
 from curate.core import durable
@@ -17,11 +17,11 @@ from curate.core.digests import sha256_stream
 from curate.core.errors import CurateError
 from curate.core.findings import Finding
 from curate.core.progress import Progress, silent
-from curate.keys import vault
+from curate.keys import file_encryption
 from curate.keys.derivation import Keys
 from curate.releases import archive_soundness, hub_state, purge
 from curate.releases.file_repair import Spare, bad_files
-from curate.releases.withdrawal import finish_withdrawals
+from curate.releases.withdrawal_cleanup import finish_withdrawals
 
 
 @dataclass(slots=True)
@@ -126,7 +126,7 @@ def _quarantine(archive: Archive, health: Health) -> None:
     for entry in archive.ledger.quarantined():
         health.looked_at["quarantined"] += 1
         try:
-            with vault.opening(archive.quarantine.open(repository.vault_name(entry.id)), key) as file:
+            with file_encryption.opening(archive.quarantine.open(repository.vault_name(entry.id)), key) as file:
                 while file.read(1 << 20):
                     pass
         except (OSError, CurateError):

@@ -22,8 +22,8 @@ from curate.core.remote import TooLargeError, whole
 from curate.deid.inspection import inspect_bytes
 from curate.dicom.io.reader import parse
 from curate.dicom.model import MalformedError
+from curate.donation import burned_in_annotation as looks
 from curate.donation import effective_profile as policies
-from curate.donation import pixels as looks
 from curate.donation import sources
 from curate.donation.gather import kind_of
 from curate.donation.sources import SourceFile

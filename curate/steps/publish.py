@@ -20,7 +20,7 @@ from curate.core.findings import Severity
 from curate.core.progress import Progress, silent
 from curate.hub.protocol import Gated, Purged, Settings, Target, UploadPlan, contents_of
 from curate.releases import archive_soundness, hub_state, publication_context, purge, recall_state
-from curate.releases.withdrawal import finish_withdrawals
+from curate.releases.withdrawal_cleanup import finish_withdrawals
 from curate.verify import verified_cache
 from curate.verify.release import check_release
 from curate.verify.verified_cache import Remembered

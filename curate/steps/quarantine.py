@@ -22,8 +22,8 @@ from curate.core.errors import DamagedError, InputError, quoted
 from curate.core.remote import LARGEST_WHOLE
 from curate.dicom.io.reader import parse
 from curate.dicom.model import MalformedError
-from curate.donation import faces, pixels
-from curate.keys import vault
+from curate.donation import burned_in_annotation, faces
+from curate.keys import file_encryption
 from curate.keys.derivation import Keys
 from curate.pixels import optional_deps
 
@@ -116,7 +116,7 @@ def show(root: Path, entry_id: str, to: Path) -> int:
                 if _MEMBER.fullmatch(name):
                     if len(data := stream.read(LARGEST_WHOLE + 1)) > LARGEST_WHOLE:
                         continue  # nobody draws it in one piece
-                    for frame, png in pixels.pictures(data):
+                    for frame, png in burned_in_annotation.pictures(data):
                         _write(to / f"{name.removesuffix('.dcm')}-{frame:05d}.png", png)
                         count += 1
                     if heads:
@@ -184,7 +184,7 @@ def decide(root: Path, entry_id: str, decision: Decision, reason: str) -> Quaran
     _check_reason(reason, "NO_NAME_SHOWN")
     with repository.opened(root, write=True) as archive:
         entry = _entry(archive, entry_id)
-        text = any(code.startswith("PIXELS_TEXT_") or code in pixels.WAITS for code in entry.codes)
+        text = any(code.startswith("PIXELS_TEXT_") or code in burned_in_annotation.WAITS for code in entry.codes)
         face = decision == "admit" and not faces.WAITS.isdisjoint(entry.codes)
         if not text and not face:
             hint = f"See why it waits: curate quarantine {quoted(archive.root)}"
@@ -220,7 +220,7 @@ def _files(archive: Archive, entry_id: str) -> Iterator[Iterator[tuple[str, IO[b
         hint = "Restore it from a backup, or discard it."
         raise DamagedError("The entry's file is missing.", hint=hint) from None
     key = Keys.from_secret(archive.secret).quarantine
-    with vault.opening(file, key) as opened, tarfile.open(fileobj=opened, mode="r|") as tar:
+    with file_encryption.opening(file, key) as opened, tarfile.open(fileobj=opened, mode="r|") as tar:
         yield ((info.name, stream) for info in tar if (stream := tar.extractfile(info)) is not None)
 
 

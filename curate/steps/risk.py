@@ -13,9 +13,9 @@ import pyarrow as pa
 from curate.archive import repository
 from curate.core.findings import Finding
 from curate.donation import quasi_identifiers
+from curate.privacy.cross_release_risk import FIRST
 from curate.privacy.forecast import Forecast
 from curate.privacy.forecast import forecast as forecast_of
-from curate.privacy.republication import FIRST
 from curate.privacy.risk import Risk
 from curate.privacy.risk import risk as count
 

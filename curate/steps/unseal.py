@@ -8,7 +8,7 @@ from typing import Any
 
 from curate.archive import receipts as receipt_files
 from curate.core import leftovers
-from curate.keys import sealed_log, secret_file
+from curate.keys import encrypted_log, secret_file
 from curate.keys.derivation import Keys
 
 
@@ -20,7 +20,7 @@ def unseal(file: Path, key: Path) -> Iterator[dict[str, Any]]:
         DamagedError: it is damaged.
     """
     leftovers.clear(key)
-    yield from sealed_log.read(file, Keys.from_secret(secret_file.read(key)).storage)
+    yield from encrypted_log.read(file, Keys.from_secret(secret_file.read(key)).storage)
 
 
 def receipts(file: Path, key: Path) -> list[dict[str, str]]:

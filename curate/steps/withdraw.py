@@ -10,8 +10,8 @@ from curate.archive.repository import Archive
 from curate.core.errors import InputError
 from curate.deid import pseudonyms
 from curate.keys.derivation import Keys
-from curate.releases.removal import remove_studies
-from curate.releases.withdrawal import Erased, finish_withdrawals
+from curate.releases.ledger_withdrawal import remove_studies
+from curate.releases.withdrawal_cleanup import Erased, finish_withdrawals
 
 
 @dataclass(frozen=True, slots=True)

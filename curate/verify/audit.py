@@ -20,8 +20,8 @@ from curate.transparency.commitments import CONSENT, WITHDRAWAL
 from curate.transparency.signed_note import PublicKey
 from curate.verify import attestation_reader
 from curate.verify.attestation_reader import Attested, Found
+from curate.verify.audit_sampling import check_sealed
 from curate.verify.checks.seal import Seal
-from curate.verify.sealed_files import check_sealed
 
 _TITLES = {
     "signature": "Each checkpoint is signed by the archive's key",

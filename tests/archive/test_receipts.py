@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from curate.archive import receipts
 from curate.core import durable
 from curate.core.errors import DamagedError, InputError
-from curate.keys import sealed_log, secret_file
+from curate.keys import encrypted_log, secret_file
 from curate.steps.init import init
 from curate.steps.intake import intake
 from tests.steps.archives import INFO, donation
@@ -64,14 +64,14 @@ def test_what_is_appended_is_read_again_and_nobody_else_reads_it(tmp_path: Path)
     """Records come back in order over several openings; the file shows none of them and is its owner's alone."""
     path = tmp_path / "list"
     for number in range(3):
-        with sealed_log.appending(path, KEY) as log:
+        with encrypted_log.appending(path, KEY) as log:
             log.append([{"name": f"Puigdemunt {number}"}])
-    assert [record["name"][-1] for record in sealed_log.read(path, KEY)] == ["0", "1", "2"]
+    assert [record["name"][-1] for record in encrypted_log.read(path, KEY)] == ["0", "1", "2"]
     assert b"Puigdemunt" not in path.read_bytes()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(InputError, match="another key"):
-        list(sealed_log.read(path, bytes(32)))
-    with pytest.raises(InputError, match="another key"), sealed_log.appending(path, bytes(32)):
+        list(encrypted_log.read(path, bytes(32)))
+    with pytest.raises(InputError, match="another key"), encrypted_log.appending(path, bytes(32)):
         pass
 
 
@@ -79,20 +79,20 @@ def test_what_is_appended_is_read_again_and_nobody_else_reads_it(tmp_path: Path)
 def test_a_record_torn_by_a_kill_is_cut_off(tmp_path: Path, cut: int) -> None:
     """What is whole stays; the torn end is left out when reading, and gone after the next record."""
     path = tmp_path / "list"
-    with sealed_log.appending(path, KEY) as log:
+    with encrypted_log.appending(path, KEY) as log:
         log.append([{"n": 1}, {"n": 2}])
     path.write_bytes(path.read_bytes()[:-cut])
-    assert list(sealed_log.read(path, KEY)) == [{"n": 1}]
-    with sealed_log.appending(path, KEY) as log:
+    assert list(encrypted_log.read(path, KEY)) == [{"n": 1}]
+    with encrypted_log.appending(path, KEY) as log:
         log.append([{"n": 3}])
-    assert list(sealed_log.read(path, KEY)) == [{"n": 1}, {"n": 3}]
+    assert list(encrypted_log.read(path, KEY)) == [{"n": 1}, {"n": 3}]
 
 
 @pytest.mark.parametrize("change", ["drop", "swap", "alter"])
 def test_records_cannot_be_dropped_swapped_or_altered(tmp_path: Path, change: str) -> None:
     """A line missing from the middle, two lines changed about, or one bit of one: damaged, not misread."""
     path = tmp_path / "list"
-    with sealed_log.appending(path, KEY) as log:
+    with encrypted_log.appending(path, KEY) as log:
         log.append({"n": number} for number in range(4))
     head, *lines = path.read_bytes().splitlines(keepends=True)
     if change == "drop":
@@ -103,7 +103,7 @@ def test_records_cannot_be_dropped_swapped_or_altered(tmp_path: Path, change: st
         lines[1] = lines[1][:20] + (b"A" if lines[1][20:21] != b"A" else b"B") + lines[1][21:]
     path.write_bytes(head + b"".join(lines))
     with pytest.raises(DamagedError, match="is damaged"):
-        list(sealed_log.read(path, KEY))
+        list(encrypted_log.read(path, KEY))
 
 
 def test_records_are_synced_before_append_returns(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_records_are_synced_before_append_returns(tmp_path: Path) -> None:
     seen: list[str] = []
     durable.observer = lambda name, _path: seen.append(name)
     try:
-        with sealed_log.appending(tmp_path / "list", KEY) as log:
+        with encrypted_log.appending(tmp_path / "list", KEY) as log:
             seen.clear()
             log.append([{"n": 1}])
             assert seen == ["write", "fsync"]

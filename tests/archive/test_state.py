@@ -18,7 +18,7 @@ from curate.archive.ledger import Ledger
 from curate.archive.ledger_records import StudyRecord
 from curate.core.errors import CurateError, DamagedError, InputError, LockedError
 from curate.core.records import ArchiveInfo
-from curate.keys import vault
+from curate.keys import file_encryption
 from curate.policies import Policy, PrivacyPolicy
 from curate.steps.init import init
 from tests.steps.archives import make_archive
@@ -157,13 +157,16 @@ def test_a_damaged_ledger_is_told_as_such(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("size", [0, 1, vault.CHUNK - 1, vault.CHUNK, vault.CHUNK + 1, 3 * vault.CHUNK])
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, file_encryption.CHUNK - 1, file_encryption.CHUNK, file_encryption.CHUNK + 1, 3 * file_encryption.CHUNK],
+)
 def test_what_is_sealed_opens_again(tmp_path: Path, size: int) -> None:
     """Whatever its length, a sealed stream comes back, and nothing of it is readable on disk."""
     key, data = b"k" * 32, (b"Joana Puig " * (size // 11 + 1))[:size]
-    with vault.sealing(tmp_path / "v", key) as out:
+    with file_encryption.sealing(tmp_path / "v", key) as out:
         out.write(data)
-    with vault.opening((tmp_path / "v").open("rb"), key) as plain:
+    with file_encryption.opening((tmp_path / "v").open("rb"), key) as plain:
         assert plain.read() == data
     assert b"Joana" not in (tmp_path / "v").read_bytes()
     assert stat.S_IMODE((tmp_path / "v").stat().st_mode) == 0o600
@@ -173,10 +176,10 @@ def test_what_is_sealed_opens_again(tmp_path: Path, size: int) -> None:
 def test_a_sealed_file_cannot_be_altered(tmp_path: Path, damage: str) -> None:
     """Cut, flipped, dropped or swapped chunks, or another key, are told as damage."""
     key = b"k" * 32
-    with vault.sealing(tmp_path / "v", key) as out:
-        out.write(os.urandom(3 * vault.CHUNK + 5))
+    with file_encryption.sealing(tmp_path / "v", key) as out:
+        out.write(os.urandom(3 * file_encryption.CHUNK + 5))
     raw = bytearray((tmp_path / "v").read_bytes())
-    start, step = len(vault.MAGIC) + 16, vault.CHUNK + 16
+    start, step = len(file_encryption.MAGIC) + 16, file_encryption.CHUNK + 16
     if damage == "cut":
         del raw[start + step :]
     elif damage == "flip":
@@ -192,5 +195,5 @@ def test_a_sealed_file_cannot_be_altered(tmp_path: Path, damage: str) -> None:
         key = b"x" * 32
     (tmp_path / "v").chmod(0o600)
     (tmp_path / "v").write_bytes(raw)
-    with pytest.raises(CurateError), vault.opening((tmp_path / "v").open("rb"), key) as plain:
+    with pytest.raises(CurateError), file_encryption.opening((tmp_path / "v").open("rb"), key) as plain:
         plain.read()

@@ -16,9 +16,9 @@ import pytest
 from curate import parallel
 from curate.core.errors import InputError
 from curate.keys.derivation import Keys
-from curate.parallel import sealed
+from curate.parallel import encrypted_worker
 from curate.parallel.cluster import Cluster, connected
-from curate.parallel.sealed import Session
+from curate.parallel.encrypted_worker import Session
 from tests import synth
 from tests.cluster.certificates import write_certificates
 from tests.cluster.machines import FIXED, cluster, s3, until
@@ -195,12 +195,17 @@ def test_an_address_that_will_not_do_is_refused(address: str, told: str) -> None
     ("change", "told"),
     [
         ({"address": "tcp://10.0.0.9:1234"}, "not on this machine"),
-        ({"versions": {**sealed.versions(), "pyarrow": "1.0"}}, "it has pyarrow 1.0, not "),
+        ({"versions": {**encrypted_worker.versions(), "pyarrow": "1.0"}}, "it has pyarrow 1.0, not "),
     ],
 )
 def test_a_worker_that_may_not_have_the_keys_is_refused(change: dict[str, Any], told: str) -> None:
     """A worker elsewhere without TLS, or with other versions, gets no key and ends the run."""
-    asking: Any = {"address": "tcp://127.0.0.1:1", "public": b"k" * 32, "versions": sealed.versions(), **change}
+    asking: Any = {
+        "address": "tcp://127.0.0.1:1",
+        "public": b"k" * 32,
+        "versions": encrypted_worker.versions(),
+        **change,
+    }
     nobody = Cluster(None, "tcp://127.0.0.1:2", Session("s", b"k" * 32, None))
     with pytest.raises(InputError, match=told):
         nobody._tell(asking)
@@ -214,15 +219,15 @@ def test_a_session_is_readable_to_the_worker_that_asked_alone_and_only_if_it_see
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     (tmp_path / "shared").touch()
-    ours = sealed._own_key().public_key().public_bytes_raw()
+    ours = encrypted_worker._own_key().public_key().public_bytes_raw()
     other = X25519PrivateKey.generate().public_key().public_bytes_raw()
-    session = Session("seen", os.urandom(32), b"private", sealed.proofs([tmp_path, tmp_path / "shared"]))
+    session = Session("seen", os.urandom(32), b"private", encrypted_worker.proofs([tmp_path, tmp_path / "shared"]))
     with pytest.raises(InvalidTag):
-        sealed.accept(*sealed.tell(session, other))
-    assert session.private not in pickle.dumps(sealed.tell(session, ours))
+        encrypted_worker.accept(*encrypted_worker.tell(session, other))
+    assert session.private not in pickle.dumps(encrypted_worker.tell(session, ours))
     (tmp_path / "shared").unlink()
-    assert not sealed.accept(*sealed.tell(session, ours))
-    assert "seen" not in sealed._sessions
+    assert not encrypted_worker.accept(*encrypted_worker.tell(session, ours))
+    assert "seen" not in encrypted_worker._sessions
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from curate.deid import computing_values, grammar, private_attributes, profile
+from curate.deid import analysis_critical_attributes, grammar, private_attributes, profile
 from curate.deid.records import Rewritten
 from curate.deid.rewrite import rewrite
 from curate.dicom.model import MalformedError
@@ -163,19 +163,24 @@ def test_dates_that_the_policy_removes_are_no_loss() -> None:
 )
 def test_a_value_that_says_something_else_is_lost(before: bytes, after: bytes, rule: str) -> None:
     """Another number, one less, or an empty place; a spelling and a last digit are none of these."""
-    assert computing_values.lost(computing_values.standard()[keyword_dict["PixelSpacing"]], "DS", before, after) == rule
+    assert (
+        analysis_critical_attributes.lost(
+            analysis_critical_attributes.standard()[keyword_dict["PixelSpacing"]], "DS", before, after
+        )
+        == rule
+    )
 
 
 def test_the_list_names_what_the_profile_keeps() -> None:
     """An attribute that goes anyway is no loss; each entry is kept by a grammar, and is one of three effects."""
-    for tag, on in computing_values.standard().items():
+    for tag, on in analysis_critical_attributes.standard().items():
         assert keyword_dict[on.name] == tag
         assert tag in profile.allowed()
         assert on.effect in ("geometry", "pixels", "values") and on.why
-    assert set(computing_values.private()) <= set(private_attributes.safe())
+    assert set(analysis_critical_attributes.private()) <= set(private_attributes.safe())
     wanted = "PixelSpacing RescaleSlope RescaleIntercept RedPaletteColorLookupTableData DoseGridScaling DiffusionBValue"
     wanted += " ImageOrientationPatient FrameIncrementPointer NumberOfFrames RadionuclideTotalDose SliceThickness"
-    assert {keyword_dict[name] for name in wanted.split()} <= set(computing_values.standard())
+    assert {keyword_dict[name] for name in wanted.split()} <= set(analysis_critical_attributes.standard())
 
 
 @pytest.mark.parametrize(

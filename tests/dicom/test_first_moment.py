@@ -11,7 +11,7 @@ from curate.deid.records import StudyContext
 from curate.deid.rewrite import rewrite
 from curate.dicom.io.scan_record import Scan
 from curate.donation.header_scan import scan
-from curate.donation.hierarchy import day_of, group, has_time, rebased
+from curate.donation.series_grouping import date_shift, day_of, group, has_time
 from curate.keys.derivation import Keys
 from curate.policies import Policy
 from tests import synth
@@ -34,7 +34,7 @@ def _scan(data: bytes) -> Scan:
 def _rewritten(files: list[bytes]) -> list[bytes]:
     (study,) = group((number, _scan(data)) for number, data in enumerate(files)).studies
     assert study.earliest is not None
-    shift, day = rebased(study.earliest, day_of(study.earliest))
+    shift, day = date_shift(study.earliest, day_of(study.earliest))
     context = StudyContext(KEYS, DONOR, shift, day)
     return [b"".join(rewrite(data, context, Policy()).chunks) for data in files]
 

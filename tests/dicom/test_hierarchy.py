@@ -8,8 +8,8 @@ from datetime import date
 
 import pytest
 
-from curate.donation import header_scan, hierarchy
-from curate.donation.hierarchy import Grouped, patients
+from curate.donation import header_scan, series_grouping
+from curate.donation.series_grouping import Grouped, patients
 from curate.keys.derivation import Keys
 from curate.policies import Policy
 from tests import synth
@@ -18,7 +18,7 @@ KEYS = Keys.from_secret(b"a secret of the tests" * 2)
 
 
 def grouped(files: list[tuple[str, bytes]]) -> Grouped[str]:
-    return hierarchy.group([(name, header_scan.scan(io.BytesIO(data), len(data), KEYS)) for name, data in files])
+    return series_grouping.group([(name, header_scan.scan(io.BytesIO(data), len(data), KEYS)) for name, data in files])
 
 
 def archive() -> list[tuple[str, bytes]]:
@@ -119,7 +119,7 @@ def test_a_study_begins_with_its_first_moment_that_has_a_time() -> None:
     for time, day in (("101112", 4), ("", 1)):
         (study,) = grouped([("a", one(0, "20190301", "")), ("b", one(1, "20190304", time))]).studies
         assert study.earliest is not None
-        assert hierarchy.day_of(study.earliest) == date(2019, 3, day)
+        assert series_grouping.day_of(study.earliest) == date(2019, 3, day)
 
 
 def test_the_mark_of_a_patient_is_that_of_the_number_where_one_file_has_it() -> None:
@@ -169,8 +169,8 @@ def test_the_first_acquisition_falls_on_noon_of_its_day() -> None:
     assert first is not None
     assert later is not None
     day = date(2019, 3, 4)
-    one = hierarchy.study_context(KEYS, "D", first, day, Policy())
-    two = hierarchy.study_context(KEYS, "D", later, day, Policy())
+    one = series_grouping.study_context(KEYS, "D", first, day, Policy())
+    two = series_grouping.study_context(KEYS, "D", later, day, Policy())
     assert (one.study_date, two.study_date) == ("20000101", "20000408")
     assert one.shift_us is not None
     assert two.shift_us is not None
@@ -180,5 +180,5 @@ def test_the_first_acquisition_falls_on_noon_of_its_day() -> None:
 
 def test_dates_go_where_there_is_nothing_to_count_from() -> None:
     """Without a date in the study, or by policy, no date stays."""
-    assert hierarchy.study_context(KEYS, "D", None, None, Policy()).shift_us is None
-    assert hierarchy.study_context(KEYS, "D", 0, None, Policy(dates="remove")).shift_us is None
+    assert series_grouping.study_context(KEYS, "D", None, None, Policy()).shift_us is None
+    assert series_grouping.study_context(KEYS, "D", 0, None, Policy(dates="remove")).shift_us is None

@@ -16,14 +16,14 @@ from curate.deid.rewrite import rewrite
 from curate.dicom.io.reader import parse
 from curate.dicom.model import MalformedError
 from curate.donation.header_scan import microseconds
-from curate.donation.hierarchy import rebased
+from curate.donation.series_grouping import date_shift
 from curate.policies import Policy
 from tests import synth
 from tests.dicom import real
 from tests.dicom.test_rewrite import KEYS, forget
 
 POLICY = Policy()
-_SHIFT_US, _DAY = rebased(microseconds("20190304", "081723") or 0, date(2019, 3, 4))
+_SHIFT_US, _DAY = date_shift(microseconds("20190304", "081723") or 0, date(2019, 3, 4))
 CONTEXT = StudyContext(KEYS, "D" + "a" * 26, _SHIFT_US, _DAY)
 _DATES = st.sampled_from(["20190304", "20190306", "18000101", "", "2019"])
 _TIMES = st.sampled_from(["081723.5", "235959", "99", "", "120000.123456"])

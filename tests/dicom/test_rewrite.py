@@ -14,12 +14,12 @@ from pydicom.pixels import pixel_array
 
 from curate.core.findings import Severity
 from curate.deid import cleaner, rewrite, verify
-from curate.deid.computing_values import READ_OTHERWISE
+from curate.deid.analysis_critical_attributes import READ_OTHERWISE
 from curate.deid.pseudonyms import donor_id, is_new_uid, new_uid
 from curate.deid.records import Rewritten, StudyContext
 from curate.dicom.io import element_interning, file_meta, layout_cache, reader, writer
 from curate.dicom.model import Item, MalformedError
-from curate.donation import header_scan, hierarchy
+from curate.donation import header_scan, series_grouping
 from curate.keys.derivation import Keys
 from curate.policies import Policy
 from tests import strategies, synth
@@ -34,7 +34,7 @@ CONTEXT = StudyContext(KEYS, donor_id(KEYS, "donor 1"), 0, "20190304")
 def context_of(data: bytes) -> StudyContext:
     """The context of a study of which this file is the first and only one."""
     seen = header_scan.scan(io.BytesIO(data), len(data), KEYS)
-    return hierarchy.study_context(KEYS, CONTEXT.donor_id, seen.earliest, None, POLICY)
+    return series_grouping.study_context(KEYS, CONTEXT.donor_id, seen.earliest, None, POLICY)
 
 
 def whole(rewritten: Rewritten) -> bytes:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from curate.core.errors import StorageError
 from curate.dicom.io.scan_record import Scan
 from curate.donation.header_scan import nothing
-from curate.donation.hierarchy import group
 from curate.donation.scan_index import ScanIndex
+from curate.donation.series_grouping import group
 from curate.donation.sources import SourceFile
 
 _UIDS = st.sampled_from(["1.2", "1.2.3", "1.3", "1.4.5"])

@@ -9,7 +9,7 @@ pytest.importorskip("onnxruntime", reason="the extra `pixels` is not installed")
 
 from curate.pixels.image import Image
 from curate.pixels.text.layouts import by_layout
-from curate.pixels.text.look import Found, Look
+from curate.pixels.text.text_detection import Found, Look
 
 _DEVICE = {"sop_class": "1.2.840.10008.5.1.4.1.1.6.1", "manufacturer": "Philips", "model": "EPIQ"}
 _REGIONS = [(40, 30, 180, 110)]

@@ -12,8 +12,8 @@ zxingcpp = pytest.importorskip("zxingcpp", reason="the extra `pixels` is not ins
 
 from curate.pixels.image import Image, grey  # noqa: E402
 from curate.pixels.mask import mask  # noqa: E402
-from curate.pixels.text import text_detector  # noqa: E402
-from curate.pixels.text.look import Box, Found, Look, _everywhere, look  # noqa: E402
+from curate.pixels.text import stroke_screen  # noqa: E402
+from curate.pixels.text.text_detection import Box, Found, Look, _everywhere, look  # noqa: E402
 from tests.pixels import burned  # noqa: E402
 from tests.pixels.bases import Base, bases  # noqa: E402
 
@@ -68,7 +68,7 @@ def test_lines_burned_into_real_frames_are_found(clean: list[Base]) -> None:
         if not burnt:
             continue
         boxes = boxes_of(look(base.image(frame), thorough=False))
-        regions = [region.box for region in text_detector.regions(grey(frame))]
+        regions = [region.box for region in stroke_screen.regions(grey(frame))]
         lines += len(burnt)
         found += sum(share(line, boxes) >= 0.5 for line in burnt)
         reached += sum(share(line, regions) >= 0.5 for line in burnt)

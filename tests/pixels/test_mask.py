@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime", reason="the extra `pixels` is not installed")
 
 from curate.pixels.image import Image, UndecodableError, stored
 from curate.pixels.mask import JPEG_2000_LOSSLESS, Masked, mask
-from curate.pixels.text.look import Found, look
+from curate.pixels.text.text_detection import Found, look
 from tests.corpus import corpus
 from tests.pixels import burned
 from tests.pixels.bases import bases

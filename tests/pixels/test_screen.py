@@ -12,7 +12,7 @@ from scipy import ndimage
 
 pytest.importorskip("cv2", reason="the extra `pixels` is not installed")
 
-from curate.pixels.text import text_detector
+from curate.pixels.text import stroke_screen
 from tests.pixels import burned
 
 Grey = npt.NDArray[np.int16]
@@ -69,25 +69,25 @@ def test_ink_is_what_the_definition_says(seed: int) -> None:
     """In frames of uneven sizes and of the widest values, bright and dark ink are the definition's, pixel by pixel."""
     grey = frame(seed)
     for dark in (False, True):
-        ink = text_detector._ink(grey, text_detector._prepared(grey), text_detector.least_height(grey), dark)
+        ink = stroke_screen._ink(grey, stroke_screen._prepared(grey), stroke_screen.least_height(grey), dark)
         np.testing.assert_array_equal(ink > 0, by_definition(grey, dark=dark))
 
 
 def test_frames_do_not_leave_traces_in_each_other() -> None:
     """Frames screened by turns, and in threads at once, give what each gives alone; no two threads share memory."""
     frames = [frame(seed) for seed in (0, 3, 8, 11)] * 20
-    alone = [text_detector.regions(one) for one in frames[:4]]
-    assert [text_detector.regions(one) for one in frames] == alone * 20
+    alone = [stroke_screen.regions(one) for one in frames[:4]]
+    assert [stroke_screen.regions(one) for one in frames] == alone * 20
     with ThreadPoolExecutor(4) as pool:
-        other = pool.submit(text_detector._room, frames[0].shape).result()
-        assert not np.shares_memory(other.height, text_detector._room(frames[0].shape).height)
-        assert list(pool.map(text_detector.regions, [frames[0]] * 40 + frames)) == alone[:1] * 40 + alone * 20
+        other = pool.submit(stroke_screen._room, frames[0].shape).result()
+        assert not np.shares_memory(other.height, stroke_screen._room(frames[0].shape).height)
+        assert list(pool.map(stroke_screen.regions, [frames[0]] * 40 + frames)) == alone[:1] * 40 + alone * 20
 
 
 def test_a_region_without_ink_is_shown_through_all_of_its_values() -> None:
     """A region around which, not in which, ink lies has the limits of its own pixels."""
     grey = np.arange(64 * 64, dtype=np.int16).reshape(64, 64)
     nothing = np.zeros((64, 64), np.uint8)
-    assert text_detector._region(grey, grey, nothing, (8, 8, 24, 16), False) == text_detector.Region(
+    assert stroke_screen._region(grey, grey, nothing, (8, 8, 24, 16), False) == stroke_screen.Region(
         (8, 8, 24, 16), 520, 983
     )

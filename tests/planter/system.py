@@ -19,7 +19,7 @@ from curate.deid.verify import released_context, verify
 from curate.dicom.io.reader import parse
 from curate.dicom.model import MalformedError
 from curate.donation.header_scan import scan
-from curate.donation.hierarchy import study_context
+from curate.donation.series_grouping import study_context
 from curate.keys.derivation import Keys
 from curate.policies import Policy
 

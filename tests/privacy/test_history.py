@@ -8,8 +8,8 @@ import pytest
 from curate.core.errors import InputError
 from curate.policies import PrivacyPolicy
 from curate.privacy import generalization_ladder
-from curate.privacy.generalization import recode
-from curate.privacy.republication import audit, combined, donors_below, ever
+from curate.privacy.anonymization import recode
+from curate.privacy.cross_release_risk import audit, combined, donors_below, ever
 from curate.privacy.risk import risk
 
 AGE = [generalization_ladder.age()]

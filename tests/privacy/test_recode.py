@@ -11,9 +11,9 @@ import pytest
 from curate.core.errors import InputError
 from curate.policies import PrivacyPolicy
 from curate.privacy import generalization_ladder
+from curate.privacy.anonymization import Recoding, recode
+from curate.privacy.cross_release_risk import audit
 from curate.privacy.forecast import forecast
-from curate.privacy.generalization import Recoding, recode
-from curate.privacy.republication import audit
 from tests.privacy import donors, oracle
 from tests.privacy.archives import COLUMNS, HIERARCHIES, REGION, Archive
 

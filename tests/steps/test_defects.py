@@ -12,7 +12,7 @@ from curate.policies import Policy
 from curate.steps import inspect as inspection
 from curate.steps.deidentify import deidentify, plans, work
 from curate.steps.intake import admit, intake, intake_run, late_batch
-from curate.steps.review import look
+from curate.steps.review import series_rendering
 from curate.verify.checks import faces, instances, pixels
 from tests import synth
 from tests.steps.archives import donation, make_archive
@@ -31,8 +31,8 @@ def break_once(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
 
 def test_a_series_that_cannot_be_drawn_has_its_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`review` draws the others."""
-    monkeypatch.setattr(look, "_drawn", break_down)
-    looked = look.render_series(look.SeriesTask(1, "1.2", "CT", (), tmp_path))
+    monkeypatch.setattr(series_rendering, "_drawn", break_down)
+    looked = series_rendering.render_series(series_rendering.SeriesTask(1, "1.2", "CT", (), tmp_path))
     assert [(one.rule, one.place) for one in looked.findings()] == [("PROGRAM_DEFECT", "series 1.2")]
 
 
@@ -117,7 +117,7 @@ def test_check_tells_of_one_instance(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_under_debug_the_error_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks for the defect sees it."""
-    monkeypatch.setattr(look, "_drawn", break_down)
+    monkeypatch.setattr(series_rendering, "_drawn", break_down)
     monkeypatch.setenv("CURATE_DEBUG", "1")
     with pytest.raises(IndexError):
-        look.render_series(look.SeriesTask(1, "1.2", "CT", (), tmp_path))
+        series_rendering.render_series(series_rendering.SeriesTask(1, "1.2", "CT", (), tmp_path))

@@ -22,7 +22,7 @@ from curate.core.errors import InputError, LockedError
 from curate.core.findings import has_errors
 from curate.deid import pseudonyms
 from curate.deid.verify import verify
-from curate.keys import sealed_log, secret_file
+from curate.keys import encrypted_log, secret_file
 from curate.keys.derivation import Keys
 from curate.policies import Policy
 from curate.steps.deidentify import deidentify, key_files
@@ -452,7 +452,7 @@ def test_a_profile_without_dates(tmp_path: Path, export: Path) -> None:
         read = pydicom.dcmread(io.BytesIO(data))
         assert read.StudyDate == "" and read.LongitudinalTemporalInformationModified == "REMOVED"
     keys = keys_of(tmp_path / "deidentify.key")
-    state = sealed_log.read(tmp_path / "deidentify.key.state", keys.storage)
+    state = encrypted_log.read(tmp_path / "deidentify.key.state", keys.storage)
     assert [sorted(record) for record in state] == [["dest", "how", "since"]]
 
 
@@ -483,7 +483,7 @@ def test_the_state_is_sealed(tmp_path: Path, export: Path) -> None:
     state = tmp_path / "deidentify.key.state"
     assert b"2019" not in state.read_bytes()
     keys = keys_of(tmp_path / "deidentify.key")
-    kinds = [sorted(record) for record in sealed_log.read(state, keys.storage)]
+    kinds = [sorted(record) for record in encrypted_log.read(state, keys.storage)]
     assert kinds.count(["earliest", "study"]) == 4 and kinds.count(["anchor", "donor"]) == 3
 
 

@@ -13,7 +13,7 @@ from pydicom.dataelem import DataElement
 
 from curate.deid.rewrite import rewrite
 from curate.donation import header_scan
-from curate.donation.hierarchy import study_context
+from curate.donation.series_grouping import study_context
 from curate.steps.intake import intake
 from curate.steps.release import release
 from tests import synth

@@ -13,7 +13,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from curate.archive.repack import pack_rows
+from curate.archive.pack_consolidation import pack_rows
 from curate.archive.repository import opened
 from curate.core.errors import DamagedError
 from curate.deid import pseudonyms

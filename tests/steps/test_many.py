@@ -17,8 +17,8 @@ from curate.core import clock
 from curate.core.actor import TOOL, who
 from curate.core.findings import has_errors
 from curate.keys.derivation import Keys
-from curate.releases.removal import remove_studies
-from curate.releases.withdrawal import finish_withdrawals
+from curate.releases.ledger_withdrawal import remove_studies
+from curate.releases.withdrawal_cleanup import finish_withdrawals
 from curate.steps.release import Cut
 from curate.verify.checks import seal
 from curate.verify.checks.disclosure import check_disclosure

@@ -20,7 +20,7 @@ from curate import contract
 from curate.core.digests import sha256_file
 from curate.core.errors import InputError
 from curate.pixels.render.windows import EVERYTHING, frames, shown
-from curate.steps.review import look, review_site
+from curate.steps.review import review_site, series_rendering
 from curate.verify.checks.disclosure import ReleaseRisk
 from curate.verify.checks.seal import Seal
 from tests.pages.browser import VIEWS, needs_browser, pages_of, visit
@@ -109,8 +109,8 @@ def test_what_no_decoder_serves_is_said(tmp_path: Path) -> None:
     broken = tmp_path / "broken.dcm"
     dataset.save_as(broken)
     (tmp_path / "images").mkdir()
-    task = look.SeriesTask(1, "1", "CT", ((broken, 0, broken.stat().st_size),), tmp_path)
-    looked = look.render_series(task)
+    task = series_rendering.SeriesTask(1, "1", "CT", ((broken, 0, broken.stat().st_size),), tmp_path)
+    looked = series_rendering.render_series(task)
     assert (looked.frames, looked.undecoded, looked.strips) == (0, 1, ())
 
 

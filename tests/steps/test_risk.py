@@ -22,7 +22,7 @@ from curate.core.digests import canonical_json
 from curate.core.errors import DamagedError, InputError, RefusedError
 from curate.core.findings import Finding, Severity
 from curate.donation import quasi_identifiers
-from curate.privacy.republication import audit
+from curate.privacy.cross_release_risk import audit
 from curate.steps.intake import intake
 from curate.steps.publish import publish
 from curate.steps.release import Cut

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from curate import contract
-from curate.archive.config import Approval
+from curate.archive.config import ApprovalPolicy
 from curate.archive.repository import Archive, opened
 from curate.core import versions
 from curate.core.digests import canonical_json, sha256_file
@@ -107,7 +107,7 @@ class History:
             self.revoked = {digest: since or version for digest, since in self.revoked.items()}
             self._tables(out, self.studies, version)
             digest = seal(out, version, previous)
-            attest(archive, out, version, digest, Approval(required=0))
+            attest(archive, out, version, digest, ApprovalPolicy(required=0))
             out.rename(self.folder(version))
         self.versions.append(version)
 

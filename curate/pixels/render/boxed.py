@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw
 
 from curate.pixels.image import Image, colours, stored
-from curate.pixels.text.look import Found
+from curate.pixels.text.text_detection import Found
 
 _COLOURS = {"text": (255, 64, 64), "mark": (64, 220, 64), "barcode": (255, 64, 255), "layout": (255, 200, 0)}
 

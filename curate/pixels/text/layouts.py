@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from curate.pixels.image import Image, UndecodableError, colours, grey, stored
-from curate.pixels.text.look import Box, Found, Look
+from curate.pixels.text.text_detection import Box, Found, Look
 
 _EVEN = 0.1  # of the frame's range: what noise and lossy coding leave of an even ground
 

@@ -20,7 +20,7 @@ from curate.donation import effective_profile as policies
 from curate.donation.eligibility import RowIndex
 from curate.donation.gather import Donation, count_kinds, gather
 from curate.donation.sources import SourceFile
-from curate.keys import sealed_log
+from curate.keys import encrypted_log
 from curate.keys.derivation import Keys
 from curate.metadata import table
 from curate.parallel import Pool, Workers
@@ -228,7 +228,7 @@ class _Run:
         with durable.storage_errors("write the list of refused files"):
             durable.remove(path)
         if self.refusals:
-            with sealed_log.appending(path, self.beside.keys.storage) as log:
+            with encrypted_log.appending(path, self.beside.keys.storage) as log:
                 log.append({"place": f.place, "path": f.origin, "rule": rule} for f, rule in self.refusals)
             self.totals.refused = path
 

@@ -8,7 +8,7 @@ from curate.archive import receipts
 from curate.core.digests import canonical_json
 from curate.core.findings import Finding
 from curate.deid import pseudonyms
-from curate.keys import sealed_log
+from curate.keys import encrypted_log
 from curate.keys.derivation import Keys
 from curate.steps.deidentify import coded_table
 from curate.steps.deidentify.key_files import KeyFiles
@@ -50,7 +50,7 @@ def _codes(beside: KeyFiles, given: list[StudyPlan]) -> dict[str, str]:
         if plan.row is not None and plan.study_id not in codes
     ]
     if new:
-        with sealed_log.appending(beside.receipts, beside.keys.storage) as log:
+        with encrypted_log.appending(beside.receipts, beside.keys.storage) as log:
             log.append(receipts.record(receipt) for receipt in new)
     return codes | {receipt.study_id: receipt.code for receipt in new}
 
@@ -59,9 +59,9 @@ def write_mapping(keys: Keys, path: Path, planned: list[StudyPlan]) -> None:
     """Add old ids beside new ones, one record a study, encrypted; what is in the file already is not repeated."""
     known = set()
     if path.exists():
-        known = {canonical_json(record) for record in sealed_log.read(path, keys.storage)}
+        known = {canonical_json(record) for record in encrypted_log.read(path, keys.storage)}
     records = (record for plan in planned if canonical_json(record := _mapped(keys, plan)) not in known)
-    with sealed_log.appending(path, keys.storage) as log:
+    with encrypted_log.appending(path, keys.storage) as log:
         log.append(records)
 
 

@@ -19,7 +19,7 @@ from curate.core.actor import TOOL
 from curate.core.digests import sha256_json
 from curate.core.errors import InputError, LockedError
 from curate.deid import pseudonyms
-from curate.keys import sealed_log, secret_file
+from curate.keys import encrypted_log, secret_file
 from curate.keys.derivation import Keys
 from curate.pixels import optional_deps
 from curate.policies import Policy
@@ -64,14 +64,14 @@ def since(beside: KeyFiles, dest: Path, policy: Policy, now: int) -> int:
         DamagedError, StorageError: as `sealed_log`.
     """
     how = sha256_json([asdict(policy), TOOL, optional_deps.installed()])
-    last: sealed_log.Record = {}
+    last: encrypted_log.Record = {}
     if beside.state.exists():
-        for record in sealed_log.read(beside.state, beside.keys.storage):
+        for record in encrypted_log.read(beside.state, beside.keys.storage):
             if record.get("dest") == str(dest.resolve()):
                 last = record
     if last.get("how") != how:
         last = {"dest": str(dest.resolve()), "how": how, "since": now}
-        with sealed_log.appending(beside.state, beside.keys.storage) as state:
+        with encrypted_log.appending(beside.state, beside.keys.storage) as state:
             state.append([last])
     return int(last["since"])
 

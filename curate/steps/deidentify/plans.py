@@ -15,10 +15,10 @@ from curate.deid import pseudonyms
 from curate.donation import faces
 from curate.donation.deface_plan import DefacePlan
 from curate.donation.eligibility import RowIndex, judge
-from curate.donation.hierarchy import SERIES_CONFLICT, day_of, patients, rebased
 from curate.donation.scan_index import StoredStudy
+from curate.donation.series_grouping import SERIES_CONFLICT, date_shift, day_of, patients
 from curate.donation.study_metadata import code_study
-from curate.keys import sealed_log
+from curate.keys import encrypted_log
 from curate.keys.derivation import Keys
 from curate.metadata.table import StudyRow
 from curate.parallel import Pool
@@ -177,7 +177,7 @@ def anchored(beside: KeyFiles, planned: list[StudyPlan]) -> list[StudyPlan]:
         days[donor] = first[donor].isoformat()
         new.append({"donor": donor, "anchor": days[donor]})
     if new:
-        with sealed_log.appending(beside.state, beside.keys.storage) as state:
+        with encrypted_log.appending(beside.state, beside.keys.storage) as state:
             state.append(new)
     return [_placed(plan, moments.get(plan.study_id), days.get(plan.donor_id)) for plan in planned]
 
@@ -187,7 +187,7 @@ def _remembered(beside: KeyFiles, donors: set[str], studies: set[str]) -> tuple[
     days: dict[str, str] = {}
     moments: dict[str, int] = {}
     if beside.state.exists():
-        for record in sealed_log.read(beside.state, beside.keys.storage):
+        for record in encrypted_log.read(beside.state, beside.keys.storage):
             if record.get("donor") in donors:
                 days.setdefault(record["donor"], record["anchor"])
             elif record.get("study") in studies:
@@ -198,5 +198,5 @@ def _remembered(beside: KeyFiles, donors: set[str], studies: set[str]) -> tuple[
 def _placed(plan: StudyPlan, moment: int | None, day: str | None) -> StudyPlan:
     if moment is None or day is None:
         return plan
-    shift, study_date = rebased(moment, date.fromisoformat(day))
+    shift, study_date = date_shift(moment, date.fromisoformat(day))
     return replace(plan, shift_us=shift, study_date=study_date)

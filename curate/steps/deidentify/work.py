@@ -20,7 +20,7 @@ from curate.dicom import tags
 from curate.dicom.attributes import facts_of
 from curate.dicom.io.reader import parse
 from curate.dicom.model import Item, MalformedError
-from curate.donation import coded_pixels, faces, pixels
+from curate.donation import burned_in_annotation, coded_pixels, faces
 from curate.donation.deface_plan import DefacePlan
 from curate.donation.study_metadata import HEADER_KEYWORDS, joined
 from curate.keys.derivation import Keys
@@ -202,7 +202,7 @@ def _safe(data: bytes, context: StudyContext, batch: Batch) -> tuple[Rewritten, 
     """
     policy, parsed = batch.policy, parse(data)
     rewritten, _ = faces.clean(parsed, coded_pixels.rewritten(parsed, context, policy), batch.heads, policy)
-    rewritten = pixels.clean(rewritten, policy, pixels.Tally())
+    rewritten = burned_in_annotation.clean(rewritten, policy, burned_in_annotation.Tally())
     for finding in rewritten.findings:
         if finding.severity is Severity.ERROR or _waits(finding.rule, policy):
             raise MalformedError(finding.rule, finding.tag)
@@ -214,7 +214,7 @@ def _safe(data: bytes, context: StudyContext, batch: Batch) -> tuple[Rewritten, 
 
 def _waits(rule: str, policy: Policy) -> bool:
     """Whether a person would decide, who is not here."""
-    return pixels.waits(rule, policy) or (policy.head != "allow" and rule in faces.WAITS)
+    return burned_in_annotation.waits(rule, policy) or (policy.head != "allow" and rule in faces.WAITS)
 
 
 def _reason(error: Exception, place: str) -> Finding:

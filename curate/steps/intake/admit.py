@@ -25,8 +25,8 @@ from curate.dicom.io.reader import parse
 from curate.dicom.keyword_view import Header
 from curate.dicom.model import Item, MalformedError
 from curate.dicom.series_rows import GRID, contradictions, keywords
+from curate.donation import burned_in_annotation, faces
 from curate.donation import coded_pixels as coded
-from curate.donation import faces, pixels
 from curate.donation.study_metadata import HEADER_KEYWORDS, code_study, joined
 from curate.keys.derivation import Keys
 from curate.policies import Policy
@@ -171,7 +171,7 @@ def _clean(
         rewritten, voxels = faces.clean(parsed, rewritten, work.faces, policy)
         if instance.series_uid in work.faces.planes:
             work.faceless.update(instances=1, voxels=voxels)
-        rewritten = pixels.clean(rewritten, policy, work.looked, task.decision)
+        rewritten = burned_in_annotation.clean(rewritten, policy, work.looked, task.decision)
         rewritten = stored(rewritten, task.pixels)
         if policy.site_and_scanner and rewritten.series_uid not in work.places:
             work.places[rewritten.series_uid] = _place_ids(work.keys, facts_of(parsed.dataset, _PLACE))
@@ -208,7 +208,7 @@ def _place_ids(keys: Keys, facts: dict[str, Any]) -> Row:
 
 def _held(rule: str, policy: Policy, task: StudyTask) -> bool:
     """Whether a person has to decide before the study may enter, and has not."""
-    if pixels.waits(rule, policy):
+    if burned_in_annotation.waits(rule, policy):
         return not task.decision
     if rule == faces.LIKELY and policy.head in ("hold", "deface"):
         return task.heads != "admit"
@@ -258,7 +258,7 @@ def made(task: StudyTask, work: Work, evidence: Row) -> StudyRecord:
     if has_errors(found):
         raise StudyRefusedError
     record = study_record.record(task, work, coded, evidence)
-    if any(finding.rule == pixels.DIED for finding in work.findings) and not task.decision:
+    if any(finding.rule == burned_in_annotation.DIED for finding in work.findings) and not task.decision:
         raise StudyRefusedError  # the preview's decoder died
     return record
 

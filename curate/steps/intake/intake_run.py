@@ -14,8 +14,8 @@ from pathlib import Path
 from curate import parallel
 from curate.archive import repository
 from curate.archive.ledger_records import QuarantineEntry
+from curate.archive.pack_consolidation import remove_unused, rewrite_without
 from curate.archive.release_folders import release_folders, studies_in
-from curate.archive.repack import remove_unused, rewrite_without
 from curate.archive.repository import Archive
 from curate.core import clock, durable, remote
 from curate.core.actor import TOOL, who
@@ -27,16 +27,16 @@ from curate.deid.renumbering import numbers
 from curate.dicom.io.scan_record import Scan
 from curate.donation.eligibility import RowIndex, judge
 from curate.donation.gather import Donation, count_kinds, gather
-from curate.donation.hierarchy import (
+from curate.donation.scan_index import StoredStudy
+from curate.donation.series_grouping import (
     INSTANCE_CONFLICT,
     SERIES_CONFLICT,
     StudyGroup,
+    date_shift,
     day_of,
     first_day,
-    rebased,
     slice_order,
 )
-from curate.donation.scan_index import StoredStudy
 from curate.donation.sources import SourceFile
 from curate.keys.derivation import Keys
 from curate.metadata import table
@@ -48,8 +48,8 @@ from curate.steps.intake.batch_state import Order
 from curate.steps.intake.late_batch import process
 from curate.steps.intake.quarantine_store import quarantine_id
 from curate.steps.intake.report import IntakeReport
+from curate.steps.intake.revocation_filter import RevocationFilter
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
-from curate.steps.intake.withdrawn import Withdrawn
 
 
 def intake(
@@ -95,7 +95,7 @@ def intake(
         done = pool.map(
             process, run.placed(tasks), partial(late_batch.refuse, keys=keys.of_worker(), rule="WORKER_DIED")
         )
-        withdrawn = Withdrawn(archive, keys)
+        withdrawn = RevocationFilter(archive, keys)
         for task, result in progress.over(done, "studies", len(tasks)):
             if (refused := withdrawn.refused(task, result)) is not None:
                 run.leftovers, result = True, refused
@@ -312,7 +312,7 @@ class _Run:
         task = replace(task, moment=moment)
         if anchor is None or moment is None or self.policy.dates == "remove":
             return task
-        shift, day = rebased(moment, date.fromisoformat(anchor))
+        shift, day = date_shift(moment, date.fromisoformat(anchor))
         return replace(task, shift_us=shift, study_date=day, day=first_day(day))
 
     def record(self, task: StudyTask, result: StudyResult) -> None:

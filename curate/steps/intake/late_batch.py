@@ -23,7 +23,7 @@ from curate.deid.dates import NOON_US
 from curate.dicom.io.reader import parse
 from curate.dicom.model import MalformedError
 from curate.donation import faces
-from curate.donation.hierarchy import has_time
+from curate.donation.series_grouping import has_time
 from curate.keys.derivation import Keys
 from curate.policies import Policy
 from curate.steps.intake import admit, quarantine_store

@@ -15,7 +15,7 @@ from curate.core.digests import stored_json
 from curate.core.findings import Finding, Severity, merge
 from curate.core.remote import RemoteFile
 from curate.deid import pseudonyms
-from curate.keys import vault
+from curate.keys import file_encryption
 from curate.keys.derivation import Keys
 from curate.steps.intake.tasks import SourceInstance, StudyResult, StudyTask
 
@@ -45,7 +45,7 @@ def keep(
     listed = stored_json({"files": index, "findings": _plain(findings)})
     with durable.storage_errors("write to the quarantine"), task.quarantine.scratch() as folder:
         with (
-            vault.sealing(folder / "vault", keys.quarantine) as out,
+            file_encryption.sealing(folder / "vault", keys.quarantine) as out,
             tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
             _add(tar, "index.json", listed)

@@ -9,7 +9,7 @@ from curate.archive import receipts
 from curate.archive.ledger import Ledger
 from curate.archive.repository import Archive
 from curate.core.findings import Finding
-from curate.keys import sealed_log
+from curate.keys import encrypted_log
 from curate.metadata.table import StudyRow
 from curate.steps.intake.tasks import StudyTask
 
@@ -67,7 +67,7 @@ def make_missing(archive: Archive, key: bytes, tasks: Iterable[StudyTask], given
         for id_ in missing
         if id_ not in codes
     ]
-    with sealed_log.appending(path, key) as log:
+    with encrypted_log.appending(path, key) as log:
         log.append(receipts.record(receipt) for receipt in new)
     codes |= {receipt.study_id: receipt.code for receipt in new}
     return {id_: receipts.digest(code) for id_, code in codes.items()}

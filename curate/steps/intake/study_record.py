@@ -20,7 +20,7 @@ from curate.deid import profile
 from curate.dicom import series_references
 from curate.dicom.series_rows import series_row
 from curate.donation import quasi_identifiers
-from curate.donation.pixels import DIED
+from curate.donation.burned_in_annotation import DIED
 from curate.donation.study_metadata import terms
 from curate.pixels.render.preview import preview
 from curate.policies import Policy

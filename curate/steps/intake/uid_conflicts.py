@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from curate.archive.uid_claims import Claims
-from curate.donation.hierarchy import INSTANCE_CONFLICT, SERIES_CONFLICT, StudyGroup
+from curate.donation.series_grouping import INSTANCE_CONFLICT, SERIES_CONFLICT, StudyGroup
 from curate.donation.sources import SourceFile
 from curate.steps.intake.tasks import SourceInstance
 

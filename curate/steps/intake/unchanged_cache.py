@@ -29,14 +29,16 @@ _STATUS = struct.Struct("<qqqqq").pack
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Look:
+class SourceSnapshot:
     """One look at the sources: its mark, what the archive's state was, and whether its memory may be trusted."""
 
     mark: str
     settled: bool
 
 
-def look(archive: Archive, key: bytes, sources: Sequence[Path | str], studies: Path, *given: object) -> Look | None:
+def look(
+    archive: Archive, key: bytes, sources: Sequence[Path | str], studies: Path, *given: object
+) -> SourceSnapshot | None:
     """The present state of sources, table, configuration and program; None where that cannot be told.
 
     `given` are the options of the intake that its outcome rests on.
@@ -55,7 +57,7 @@ def look(archive: Archive, key: bytes, sources: Sequence[Path | str], studies: P
         return None
     for part in (stated, *(text.encode() for text in told)):
         digest.update(len(part).to_bytes(8, "little") + part)
-    return Look(digest.hexdigest(), newest < started - _RACE_NS)
+    return SourceSnapshot(digest.hexdigest(), newest < started - _RACE_NS)
 
 
 def _tree(source: Path, digest: Any) -> int:
@@ -87,13 +89,13 @@ def _add(name: str, status: os.stat_result, digest: Any) -> int:
     return changed
 
 
-def recall(archive: Archive, look: Look) -> dict[str, Any] | None:
+def recall(archive: Archive, look: SourceSnapshot) -> dict[str, Any] | None:
     """The report of the intake that left all as it is now; None where anything has happened since."""
     known = _read(archive).get(look.mark)
     return known["report"] if known is not None and known["state"] == _state(archive, known["waiting"]) else None
 
 
-def remember(archive: Archive, look: Look, report: Mapping[str, Any], *, waiting: bool) -> None:
+def remember(archive: Archive, look: SourceSnapshot, report: Mapping[str, Any], *, waiting: bool) -> None:
     """Keep what came of an intake; what waits may be ready on another day."""
     if not look.settled:
         return

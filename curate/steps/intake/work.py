@@ -11,7 +11,7 @@ from curate.archive import packs
 from curate.core.findings import Finding
 from curate.core.records import Row
 from curate.dicom import series_references as references
-from curate.donation import pixels
+from curate.donation import burned_in_annotation
 from curate.donation.deface_plan import DefacePlan
 from curate.keys.derivation import Keys
 from curate.steps.intake.batch_state import Order
@@ -40,7 +40,7 @@ class Work:
     refused_sources: set[bytes] = field(default_factory=set)
     already: int = 0
     size_bytes: int = 0
-    looked: pixels.Tally = field(default_factory=pixels.Tally)
+    looked: burned_in_annotation.Tally = field(default_factory=burned_in_annotation.Tally)
     came: dict[str, str] = field(default_factory=dict)
     places: dict[str, Row] = field(default_factory=dict)
     faces: DefacePlan = field(default_factory=DefacePlan)

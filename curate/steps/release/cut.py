@@ -12,7 +12,7 @@ from typing import Any
 from curate import contract
 from curate.archive import disclosure_history, repository
 from curate.archive.ledger_records import Event, StudyRecord
-from curate.archive.repack import consolidate
+from curate.archive.pack_consolidation import consolidate
 from curate.archive.repository import Archive
 from curate.attestation import approvals
 from curate.core import clock, durable, versions
@@ -28,7 +28,7 @@ from curate.releases import archive_soundness, publication_context, recall_notic
 from curate.releases.attest import attest
 from curate.releases.split_pseudonyms import split_donors
 from curate.releases.version_history import history_before
-from curate.releases.withdrawal import finish_withdrawals
+from curate.releases.withdrawal_cleanup import finish_withdrawals
 from curate.steps.release import doi, manifest
 from curate.steps.release.changes import changes
 from curate.steps.release.content import (
@@ -41,7 +41,7 @@ from curate.steps.release.content import (
 )
 from curate.steps.release.disclosure_decision import Decision, decide
 from curate.steps.release.losses import Accept, refuse_unaccepted
-from curate.steps.release.proof import prove
+from curate.steps.release.self_check import refuse_unsound
 from curate.transparency import signing_keys
 
 MAX_FILES = 90_000
@@ -234,7 +234,7 @@ def _write(
         release_files.write_texts(folder, summary)
         policies = _policies(archive, decision)
         digest = release_files.seal(folder, summary, _previous(folder, opened), **policies, **said.sealed())
-        prove(archive, folder, workers, progress)
+        refuse_unsound(archive, folder, workers, progress)
         attest(archive, folder, version, digest, approvals.asked(archive, version))
         if decision.shown is not None:
             disclosure_history.keep(archive, digest, decision.shown, decision.counts)

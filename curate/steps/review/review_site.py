@@ -20,7 +20,7 @@ from curate.core.progress import Progress, silent
 from curate.core.records import CheckResult
 from curate.pages import charts, site
 from curate.steps.review import review_tables
-from curate.steps.review.look import RenderedSeries, render_series, undrawn
+from curate.steps.review.series_rendering import RenderedSeries, render_series, undrawn
 from curate.verify.checks import seal
 from curate.verify.checks.disclosure import ReleaseRisk, release_risk
 from curate.verify.checks.previews import is_small_png

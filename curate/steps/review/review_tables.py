@@ -14,7 +14,7 @@ from curate import contract, licenses
 from curate.attestation.review_sheets import Decisions
 from curate.core.errors import InputError
 from curate.core.findings import Finding, Severity, rule
-from curate.steps.review.look import SeriesTask
+from curate.steps.review.series_rendering import SeriesTask
 from curate.verify import limits
 from curate.verify.checks import seal
 from curate.verify.checks.seal import Seal

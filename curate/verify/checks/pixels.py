@@ -67,7 +67,7 @@ def _found(data: bytes) -> list[tuple[str, int]]:
 
 def _of(data: bytes) -> list[tuple[str, int]]:
     from curate.pixels.image import Image
-    from curate.pixels.text.look import look
+    from curate.pixels.text.text_detection import look
 
     parsed = parse(data)
     fields = pixels_of(parsed)

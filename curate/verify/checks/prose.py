@@ -12,14 +12,14 @@ from datetime import date
 from typing import Any
 
 from curate.attestation import trust
-from curate.attestation.release_signature import Signed, signed
+from curate.attestation.checkpoint_verification import VerifiedCheckpoint, verified_checkpoint
 from curate.core.actor import TOOL
 from curate.core.errors import CurateError, InputError
 from curate.core.findings import Finding
 from curate.core.records import ArchiveInfo, FileEntry, ReleaseSummary, VersionChange
-from curate.describe import unsealed
+from curate.describe import facts_from_texts
+from curate.describe.facts_from_texts import Unsealed
 from curate.describe.texts import texts_of
-from curate.describe.unsealed import Unsealed
 from curate.transparency import signed_note, signing_keys
 from curate.verify.checks.seal import Seal
 from curate.verify.checks.tables import connect
@@ -69,7 +69,7 @@ def _summary(
 ) -> ReleaseSummary:
     content = seal.content
     card, document, history = (texts[name] for name in ("README.md", "croissant.json", "CHANGELOG.md"))
-    said = unsealed.read_unsealed(card, document, history, content["population"])
+    said = facts_from_texts.read_unsealed(card, document, history, content["population"])
     outside, previous = _outside(content.get("outside", {})), content.get("previous")
     change = next((one for one in said.history if one.version == seal.version), None)
     size, modalities, tables = _counted(seal, said)
@@ -153,8 +153,8 @@ def _key(seal: Seal, named: str) -> str:
         key = str(signed_note.public_key(named)) if named else ""
     except InputError:  # no key: then the card should name none
         return ""
-    found = signed(seal.version, [seal.digest], trust.reader(seal.folder))
-    if not isinstance(found, Signed) or not (key or seal.content["tool"] == TOOL):
+    found = verified_checkpoint(seal.version, [seal.digest], trust.reader(seal.folder))
+    if not isinstance(found, VerifiedCheckpoint) or not (key or seal.content["tool"] == TOOL):
         return key
     before = [str(pair[0]) for note in found.rotations if (pair := signing_keys.succession(note))]
     return key if key in (str(found.key), *before) else str(found.key)

@@ -15,14 +15,14 @@ import pyarrow as pa
 
 from curate.archive import disclosure_history, receipts, repository
 from curate.archive.ledger_records import Event
+from curate.archive.pack_consolidation import remove_unused
 from curate.archive.release_folders import holds_any_of, recorded_digests, release_folders
-from curate.archive.repack import remove_unused
 from curate.archive.repository import Archive
 from curate.core import clock, durable, versions
 from curate.core.actor import TOOL, who
 from curate.core.digests import sha256_file
 from curate.core.errors import CurateError, DamagedError
-from curate.keys import sealed_log
+from curate.keys import encrypted_log
 from curate.keys.derivation import Keys
 from curate.releases.recut import recut, revoked, revoked_since
 
@@ -115,7 +115,7 @@ def _receipts(archive: Archive, gone: frozenset[str]) -> None:
         return
     temporary = archive.temporary / receipts.NAME
     temporary.unlink(missing_ok=True)
-    with sealed_log.appending(temporary, key) as log:
+    with encrypted_log.appending(temporary, key) as log:
         log.append(receipts.record(receipt) for receipt in records if receipt.study_id not in gone)
     durable.rename(temporary, path)
 

@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from curate import contract
 from curate.archive import arrow_ipc
 from curate.archive.ledger_records import StudyRecord
-from curate.archive.repack import rewrite_without
+from curate.archive.pack_consolidation import rewrite_without
 from curate.archive.repository import Archive
 from curate.core import clock
 from curate.core.actor import TOOL, who
 from curate.deid import pseudonyms
 from curate.keys.derivation import Keys
-from curate.releases.withdrawal import holding
+from curate.releases.withdrawal_cleanup import holding
 
 
 @dataclass(frozen=True, slots=True)

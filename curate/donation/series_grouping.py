@@ -166,7 +166,7 @@ def day_of(moment: int) -> date:
     return (_EPOCH + moment * _MICROSECOND).date()
 
 
-def rebased(earliest: int, first: date) -> tuple[int, str]:
+def date_shift(earliest: int, first: date) -> tuple[int, str]:
     """How far a study's dates move (microseconds), and the date that it gets.
 
     The donor's first study (on `first`, by its own clock) falls on 2000-01-01, this one as many days later as
@@ -194,5 +194,5 @@ def study_context(
     """How a study is rewritten: its dates move, or go where the policy or a lack of any says so."""
     if policy.dates == "remove" or earliest is None:
         return StudyContext(keys, donor, None, names=names)
-    shift, day = rebased(earliest, first or day_of(earliest))
+    shift, day = date_shift(earliest, first or day_of(earliest))
     return StudyContext(keys, donor, shift, day, names)

@@ -18,7 +18,7 @@ from curate.verify.verified_cache import Remembered
 _NAMED = 3
 
 
-def prove(archive: Archive, folder: Path, workers: Workers, progress: Progress) -> None:
+def refuse_unsound(archive: Archive, folder: Path, workers: Workers, progress: Progress) -> None:
     """Hold a finished folder to all that `check` asks; packs that passed before and did not change are not read.
 
     What passes is remembered, so that `publish` does not read it again.

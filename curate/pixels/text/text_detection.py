@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.pixels.image import DecoderDiedError, Frame, Image, UndecodableError, colours, grey, stored
-from curate.pixels.text import ocr, text_classes, text_detector, tiles
+from curate.pixels.text import ocr, stroke_screen, text_classes, tiles
 from curate.pixels.text.barcodes import barcodes
 
 Box = tuple[int, int, int, int]
@@ -57,8 +57,8 @@ class Look:
 class _Seen:
     """What a frame was read to hold, and with which pixels."""
 
-    region: text_detector.Region
-    crop: text_detector.Grey
+    region: stroke_screen.Region
+    crop: stroke_screen.Grey
     spots: list[_Spot] = field(default_factory=list)
 
 
@@ -110,7 +110,7 @@ class _Frame:
 
 def _read_frame(frame: Frame, before: list[_Seen], *, whole: bool) -> _Frame:
     values = grey(frame)
-    regions = [_of_region(values, region, before) for region in text_detector.regions(values)]
+    regions = [_of_region(values, region, before) for region in stroke_screen.regions(values)]
     spots = [spot for seen in regions for spot in seen.spots]
     codes: list[Box] = []
     if whole:
@@ -129,11 +129,11 @@ def _read_large(image: Image, frame: Frame, *, whole: bool) -> _Frame:
     shape = (frame.shape[0], frame.shape[1])
     spots: list[_Spot] = []
     codes: list[Box] = []
-    least = text_detector.least_height(grey(colours(image, frame[::_SAMPLED, ::_SAMPLED])))
+    least = stroke_screen.least_height(grey(colours(image, frame[::_SAMPLED, ::_SAMPLED])))
     read = whole
     for tile in tiles.tiles(frame):
         values = grey(colours(image, tile.frame))
-        regions = [_of_region(values, region, []) for region in text_detector.regions(values, least)]
+        regions = [_of_region(values, region, []) for region in stroke_screen.regions(values, least)]
         read = read or bool(regions)
         spots += [_moved(spot, tile.left, tile.top) for seen in regions for spot in seen.spots]
         if whole or regions:
@@ -184,7 +184,7 @@ def _of_one_hand(box: Box, other: Box) -> bool:
     return 2 * min(box[3] - box[1], box[2] - box[0]) <= 3 * min(other[3] - other[1], other[2] - other[0])
 
 
-def _of_region(values: text_detector.Grey, region: text_detector.Region, before: list[_Seen]) -> _Seen:
+def _of_region(values: stroke_screen.Grey, region: stroke_screen.Region, before: list[_Seen]) -> _Seen:
     left, top, right, bottom = region.box
     crop = values[top:bottom, left:right]
     for seen in before:
@@ -201,7 +201,7 @@ def _of_region(values: text_detector.Grey, region: text_detector.Region, before:
     return _Seen(region, np.array(crop), placed)
 
 
-def _same(seen: _Seen, crop: text_detector.Grey) -> bool:
+def _same(seen: _Seen, crop: stroke_screen.Grey) -> bool:
     """Whether a region shows what it did in the frame before, but for the noise of a lossy clip."""
     apart = cv2.absdiff(seen.crop, np.ascontiguousarray(crop))
     return int(np.count_nonzero(apart > _SAME * (seen.region.high - seen.region.low))) < _FEW
@@ -254,17 +254,17 @@ def _covers(one: Box, other: Box) -> bool:
     return wide > 0 and tall > 0 and 10 * wide * tall >= 9 * area
 
 
-def _picture(frame: Frame, values: text_detector.Grey) -> Picture:
+def _picture(frame: Frame, values: stroke_screen.Grey) -> Picture:
     if frame.ndim == 3 and frame.dtype == np.uint8:
         return np.ascontiguousarray(frame[:, :, ::-1], np.uint8)  # the networks were taught on BGR
     return _scaled(values, *_limits(values))
 
 
-def _limits(values: text_detector.Grey) -> tuple[float, float]:
+def _limits(values: stroke_screen.Grey) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def _scaled(values: text_detector.Grey, low: float, high: float) -> Picture:
+def _scaled(values: stroke_screen.Grey, low: float, high: float) -> Picture:
     factor = 255 / max(high - low, 1e-6)
     return np.asarray(np.clip((values.astype(np.float32) - low) * factor, 0, 255), np.uint8)
 
@@ -295,7 +295,7 @@ def _everywhere(image: Image, found: list[Found]) -> tuple[Found, ...]:
     by_frame: dict[int, list[Found]] = defaultdict(list)
     for one in found:
         by_frame[one.frame].append(one)
-    shown: dict[tuple[Kind, Box], text_detector.Grey] = {}
+    shown: dict[tuple[Kind, Box], stroke_screen.Grey] = {}
     for index, members in by_frame.items():
         values = _values(image, index)
         for one in members:
@@ -313,18 +313,18 @@ def _everywhere(image: Image, found: list[Found]) -> tuple[Found, ...]:
     return tuple(sorted(spread, key=lambda f: (f.frame, f.kind, f.box)))
 
 
-def _values(image: Image, index: int) -> text_detector.Grey | None:
+def _values(image: Image, index: int) -> stroke_screen.Grey | None:
     try:
         return grey(colours(image, stored(image, index)))
     except UndecodableError:  # the look counts it as a frame that cannot be read
         return None
 
 
-def _crop(values: text_detector.Grey, box: Box) -> text_detector.Grey:
+def _crop(values: stroke_screen.Grey, box: Box) -> stroke_screen.Grey:
     return values[box[1] : box[3], box[0] : box[2]]
 
 
-def _alike(one: text_detector.Grey, other: text_detector.Grey) -> bool:
+def _alike(one: stroke_screen.Grey, other: stroke_screen.Grey) -> bool:
     apart = np.abs(one.astype(np.int32) - other.astype(np.int32))
     return int(np.count_nonzero(apart > _SAME * max(float(np.ptp(one)), 1.0))) < _FEW
 

@@ -22,7 +22,7 @@ from curate.pixels import optional_deps
 from curate.policies import Policy
 
 if TYPE_CHECKING:
-    from curate.pixels.text.look import Found, Look
+    from curate.pixels.text.text_detection import Found, Look
 
 LOOKS = frozenset(("mask", "hold", "refuse"))
 """Values of `burned_in` under which every frame is looked at."""
@@ -54,7 +54,7 @@ class Tally:
 
 @cache
 def _versions() -> Mapping[str, str]:
-    from curate.pixels.text.look import versions
+    from curate.pixels.text.text_detection import versions
 
     return versions()
 
@@ -115,7 +115,7 @@ def _with(rewritten: Rewritten, findings: list[Finding]) -> Rewritten:
 def _look(parsed: Parsed, *, thorough: bool) -> Look | None:
     from curate.pixels.image import Image
     from curate.pixels.text.layouts import by_layout
-    from curate.pixels.text.look import look
+    from curate.pixels.text.text_detection import look
 
     fields = pixels_of(parsed)
     if fields is None:

@@ -17,7 +17,7 @@ from curate.steps.intake.tasks import StudyResult, StudyTask
 RULE = "STUDY_WITHDRAWN"
 
 
-class Withdrawn:
+class RevocationFilter:
     """What an archive knows as withdrawn, by the hashed digests of its instances, and refuses."""
 
     def __init__(self, archive: Archive, keys: Keys) -> None:

@@ -18,7 +18,7 @@ Reader = Callable[[str], Path | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class VerifiedCheckpoint:
     """The checkpoint of a release with the key that signed it, and how many approvals it lacks."""
 
     point: Checkpoint
@@ -28,7 +28,7 @@ class Signed:
     lacking: int
 
 
-def signed(version: str, digests: Collection[str], read: Reader) -> Signed | str:
+def verified_checkpoint(version: str, digests: Collection[str], read: Reader) -> VerifiedCheckpoint | str:
     """What is signed for a version, or the rule that says why nothing is; empty where no checkpoint is there.
 
     `digests` are the SHA-256 of its `release.json`, first as it is now, then as it was before it was cut again.
@@ -56,7 +56,7 @@ def signed(version: str, digests: Collection[str], read: Reader) -> Signed | str
     if approvals is None:
         return "ATTESTATION_FILE_CHANGED"
     lacking = said.approval.required - len(reviews.counted(approvals, said.approval, list(digests)))
-    return Signed(point, said, key, rotations, max(0, lacking))
+    return VerifiedCheckpoint(point, said, key, rotations, max(0, lacking))
 
 
 def _approvals(said: Statement, read: Reader) -> list[Approved] | None:

@@ -19,14 +19,14 @@ import pyarrow.compute as pc
 from curate.core.errors import RefusedError
 from curate.core.findings import Finding
 from curate.policies import PrivacyPolicy
+from curate.privacy.cross_release_risk import FIRST, Audit, audit
 from curate.privacy.encoding import Prepared, apart, new_batch, old_batch, prepare, studies
 from curate.privacy.equivalence_classes import Ints
 from curate.privacy.generalization_ladder import Hierarchy
-from curate.privacy.increment import protect
 from curate.privacy.lattice_search import Choice, search
 from curate.privacy.local_suppression import Batch, HoldReason, Mask, nulled, sizes, suppress_or_hold, trim
-from curate.privacy.republication import FIRST, Audit, audit
 from curate.privacy.risk import DONOR, PART, STUDY
+from curate.privacy.sequential_release import protect
 
 
 @dataclass(frozen=True, slots=True)
