@@ -1,4 +1,4 @@
-"""The ledger's last state, kept in a file beside it: an older `ledger.db` in its place does not know it.
+"""The number and digest of the last event, in a file beside the ledger: an older `ledger.db` is detected by it.
 
 One line, `SEQ HEAD`: the number of the last event, and the digest over all events up to it. Written whenever a
 command that changed the ledger has ended; while the ledger does not know the state that is kept, it stays.

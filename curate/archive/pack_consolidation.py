@@ -1,4 +1,4 @@
-"""Give new studies their final packs and preview shards: small ones are merged up to the target size."""
+"""Merges small packs and preview shards up to the target size; rewrites those of a withdrawn study without it."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ _cleaners: tuple[Cleaner, ...] = ()
 def cleaner_of(policy: Policy, context: StudyContext, utc_offset: int | None = None) -> Cleaner:
     """The cleaner of a study; those used last are found by what they were made of, then by what equals it.
 
-    Instances whose dates and times are on clocks of different offsets have each their own (`localtime`).
+    Instances whose dates and times are on clocks of different offsets have each their own (`local_time`).
     """
     global _cleaners
     if utc_offset is not None:

@@ -3,7 +3,7 @@
 A date-time of the study moves by `shift_us`, which takes the study's first acquisition to 12:00:00; so intervals
 stay exact, across midnight too. Fractions of a second are kept to 0.1 ms. What lies more than `WINDOW` days from
 the study's own date is not the study's: it becomes the study's date where the attribute must have a value,
-else it goes. A date-time that states its offset from UTC is brought to the instance's own clock (`localtime`) before
+else it goes. A date-time that states its offset from UTC is brought to the instance's own clock (`local_time`) before
 it moves, and states no offset then: all date-times of a study are on one clock.
 """
 

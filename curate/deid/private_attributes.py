@@ -18,12 +18,16 @@ _STEP = 5  # b-values are stated in steps of this where they are as small as a y
 
 @dataclass(frozen=True, slots=True)
 class Safe:
-    """One private attribute: its VR, how many values it has at most, their grammar, and why it stays."""
+    """One private attribute: its VR, how many values it has at most, their grammar, and why it stays.
+
+    `states` is the quantity that other rules look for in it: b-value, rotation (seconds), or none.
+    """
 
     vr: str
     most: int
     grammar: str
     why: str
+    states: str = ""
 
 
 @cache
@@ -31,7 +35,7 @@ def safe() -> dict[tuple[str, int, int], Safe]:
     """By creator, group and element within its block."""
     return {
         (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): Safe(
-            entry["vr"], entry["vm"], entry["grammar"], entry["why"]
+            entry["vr"], entry["vm"], entry["grammar"], entry["why"], entry.get("states", "")
         )
         for entry in data("private.json")
     }
@@ -73,7 +77,7 @@ def repeats(known: Safe, vr: str, raw: bytes, own: frozenset[int]) -> bool:
 
 
 def _is_likely(known: Safe, number: int) -> bool:
-    return "b-value" in known.why and number < 10_000 and number % _STEP == 0
+    return known.states == "b-value" and number < 10_000 and number % _STEP == 0
 
 
 def _whole_numbers(vr: str, raw: bytes) -> list[int]:

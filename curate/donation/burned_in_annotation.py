@@ -1,4 +1,4 @@
-"""What the pixels of a rewritten instance show, under the archive's policy: looked at, masked, or held for a person."""
+"""Burned-in text under the archive's policy: looked for in every frame, masked, refused, or held for a person."""
 
 from __future__ import annotations
 

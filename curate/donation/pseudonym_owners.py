@@ -1,4 +1,4 @@
-"""Whose the ids are that a version shows which the archive took over: a further id does not tell its donor.
+"""Maps secondary pseudonyms in a release that was taken over back to their donors.
 
 The ids are keyed, so the archive that knows a donor knows each further id that the donor could have.
 """

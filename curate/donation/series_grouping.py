@@ -1,4 +1,4 @@
-"""Instances into series and studies by their UIDs, whatever the folders say."""
+"""Groups instances into series and studies by their UIDs, and finds the day from which a donor's dates move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a release may say: global recoding, then suppression, then holding back, so that k donors look alike.
+"""The pipeline of disclosure control: generalize, suppress, hold back, so that k donors look alike in every version.
 
 Two things hold in the result. Alone: within the release's own rows. Together: within the intersection of
 everything ever published, studies withdrawn since included. A study's cells are fixed when it is first

@@ -1,4 +1,4 @@
-"""Which donors look alike: exact classes of rows, and of donors by all their rows together."""
+"""Counts equivalence classes: donors with equal rows, by row and by all rows together; k is applied elsewhere."""
 
 from __future__ import annotations
 

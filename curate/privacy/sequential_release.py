@@ -1,4 +1,4 @@
-"""What new studies do to donors known already: to those who get one, and to those whom they leave."""
+"""Holds new studies back that would bring a class that is published already below k."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hub knows that the archive does not: then the archive is older than what it published, and puts nothing there.
+"""What a hub knows that the archive does not: detects an archive that was rolled back, which may not publish.
 
 An archive that was restored from a backup has forgotten withdrawals. Its hubs have not: each version's checkpoint
 is signed over the log and the ledger of its time, and its revocations tell what is gone.

@@ -1,4 +1,4 @@
-"""Take studies out of the archive: write what stays without what goes, then tell the ledger, all at once.
+"""First half of a withdrawal: rewrites shared packs, then takes the studies out of the ledger in one transaction.
 
 What the ledger's transaction leaves behind, in releases, quarantine and receipts, `finish_withdrawals` takes out.
 """

@@ -1,4 +1,4 @@
-"""The texts of a release folder, and its seal: `release.json`, whose SHA-256 is the release's identity."""
+"""The texts of a release folder, and its seal `release.json`, whose SHA-256 identifies the release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Further ids: a study that would single its donor out beside the donor's other ones goes out as somebody else's first.
+"""Secondary donor pseudonyms: for a study that, linked to its donor's other ones, would make the donor unique.
 
 It gets a `donor_id` of its own, which PatientID in its images is too, its dates begin on 2000-01-01, and whatever else
 it has in common with the donor's other studies (a frame of reference, a reference to them) is named anew. That is done

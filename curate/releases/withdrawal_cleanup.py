@@ -1,4 +1,4 @@
-"""Finish a withdrawal: what the ledger no longer knows leaves packs, releases, quarantine and receipts.
+"""Second half of a withdrawal: removes from releases, quarantine and receipts what the ledger no longer holds.
 
 The ledger's transaction makes a withdrawal effective; what follows here is found by looking, and can be
 repeated: `withdraw`, `release` and `publish` all begin with it.

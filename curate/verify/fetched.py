@@ -1,4 +1,4 @@
-"""What lies beside a release on a hub, and signs it, brought beside the release's files that were downloaded."""
+"""Downloads a release's attestations next to its files."""
 
 from __future__ import annotations
 

@@ -42,25 +42,22 @@ def check_release(
     Raises:
         InputError: the folder is no release at all.
     """
-    # (1) release.json is in order
+    # release.json is in order
     seal, findings = sealing.read(folder)
     results = [CheckResult("seal", "release.json is in order", 1, tuple(findings))]
     if seal is None:
         return results
-    # (2) every table obeys the contract: what follows rests on it
+    # every table obeys the contract: what follows rests on it
     results.append(_guarded(tables.check_contract, seal, "contract"))
     if has_errors(results[-1].findings):
         return [results[0], sealing.check_files(seal), results[1]]
-    # (3) every instance has its digest, parses, and obeys the profile
+    # every instance has its digest, parses, and obeys the profile
     instances, digests = check_instances(seal, workers, progress, known)
-    # (4) every file has its digest, nothing is missing or extra
+    # every file has its digest, nothing is missing or extra
     results.append(sealing.check_files(seal, digests, known))
     results.append(instances)
-    # (5) keys join both ways, counts agree, nothing revoked is there; (6) digests of studies;
-    # (7) previews; (8) licences; (9) card, Croissant, citation, changelog; (10) pixels were looked at;
-    # (11) no donor stands out; (12) what lies beside the seal
     rest: dict[str, Callable[[Seal], CheckResult]] = {
-        "joins": tables.check_joins,
+        "joins": tables.check_joins,  # keys join both ways, counts agree, nothing revoked is there
         "digests": texts.check_digests,
         "previews": partial(previews.check_previews, known=known),
         "licenses": texts.check_licenses,
@@ -70,7 +67,7 @@ def check_release(
         "attestations": check_attestations,
     }
     results += [_guarded(check, seal, name) for name, check in rest.items()]
-    # (13) on demand: no text in the pixels, no face in the volumes
+    # on demand: no text in the pixels, no face in the volumes
     looks = (check_pixels, check_faces) if pixels else ()
     return results + [look(seal, workers, progress) for look in looks]
 

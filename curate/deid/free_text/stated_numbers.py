@@ -113,7 +113,7 @@ _PRIVATE = {"B": "b-value", "s": "rotation", "sec": "rotation"}
 @cache
 def _private(about: str) -> frozenset[tuple[str, int, int]]:
     """The private attributes that state a b-value, or a time of rotation in seconds."""
-    return frozenset(key for key, known in private_attributes.safe().items() if known.why.startswith(about))
+    return frozenset(key for key, known in private_attributes.safe().items() if known.states == about)
 
 
 def concerns(element: Element) -> bool:

@@ -1,4 +1,4 @@
-"""Lookup tables and palettes: curves and colours stay byte for byte, letters among them do not.
+"""Lookup tables and palettes: kept byte for byte, unless they contain text.
 
 Pixels are read through these tables, so one that cannot stay is a refusal, never an empty table. What is asked:
 

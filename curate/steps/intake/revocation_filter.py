@@ -1,4 +1,4 @@
-"""A study that was withdrawn, of which a restored archive has no record: known by its bytes once these are clean."""
+"""Recognises a withdrawn study by the digests of its de-identified instances, where the archive has no record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check (10): whoever joins all that the manifest says of a donor finds at least k donors who look the same."""
+"""Check `disclosure`: whoever joins all that the manifest says of a donor finds at least k donors who look the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check (5): every instance lies where the manifest says, has its digest, parses, and obeys the profile."""
+"""Check `instances`: every instance lies where the manifest says, has its digest, parses, and obeys the profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check: of each study, its evidence says that its pixels were looked at as the release's profile says."""
+"""Check `looks`: of each study, its evidence says that its pixels were looked at as the release's profile says."""
 
 from __future__ import annotations
 

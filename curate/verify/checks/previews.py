@@ -1,4 +1,4 @@
-"""Check (6): every preview is a small PNG that holds the pixels of one series, and nothing else."""
+"""Check `previews`: every preview is a small PNG that holds the pixels of one series, and nothing else."""
 
 from __future__ import annotations
 

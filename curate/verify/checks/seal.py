@@ -1,4 +1,4 @@
-"""Checks (1) and (2): `release.json` is in order, and lists exactly the files that are there, as they are."""
+"""Checks `seal` and `files`: `release.json` is in order, and lists exactly the files that are there, as they are."""
 
 from __future__ import annotations
 

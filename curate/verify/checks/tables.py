@@ -1,4 +1,4 @@
-"""Checks (3) and (4): every table obeys the contract, and the tables agree with each other."""
+"""Checks `contract` and `joins`: every table obeys the contract, and the tables agree with each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks (7) and (8): licences, and what card, Croissant, citation, DataCite and changelog state."""
+"""Checks `licenses` and `texts`: licences, and what card, Croissant, citation, DataCite and changelog state."""
 
 from __future__ import annotations
 
