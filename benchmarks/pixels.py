@@ -79,7 +79,7 @@ def whole_frame(base: Base, frame: burned.Frame) -> list[tuple[int, int, int, in
         spot.box
         for scale in (1, 2)
         for spot in text_detection._read(picture, scale, [])
-        if text_detection.words.kind(spot.text, spot.score)
+        if text_detection.text_classes.kind(spot.text, spot.score)
     ]
 
 

@@ -16,7 +16,7 @@ from pydicom.uid import RLELossless
 
 from curate import decoding
 from curate.dicom.io.reader import parse
-from curate.donation import deface_plan
+from curate.donation import head_judgement
 from curate.policies import Policy
 from tests import synth
 from tests.corpus import write_table
@@ -92,7 +92,7 @@ def test_a_volume_whose_decoder_died_is_not_judged(monkeypatch: pytest.MonkeyPat
     """The study waits, and the reason is the decoder's death, not the head that nobody could see."""
     slow = parse(deadly())
     monkeypatch.setenv("CURATE_DECODER_SECONDS", SHORT["CURATE_DECODER_SECONDS"])
-    plan = deface_plan.plan([slow], Policy(head="hold"))
+    plan = head_judgement.plan([slow], Policy(head="hold"))
     assert (plan.held, plan.failed) == (True, DIED)
 
 

@@ -116,7 +116,7 @@ def _policy_changed(source: Path, table: Path, archive: Path) -> None:
 
 
 def _withdrawn(source: Path, table: Path, archive: Path) -> None:
-    with intake_run.layout.opened(archive, write=False) as opened:
+    with intake_run.repository.opened(archive, write=False) as opened:
         study = opened.ledger.study_ids()[0]
     withdraw.withdraw(archive, study)
 
