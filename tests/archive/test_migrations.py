@@ -14,6 +14,7 @@ from curate.archive import migrations
 from curate.archive.repository import opened
 from curate.core import durable
 from curate.core.errors import DamagedError, InputError, StorageError
+from curate.core.findings import has_errors
 from curate.steps.doctor import doctor
 from curate.steps.intake import intake
 from curate.steps.ledger import ledger
@@ -61,7 +62,7 @@ def test_an_archive_of_each_layout_goes_on(old: Path, tmp_path: Path) -> None:
     assert not [finding.rule for finding in doctor(old).damaged]
     assert _layout(old / "ledger.db") == migrations.LAYOUT
     assert not [*old.glob("ledger.layout-*")]
-    assert [f.rule for r in check_release(old / "releases/1.0.0") for f in r.findings] == []
+    assert not [f.rule for r in check_release(old / "releases/1.0.0") for f in r.findings if has_errors([f])]
     source, table = donation(tmp_path / "more", studies=1, instances=1, first=5)
     assert intake(old, [source], table, deidentify=True, workers=1).admitted_studies == 1
     with opened(old, write=False) as archive:
