@@ -129,7 +129,6 @@ OTHERWISE: dict[str, Callable[[mr_heads.Volume], mr_heads.Volume]] = {
 }
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("change", OTHERWISE)
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_whose_air_is_not_dark_is_never_taken_for_none(name: str, change: str) -> None:
@@ -142,6 +141,7 @@ def test_a_head_whose_air_is_not_dark_is_never_taken_for_none(name: str, change:
             assert not mr_head.is_trunk(mr_head._scaled(values, head.affine))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.long
 @pytest.mark.parametrize("change", [name for name in OTHERWISE if name != "as it is"])
 @pytest.mark.parametrize("name", HEADS)
