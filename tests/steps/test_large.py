@@ -63,6 +63,7 @@ def test_an_instance_of_4_5_gigabytes_passes_every_step(tmp_path: Path) -> None:
     """It waits, encrypted; is listed, given back byte for byte, found sound and discarded; memory stays flat."""
     if shutil.disk_usage(tmp_path).free < 20 << 30:
         pytest.skip("the disk has no 20 GB free")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of whatever ran in this process until now
     archive = make_archive(tmp_path / "archive")
     folder, _ = donation(tmp_path / "in", studies=1, instances=2)
     table = write_table(tmp_path / "in.csv", [synth.uid(0, 0), synth.uid(7, 0)])
@@ -82,7 +83,7 @@ def test_an_instance_of_4_5_gigabytes_passes_every_step(tmp_path: Path) -> None:
     assert not list(curate.waiting(archive))
     cut = curate.release(archive)
     assert not any(has_errors(result.findings) for result in curate.check(cut.path, workers=1))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1_500_000  # kB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < max(before, 1_500_000) + 100_000  # kB
 
 
 def _equal(one: Path, other: Path) -> bool:
