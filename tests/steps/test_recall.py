@@ -409,7 +409,7 @@ def test_a_killed_recall_goes_on(bench: Bench, share: float) -> None:
     bench.kill_at(max(1, int(bench.steps * share)))
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_recall_killed_at_every_step(bench: Bench, part: int) -> None:
