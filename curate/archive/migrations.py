@@ -77,7 +77,8 @@ def _step(db: sqlite3.Connection, path: Path, layout: int, seal: bytes) -> None:
             durable.step("commit", path)
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # SQLite itself ends one whose commit fails
+            db.execute("ROLLBACK")
         raise
 
 
