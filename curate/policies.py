@@ -18,6 +18,7 @@ BurnedIn = Literal["refuse", "hold", "mask", "allow"]
 Equipment = Literal["model", "vendor"]
 Marks = Literal["keep", "mask"]
 Anatomy = Literal["keep", "remove"]
+VendorHeaders = Literal["rebuild", "remove"]
 Population = Literal["persons", "test"]
 Access = Literal["open", "gated"]
 LaterStudies = Literal["split", "hold"]
@@ -56,6 +57,8 @@ class Policy:
     look at; `marks` of side and technique (a closed vocabulary) stay, or are masked with the rest.
     `head` "allow" does not look; else CT, MR, PET and NM are judged by what they show, whatever their headers say:
     "deface" cuts the face from CT and MR and holds what cannot be told, "hold" and "refuse" let in what shows no head.
+    `vendor_headers` "rebuild" reads vendors' private headers and writes anew what is known of them, so that converters
+    find slice order, phase encoding and diffusion there; "remove" keeps what PS3.15 Table E.3.10-1 lists, and no more.
     """
 
     dates: Dates = "rebase"
@@ -69,6 +72,7 @@ class Policy:
     site_and_scanner: bool = False
     equipment: Equipment = "model"
     anatomy: Anatomy = "keep"
+    vendor_headers: VendorHeaders = "rebuild"
 
     @classmethod
     def of_archive(cls, table: Mapping[str, Any], population: str) -> Policy:

@@ -20,7 +20,8 @@ _STEP = 5  # b-values are stated in steps of this where they are as small as a y
 class Safe:
     """One private attribute: its VR, how many values it has at most, their grammar, and why it stays.
 
-    `states` is the quantity that other rules look for in it: b-value, rotation (seconds), or none.
+    `states` is the quantity that other rules look for in it: b-value, rotation (seconds), or none. `vendor` is whose
+    header it is part of, where PS3.15 Table E.3.10-1 does not list it.
     """
 
     vr: str
@@ -28,6 +29,7 @@ class Safe:
     grammar: str
     why: str
     states: str = ""
+    vendor: str = ""
 
 
 @cache
@@ -35,9 +37,14 @@ def safe() -> dict[tuple[str, int, int], Safe]:
     """By creator, group and element within its block."""
     return {
         (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): Safe(
-            entry["vr"], entry["vm"], entry["grammar"], entry["why"], entry.get("states", "")
+            entry["vr"],
+            entry["vm"],
+            entry["grammar"],
+            entry["why"],
+            entry.get("states", ""),
+            entry.get("vendor", ""),
         )
-        for entry in data("private.json")
+        for entry in (*data("private.json"), *data("vendor.json"))
     }
 
 

@@ -154,10 +154,15 @@ def _decide(policy: Policy, parent: int, tag: int, vr: str, creator: str | None)
 
 
 def _decide_private(policy: Policy, tag: int, vr: str, creator: str | None) -> Decision:
-    if policy.retain_safe_private and vr != "SQ":
-        if private_attributes.is_block(tag):
+    if policy.retain_safe_private:
+        if private_attributes.is_block(tag) and vr != "SQ":
             return Decision(Action.CLEAN, "creator", "block of a private attribute proven safe", "VALUE_NOT_CLEAN")
-        if found := private_attributes.find(tag, creator):
+        found = private_attributes.find(tag, creator)
+        if found and found.vendor and policy.vendor_headers == "remove":
+            return Decision(_REMOVE, "", "vendor's header: [profile] vendor_headers", "ATTRIBUTE_NOT_ALLOWED")
+        if found and found.grammar == "items" and vr == "SQ":
+            return Decision(Action.KEEP, "items", f"private, proven safe: {found.why}", "ITEMS_NOT_ALLOWED")
+        if found and "SQ" not in (vr, found.vr):
             return Decision(Action.CLEAN, found.grammar, f"private, proven safe: {found.why}", "VALUE_NOT_CLEAN")
     return Decision(Action.REMOVE, "", "private, not proven safe (Table E.1-1: X)", "ATTRIBUTE_NOT_ALLOWED")
 

@@ -25,6 +25,7 @@ from curate.deid.free_text import descriptions
 from curate.deid.pixeldata import lookup_tables
 from curate.deid.records import StudyContext
 from curate.deid.sop_classes import rounded_weight
+from curate.deid.vendor import forms, ge_blocks, numbers, siemens_csa, siemens_protocol
 from curate.dicom.model import Item
 
 PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
@@ -60,6 +61,15 @@ PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
     "bodypart": anatomy_names.body_part,
     "withheld": option_overrides.nothing,
     "icc": icc_profiles.clean,
+    "form": forms.text,
+    "coils": forms.coil,
+    "ice": forms.ice_dimensions,
+    "rounded": numbers.rounded,
+    "times": numbers.times,
+    "csa": siemens_csa.rebuild,
+    "protocol": siemens_protocol.element,
+    "ge-protocol": ge_blocks.protocol,
+    "ge-raw": ge_blocks.raw_header,
 }
 NAMED = frozenset((
     "terms", "terms-plain", "terms-inner", "terms-plain-inner", "label", "coil", "vendor", "model", "software",
