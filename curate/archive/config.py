@@ -326,6 +326,7 @@ target = {_quoted(hub_target)}  # file:///DIR, hf://ORG/NAME or s3://BUCKET/PREF
 # dental_and_fetal = "hold"  # or "refuse", "allow": teeth identify, and an unborn child did not consent
 # site_and_scanner = false  # or true: the manifest has pseudonyms of hospital and scanner
 # equipment = "vendor"  # or "model": whether headers name model and software; vendor is the default for persons
+# vendor_headers = "rebuild"  # or "remove": private headers of vendors, which converters read
 # anatomy = "remove"  # or "keep": whether headers name the region; remove is the default for persons
 
 [privacy]  # disclosure risk; `curate risk` measures it

@@ -10,17 +10,20 @@ from functools import cache
 from curate.deid.grammar import TEXT_NUMBERS, data, split
 from curate.dicom import tags
 
-READ_OTHERWISE, MISSING = "VALUE_LOST_IMAGE", "VALUE_LOST"
+READ_OTHERWISE, MISSING, DROPPED = "VALUE_LOST_IMAGE", "VALUE_LOST", "VENDOR_HEADER_DROPPED"
 _BINARY = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
 _MOMENTS = frozenset(("DA", "TM", "DT"))
 # VOI and presentation tables: only shown by, not read through
 _DISPLAY = frozenset((tags.VOILUTSequence, tags.PresentationLUTSequence))
+_NO_VALUE = 1e30  # beyond any quantity
 _ROUNDED = 1e-4  # what is rounded is not lost
 
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
     """What rests on an attribute: the geometry or the pixels, read otherwise without it, or values; and how so.
+
+    A vendor's `block` is rebuilt whole: where it is not of its form, that is told of it, and nothing more.
 
     A private value may be written in another form than its scanner's, so that it is asked only whether it is there.
     """
@@ -67,12 +70,16 @@ def lost(on: Dependence, vr: str, before: bytes, after: bytes | None, parent: in
         return ""
     if after is not None and not _is_blank(vr, after) and (on.private or _says(vr, before, after)):
         return ""
+    if on.effect == "block":
+        return DROPPED
     readable = vr not in TEXT_NUMBERS or _numbers(vr, before) is not None
     read_by = on.effect in ("geometry", "pixels") and parent not in _DISPLAY
     return READ_OTHERWISE if readable and read_by else MISSING
 
 
 def _is_blank(vr: str, raw: bytes) -> bool:
+    if vr in ("FL", "FD") and (found := _numbers(vr, raw)):  # what some scanners write where there is no value
+        return all(value is None or not abs(value) < _NO_VALUE for value in found)
     return not (raw if vr in _BINARY else raw.strip(b" \0\\"))
 
 

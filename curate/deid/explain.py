@@ -72,6 +72,15 @@ GRAMMARS = {
     "coil": "a coil's known name",
     "weight": "rounded to 1 kg, in PT and quantitative NM only",
     "creator": "the creator of a block with a safe attribute",
+    "form": "a short text of a closed form: words of a list, numbers of few digits",
+    "coils": "coils and coil elements that vendors have",
+    "ice": "echo, coil and count of frames",
+    "rounded": "numbers within a range, rounded to a multiple",
+    "times": "times of slices, from the first of them",
+    "csa": "a CSA header rebuilt from its known fields",
+    "protocol": "a protocol rebuilt from its known lines",
+    "ge-protocol": "a protocol data block rebuilt from its known lines",
+    "ge-raw": "a raw header rebuilt from three flags",
     "longitudinal": "what was done to dates",
     "items": "items, each cleaned",
     "pixels": "the image, its container cleaned",
@@ -82,6 +91,7 @@ GRAMMARS = {
 OPTIONS = (
     ("dates", "Retain Longitudinal Temporal Information Modified Dates", "113107", Policy(dates="remove")),
     ("retain_safe_private", "Retain Safe Private", "113111", Policy(retain_safe_private=False)),
+    ("vendor_headers", "Retain Safe Private", "113111", Policy(vendor_headers="remove")),
     ("clean_descriptors", "Clean Descriptors", "113105", Policy(clean_descriptors=False)),
 )
 _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
@@ -103,7 +113,8 @@ class Explanation:
 
 def explain(tag: int, policy: Policy, creator: str | None = None) -> Explanation:
     """What happens to an attribute at the top of a data set."""
-    vr = _vr(tag)
+    known = private_attributes.find(tag, creator)
+    vr = known.vr if known else _vr(tag)
     row = profile.row_of(tag)
     decision = profile.decide(policy, 0, tag, vr, creator)
     name = profile.parse_grammar(decision.grammar)[0]

@@ -26,6 +26,7 @@ from curate.deid.pixeldata import lookup_tables
 from curate.deid.records import StudyContext
 from curate.deid.sop_classes import rounded_weight
 from curate.deid.vendor import forms, ge_blocks, numbers, siemens_csa, siemens_protocol
+from curate.dicom import tags
 from curate.dicom.model import Item
 
 PURE: dict[str, Callable[[str, str, bytes], bytes | None]] = {
@@ -79,6 +80,7 @@ _TEXT_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT
 _DUMMY_SIZES = {"FD": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "FL": 4, "SL": 4, "UL": 4}
 _WELL_KNOWN = ("Well-known frame of reference", "Well-known SOP Instance")
 _REMOVED = b"REMOVED "
+_NUMBERS = re.compile(r"\d+")
 _LAST_NUMBER = re.compile(rb"(\d+) ?$")
 
 
@@ -157,14 +159,27 @@ def datetime(value: Value) -> bytes | None:
     return dates.clean_datetime(value.raw, shift, value.context.study_date, value.context.utc_offset)
 
 
+def _comment(value: Value) -> bytes | None:
+    """A comment on an image that states diffusion or multiband in its vendor's form; none of the person's numbers."""
+    if value.tag != tags.ImageComments or not forms.is_of("comment", value.ascii):
+        return None
+    own = renumbering.own_numbers_of(value.context.names)
+    repeats = any(int(run) in own for run in _NUMBERS.findall(value.ascii))
+    return None if repeats else grammar.even(value.ascii.encode(), b" ")
+
+
 def description(value: Value) -> bytes | None:
     """A description rebuilt from the vocabulary."""
+    if comment := _comment(value):
+        return comment
     rebuilt = descriptions.rebuild(value.vr, value.raw, value.encodings, value.context.names)
     return rebuilt or (b"" if value.blank else None)
 
 
 def plain_description(value: Value) -> bytes | None:
     """A description rebuilt from the vocabulary without the words for regions."""
+    if comment := _comment(value):
+        return comment
     names = value.context.names | descriptions.anatomy()
     rebuilt = descriptions.rebuild(value.vr, value.raw, value.encodings, names)
     return rebuilt or (b"" if value.blank else None)

@@ -131,6 +131,7 @@ Laterality = 0x00200060
 TemporalPositionIdentifier = 0x00200100
 NumberOfTemporalPositions = 0x00200105
 SliceLocation = 0x00201041
+ImageComments = 0x00204000
 FrameAnatomySequence = 0x00209071
 ConcatenationUID = 0x00209161
 SamplesPerPixel = 0x00280002

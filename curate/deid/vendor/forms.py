@@ -23,9 +23,10 @@ _FORMS = {
     "position": r"-?\d{1,4}(?:\.\d{1,4})?",
     "number": rf"(?:{_NUMBER})?",
     "strength": r"0?\.\d{1,2}|Low|Medium|High",
-    "history": r"ChannelMixing:ND=(?:true|false)_CMM=\d_CDM=\d|ACC\d|ACCAlgo:\d{1,2}|NormalizeAlgo:PreScan|CC:ComplexAdd",
+    "history": r"ChannelMixing:ND=(?:true|false)_CMM=\d_CDM=\d|ACC\d|ACCAlgo:\d{1,2}|NormalizeAlgo:PreScan"
+    r"|CC:ComplexAdd",
     "comment": r"Unaliased MB\d{1,2}(?:/PE\d{1,2})?(?: SENSE\d?| LB)?"
-    rf"|b={_NUMBER[3:]}\d{{0,2}}(?:\({_NUMBER},{_NUMBER},{_NUMBER}\))?",
+    rf"|b=\d{{1,5}}(?:\.\d{{1,3}})?(?:\({_NUMBER},{_NUMBER},{_NUMBER}\))?",
 }
 
 
@@ -67,7 +68,7 @@ def is_coil(name: str) -> bool:
 def _elements() -> re.Pattern[str]:
     codes = "|".join(sorted(data("equipment.json")["coils"]["elements"].split(), key=len, reverse=True))
     element = rf"(?:{codes}|[ABCHNS])(?:\d{{1,2}}(?:-\d{{1,2}})?(?:,\d{{1,2}}(?:-\d{{1,2}})?)*)?"
-    return re.compile(rf"(?:[TC]:)?{element}(?:;{element})*")
+    return re.compile(rf"(?:[TCtc]:)?{element}(?:;{element})*")
 
 
 def _each(raw: bytes, passes: Callable[[str], bool]) -> bytes | None:

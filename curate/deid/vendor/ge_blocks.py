@@ -56,7 +56,7 @@ def _inflated(raw: bytes) -> bytes | None:
     opened = zlib.decompressobj(wbits=31)
     try:
         text = opened.decompress(raw[4 : 4 + _LENGTH.unpack_from(raw)[0]], _LARGEST)
-    except zlib.error:
+    except zlib.error:  # not of the form: its caller says so
         return None
     return text if opened.eof else None
 

@@ -42,6 +42,8 @@ def relative(values: list[float]) -> list[float] | None:
     """
     if not values or not all(math.isfinite(value) and abs(value) <= _DAY for value in values):
         return None
+    if max(values) - min(values) > _DAY / 2:  # counted from a midnight that passed, or from a moment within the volume
+        values = [value - _DAY if value > _DAY / 2 else value for value in values]
     first = min(values)
     moved = [round(value - first, 4) for value in values]
     return moved if max(moved) <= _LONGEST else None
@@ -53,5 +55,3 @@ def times(_argument: str, vr: str, raw: bytes) -> bytes | None:
         return None
     found = relative([*struct.unpack(f"<{len(raw) // 8}d", raw)])
     return b"" if not raw else None if found is None else struct.pack(f"<{len(found)}d", *found)
-
-

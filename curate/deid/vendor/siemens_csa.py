@@ -25,7 +25,7 @@ _LENGTH = struct.Struct("<ii")
 _ITEM = struct.Struct("<4i")
 
 
-class _NotOfTheForm(ValueError):
+class _NotOfTheFormError(ValueError):
     """The block is no CSA header."""
 
 
@@ -55,7 +55,7 @@ def rebuild(_argument: str, vr: str, raw: bytes) -> bytes | None:
         return None if raw else b""
     try:
         kept = [(name, values) for name, found in _read(raw) if (values := _clean(fields()[name], found))]
-    except _NotOfTheForm:
+    except _NotOfTheFormError:  # its caller says so
         return None
     return _written(kept, marked=raw.startswith(_MARK)) if kept else b""
 
@@ -64,35 +64,35 @@ def _read(raw: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
     """Name and items of each known field, once; all others are passed over, with their lengths checked.
 
     Raises:
-        _NotOfTheForm: a count or a length that no header has.
+        _NotOfTheFormError: a count or a length that no header has.
     """
     marked = raw.startswith(_MARK)
     start = 8 if marked else 0
     if len(raw) > _LARGEST or len(raw) < start + 8:
-        raise _NotOfTheForm
+        raise _NotOfTheFormError
     count, sign = _LENGTH.unpack_from(raw, start)
     if sign != _USED or not 0 < count <= _MOST_FIELDS:
-        raise _NotOfTheForm
+        raise _NotOfTheFormError
     place, first, known, seen = start + 8, None, fields(), set[bytes]()
     for _ in range(count):
         if place + _FIELD.size > len(raw):
-            raise _NotOfTheForm
+            raise _NotOfTheFormError
         name, _vm, _vr, _code, number, _sign = _FIELD.unpack_from(raw, place)
         name = name[: name.find(b"\0")] if b"\0" in name else name
         place += _FIELD.size
         if not 0 <= number <= _MOST_ITEMS:
-            raise _NotOfTheForm
+            raise _NotOfTheFormError
         first = number if first is None else first
         items = []
         wanted = name in known and name not in seen
         for _ in range(number):
             if place + 16 > len(raw):
-                raise _NotOfTheForm
+                raise _NotOfTheFormError
             shifted, length = _LENGTH.unpack_from(raw, place)
             length = length if marked else shifted - first
             place += 16
             if length < 0 or place + length > len(raw):
-                raise _NotOfTheForm
+                raise _NotOfTheFormError
             if length and wanted:
                 items.append(raw[place : place + length])
             place += length + 3 & ~3
