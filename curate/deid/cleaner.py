@@ -139,7 +139,7 @@ class Cleaner:
     def __init__(self, policy: Policy, context: StudyContext) -> None:
         self.policy = policy
         self.context = context
-        self._tokens: dict[tuple[int, tuple[str, ...]], tuple[object, object]] = {}
+        self._tokens: dict[tuple[object, ...], tuple[object, object]] = {}
         self._plans, self._removed = _plans_of(policy)
         self._judgements: dict[tuple[object, bool], list[tuple[tuple[int, ...], tuple[Element | None, ...], Any]]] = {}
         self._rests: dict[int, frozenset[int]] = {}
@@ -219,7 +219,7 @@ class Cleaner:
         """A new item of what stays of this one."""
         return self._kept(item, self._verdicts(item, parent), counts)
 
-    def _tokens_of(self, place: tuple[int, tuple[str, ...]]) -> tuple[object, object]:
+    def _tokens_of(self, place: tuple[object, ...]) -> tuple[object, object]:
         tokens = self._tokens.get(place)
         if tokens is None:
             tokens = self._tokens[place] = (_pure_token(self.policy, *place), object())
@@ -238,7 +238,7 @@ class Cleaner:
 
     def _judged(self, element: Element, parent: int, item: Item, tokens: tuple[object, object]) -> Verdict:
         if element.tag & 0x10000:
-            return self._judge_private(element, parent, item, tokens)
+            return self._judge_private(element, parent, item)
         verdict = self._judge(element, parent, item, tokens, None)
         if verdict.token is not None:
             element.verdict = verdict
@@ -263,8 +263,8 @@ class Cleaner:
             if block not in kept:
                 kept.put(block, "LO", item.text(block).encode("ascii"))
 
-    def _judge_private(self, element: Element, parent: int, item: Item, tokens: tuple[object, object]) -> Verdict:
-        """Private attributes depend on their block's creator: their verdicts aren't kept with them."""
+    def _judge_private(self, element: Element, parent: int, item: Item) -> Verdict:
+        """Private attributes depend on their block's creator: a verdict is valid under that creator alone."""
         tag = element.tag
         if tag & 0xFFFF < 0x1000:
             return _STRUCTURE
@@ -274,11 +274,16 @@ class Cleaner:
         key = (parent, tag, element.vr, creator.value)
         if key in self._removed:
             return _REMOVED
+        tokens = self._tokens_of((parent, item.encodings, creator.value))
+        if element.verdict.token is tokens[0] or element.verdict.token is tokens[1]:
+            return element.verdict
         verdict = self._judge(element, parent, item, tokens, item.creator(tag))
         plan = self._plan(parent, tag, element.vr, item.creator(tag))
         if plan.removed is not None and len(self._removed) < _MOST_REMEMBERED:
             self._removed.add(key)
-        return Verdict(None, verdict.cleaned, verdict.label, verdict.nested)
+        if verdict.token is not None:
+            element.verdict = verdict
+        return verdict
 
     def _plan(self, parent: int, tag: int, vr: str, creator: str | None) -> _Plan:
         """What is done with an attribute wherever it stands so."""

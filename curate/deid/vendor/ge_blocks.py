@@ -65,8 +65,7 @@ def _deflated(text: bytes) -> bytes:
     """A gzip member of one stored block (RFC 1951 3.2.4), which the text of the known keys fits in."""
     stored = b"\1" + struct.pack("<HH", len(text), len(text) ^ 0xFFFF) + text
     member = _GZIP + stored + struct.pack("<II", zlib.crc32(text), len(text))
-    member += bytes(-len(member) % 2)
-    return _LENGTH.pack(len(member)) + member
+    return grammar.even(_LENGTH.pack(len(member)) + member, b"\0")
 
 
 def _value(rule: str, raw: bytes) -> bytes:
