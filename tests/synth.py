@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -185,10 +186,22 @@ def _pixels(rows: int, columns: int, patient: int, instance: int) -> bytes:
     return np.clip(_base(rows, columns) + noise, 0, 4095).astype("<u2").tobytes()
 
 
+def _csa_header(ds: Dataset, patient: int) -> bytes:
+    """A header of the vendor's form, of fields that name the person and the scanner alone."""
+    made = [b"SV10\4\3\2\1", struct.pack("<II", 2, 77)]
+    for name, value in (
+        ("PatientName", str(ds.PatientName).encode()),
+        ("PixelFileName", _hash("csa", patient).hex().encode()),
+    ):
+        made.append(struct.pack("<64si4siii", name.encode(), 1, b"LO", 19, 1, 77))
+        made.append(struct.pack("<4i", len(value), len(value), 77, len(value)) + value + bytes(-len(value) % 4))
+    return b"".join(made)
+
+
 def _add_private(ds: Dataset, patient: int, instance: int) -> None:
     block = ds.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
     block.add_new(0x08, "CS", "IMAGE NUM 4")
-    block.add_new(0x10, "OB", _hash("csa", patient) * 32)
+    block.add_new(0x10, "OB", _csa_header(ds, patient))
     block = ds.private_block(0x0019, "SIEMENS CT VA0  COAD", create=True)
     block.add_new(0x90, "DS", "0.28")
     block.add_new(0x91, "LO", f"{_FAMILY[patient % 8]}")

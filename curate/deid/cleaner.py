@@ -14,7 +14,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from curate.core.findings import Finding
-from curate.deid import analysis_critical_attributes, profile
+from curate.deid import analysis_critical_attributes, private_attributes, profile
 from curate.deid.header_cache import HeaderCache, count
 from curate.deid.records import Action, Decision, Report, StudyContext
 from curate.deid.values import Value
@@ -222,6 +222,8 @@ class Cleaner:
     def _tokens_of(self, place: tuple[object, ...]) -> tuple[object, object]:
         tokens = self._tokens.get(place)
         if tokens is None:
+            if len(self._tokens) > _MOST_REMEMBERED:  # there are not so many places, but creators may be any
+                self._tokens.clear()
             tokens = self._tokens[place] = (_pure_token(self.policy, *place), object())
         return tokens
 
@@ -351,6 +353,8 @@ class Cleaner:
             value = profile.clean_value(self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision)
         if value is None:
             return Verdict(token, None, _REMOVED.label, self._lost(element, parent, creator, item, None))
+        if value == b"" and raw and decision.grammar in private_attributes.BLOCKS:
+            return Verdict(token, None, _REMOVED.label, _NONE)
         if value == raw and len(raw) % 2 == 0:
             return Verdict(token, element, _LABELS[decision.action], _NONE)
         # what is judged again and again, as dates are, is mostly the same each time

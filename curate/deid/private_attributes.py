@@ -9,6 +9,8 @@ from functools import cache
 
 from curate.deid.grammar import BINARY, TEXT_NUMBERS, data, even, split
 
+BLOCKS = frozenset(("csa", "protocol", "ge-protocol", "ge-raw"))
+"""Grammars of blocks that hold values of their own: one of which nothing is known goes, and is not told of."""
 _FLAGS = 0xFFF00000  # the high bits of GE's further integers; the low ones count to some thirty
 _MOST_COUNTED = 31
 _GE_FLAG = 1_000_000_000

@@ -33,6 +33,7 @@ from tests.planter.places.structure import (
     unknown_vr_places,
     wrong_places,
 )
+from tests.planter.places.vendor import vendor_places
 from tests.planter.places.words import charset_places, descriptor_places, numeric_places, person_places
 from tests.planter.raw import BIG, DEFLATED, EXPLICIT, IMPLICIT, Draft, write
 from tests.planter.tokens import Source
@@ -44,6 +45,7 @@ SAME = (
     decimal_places,
     repeater_places,
     private_places,
+    vendor_places,
     unknown_places,
     charset_places,
     descriptor_places,

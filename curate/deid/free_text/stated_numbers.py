@@ -13,6 +13,7 @@ from functools import cache
 from curate.deid import private_attributes, sequence_names
 from curate.deid.free_text import descriptions
 from curate.deid.grammar import data, even
+from curate.deid.vendor import forms
 from curate.dicom import attributes, tags
 from curate.dicom.dictionary import TEXT
 from curate.dicom.io.character_sets import decode_text
@@ -117,8 +118,8 @@ def _private(about: str) -> frozenset[tuple[str, int, int]]:
 
 
 def concerns(element: Element) -> bool:
-    """Whether what stays of an element of a data set rests on what the others state."""
-    return element.vr in TEXT and element.tag in _kinds() and _has_digit(element)
+    """Whether what stays of an element rests on what the others state; a vendor's comment states itself."""
+    return element.vr in TEXT and element.tag in _kinds() and _has_digit(element) and not forms.is_comment(element)
 
 
 def _has_digit(element: Element) -> bool:

@@ -8,7 +8,10 @@ from functools import lru_cache
 
 from curate.deid import sequence_names
 from curate.deid.grammar import data, even, split
+from curate.dicom import tags
+from curate.dicom.model import Element
 
+_LONGEST = 100
 _PLANE = r"(?:Sag|Cor|Tra)"
 _SIDE = r"(?:HF|FH|AP|PA|RL|LR|[HFAPRL])"
 _NUMBER = r"-?\d{1,3}(?:\.\d{1,4})?"
@@ -25,7 +28,7 @@ _FORMS = {
     "strength": r"0?\.\d{1,2}|Low|Medium|High",
     "history": r"ChannelMixing:ND=(?:true|false)_CMM=\d_CDM=\d|ACC\d|ACCAlgo:\d{1,2}|NormalizeAlgo:PreScan"
     r"|CC:ComplexAdd",
-    "comment": r"Unaliased MB\d{1,2}(?:/PE\d{1,2})?(?: SENSE\d?| LB)?"
+    "comment": r"None|Unaliased MB\d{1,2}(?:/PE\d{1,2})?(?: SENSE\d?| LB)?"
     rf"|b=\d{{1,5}}(?:\.\d{{1,3}})?(?:\({_NUMBER},{_NUMBER},{_NUMBER}\))?",
 }
 
@@ -43,6 +46,13 @@ def _listed(name: str) -> frozenset[str]:
 def is_of(name: str, text: str) -> bool:
     """Whether a text is of a form, or a word of a vendor's list."""
     return bool(_form(name).fullmatch(text)) if name in _FORMS else text in _listed(name)
+
+
+def is_comment(element: Element) -> bool:
+    """Whether an element is a comment on an image that states diffusion or multiband in its vendor's form."""
+    if element.tag != tags.ImageComments or not isinstance(element.value, bytes) or len(element.value) > _LONGEST:
+        return False
+    return is_of("comment", element.value.decode("ascii", "replace").strip(" \0"))
 
 
 def text(argument: str, _vr: str, raw: bytes) -> bytes | None:

@@ -39,7 +39,10 @@ def keys() -> dict[str, Key]:
 
 @lru_cache(maxsize=64)
 def rebuild(raw: bytes) -> bytes | None:
-    """The protocol of the lines that are known, in their order, each key once; None where there is none to be read."""
+    """The protocol of the lines that are known, in their order, each key once; empty where none is.
+
+    None where there is no protocol, or one too large.
+    """
     if len(raw) > _LARGEST:
         return None
     start = raw.find(_BEGIN)
@@ -56,13 +59,13 @@ def rebuild(raw: bytes) -> bytes | None:
         value = _value(known, match[2]) if known else ""
         if value:
             kept[match[1]] = value.encode("ascii")
-    return _HEAD + b"".join(b"%s\t = \t%s\n" % line for line in kept.items()) + _TAIL if kept else None
+    return _HEAD + b"".join(b"%s\t = \t%s\n" % line for line in kept.items()) + _TAIL if kept else b""
 
 
 def element(_argument: str, vr: str, raw: bytes) -> bytes | None:
     """The protocol as a private element of its own."""
     made = rebuild(raw) if vr in ("OB", "UN", "UT", "LT") else None
-    return grammar.even(made, b"\0") if made else None
+    return None if made is None else grammar.even(made, b"\0")
 
 
 def _value(known: Key, raw: bytes) -> str:
@@ -73,8 +76,18 @@ def _value(known: Key, raw: bytes) -> str:
     quoted = _TEXT.fullmatch(text)
     if quoted is None:
         return ""
-    passes = forms.is_coil(quoted[2]) if name == "coils" else forms.is_of(argument[:-1], quoted[2])
-    return text if passes else ""
+    if name == "coils":
+        return text if forms.is_coil(quoted[2]) else ""
+    found = _sequence(quoted[2], argument[:-1])
+    return f"{quoted[1]}{found}{quoted[1]}" if found else ""
+
+
+def _sequence(text: str, words: str) -> str:
+    """A pulse sequence's file; of one that a site has made, the known sequence that its name ends with."""
+    folder, _, name = text.rpartition("\\")
+    parts = name.split("_")
+    names = (f"{folder}\\{'_'.join(parts[first:])}" for first in range(len(parts)))
+    return next((one for one in names if forms.is_of(words, one)), "")
 
 
 def _number(name: str, argument: str, text: str) -> str:

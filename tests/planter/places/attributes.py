@@ -235,8 +235,8 @@ SAFE = (
 @cache
 def listed() -> tuple[tuple[int, str], ...]:
     """Every private attribute that the program's own list lets stay, with its creator."""
-    path = _table_path().with_name("private.json")
-    entries = json.loads(path.read_text())["entries"] if path.exists() else []
+    paths = [_table_path().with_name(name) for name in ("private.json", "vendor.json")]
+    entries = [entry for path in paths if path.exists() for entry in json.loads(path.read_text())["entries"]]
     found = [
         (int(entry["group"], 16) << 16 | 0x1000 | int(entry["element"], 16), entry["creator"])
         for entry in entries
