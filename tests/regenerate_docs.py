@@ -27,7 +27,7 @@ from curate.archive import config
 from curate.archive.ledger import Ledger
 from curate.core.findings import Rule, rules
 from curate.core.records import ArchiveInfo
-from curate.deid import explain
+from curate.deid import explain, grammar
 from curate.policies import PROFILE_DEFAULTS, Policy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,6 +184,69 @@ def private_attributes() -> str:
     )
 
 
+def vendor_headers() -> str:
+    """What stays of each vendor's private header: elements, then the fields inside its blocks."""
+    parts = []
+    for vendor, entries in groupby(grammar.data("vendor.json"), lambda entry: str(entry["vendor"])):
+        rows = (
+            (
+                f"`{one['creator']}`",
+                f"({one['group']},xx{one['element']})",
+                one["vr"],
+                one["why"],
+                _passes(one["grammar"]),
+            )
+            for one in entries
+        )
+        parts.append(f"### {vendor}\n\n" + table(("private creator", "tag", "VR", "says", "what passes"), rows))
+    return "\n\n".join(parts)
+
+
+def vendor_fields() -> str:
+    """The fields inside vendors' blocks that stay."""
+    fields = grammar.data("vendor_fields.json")
+    parts = []
+    for part, title, name in (
+        ("csa", "Siemens: fields of the CSA headers", "name"),
+        ("protocol", "Siemens: lines of the protocol (`[]` is an index)", "key"),
+        ("ge", "GE: lines of the protocol data block", "key"),
+    ):
+        rows = ((f"`{one[name]}`", one["why"], _passes(one["grammar"])) for one in fields[part])
+        parts.append(f"### {title}\n\n" + table(("field", "says", "what passes"), rows))
+    return "\n\n".join(parts)
+
+
+def _passes(rule: str) -> str:
+    name, _, argument = rule.partition("(")
+    words = f" ({argument[:-1].replace(',', ', ')})" if argument and name in ("num", "exact", "big", "words") else ""
+    if name == "rounded":
+        words = f": to {argument[:-1].rpartition(',')[2]}"
+    return explain.GRAMMARS[name] + words
+
+
+def converted() -> str:
+    """What a converter makes of series before and after, and why a field is lost."""
+    found = json.loads((ROOT / "tests" / "dicom" / "converted.json").read_text(encoding="utf-8"))
+    head = (
+        "source",
+        "vendor",
+        "series",
+        "volumes",
+        "mirrored or misplaced",
+        "voxels",
+        "directions",
+        "fields lost or rounded",
+    )
+    rows = []
+    for row in found["measured"]:
+        for what, kind in (("rebuilt", ""), ("removed", " (headers removed)")):
+            counts = (row[f"{what}_{name}"] for name in ("affine", "voxels", "bvec"))
+            fields = ", ".join(row[f"{what}_fields"]) or "none"
+            rows.append((row["source"] + kind, row["vendor"], row["series"], row["volumes"], *counts, fields))
+    reasons = ((one["vendor"], one["field"], one["reason"]) for one in found["lost"])
+    return table(head, rows) + "\n\n" + table(("vendor", "field", "why it is lost or rounded"), reasons)
+
+
 def rule_codes() -> str:
     """Every rule, by the first word of its code: what is wrong, and what to do."""
     parts = []
@@ -302,6 +365,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "columns": columns,
     "commands": commands,
     "configuration": configuration,
+    "converted": converted,
     "ledger_schema": ledger_schema,
     "notebook": notebook,
     "person": person,
@@ -310,6 +374,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "profile": profile,
     "rule_codes": rule_codes,
     "usage": usage,
+    "vendor_fields": vendor_fields,
+    "vendor_headers": vendor_headers,
 }
 
 

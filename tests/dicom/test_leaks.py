@@ -32,7 +32,7 @@ BROKEN = (
 APART = (
     *BROKEN, "coded-", "native-", "voi-", "unused-colours", "other-pixels", "numeric-", "deep-30", "un-sequence",
     "trailing-", "table-command", "identity", "wrong-vr", "double", "in-place", "dictionary", "order",
-    "meta-identity", "padding", "beside", "repeaters", "code-own", "report", "decimals",
+    "meta-identity", "padding", "beside", "repeaters", "code-own", "report", "decimals", "vendor-",
 )  # fmt: skip
 
 
