@@ -216,10 +216,10 @@ def private_places(draft: Draft) -> Iterator[Place]:
     yield Place("private", "private/below the creators", in_item((), 0x00390001, "LO"))
     for tag, creator in (*SAFE, *listed()):
         name = f"private/safe {tag:08X}"
-        yield Place("private-safe", name, _safe(tag, creator, "LO"))
-        yield Place("private-safe-UN", name + "/UN", _safe(tag, creator, "UN"))
+        yield Place("private-safe", name, safe(tag, creator, "LO"))
+        yield Place("private-safe-UN", name + "/UN", safe(tag, creator, "UN"))
         for vr in ("DS", "FD", "OB", "US", "PN", "SQ"):
-            yield Place(f"private-safe-{vr}", f"{name}/{vr}", _safe(tag, creator, vr))
+            yield Place(f"private-safe-{vr}", f"{name}/{vr}", safe(tag, creator, vr))
 
 
 # Attributes that PS3.15 E.3.10 names as safe: their values may still lie.
@@ -235,8 +235,8 @@ SAFE = (
 @cache
 def listed() -> tuple[tuple[int, str], ...]:
     """Every private attribute that the program's own list lets stay, with its creator."""
-    paths = [_table_path().with_name(name) for name in ("private.json", "vendor.json")]
-    entries = [entry for path in paths if path.exists() for entry in json.loads(path.read_text())["entries"]]
+    path = _table_path().with_name("private.json")
+    entries = json.loads(path.read_text())["entries"] if path.exists() else []
     found = [
         (int(entry["group"], 16) << 16 | 0x1000 | int(entry["element"], 16), entry["creator"])
         for entry in entries
@@ -245,7 +245,7 @@ def listed() -> tuple[tuple[int, str], ...]:
     return tuple(found)
 
 
-def _safe(tag: int, creator: str, vr: str) -> Planter:
+def safe(tag: int, creator: str, vr: str) -> Planter:
     def plant(draft: Draft, token: Token) -> tuple[bytes, ...]:
         put(draft.items, text(tag & 0xFFFF0000 | (tag >> 8 & 0xFF), "LO", creator))
         elem, needles = valued(tag, vr, token)

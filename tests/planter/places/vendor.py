@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.dicom.vendor_blocks import csa, ge_protocol, ge_raw_header
+from tests.planter.places.attributes import safe
 from tests.planter.places.place import Place, Planter
 from tests.planter.raw import Draft, Elem, put, text
 from tests.planter.tokens import Token
@@ -21,10 +22,18 @@ _CSA, _SERIES, _XA = (0x00290010, 0x10), (0x00290010, 0x20), (0x00210010, 0x19)
 _GE, _RAW = (0x00250010, 0x1B), (0x00430010, 0x2A)
 
 
+_DATA = Path(__file__).resolve().parents[3] / "curate" / "deid" / "data"
+
+
 @cache
 def _known() -> dict[str, list[dict[str, str]]]:
-    path = Path(__file__).resolve().parents[3] / "curate" / "deid" / "data" / "vendor_fields.json"
-    found: dict[str, list[dict[str, str]]] = json.loads(path.read_text())["entries"]
+    found: dict[str, list[dict[str, str]]] = json.loads((_DATA / "vendor_fields.json").read_text())["entries"]
+    return found
+
+
+@cache
+def _listed() -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads((_DATA / "vendor.json").read_text())["entries"]
     return found
 
 
@@ -48,7 +57,11 @@ SAID: tuple[tuple[str, Callable[[Token], str]], ...] = (
 
 
 def vendor_places(draft: Draft) -> Iterator[Place]:
-    """One file a place: a data set has one block of a kind."""
+    """One file a block, since a data set has one of a kind; each private attribute of the list by its VRs."""
+    for entry in _listed():
+        tag = int(entry["group"], 16) << 16 | 0x1000 | int(entry["element"], 16)
+        for vr in ("LO", "UN", "DS", "FD", "OB", "US", "PN", "SQ"):
+            yield Place(f"vendor-safe-{vr}", f"vendor/safe {tag:08X}/{vr}", safe(tag, entry["creator"], vr))
     for kind, name, where, creator, make in _places():
         for form, said in SAID:
             yield Place(
