@@ -20,6 +20,7 @@ _WANTED = frozenset((
     b"PhaseEncodingDirectionPositive", b"MosaicRefAcqTimes", b"BandwidthPerPixelPhaseEncode", b"ImaPATModeText",
     b"NumberOfImagesInMosaic", b"B_value",
 ))  # fmt: skip
+_ORDER = b"sSliceArray.ucMode"
 _SLICES = re.compile(r"s(\d{1,2})")
 _UNALIASED = re.compile(r"Unaliased MB(\d{1,2})")
 _COMMENT_B = re.compile(r"b=(\d{1,5}(?:\.\d{1,3})?)")
@@ -48,6 +49,14 @@ class Acquisition:
     slices: int | None
 
 
+COLUMNS = (
+    "phase_encoding_direction",
+    "slice_times_stated",
+    "b_values",
+    "effective_echo_spacing_s",
+    "multiband_factor",
+    "volume_count",
+)
 _NOTHING = Acquisition(None, False, None, None, None, None)
 
 
@@ -68,18 +77,15 @@ def acquisition_of(item: Item) -> Acquisition:
 
 def row(acquisitions: Sequence[Acquisition], parts: Sequence[Part]) -> dict[str, Any]:
     """The columns of a series from what its images say, in order."""
-    b_values = {one.b_value for one in acquisitions} - {None}
+    b_values = {one.b_value for one in acquisitions if one.b_value is not None}
     return {
         "phase_encoding_direction": _agreed(one.direction for one in acquisitions),
         "slice_times_stated": any(one.timed for one in acquisitions) if _is_mr(acquisitions) else None,
-        "b_values": sorted(b_values) or None,  # type: ignore[type-var]
+        "b_values": sorted(b_values) or None,
         "effective_echo_spacing_s": _agreed(one.echo_spacing for one in acquisitions),
         "multiband_factor": _agreed(one.multiband for one in acquisitions),
         "volume_count": _volumes(acquisitions, parts),
     }
-
-
-COLUMNS = tuple(row((), ()))
 
 
 def _is_mr(acquisitions: Sequence[Acquisition]) -> bool:
@@ -102,7 +108,8 @@ def _volumes(acquisitions: Sequence[Acquisition], parts: Sequence[Part]) -> int 
     )
     if not places or any(part.refusal is not None or not part.planes for part in parts):
         return None
-    return _agreed(places.values())
+    count: int | None = _agreed(places.values())
+    return count
 
 
 def _csa(item: Item) -> dict[bytes, list[bytes]]:
@@ -155,6 +162,9 @@ def _timed(item: Item, header: dict[bytes, list[bytes]]) -> bool:
         return True
     places = ((0x19, _SIEMENS, 0x29), (0x65, _UIH, 0x51), (0x25, "GEMS_SERS_01", 0x1B))
     if any(_private(item, *place) is not None for place in places):
+        return True
+    series = _private(item, 0x29, _CSA, 0x20)  # the protocol there
+    if series is not None and isinstance(series.value, bytes) and _ORDER in series.value:
         return True
     timer = _first(_private(item, 0x21, _GE_TIMES, 0x5E))
     return bool(timer) or _private_in_groups(item, 0x21, _XA, 0x04) is not None
@@ -252,6 +262,6 @@ def _first(element: Element | None) -> float | None:
 def _number(text: str) -> float | None:
     try:
         found = float(text) if len(text) <= 40 else None
-    except ValueError:
+    except ValueError:  # no number: nothing is said
         return None
     return found if found is not None and abs(found) < float("inf") else None
