@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 
 from curate.core.errors import InputError
-from curate.dicom.geometry import regular_grid
+from curate.dicom.geometry import mosaics, regular_grid
 from curate.dicom.geometry.volume_parts import Grid, grid_of, part_of
 from curate.loading.images import Row, datasets_of, pixels
 
@@ -44,13 +44,14 @@ class Volume:
 
 
 def volume(rows: Row | Iterable[Row]) -> Volume:
-    """The volume of a series' rows of `images`, in any order, or of one multi-frame row.
+    """The volume of a series' rows of `images`, in any order, or of one multi-frame row or mosaic.
 
     Values are rescaled (PS3.3 C.11.1): Hounsfield units for CT. Nothing is resampled, cropped or clipped.
 
     Raises:
         InputError: the rows form no regular grid: several series, orientations, sizes, times or units, a
-            slice that is missing, colour, a mosaic, no place in the patient, or a rescale that says nothing.
+            slice that is missing, colour, no place in the patient, or a rescale that says nothing; a mosaic whose
+            header does not place its slices, or several mosaics, each of which is a volume.
     """
     found = datasets_of(rows)
     try:
@@ -79,13 +80,16 @@ def _filled(found: Sequence[Dataset], grid: Grid) -> npt.NDArray[np.floating[Any
     """The array; each instance is decoded once, and only one is held beside it."""
     first = found[0]
     wide = int(first.get("BitsAllocated") or 32) > _MAX_FLOAT32 and "FloatPixelData" not in first
-    shape = len(grid.planes), int(first.Rows), int(first.Columns)
+    tiling = mosaics.tiling_of(first) if mosaics.is_mosaic(first) else None
+    size = (tiling.rows, tiling.columns) if tiling else (int(first.Rows), int(first.Columns))
+    shape = len(grid.planes), *size
     array = np.empty(shape, np.float64 if wide else np.float32)
     places: dict[int, list[int]] = {}
     for place, plane in enumerate(grid.planes):
         places.setdefault(plane.source, []).append(place)
     for source, targets in places.items():
-        decoded = pixels(found[source]).reshape(-1, *shape[1:])
+        stored = pixels(found[source])
+        decoded = tiling.cut(stored) if tiling else stored.reshape(-1, *size)
         if len(decoded) != len(targets):
             raise InputError(
                 f"An instance places {len(targets)} frames and holds {len(decoded)}.", hint=regular_grid.WHOLE

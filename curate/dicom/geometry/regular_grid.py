@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from curate.core.errors import InputError
+from curate.dicom.geometry import mosaics
 from curate.dicom.keyword_view import Header
 
 Vector = npt.NDArray[np.float64]
@@ -48,6 +49,9 @@ def _planes(number: int, dataset: Dataset | Header) -> Iterator[Plane]:
     if dataset.get("GridFrameOffsetVector") is not None:  # RT Dose, PS3.3 C.8.8.3.2
         yield from _dose_planes(number, dataset, frames)
         return
+    if frames == 1 and mosaics.is_mosaic(dataset):
+        yield from _tiles(number, dataset)
+        return
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if groups and len(groups) < frames:
         raise InputError(f"An instance states {frames} frames and places {len(groups)} of them.", hint=WHOLE)
@@ -65,6 +69,23 @@ def _planes(number: int, dataset: Dataset | Header) -> Iterator[Plane]:
             _spacing(measures),
             _thickness(measures),
         )
+
+
+def _tiles(number: int, dataset: Dataset | Header) -> Iterator[Plane]:
+    """The slices of a mosaic, each as a frame of its own."""
+    tiling = mosaics.tiling_of(dataset)
+    axes, spacing = (
+        _numbers(dataset.get("ImageOrientationPatient"), 6, "Image Orientation (Patient)"),
+        _spacing(dataset),
+    )
+    stated = _numbers(dataset.get("ImagePositionPatient"), 3, "Image Position (Patient)")
+    thickness = _thickness(dataset)
+    if thickness is None:
+        raise InputError("A mosaic does not state the distance of its slices.", hint=WHOLE)
+    first = np.array(mosaics.first_position(stated, axes, spacing, tiling))
+    for frame in range(tiling.count):
+        place = first + frame * thickness * np.array(tiling.normal)
+        yield Plane(number, frame, tuple(float(v) for v in place), axes, spacing, thickness)
 
 
 def group(dataset: Dataset | Header, frame: int, name: str) -> Any:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from curate.core.errors import InputError
-from curate.dicom.geometry import regular_grid
+from curate.dicom.geometry import mosaics, regular_grid
 from curate.dicom.geometry.regular_grid import Plane, group
 from curate.dicom.keyword_view import Header
 
@@ -28,7 +28,6 @@ _SAME = (
 )
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 UNREADABLE = "An instance holds a value that its VR does not allow, where its place or its values are stated."
-_MOSAIC = (0x0019, "SIEMENS MR HEADER", 0x0A)  # how many slices are tiled in one image
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def _image_of_values(header: Readable) -> None:
     """Refuse what is no slice or stack of slices of values.
 
     Raises:
-        InputError: it is in colour, a segmentation, a mosaic, or no image.
+        InputError: it is in colour, a segmentation, a mosaic that does not place its slices, or no image.
     """
     if "PALETTE" in str(header.get("PhotometricInterpretation")) or _number(header, "SamplesPerPixel", 1) > 1:
         raise InputError(
@@ -144,26 +143,8 @@ def _image_of_values(header: Readable) -> None:
         raise InputError("This is a segmentation.", hint="Use curate.segmentation(row).")
     if "Rows" not in header or not any(name in header for name in _PIXELS):
         raise InputError("This series holds no images.", hint="Choose another by its Modality.")
-    kinds = header.get("ImageType") or ()
-    if "MOSAIC" in (kinds if not isinstance(kinds, str) else (kinds,)) or (
-        header.get("Modality") == "MR" and _tiles(header) > 1
-    ):
-        raise InputError(
-            "A mosaic tiles many slices in one image: its position is that of none of them.",
-            hint="Read it with curate.read_instance(row), and cut it by the number of slices that it states.",
-        )
-
-
-def _tiles(header: Readable) -> float:
-    """How many slices a Siemens mosaic states to hold."""
-    if isinstance(header, Header):
-        found = header.private(*_MOSAIC)
-    else:
-        try:
-            found = header.private_block(*_MOSAIC[:2])[_MOSAIC[2]].value
-        except KeyError:  # no such block, or it does not say
-            found = None
-    return found if isinstance(found, int) else 0
+    if mosaics.is_mosaic(header):
+        mosaics.tiling_of(header)
 
 
 def scale(header: Readable, frame: int) -> Scale:
