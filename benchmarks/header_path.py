@@ -49,11 +49,12 @@ def pydicom_read_all_values(data: bytes) -> int:
 def ways(peers: bool) -> dict[str, Way]:
     """What is compared; the first one is the yardstick."""
     context = StudyContext(Keys.from_secret(bytes(32)), "Dexample", 0, "20000101")
-    policy = Policy()
+    policy, bare = Policy(), Policy(vendor_headers="remove")
     found: dict[str, Way] = {
         "pydicom: read and write": pydicom_read_and_write,
         "pydicom: read, all values": pydicom_read_all_values,
         "curate: rewrite": lambda data: b"".join(rewrite(data, context, policy).chunks),
+        "curate: rewrite, vendor headers removed": lambda data: b"".join(rewrite(data, context, bare).chunks),
         "curate: verify": lambda data: verify(data, policy),
     }
     return found | (peer_ways() if peers else {})
