@@ -17,6 +17,8 @@ from curate.loading.segmentation import Segmentation as Segmentation
 from curate.loading.segmentation import segmentation as segmentation
 from curate.loading.volume import Volume as Volume
 from curate.loading.volume import volume as volume
+from curate.loading.volume_series import VolumeSeries as VolumeSeries
+from curate.loading.volume_series import volume_series as volume_series
 from curate.metadata.table import vocabulary as vocabulary
 from curate.steps.about import Citation as Citation
 from curate.steps.about import ColumnInfo as ColumnInfo

@@ -27,7 +27,7 @@ _COMMENT_B = re.compile(r"b=(\d{1,5}(?:\.\d{1,3})?)")
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 _MOST_B = 100_000
 # (group, creator, element): each states a b-value first
-_B_VALUES = ((0x19, _SIEMENS, 0x0C), (0x43, _GE, 0x39), (0x2001, _PHILIPS, 0x03), (0x65, _UIH, 0x09))
+B_VALUES = ((0x19, _SIEMENS, 0x0C), (0x43, _GE, 0x39), (0x2001, _PHILIPS, 0x03), (0x65, _UIH, 0x09))
 _NEAR = 3  # decimals of a millimetre by which slices lie at the same place
 _ROW, _COLUMN = "ROW", "COL"
 
@@ -173,7 +173,7 @@ def _timed(item: Item, header: dict[bytes, list[bytes]]) -> bool:
 def _b_value(item: Item, header: dict[bytes, list[bytes]]) -> float | None:
     said = _public(item, tags.DiffusionBValue) or header.get(b"B_value", [b""])[0].decode("ascii", "replace")
     found = _number(said)
-    for place in _B_VALUES if found is None else ():
+    for place in B_VALUES if found is None else ():
         found = _first(_private(item, *place)) if found is None else found
     if found is None and (match := _COMMENT_B.match(item.text(tags.ImageComments))):
         found = float(match[1])

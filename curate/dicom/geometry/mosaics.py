@@ -48,7 +48,7 @@ def is_mosaic(header: Dataset | Header) -> bool:
     kinds = header.get("ImageType") or ()
     if "MOSAIC" in ((kinds,) if isinstance(kinds, str) else kinds):
         return True
-    counts = (_private(header, place) for place in (_COUNT, _GRID))
+    counts = (private(header, place) for place in (_COUNT, _GRID))
     return header.get("Modality") == "MR" and any(isinstance(n, int | float) and n > 1 for n in counts)
 
 
@@ -58,7 +58,7 @@ def tiling_of(header: Dataset | Header) -> Tiling:
     Raises:
         InputError: its header does not say how many slices there are and how they lie.
     """
-    found = _fields(_private(header, _HEADER))
+    found = csa_numbers(header, (_NUMBER, _NORMAL))
     count, normal = found.get(_NUMBER, []), tuple(found.get(_NORMAL, []))
     length = math.sqrt(sum(part * part for part in normal))
     if len(count) == 1 and 1 < count[0] <= _MOST and len(normal) == 3 and abs(length - 1) < _UNIT:
@@ -82,18 +82,21 @@ def first_position(
     return tuple(float(part) for part in place)
 
 
-def _fields(raw: Any) -> dict[bytes, list[float]]:
+def csa_numbers(header: Dataset | Header, wanted: Sequence[bytes]) -> dict[bytes, list[float]]:
+    """The numbers of fields of an image's CSA header; none where it has none, or they are no numbers."""
+    raw = private(header, _HEADER)
     if not isinstance(raw, bytes):
         return {}
     try:
-        texts = {name: csa.values(items) for name, items in csa.fields(raw, (_NUMBER, _NORMAL))}
+        texts = {name: csa.values(items) for name, items in csa.fields(raw, wanted)}
         found = {name: [float(text) for text in values] for name, values in texts.items()}
     except ValueError:  # no header, or no numbers: nothing is said
         return {}
     return {name: values for name, values in found.items() if all(map(math.isfinite, values))}
 
 
-def _private(header: Dataset | Header, place: tuple[int, str, int]) -> Any:
+def private(header: Dataset | Header, place: tuple[int, str, int]) -> Any:
+    """The value of a private attribute (group, creator, element); None where it is not there."""
     if isinstance(header, Header):
         return header.private(*place)
     try:
