@@ -19,7 +19,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -31,10 +30,11 @@ from curate.policies import Policy
 from tests import corpus
 from tests.planter.system import context_of
 
+nibabel = pytest.importorskip("nibabel")
+
 HERE = Path(__file__).resolve().parent
 REASONS = HERE / "converted.json"
 SERIES = corpus.ROOT.parent / "series"
-_TOOL = Path(sys.executable).with_name("dcm2niix")
 _POLICY = replace(Policy(), secondary_capture="allow", burned_in="allow", dental_and_fetal="allow")
 _AFFINE = 1e-3
 _VENDORS = {
@@ -48,12 +48,8 @@ _VENDORS = {
 
 def tool() -> str:
     """The converter, or a skip that says so."""
-    found = shutil.which("dcm2niix") or shutil.which(str(_TOOL))
-    if not found:
-        import dcm2niix
-
-        found = str(dcm2niix.bin)
-    return found
+    beside = shutil.which("dcm2niix") or shutil.which(str(Path(sys.executable).with_name("dcm2niix")))
+    return beside or str(pytest.importorskip("dcm2niix").bin)
 
 
 @cache
