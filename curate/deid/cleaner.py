@@ -266,7 +266,10 @@ class Cleaner:
                 kept.put(block, "LO", item.text(block).encode("ascii"))
 
     def _judge_private(self, element: Element, parent: int, item: Item) -> Verdict:
-        """Private attributes depend on their block's creator: a verdict is valid under that creator alone."""
+        """Private attributes depend on their block's creator, and on the person's own numbers.
+
+        So a verdict is valid under that creator, in this study alone.
+        """
         tag = element.tag
         if tag & 0xFFFF < 0x1000:
             return _STRUCTURE
@@ -276,10 +279,10 @@ class Cleaner:
         key = (parent, tag, element.vr, creator.value)
         if key in self._removed:
             return _REMOVED
-        tokens = self._tokens_of((parent, item.encodings, creator.value))
-        if element.verdict.token is tokens[0] or element.verdict.token is tokens[1]:
+        token = self._tokens_of((parent, item.encodings, creator.value))[1]
+        if element.verdict.token is token:
             return element.verdict
-        verdict = self._judge(element, parent, item, tokens, item.creator(tag))
+        verdict = self._judge(element, parent, item, (token, token), item.creator(tag))
         plan = self._plan(parent, tag, element.vr, item.creator(tag))
         if plan.removed is not None and len(self._removed) < _MOST_REMEMBERED:
             self._removed.add(key)

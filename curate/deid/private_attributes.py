@@ -13,6 +13,7 @@ BLOCKS = frozenset(("csa", "protocol", "ge-protocol", "ge-raw"))
 """Grammars of blocks that hold values of their own: one of which nothing is known goes, and is not told of."""
 _FLAGS = 0xFFF00000  # the high bits of GE's further integers; the low ones count to some thirty
 _MOST_COUNTED = 31
+_LONG = 100_000
 _GE_FLAG = 1_000_000_000
 _LARGEST_BVALUE = 100_000
 _STEP = 5  # b-values are stated in steps of this where they are as small as a year
@@ -79,9 +80,14 @@ def ge_bvalue(_argument: str, vr: str, raw: bytes) -> bytes | None:
 
 
 def repeats(known: Safe, vr: str, raw: bytes, own: frozenset[int]) -> bool:
-    """Whether a clean private number is one of a person's own; a likely b-value of up to four digits is none."""
+    """Whether a clean private number is one of a person's own; a likely b-value of up to four digits is none.
+
+    In a block of many numbers those of six digits or more count: shorter ones are met by chance.
+    """
     if not own:
         return False
+    if known.grammar in BLOCKS:
+        return any(str(number).encode() in raw for number in own if number >= _LONG)
     return any(number in own and not _is_likely(known, number) for number in _whole_numbers(vr, raw))
 
 

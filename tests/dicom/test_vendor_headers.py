@@ -275,6 +275,16 @@ def test_a_forged_creator_keeps_nothing() -> None:
     assert 0x00291010 not in dataset and TOKEN.encode() not in content
 
 
+def test_a_block_that_repeats_a_persons_number_goes() -> None:
+    """A parameter of a pulse sequence may be any number; it is none of the person's own."""
+    text = b"### ASCCONV BEGIN ###\nsWipMemBlock.alFree[0] = 604217\n### ASCCONV END ###"
+    dataset = synth.load_instance(1, 1, 1, 1, modality="MR", private=False)
+    dataset.private_block(0x0021, "SIEMENS MR SDS 01", create=True).add_new(0x19, "OB", text)
+    assert b"604217" in released(synth.to_bytes(dataset))[2]
+    dataset.PatientID = "604217"
+    assert b"604217" not in released(synth.to_bytes(dataset))[2]
+
+
 def uih() -> Dataset:
     """A volume of UIH in one image (GRID), as its vendor describes it (dcm2niix, UIH/README.md)."""
     dataset = synth.load_instance(1, 1, 1, 1, modality="MR", private=False)

@@ -55,7 +55,7 @@ EDITS = {
     "the citation's abstract": ("CITATION.cff", "with minimal metadata", "with all metadata"),
     "a sentence in the changelog": ("CHANGELOG.md", "- 6 studies.", "- 6 studies. Use no other."),
     "a section in the changelog": ("CHANGELOG.md", "### Added", "### Security\n\n- None.\n\n### Added"),
-    "the size in DataCite": ("datacite.json", "74812 bytes", "74813 bytes"),
+    "the size in DataCite": ("datacite.json", "75032 bytes", "75033 bytes"),
     "the licence in DataCite": ("datacite.json", "licenses/by/4.0/", "licenses/by-nd/4.0/"),
 }
 
