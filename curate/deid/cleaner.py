@@ -14,7 +14,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from curate.core.findings import Finding
-from curate.deid import analysis_critical_attributes, private_attributes, profile
+from curate.deid import analysis_critical_attributes, grammar, private_attributes, profile
 from curate.deid.header_cache import HeaderCache, count
 from curate.deid.records import Action, Decision, Report, StudyContext
 from curate.deid.values import Value
@@ -350,7 +350,7 @@ class Cleaner:
         raw = element.value if isinstance(element.value, bytes) else item.raw(tag)
         value = None
         if plan.contextual is not None:
-            argument = profile.parse_grammar(decision.grammar)[1]
+            argument = grammar.parse_grammar(decision.grammar)[1]
             value = plan.contextual(Value(self.context, tag, vr, raw, item.encodings, item, argument))
         if value is None:
             value = profile.clean_value(self.policy, self.context, parent, tag, vr, raw, item.encodings, item, decision)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
 
 from curate.core.errors import InputError
-from curate.deid import private_attributes, profile
+from curate.deid import grammar, private_attributes, profile
 from curate.deid.records import Action
 from curate.policies import Policy
 
@@ -117,7 +117,7 @@ def explain(tag: int, policy: Policy, creator: str | None = None) -> Explanation
     vr = known.vr if known else _vr(tag)
     row = profile.row_of(tag)
     decision = profile.decide(policy, 0, tag, vr, creator)
-    name = profile.parse_grammar(decision.grammar)[0]
+    name = grammar.parse_grammar(decision.grammar)[0]
     becomes = GRAMMARS.get(name, "") if decision.action is not Action.REMOVE else ""
     keyword = keyword_for_tag(tag) or ""
     text = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

@@ -49,6 +49,12 @@ def data(name: str) -> Any:
     return json.loads(resources.vocabulary_path(f"deid/data/{name}").read_text(encoding="utf-8"))["entries"]
 
 
+def parse_grammar(text: str) -> tuple[str, str]:
+    """`num(0,5)` as its name and its argument."""
+    name, _, argument = text.partition("(")
+    return name, argument[:-1]
+
+
 @cache
 def code_strings() -> frozenset[str]:
     """The closed vocabulary of code strings."""

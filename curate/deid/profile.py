@@ -203,12 +203,6 @@ def _basic(parent: int, tag: int, vr: str, row: Row, why: str) -> Decision:
 
 
 @lru_cache(maxsize=1 << 12)
-def parse_grammar(text: str) -> tuple[str, str]:
-    """`num(0,5)` as its name and its argument."""
-    name, _, argument = text.partition("(")
-    return name, argument[:-1]
-
-
 @lru_cache(maxsize=1 << 15)
 def is_pure(tag: int, vr: str) -> bool:
     """Whether what becomes of a value rests on policy, place, VR and the value alone."""
@@ -219,7 +213,9 @@ def is_pure(tag: int, vr: str) -> bool:
         return entry is not None and entry.grammar == "uid-standard"
     if entry is None:
         return True
-    return parse_grammar(entry.grammar)[0] in values.PURE or (row is not None and entry.grammar in ("empty", "items"))
+    return grammar.parse_grammar(entry.grammar)[0] in values.PURE or (
+        row is not None and entry.grammar in ("empty", "items")
+    )
 
 
 @lru_cache(maxsize=1 << 15)
@@ -244,7 +240,7 @@ def contextual(decision: Decision) -> Callable[[values.Value], bytes | None] | N
     """What `clean_value` asks first of a value that rests on the study or the item; None of any other."""
     if decision.action in (_REMOVE, _EMPTY, _DUMMY):
         return None
-    return values.CONTEXTUAL.get(parse_grammar(decision.grammar)[0])
+    return values.CONTEXTUAL.get(grammar.parse_grammar(decision.grammar)[0])
 
 
 def is_partner(tag: int) -> bool:
@@ -273,7 +269,7 @@ def clean_value(
         return None
     if action is _EMPTY:
         return b""
-    name, argument = parse_grammar(decision.grammar)
+    name, argument = grammar.parse_grammar(decision.grammar)
     value = values.Value(context, tag, vr, raw, encodings, item, argument)
     if action is _DUMMY:
         return values.dummy(value)

@@ -8,8 +8,6 @@ from curate.dicom.attributes import remembered, typed
 from curate.dicom.dictionary import tag_of
 from curate.dicom.model import Item
 
-_FIRST_BLOCK, _LAST_BLOCK = 0x10, 0x20  # more blocks in a group than these nobody reserves
-
 
 class Header:
     """The values of an item by keyword; its sequences are lists of headers. Empty values are None."""
@@ -30,12 +28,8 @@ class Header:
 
     def private(self, group: int, creator: str, number: int) -> Any:
         """The value of a private attribute; None where its block is not there."""
-        item = self._item
-        for block in range(_FIRST_BLOCK, _LAST_BLOCK):
-            element = item.get(group << 16 | block << 8 | number)
-            if element is not None and item.text(group << 16 | block) == creator:
-                return typed(element, item.encodings)
-        return None
+        element = self._item.private(group, creator, number)
+        return None if element is None else typed(element, self._item.encodings)
 
     def __contains__(self, name: object) -> bool:
         return tag_of(str(name)) in self._item

@@ -72,6 +72,9 @@ class Element:
         return self.value if isinstance(self.value, list) else []
 
 
+_FIRST_BLOCK, _LAST_BLOCK = 0x10, 0x20  # more blocks in a group than these nobody reserves
+
+
 class Item(dict[int, Element]):
     """A data set, or an item of a sequence: tag to element.
 
@@ -119,6 +122,14 @@ class Item(dict[int, Element]):
             return None
         block = (tag & 0xFF00) >> 8
         return self.text((tag & 0xFFFF0000) | block) if block >= 0x10 else ""
+
+    def private(self, group: int, creator: str, number: int) -> Element | None:
+        """The private element of a number in the block that a creator reserved (PS3.5 7.8.1); None where it is not."""
+        for block in range(_FIRST_BLOCK, _LAST_BLOCK):
+            element = self.get(group << 16 | block << 8 | number)
+            if element is not None and self.text(group << 16 | block) == creator:
+                return element
+        return None
 
     def put(self, tag: int, vr: str, value: bytes | list[Item]) -> None:
         """Set an attribute; text and numbers come already padded, or are padded here as the VR asks."""

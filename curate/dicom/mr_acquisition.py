@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curate.dicom import csa, tags
+from curate.dicom.geometry import mosaics
 from curate.dicom.geometry.volume_parts import Part
 from curate.dicom.model import Element, Item
 
@@ -28,7 +29,6 @@ _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 _MOST_B = 100_000
 # (group, creator, element): each states a b-value first
 B_VALUES = ((0x19, _SIEMENS, 0x0C), (0x43, _GE, 0x39), (0x2001, _PHILIPS, 0x03), (0x65, _UIH, 0x09))
-_NEAR = 3  # decimals of a millimetre by which slices lie at the same place
 _ROW, _COLUMN = "ROW", "COL"
 
 
@@ -101,11 +101,7 @@ def _volumes(acquisitions: Sequence[Acquisition], parts: Sequence[Part]) -> int 
     """How many volumes the frames make: as often as each place is there; None where places differ in that."""
     if acquisitions and all((one.slices or 0) > 1 for one in acquisitions):
         return len(acquisitions)
-    places = Counter(
-        tuple(round(float(number), _NEAR) for number in (*plane.position, *plane.orientation))
-        for part in parts
-        for plane in part.planes
-    )
+    places = Counter(plane.place for part in parts for plane in part.planes)
     if not places or any(part.refusal is not None or not part.planes for part in parts):
         return None
     count: int | None = _agreed(places.values())
@@ -113,7 +109,7 @@ def _volumes(acquisitions: Sequence[Acquisition], parts: Sequence[Part]) -> int 
 
 
 def _csa(item: Item) -> dict[bytes, list[bytes]]:
-    element = _private(item, 0x29, _CSA, 0x10)
+    element = item.private(0x29, _CSA, 0x10)
     if element is None or not isinstance(element.value, bytes):
         return {}
     try:
@@ -122,12 +118,17 @@ def _csa(item: Item) -> dict[bytes, list[bytes]]:
         return {}
 
 
+def _field(header: dict[bytes, list[bytes]], name: bytes) -> str:
+    """The first value of a CSA header's field; empty where the field is not there, or has none."""
+    return next(iter(header.get(name, ())), b"").decode("ascii", "replace")
+
+
 def _direction(item: Item, header: dict[bytes, list[bytes]]) -> str | None:
     axis = _public(item, tags.InPlanePhaseEncodingDirection)
-    positive = _number(header.get(b"PhaseEncodingDirectionPositive", [b""])[0].decode("ascii", "replace"))
+    positive = _number(_field(header, b"PhaseEncodingDirectionPositive"))
     if positive is None:
         positive = _first(_private_in_groups(item, 0x21, _XA, 0x1C))
-    if positive is None and (uih := _first(_private(item, 0x65, _UIH, 0x58))) is not None:
+    if positive is None and (uih := _first(item.private(0x65, _UIH, 0x58))) is not None:
         positive = 1 - uih
     if positive is None and item.text(tags.Manufacturer).startswith("GE"):
         positive = _ge_polarity(item)
@@ -144,7 +145,7 @@ def _ge_polarity(item: Item) -> int | None:
     order = _public(item, tags.RectilinearPhaseEncodeReordering)
     if order in ("LINEAR", "REVERSE_LINEAR"):
         return int(order == "REVERSE_LINEAR")
-    element = _private(item, 0x43, _GE, 0x2A)
+    element = item.private(0x43, _GE, 0x2A)
     raw = element.value if element is not None and isinstance(element.value, bytes) else b""
     start = int.from_bytes(raw[24:26], "little")
     if len(raw) < start + 0x396 or start < 26:
@@ -161,53 +162,51 @@ def _timed(item: Item, header: dict[bytes, list[bytes]]) -> bool:
     if len(header.get(b"MosaicRefAcqTimes", ())) > 1:
         return True
     places = ((0x19, _SIEMENS, 0x29), (0x65, _UIH, 0x51), (0x25, "GEMS_SERS_01", 0x1B))
-    if any(_private(item, *place) is not None for place in places):
+    if any(item.private(*place) is not None for place in places):
         return True
-    series = _private(item, 0x29, _CSA, 0x20)  # the protocol there
+    series = item.private(0x29, _CSA, 0x20)  # the protocol there
     if series is not None and isinstance(series.value, bytes) and _ORDER in series.value:
         return True
-    timer = _first(_private(item, 0x21, _GE_TIMES, 0x5E))
+    timer = _first(item.private(0x21, _GE_TIMES, 0x5E))
     return bool(timer) or _private_in_groups(item, 0x21, _XA, 0x04) is not None
 
 
 def _b_value(item: Item, header: dict[bytes, list[bytes]]) -> float | None:
-    said = _public(item, tags.DiffusionBValue) or header.get(b"B_value", [b""])[0].decode("ascii", "replace")
+    said = _public(item, tags.DiffusionBValue) or _field(header, b"B_value")
     found = _number(said)
     for place in B_VALUES if found is None else ():
-        found = _first(_private(item, *place)) if found is None else found
+        found = _first(item.private(*place)) if found is None else found
     if found is None and (match := _COMMENT_B.match(item.text(tags.ImageComments))):
         found = float(match[1])
     return found if found is not None and 0 <= found <= _MOST_B else None
 
 
 def _echo_spacing(item: Item, header: dict[bytes, list[bytes]]) -> float | None:
-    bandwidth = _number(header.get(b"BandwidthPerPixelPhaseEncode", [b""])[0].decode("ascii", "replace"))
-    bandwidth = bandwidth or _first(_private(item, 0x19, _SIEMENS, 0x28))
+    bandwidth = _number(_field(header, b"BandwidthPerPixelPhaseEncode"))
+    bandwidth = bandwidth or _first(item.private(0x19, _SIEMENS, 0x28))
     axis = _public(item, tags.InPlanePhaseEncodingDirection)
     lines = _number(_public(item, tags.Rows if axis.startswith(_COLUMN) else tags.Columns))
     if not bandwidth or not lines or not axis or bandwidth < 0:
         return None
-    tiles = 1
-    while tiles * tiles < (_slices(item, header) or 1):
-        tiles += 1
-    return float(f"{1 / (bandwidth * (lines // tiles)):.6g}")
+    side = mosaics.tiles_beside(_slices(item, header) or 1)
+    return float(f"{1 / (bandwidth * (lines // side)):.6g}")
 
 
 def _multiband(item: Item, header: dict[bytes, list[bytes]]) -> int | None:
-    texts = [header.get(b"ImaPATModeText", [b""])[0].decode("ascii", "replace")]
-    texts += [_text(_private(item, 0x51, _SIEMENS, 0x11)), _text(_private_in_groups(item, 0x21, _XA_SERIES, 0x09))]
+    texts = [_field(header, b"ImaPATModeText")]
+    texts += [_text(item.private(0x51, _SIEMENS, 0x11)), _text(_private_in_groups(item, 0x21, _XA_SERIES, 0x09))]
     if match := next((found for text in texts if (found := _SLICES.search(text))), None):
         return int(match[1])
     if match := _UNALIASED.match(item.text(tags.ImageComments)):
         return int(match[1])
-    factor = _first(_private(item, 0x43, _GE, 0xB6))
+    factor = _first(item.private(0x43, _GE, 0xB6))
     return int(factor) if factor and 1 < factor < 100 else None
 
 
 def _slices(item: Item, header: dict[bytes, list[bytes]]) -> int | None:
-    said = _number(header.get(b"NumberOfImagesInMosaic", [b""])[0].decode("ascii", "replace"))
+    said = _number(_field(header, b"NumberOfImagesInMosaic"))
     for place in ((0x19, _SIEMENS, 0x0A), (0x65, _UIH, 0x50)):
-        said = _first(_private(item, *place)) if said is None else said
+        said = _first(item.private(*place)) if said is None else said
     return int(said) if said and 1 < said <= 10_000 else None
 
 
@@ -231,16 +230,8 @@ def _public(item: Item, tag: int) -> str:
 
 
 def _private_in_groups(item: Item, group: int, creator: str, element: int) -> Element | None:
-    found = (_private(one, group, creator, element) for one in _groups(item))
+    found = (one.private(group, creator, element) for one in _groups(item))
     return next((one for one in found if one is not None), None)
-
-
-def _private(item: Item, group: int, creator: str, element: int) -> Element | None:
-    for block in range(0x10, 0x20):
-        reserved = group << 16 | block
-        if reserved in item and item.text(reserved) == creator:
-            return item.get(group << 16 | block << 8 | element)
-    return None
 
 
 def _text(element: Element | None) -> str:

@@ -13,7 +13,7 @@ from pydicom.pixels.processing import apply_modality_lut
 
 from curate.core.errors import InputError
 from curate.dicom.geometry import mosaics, regular_grid
-from curate.dicom.geometry.volume_parts import Grid, grid_of, part_of
+from curate.dicom.geometry.volume_parts import Grid, Scale, grid_of, part_of
 from curate.loading.images import Row, datasets_of, pixels
 
 _MAX_FLOAT32 = 16  # stored bits that float32 scales without visible loss
@@ -80,8 +80,7 @@ def _filled(found: Sequence[Dataset], grid: Grid) -> npt.NDArray[np.floating[Any
     """The array; each instance is decoded once, and only one is held beside it."""
     first = found[0]
     wide = int(first.get("BitsAllocated") or 32) > _MAX_FLOAT32 and "FloatPixelData" not in first
-    tiling = mosaics.tiling_of(first) if mosaics.is_mosaic(first) else None
-    size = (tiling.rows, tiling.columns) if tiling else (int(first.Rows), int(first.Columns))
+    tiling, size = tiling_and_size(first)
     shape = len(grid.planes), *size
     array = np.empty(shape, np.float64 if wide else np.float32)
     places: dict[int, list[int]] = {}
@@ -95,9 +94,19 @@ def _filled(found: Sequence[Dataset], grid: Grid) -> npt.NDArray[np.floating[Any
                 f"An instance places {len(targets)} frames and holds {len(decoded)}.", hint=regular_grid.WHOLE
             )
         for place in targets:
-            values, scale = decoded[grid.planes[place].frame], grid.scales[place]
-            if scale.table:
-                array[place] = apply_modality_lut(values, found[source])
-            else:
-                array[place] = np.asarray(values, np.float64) * scale.slope + scale.intercept
+            array[place] = scaled(decoded[grid.planes[place].frame], grid.scales[place], found[source])
     return array
+
+
+def tiling_and_size(first: Dataset) -> tuple[mosaics.Tiling | None, tuple[int, int]]:
+    """How the first image of a series is tiled, if it is, and the rows and columns of one slice."""
+    tiling = mosaics.tiling_of(first) if mosaics.is_mosaic(first) else None
+    return tiling, (tiling.rows, tiling.columns) if tiling else (int(first.Rows), int(first.Columns))
+
+
+def scaled(values: npt.NDArray[Any], scale: Scale, dataset: Dataset) -> npt.NDArray[Any]:
+    """Stored values of one frame as what they mean (PS3.3 C.11.1)."""
+    if scale.table:
+        table: npt.NDArray[Any] = apply_modality_lut(values, dataset)
+        return table
+    return np.asarray(values, np.float64) * scale.slope + scale.intercept

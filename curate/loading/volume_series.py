@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_modality_lut
 
 from curate.core.errors import InputError
 from curate.dicom import mr_acquisition
@@ -17,9 +16,9 @@ from curate.dicom.geometry import mosaics, regular_grid
 from curate.dicom.geometry.regular_grid import Plane, group
 from curate.dicom.geometry.volume_parts import Scale, part_of
 from curate.loading.images import Row, datasets_of, pixels
+from curate.loading.volume import scaled, tiling_and_size
 
 _HINT = "Give the rows of one of them, chosen by a header attribute, to curate.volume."
-_NEAR = 3  # decimals of a millimetre by which frames lie at the same place
 # What tells the volumes of a series apart (PS3.3 C.7.6.16, C.8.3.1, C.8.9.4), with the functional group it stands in.
 _KINDS = (
     ("EchoTime", ""),
@@ -138,8 +137,7 @@ def _stacks(frames: Sequence[_Frame]) -> list[list[_Frame]]:
     """The frames of each volume: of each place the first, the second, and so on."""
     places: dict[tuple[float, ...], list[_Frame]] = {}
     for frame in frames:
-        key = (*frame.plane.position, *frame.plane.orientation)
-        places.setdefault(tuple(round(number, _NEAR) for number in key), []).append(frame)
+        places.setdefault(frame.plane.place, []).append(frame)
     counts = {len(stack) for stack in places.values()}
     if len(counts) != 1:
         raise InputError(
@@ -169,8 +167,7 @@ def _filled(
 ) -> npt.NDArray[np.floating[Any]]:
     """The array; each instance is decoded once, and only one is held beside it."""
     first = found[0]
-    tiling = mosaics.tiling_of(first) if mosaics.is_mosaic(first) else None
-    size = (tiling.rows, tiling.columns) if tiling else (int(first.Rows), int(first.Columns))
+    tiling, size = tiling_and_size(first)
     array = np.empty((len(orders), len(orders[0]), *size), np.float32)
     places: dict[int, list[tuple[int, int, int]]] = {}
     for t, order in enumerate(orders):
@@ -182,10 +179,5 @@ def _filled(
             raise InputError("The images of the series have several sizes.", hint=_HINT)
         decoded = tiling.cut(stored) if tiling else stored.reshape(-1, *size)
         for t, z, frame in targets:
-            scale = scales[source, frame]
-            values = decoded[frame]
-            scaled = (
-                apply_modality_lut(values, found[source]) if scale.table else values * scale.slope + scale.intercept
-            )
-            array[t, z] = scaled
+            array[t, z] = scaled(decoded[frame], scales[source, frame], found[source])
     return array

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -104,6 +105,16 @@ def rewritten(folder: Path, admitted: Path, out: Path, policy: Policy = _POLICY)
             continue
         (out / f"{number:05}.dcm").write_bytes(b"".join(made.chunks))
         shutil.copy(path, admitted / f"{number:05}.dcm")
+
+
+@contextmanager
+def released(name: str) -> Iterator[tuple[list[Path], dict[str, Path]]]:
+    """A folder's files as they are released, and the converter's volumes of these."""
+    present()
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        rewritten(folders()[name], root / "admitted", root / "released")
+        yield sorted((root / "released").iterdir()), convert(root / "released", root / "after")
 
 
 @dataclass(frozen=True, slots=True)

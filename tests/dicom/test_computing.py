@@ -216,7 +216,7 @@ def test_what_is_plausible_for_any_device_stays(keyword: str, raw: bytes, expect
     """Ranges come from physics or from what a module lets an attribute hold; long numbers are rounded, not dropped."""
     tag = keyword_dict[keyword]
     vr = dictionary_VR(tag).split(" or ")[0]
-    name, argument = profile.parse_grammar(profile.allowed()[tag].grammar)
+    name, argument = grammar.parse_grammar(profile.allowed()[tag].grammar)
     clean: Any = getattr(grammar, {"num": "number"}.get(name, name))
     found = clean(argument, vr, raw)
     assert found == expected

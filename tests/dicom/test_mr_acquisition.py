@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +28,7 @@ def row_of(files: list[Path]) -> dict[str, object]:
 @pytest.mark.parametrize("name", sorted(n for n in converted.folders() if "dcm_qa" in n) or ["absent"])
 def test_the_columns_say_what_a_converter_finds(name: str) -> None:
     """Direction, echo spacing of Siemens, multiband factor, b-values, number of volumes, and that slices are timed."""
-    converted.present()
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place)
-        converted.rewritten(converted.folders()[name], root / "admitted", root / "released")
-        files = sorted((root / "released").iterdir())
-        volumes = converted.convert(root / "released", root / "after")
+    with converted.released(name) as (files, volumes):
         if len(volumes) != 1:
             pytest.skip("the folder holds several volumes' series, or none that is read")
         (volume,) = volumes.values()
@@ -63,7 +57,13 @@ def test_what_is_no_mr_image_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"SV10", bytes(200), vendor_blocks.csa({"B_value": ["x"], "NumberOfImagesInMosaic": ["-1"]})]
+    "raw",
+    [
+        b"SV10",
+        bytes(200),
+        vendor_blocks.csa({"B_value": ["x"], "NumberOfImagesInMosaic": ["-1"]}),
+        vendor_blocks.csa({"B_value": [""], "PhaseEncodingDirectionPositive": [], "NumberOfImagesInMosaic": [""]}),
+    ],
 )
 def test_a_header_of_another_form_says_nothing(raw: bytes) -> None:
     """A release of another tool may hold any."""

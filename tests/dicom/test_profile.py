@@ -107,7 +107,7 @@ def test_every_entry_says_why() -> None:
     """Each entry of the allow-list has a grammar that the program knows, and a reason."""
     known = {*values.PURE, *values.CONTEXTUAL, "empty", "never", "drop"}
     for entry in profile.allowed().values():
-        assert profile.parse_grammar(entry.grammar)[0] in known
+        assert grammar.parse_grammar(entry.grammar)[0] in known
         assert len(entry.why) > 3 or entry.grammar == "never"
 
 
@@ -287,7 +287,7 @@ def test_a_value_rests_on_no_other_attribute_than_its_partner(keys: Keys | None)
     context = StudyContext(keys, DONOR, 0 if keys is None else SHIFT, "20000101", frozenset(("puig",)))
     asked = 0
     for tag, entry in profile.allowed().items():
-        name = profile.parse_grammar(entry.grammar)[0]
+        name = grammar.parse_grammar(entry.grammar)[0]
         if name in values.PURE or tag & 0x10000:
             continue
         vr = DicomDictionary[tag][0].split(" ")[0] if tag in DicomDictionary else "LO"
@@ -296,7 +296,7 @@ def test_a_value_rests_on_no_other_attribute_than_its_partner(keys: Keys | None)
             item = Item({tag: Element(tag, vr, raw)}, ("utf-8",))
             item.seen = set()
             profile.clean_value(Policy(), context, 0, tag, vr, raw, ("utf-8",), item, decision)
-            assert item.seen - {tag, 0} <= profile.partners(tag, decision), profile.parse_grammar(entry.grammar)
+            assert item.seen - {tag, 0} <= profile.partners(tag, decision), grammar.parse_grammar(entry.grammar)
             asked += 1
     assert asked > 100
 
@@ -328,10 +328,10 @@ def test_no_text_passes_by_its_form_alone() -> None:
     """Each text of the allow-list comes from a closed list, is made anew, or is judged beside others."""
     closed = CLOSED | MADE_ANEW | NOTHING | CHECKED_BESIDE_OTHERS
     for tag, entry in profile.allowed().items():
-        name, vr = profile.parse_grammar(entry.grammar)[0], dictionary_VR(tag)
+        name, vr = grammar.parse_grammar(entry.grammar)[0], dictionary_VR(tag)
         assert name in (closed if vr in TEXT_VRS else closed | NUMBERS), (f"{tag:08X}", entry.grammar)
     for known in private_attributes.safe().values():
-        name = profile.parse_grammar(known.grammar)[0]
+        name = grammar.parse_grammar(known.grammar)[0]
         assert name in PRIVATE.get(known.vr, PRIVATE["text"] if known.vr in TEXT_VRS else NUMBERS | PRIVATE["numbers"])
 
 

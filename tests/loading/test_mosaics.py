@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -25,14 +22,10 @@ def names() -> list[str]:
 @pytest.mark.parametrize("name", names())
 def test_a_released_mosaic_is_the_converters_volume(name: str) -> None:
     """Each voxel of the first mosaic lies where the converter has it, to 0.01 mm, with the same value."""
-    converted.present()
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place)
-        converted.rewritten(converted.folders()[name], root / "admitted", root / "released")
-        files = sorted((root / "released").iterdir())
+    with converted.released(name) as (files, volumes):
         if not files:
             pytest.skip("its files are refused")
-        (path,) = converted.convert(root / "released", root / "after").values()
+        (path,) = volumes.values()
         image = converted.nibabel.load(path)
         values = np.asarray(image.dataobj, np.float64)
         values = values[..., 0] if values.ndim == 4 else values

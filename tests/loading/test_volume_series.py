@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pydicom
 import pytest
@@ -76,15 +73,11 @@ def names() -> list[str]:
 @pytest.mark.parametrize("name", names())
 def test_a_released_series_has_the_converters_volumes(name: str) -> None:
     """As many, with the same values at the same places, and the b-values of the converter."""
-    converted.present()
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place)
-        converted.rewritten(converted.folders()[name], root / "admitted", root / "released")
-        paths = converted.convert(root / "released", root / "after")
+    with converted.released(name) as (files, paths):
         if len(paths) != 1:
             pytest.skip("the converter makes several series of it")
         (path,) = paths.values()
-        found = volume_series(sorted((root / "released").iterdir()))
+        found = volume_series(files)
         image = converted.nibabel.load(path)
         values = image.get_fdata()
         values = values if values.ndim == 4 else values[..., None]

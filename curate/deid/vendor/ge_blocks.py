@@ -69,12 +69,12 @@ def _deflated(text: bytes) -> bytes:
 
 
 def _value(rule: str, raw: bytes) -> bytes:
-    name, _, argument = rule.partition("(")
+    name, argument = grammar.parse_grammar(rule)
     text = raw.decode("ascii", "replace").strip()
     if name == "num":
-        return (grammar.number(argument[:-1], "DS", text.encode()) or b"").strip()
+        return (grammar.number(argument, "DS", text.encode()) or b"").strip()
     parts = [part.strip() for part in text.split(",")]
-    return ", ".join(part for part in parts if forms.is_of(argument[:-1], part)).encode()
+    return ", ".join(part for part in parts if forms.is_of(argument, part)).encode()
 
 
 def raw_header(_argument: str, vr: str, raw: bytes) -> bytes | None:

@@ -55,14 +55,14 @@ def _clean(known: Field, items: list[bytes]) -> list[bytes]:
     values = csa.values(items)
     if not values or len(values) > known.most or (known.vr != "UN" and any(b"\\" in value for value in values)):
         return []
-    name, _, argument = known.grammar.partition("(")
+    name, argument = grammar.parse_grammar(known.grammar)
     if name == "protocol":
         text = siemens_protocol.rebuild(items[0])
         return [text] if text else []
     if name == "times":
         return _times(values)
     vr = "DS" if known.vr in ("DS", "IS", "FD", "FL", "US", "UL", "SL") else known.vr
-    cleaned = _GRAMMARS[name](argument[:-1], vr, b"\\".join(values))
+    cleaned = _GRAMMARS[name](argument, vr, b"\\".join(values))
     return [part.strip(b" ") for part in cleaned.split(b"\\")] if cleaned and cleaned.strip(b" \\") else []
 
 

@@ -70,15 +70,15 @@ def element(_argument: str, vr: str, raw: bytes) -> bytes | None:
 
 def _value(known: Key, raw: bytes) -> str:
     text = raw.decode("ascii", "replace")
-    name, _, argument = known.grammar.partition("(")
+    name, argument = grammar.parse_grammar(known.grammar)
     if name in ("num", "rounded"):
-        return _number(name, argument[:-1], text)
+        return _number(name, argument, text)
     quoted = _TEXT.fullmatch(text)
     if quoted is None:
         return ""
     if name == "coils":
         return text if forms.is_coil(quoted[2]) else ""
-    found = _sequence(quoted[2], argument[:-1])
+    found = _sequence(quoted[2], argument)
     return f"{quoted[1]}{found}{quoted[1]}" if found else ""
 
 

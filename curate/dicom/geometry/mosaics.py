@@ -52,6 +52,11 @@ def is_mosaic(header: Dataset | Header) -> bool:
     return header.get("Modality") == "MR" and any(isinstance(n, int | float) and n > 1 for n in counts)
 
 
+def tiles_beside(count: float) -> int:
+    """How many slices a mosaic of so many has in a row: its tiles form the smallest square."""
+    return math.ceil(math.sqrt(count))
+
+
 def tiling_of(header: Dataset | Header) -> Tiling:
     """The tiling of a mosaic.
 
@@ -62,7 +67,7 @@ def tiling_of(header: Dataset | Header) -> Tiling:
     count, normal = found.get(_NUMBER, []), tuple(found.get(_NORMAL, []))
     length = math.sqrt(sum(part * part for part in normal))
     if len(count) == 1 and 1 < count[0] <= _MOST and len(normal) == 3 and abs(length - 1) < _UNIT:
-        side = math.ceil(math.sqrt(count[0]))
+        side = tiles_beside(count[0])
         rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
         if rows and columns and rows % side == columns % side == 0:
             return Tiling(int(count[0]), rows // side, columns // side, side, normal)

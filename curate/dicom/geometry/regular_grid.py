@@ -18,6 +18,7 @@ from curate.dicom.keyword_view import Header
 Vector = npt.NDArray[np.float64]
 _TOLERANCE = 0.01  # of the spacing
 _SAME_MM = 1e-3
+_NEAR = 3  # decimals
 _DIRECTION = 1e-4
 _SAME_OFFSET_MM = 0.01
 WHOLE = "Volumes need one series of parallel slices; read the instances singly with curate.dicom."
@@ -33,6 +34,11 @@ class Plane:
     orientation: tuple[float, ...]
     spacing: tuple[float, ...]
     thickness: float | None
+
+    @property
+    def place(self) -> tuple[float, ...]:
+        """Position and orientation to 0.001: frames of which it is the same lie at one place."""
+        return tuple(round(float(number), _NEAR) for number in (*self.position, *self.orientation))
 
 
 def planes(datasets: Sequence[Dataset | Header]) -> list[Plane]:
