@@ -10,14 +10,11 @@ from typing import Any
 
 from curate import contract
 from curate.core.records import Row
-from curate.dicom import mr_acquisition
 from curate.dicom.geometry import volume_parts
 
 Facts = Mapping[str, Any]
 _INDEXED = re.compile(r"(\w+)\[(\d)\]")
 GRID = "grid"  # among an instance's facts: its part of a volume
-ACQUISITION = "acquisition"  # and how it was acquired
-DERIVED = ("regular_volume", "slice_spacing_mm", *mr_acquisition.COLUMNS)
 _NESTED = ("SegmentSequence", "StructureSetROISequence", "RTROIObservationsSequence")
 _DUMMY = "REMOVED"
 
@@ -56,8 +53,7 @@ def series_row(facts: Sequence[Facts]) -> Row:
         row[column.name] = _typed(_aggregate(column.aggregate, values), column.type)
     regular, spacing = volume_parts.regular([instance[GRID] for instance in facts])
     row["regular_volume"], row["slice_spacing_mm"] = regular, spacing
-    acquisitions, parts = ([instance[name] for instance in facts] for name in (ACQUISITION, GRID))
-    return row | mr_acquisition.row(acquisitions, parts)
+    return row
 
 
 def _different(facts: Sequence[Facts], name: str) -> Sequence[Any]:

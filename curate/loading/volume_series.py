@@ -11,7 +11,6 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from curate.core.errors import InputError
-from curate.dicom import mr_acquisition
 from curate.dicom.geometry import mosaics, regular_grid
 from curate.dicom.geometry.regular_grid import Plane, group
 from curate.dicom.geometry.volume_parts import Scale, part_of
@@ -30,6 +29,13 @@ _KINDS = (
     ("TemporalPositionIndex", "FrameContentSequence"),
     ("AcquisitionNumber", ""),
     ("FrameReferenceTime", ""),
+)
+# Private attributes (group, creator, element), each of which states a b-value first.
+_B_VALUES = (
+    (0x19, "SIEMENS MR HEADER", 0x0C),
+    (0x43, "GEMS_PARM_01", 0x39),
+    (0x2001, "Philips Imaging DD 001", 0x03),
+    (0x65, "Image Private Header", 0x09),
 )
 _ORDER = ("TriggerTime", "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "InstanceNumber")
 
@@ -114,7 +120,7 @@ def _b_value(dataset: Dataset) -> float | None:
     """What the top of an MR image states, by the public attribute or its vendor's own."""
     if (public := dataset.get("DiffusionBValue")) is not None:
         return float(public)
-    for place in mr_acquisition.B_VALUES:
+    for place in _B_VALUES:
         found = mosaics.private(dataset, place)
         found = found[0] if isinstance(found, Sequence) and not isinstance(found, str) else found
         if isinstance(found, int | float):

@@ -24,8 +24,7 @@ from curate.dicom.geometry.volume_parts import part_of
 from curate.dicom.io.reader import parse
 from curate.dicom.keyword_view import Header
 from curate.dicom.model import Item, MalformedError
-from curate.dicom.mr_acquisition import acquisition_of
-from curate.dicom.series_rows import ACQUISITION, GRID, contradictions, keywords
+from curate.dicom.series_rows import GRID, contradictions, keywords
 from curate.donation import burned_in_annotation, faces
 from curate.donation import coded_pixels as coded
 from curate.donation.study_metadata import HEADER_KEYWORDS, code_study, joined
@@ -222,7 +221,6 @@ def taken_row(task: StudyTask, work: Work, rewritten: Rewritten, dataset: Item) 
     facts = facts_of(dataset, keywords())
     facts["TransferSyntaxUID"] = rewritten.transfer_syntax
     facts[GRID] = part_of(Header(dataset))
-    facts[ACQUISITION] = acquisition_of(dataset)
     work.facts[series].append(facts)
     work.references += series_references.references(dataset, instance)
     work.applied.update(rewritten.applied)

@@ -16,13 +16,13 @@ from curate.dicom.attributes import facts_of
 from curate.dicom.geometry.volume_parts import part_of
 from curate.dicom.io.layout_cache import Parsed
 from curate.dicom.keyword_view import Header
-from curate.dicom.mr_acquisition import acquisition_of
-from curate.dicom.series_rows import ACQUISITION, DERIVED, GRID, keywords, series_row
+from curate.dicom.series_rows import GRID, keywords, series_row
 from curate.verify.checks.seal import Seal
 from curate.verify.checks.tables import connect, quoted
 
 Facts = Mapping[str, Any]
 Parts = dict[str, list[tuple[int, Facts]]]
+_DERIVED = ("regular_volume", "slice_spacing_mm")
 _SHOWN = 1000
 _ROWS = 5_000
 
@@ -30,7 +30,7 @@ _ROWS = 5_000
 def facts(parsed: Parsed) -> dict[str, Any]:
     """What one instance tells of its series, as intake takes it."""
     found = {**facts_of(parsed.dataset, keywords()), "TransferSyntaxUID": parsed.transfer_syntax}
-    return {**found, GRID: part_of(Header(parsed.dataset)), ACQUISITION: acquisition_of(parsed.dataset)}
+    return {**found, GRID: part_of(Header(parsed.dataset))}
 
 
 def whole(parts: Parts, counts: Mapping[str, int]) -> tuple[dict[str, dict[str, Any]], Parts]:
@@ -76,7 +76,7 @@ class Recomputed:
         """The series whose row says other than their bytes, by column; of another version of the tool, warnings."""
         self._flush()
         self._writer.__exit__(None, None, None)
-        names = [c.name for c in contract.table("series").columns if c.source or c.name in DERIVED]
+        names = [c.name for c in contract.table("series").columns if c.source or c.name in _DERIVED]
         differing = ", ".join(f'CASE WHEN s."{n}" IS DISTINCT FROM r."{n}" THEN \'{n}\' END' for n in names)
         query = (
             "SELECT uid, unnest(list_distinct(columns)), tool IS NOT DISTINCT FROM ? FROM ("
