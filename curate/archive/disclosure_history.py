@@ -36,7 +36,7 @@ def keep_rebuilt(archive: Archive, digest: str, shown: pa.Table, *, whole: bool)
 
 def keep_again(archive: Archive, known: str, digest: str) -> None:
     """Keep what a cut showed for what it became, too."""
-    durable.write_bytes(_place(archive, digest), _place(archive, known).read_bytes())
+    _put(archive, digest, _place(archive, known).read_bytes())
 
 
 def kept(archive: Archive, digest: str) -> bool:
@@ -55,7 +55,14 @@ def _place(archive: Archive, digest: str) -> Path:
 
 def _write(archive: Archive, digest: str, shown: pa.Table, metadata: Mapping[bytes, bytes]) -> None:
     _place(archive, digest).parent.mkdir(mode=0o700, exist_ok=True)
-    durable.write_bytes(_place(archive, digest), arrow_ipc.to_ipc(shown.replace_schema_metadata(dict(metadata))))
+    _put(archive, digest, arrow_ipc.to_ipc(shown.replace_schema_metadata(dict(metadata))))
+
+
+def _put(archive: Archive, digest: str, data: bytes) -> None:
+    """Write a file whole or not at all; what a killed run leaves of it is swept with the archive's temporary folder."""
+    place = _place(archive, digest)
+    with durable.writing(place, archive.temporary / place.name) as file:
+        file.write(data)
 
 
 def prune(archive: Archive, *keep: str) -> None:
